@@ -1,0 +1,244 @@
+/**
+ * The transport inside one process: how an embedded node's clients reach its engine, so it is a hot
+ * path.
+ *
+ * Decides: messages are delivered in the order in which they were sent, in a deferred call; who
+ * listens is judged at delivery, so `no-responders` is exact. Payloads are copied when they are
+ * sent, and once more for every receiver but the first: nobody sees another's later changes.
+ * Members of a queue group take turns.
+ */
+import type {
+  Clock,
+  MessageHandler,
+  SubscribeOptions,
+  Subscription,
+  Transport,
+  TransportOutcome,
+  TransportRequest,
+} from '../../ports/index.ts'
+import { copyOf } from './bytes.ts'
+import { Deadlines, type Waiter } from './deadlines.ts'
+import { checkSubject, hasWildcard, SubjectTree } from './subjects.ts'
+
+/** Resolved subjects that are kept; events have a subject per actor, so there is no natural end. */
+const TARGETS_MAX = 16_384
+
+interface Listener {
+  subject: string
+  queue: string | undefined
+  handle: MessageHandler
+  active: boolean
+}
+
+/** Whom a subject reaches. */
+interface Target {
+  everyone: Listener[]
+  groups: { members: Listener[]; next: number }[]
+}
+
+interface PendingRequest extends Waiter {
+  /** Absent once it has its outcome. */
+  done: ((outcome: TransportOutcome) => void) | undefined
+  timeoutMs: number
+}
+
+/** Something on its way: a message, or the reply to a request when there is no subject. */
+interface InFlight {
+  subject: string | undefined
+  payload: Uint8Array
+  pending: PendingRequest | undefined
+}
+
+const NOBODY: Target = { everyone: [], groups: [] }
+
+export class MemoryTransport implements Transport {
+  private readonly clock: Clock
+  private readonly exact = new Map<string, Listener[]>()
+  private readonly wild = new SubjectTree<Listener>()
+  private wildCount = 0
+  private readonly targets = new Map<string, Target>()
+  private inFlight: InFlight[] = []
+  private closed = false
+  private readonly deadlines = new Map<number, Deadlines<PendingRequest>>()
+
+  constructor(options: { clock: Clock }) {
+    this.clock = options.clock
+  }
+
+  request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
+    if (this.closed) return
+    const { timeoutMs } = request
+    const pending: PendingRequest = {
+      done,
+      timeoutMs,
+      dueMs: 0,
+      earlier: undefined,
+      later: undefined,
+    }
+    this.deadlinesOf(timeoutMs).add(pending)
+    this.send(request.subject, copyOf(request.payload), pending)
+  }
+
+  publish(subject: string, payload: Uint8Array): void {
+    const target = this.targetOf(subject)
+    if (target.everyone.length === 0 && target.groups.length === 0) return
+    this.send(subject, copyOf(payload), undefined)
+  }
+
+  subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
+    checkSubject(subject)
+    const listener: Listener = { subject, queue: options.queue, handle, active: true }
+    const isWild = hasWildcard(subject)
+    if (isWild) {
+      this.wild.add(subject, listener)
+      this.wildCount++
+    } else {
+      this.exact.set(subject, [...(this.exact.get(subject) ?? []), listener])
+    }
+    this.forgetTargets(subject, isWild)
+    return {
+      unsubscribe: () => {
+        if (listener.active) this.unsubscribe(listener, isWild)
+      },
+    }
+  }
+
+  /** Forgets everything; outstanding requests get no outcome any more. */
+  close(): void {
+    this.closed = true
+    for (const deadlines of this.deadlines.values()) deadlines.clear()
+    this.deadlines.clear()
+    this.inFlight = []
+  }
+
+  private unsubscribe(listener: Listener, isWild: boolean): void {
+    const { subject } = listener
+    listener.active = false
+    if (isWild) {
+      this.wild.remove(subject, listener)
+      this.wildCount--
+    } else {
+      const left = (this.exact.get(subject) ?? []).filter((other) => other !== listener)
+      if (left.length === 0) this.exact.delete(subject)
+      else this.exact.set(subject, left)
+    }
+    this.forgetTargets(subject, isWild)
+  }
+
+  private forgetTargets(subject: string, isWild: boolean): void {
+    if (isWild) this.targets.clear()
+    else this.targets.delete(subject)
+  }
+
+  private send(
+    subject: string | undefined,
+    payload: Uint8Array,
+    pending: PendingRequest | undefined,
+  ): void {
+    if (this.closed) return
+    if (this.inFlight.push({ subject, payload, pending }) === 1) this.clock.defer(this.deliverAll)
+  }
+
+  private readonly deliverAll = (): void => {
+    const batch = this.inFlight
+    this.inFlight = []
+    let next = 0
+    try {
+      while (next < batch.length) this.deliver(batch[next++]!)
+    } finally {
+      // A handler that threw must not take the messages behind it along.
+      if (next < batch.length) {
+        if (this.inFlight.length === 0) this.clock.defer(this.deliverAll)
+        this.inFlight = [...batch.slice(next), ...this.inFlight]
+      }
+    }
+  }
+
+  private deliver({ subject, payload, pending }: InFlight): void {
+    if (subject === undefined) {
+      this.finish(pending!, { kind: 'reply', payload })
+      return
+    }
+    const { everyone, groups } = this.targetOf(subject)
+    const receivers = everyone.length + groups.length
+    if (receivers === 0) {
+      if (pending !== undefined) this.finish(pending, { kind: 'no-responders' })
+      return
+    }
+    for (let i = 0; i < receivers; i++) {
+      const listener = i < everyone.length ? everyone[i]! : takeTurn(groups[i - everyone.length]!)
+      // An earlier receiver of this very message may have ended the subscription.
+      if (!listener.active) continue
+      const own = i === 0 ? payload : copyOf(payload)
+      if (pending === undefined) listener.handle({ subject, payload: own })
+      else listener.handle({ subject, payload: own, reply: this.replyTo(pending) })
+    }
+  }
+
+  private replyTo(pending: PendingRequest): (payload: Uint8Array) => void {
+    let replied = false
+    return (payload) => {
+      if (replied || pending.done === undefined) return
+      replied = true
+      this.send(undefined, copyOf(payload), pending)
+    }
+  }
+
+  private finish(pending: PendingRequest, outcome: TransportOutcome): void {
+    const { done } = pending
+    if (done === undefined) return
+    pending.done = undefined
+    const deadlines = this.deadlines.get(pending.timeoutMs)
+    deadlines?.remove(pending)
+    if (deadlines?.empty) this.deadlines.delete(pending.timeoutMs)
+    done(outcome)
+  }
+
+  private deadlinesOf(timeoutMs: number): Deadlines<PendingRequest> {
+    let deadlines = this.deadlines.get(timeoutMs)
+    if (deadlines === undefined) {
+      deadlines = new Deadlines(this.clock, timeoutMs, (pending) =>
+        this.finish(pending, { kind: 'timeout' }),
+      )
+      this.deadlines.set(timeoutMs, deadlines)
+    }
+    return deadlines
+  }
+
+  private targetOf(subject: string): Target {
+    const known = this.targets.get(subject)
+    if (known !== undefined) return known
+    const exact = this.exact.get(subject)
+    if (this.wildCount === 0 && exact === undefined) return NOBODY
+    const target = targetFrom([...(exact ?? []), ...this.wild.match(subject)])
+    if (this.targets.size >= TARGETS_MAX) this.targets.clear()
+    this.targets.set(subject, target)
+    return target
+  }
+}
+
+function targetFrom(listeners: Listener[]): Target {
+  const target: Target = { everyone: [], groups: [] }
+  const groups = new Map<string, Listener[]>()
+  for (const listener of listeners) {
+    if (listener.queue === undefined) {
+      target.everyone.push(listener)
+      continue
+    }
+    const members = groups.get(listener.queue)
+    if (members !== undefined) {
+      members.push(listener)
+      continue
+    }
+    const first = [listener]
+    groups.set(listener.queue, first)
+    target.groups.push({ members: first, next: 0 })
+  }
+  return target
+}
+
+function takeTurn(group: { members: Listener[]; next: number }): Listener {
+  const listener = group.members[group.next]!
+  group.next = (group.next + 1) % group.members.length
+  return listener
+}

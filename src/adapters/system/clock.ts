@@ -1,0 +1,74 @@
+/**
+ * The clock of the operating system.
+ *
+ * Decides: what "after what is happening now" means. Deferred calls run in the check phase of the
+ * event loop (setImmediate), once all I/O callbacks of this turn have run: Node runs microtasks and
+ * `nextTick` after each single callback, so those would split the commands of one turn into as many
+ * batches as there were socket reads. Calls deferred by deferred calls run in the next turn, so a
+ * chain of them cannot starve I/O; the loop does not wait while any are left.
+ * Also: a timer is never early (Node's may fire up to a millisecond before its time).
+ * Leaves to others: what is deferred or timed.
+ */
+import type { Clock } from '../../ports/index.ts'
+
+/** Node clamps longer delays to 1 ms. */
+const TIMEOUT_MAX_MS = 2 ** 31 - 1
+
+export interface SystemClockOptions {
+  /** Timers do not keep the process alive. Off by default: a pending timer is pending work. */
+  unrefTimers?: boolean
+}
+
+export class SystemClock implements Clock {
+  private readonly unrefTimers: boolean
+  private deferred: (() => void)[] = []
+  private readonly drain = (): void => this.runDeferred()
+
+  constructor(options: SystemClockOptions = {}) {
+    this.unrefTimers = options.unrefTimers ?? false
+  }
+
+  now(): number {
+    return Date.now()
+  }
+
+  monotonic(): number {
+    return performance.now()
+  }
+
+  after(delayMs: number, call: () => void): () => void {
+    const dueMs = performance.now() + Math.max(0, delayMs)
+    let timer: NodeJS.Timeout
+    const arm = (): void => {
+      const leftMs = Math.ceil(dueMs - performance.now())
+      timer = setTimeout(fire, Math.min(leftMs, TIMEOUT_MAX_MS))
+      if (this.unrefTimers) timer.unref()
+    }
+    const fire = (): void => {
+      if (performance.now() < dueMs) arm()
+      else call()
+    }
+    arm()
+    return () => clearTimeout(timer)
+  }
+
+  defer(call: () => void): void {
+    if (this.deferred.push(call) === 1) setImmediate(this.drain)
+  }
+
+  private runDeferred(): void {
+    const calls = this.deferred
+    this.deferred = []
+    let next = 0
+    try {
+      while (next < calls.length) calls[next++]!()
+    } finally {
+      // A call that threw must not take those behind it along; its error goes on to the process.
+      if (next < calls.length) {
+        const armed = this.deferred.length > 0
+        this.deferred = [...calls.slice(next), ...this.deferred]
+        if (!armed) setImmediate(this.drain)
+      }
+    }
+  }
+}

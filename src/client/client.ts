@@ -1,0 +1,249 @@
+/**
+ * The library that a program uses to talk to actors.
+ *
+ * Decides: when a call is tried again (only when certainly nothing was applied, or with the same
+ * command id), and how lists of shards become one. Leaves to others: everything an actor does.
+ */
+import type { Clock, Random } from '../ports/index.ts'
+import type { MachineDefinition, MachineTypes } from '../machine/index.ts'
+import {
+  canonicalAddress,
+  formatAddress,
+  formatCommandId,
+  TroupeError,
+  type ActorFilter,
+  type ActorQuery,
+  type ActorRow,
+  type ActorView,
+  type AuditView,
+  type Command,
+  type CountRow,
+  type DeadLetterView,
+  type DryRunView,
+  type Durability,
+  type EventObject,
+  type HistoryView,
+  type LegalEventView,
+  type Operation,
+  type OperatorReceipt,
+  type Page,
+  type ShardStatus,
+  type TimerMode,
+  type TurnView,
+} from '../protocol/index.ts'
+import { listActors, countActors, listAudit, listDeadLetters, shardStatuses } from './lists.ts'
+import { Router, type RouterDeps } from './router.ts'
+import { watchEvents, type WatchedEvent } from './watch.ts'
+
+export interface ClientDeps extends RouterDeps {
+  clock: Clock
+  random: Random
+}
+
+/** What every call may say. */
+export interface CallOptions {
+  /** A command id of the caller's own: `<unix ms>-<unique>`. The same id is applied once. */
+  id?: string
+  /** How long to try and to wait, in ms. Default: the limit `requestTimeoutMs`. */
+  timeoutMs?: number
+  durability?: Durability
+}
+
+export type StartOptions = CallOptions
+
+export interface PauseOptions extends CallOptions {
+  reason?: string
+  /** Cancels running tasks instead of letting them finish. */
+  interrupt?: boolean
+  timers?: TimerMode
+}
+
+export interface ResumeOptions extends CallOptions {
+  state?: string
+  retry?: boolean
+}
+
+/** One actor, with the types of its machine. */
+export interface ActorHandle<TTypes extends MachineTypes = MachineTypes> {
+  readonly address: string
+  start(input?: TTypes['input'], options?: StartOptions): Promise<TurnView>
+  send(event: TTypes['event'], options?: CallOptions): Promise<TurnView>
+  /** Sends and returns what the machine answers with `reply(...)`. */
+  ask(event: TTypes['event'], options?: CallOptions): Promise<unknown>
+  get(options?: CallOptions): Promise<ActorView & { context: TTypes['context']; output?: TTypes['output'] }>
+}
+
+export class Client {
+  readonly #deps: ClientDeps
+  readonly #router: Router
+  readonly #author: string
+
+  constructor(deps: ClientDeps, author = 'client', router?: Router) {
+    this.#deps = deps
+    this.#author = author
+    this.#router = router ?? new Router(deps)
+  }
+
+  /** The same client under another author's name. */
+  as(author: string): Client {
+    return new Client(this.#deps, author, this.#router)
+  }
+
+  /** An actor by machine and id. @throws TroupeError `invalid-address` */
+  actor<TTypes extends MachineTypes>(machine: MachineDefinition<TTypes>, id: string): ActorHandle<TTypes> {
+    const address = formatAddress(machine.name, id, [], this.#deps.limits)
+    return {
+      address,
+      start: (input, options) => this.start(address, input, options),
+      send: (event, options) => this.send(address, event as EventObject, options),
+      ask: (event, options) => this.ask(address, event as EventObject, options),
+      get: (options) => this.get(address, options),
+    }
+  }
+
+  start(address: string, input?: unknown, options?: StartOptions): Promise<TurnView> {
+    return this.#call(address, { op: 'start', input }, options)
+  }
+
+  send(address: string, event: EventObject, options?: CallOptions): Promise<TurnView> {
+    return this.#call(address, { op: 'send', event }, options)
+  }
+
+  async ask(address: string, event: EventObject, options?: CallOptions): Promise<unknown> {
+    const view = await this.send(address, event, options)
+    return view.reply
+  }
+
+  get(address: string, options?: CallOptions): Promise<ActorView> {
+    return this.#call(address, { op: 'get' }, options)
+  }
+
+  /** The newest transitions first. */
+  history(address: string, options: CallOptions & { limit?: number; beforeTurn?: number } = {}): Promise<HistoryView[]> {
+    const { limit, beforeTurn } = options
+    const operation: Operation = { op: 'history' }
+    if (limit !== undefined) operation.limit = limit
+    if (beforeTurn !== undefined) operation.beforeTurn = beforeTurn
+    return this.#call(address, operation, options)
+  }
+
+  /** The events that the present state has transitions for. */
+  legalEvents(address: string, options?: CallOptions): Promise<LegalEventView[]> {
+    return this.#call(address, { op: 'events' }, options)
+  }
+
+  pause(address: string, options: PauseOptions = {}): Promise<OperatorReceipt> {
+    const { reason, interrupt, timers } = options
+    return this.#call(address, { op: 'pause', ...given({ reason, interrupt, timers }) }, options)
+  }
+
+  resume(address: string, options: ResumeOptions = {}): Promise<OperatorReceipt> {
+    const { state, retry } = options
+    return this.#call(address, { op: 'resume', ...given({ state, retry }) }, options)
+  }
+
+  /** A JSON merge patch (RFC 7396) of the context. */
+  patch(address: string, merge: unknown, options?: CallOptions): Promise<OperatorReceipt> {
+    return this.#call(address, { op: 'patch', merge }, options)
+  }
+
+  cancel(address: string, options: CallOptions & { reason?: string } = {}): Promise<OperatorReceipt> {
+    return this.#call(address, { op: 'cancel', ...given({ reason: options.reason }) }, options)
+  }
+
+  delete(address: string, options?: CallOptions): Promise<OperatorReceipt> {
+    return this.#call(address, { op: 'delete' }, options)
+  }
+
+  /** What an operation would do: it is stepped in memory and nothing is kept. */
+  dryRun(address: string, operation: Operation, options: CallOptions = {}): Promise<DryRunView> {
+    return this.#execute<DryRunView>({ ...this.#command(address, operation, options), dryRun: true }, options)
+  }
+
+  /** For gateways and workers: a command as it stands. `author` is filled in when it is missing. */
+  execute(address: string, operation: Operation, options: CallOptions = {}): Promise<unknown> {
+    return this.#call(address, operation, options)
+  }
+
+  list(query: ActorQuery): Promise<Page<ActorRow>> {
+    return listActors(this.#router, query)
+  }
+
+  count(filter: ActorFilter = {}): Promise<CountRow[]> {
+    return countActors(this.#router, filter)
+  }
+
+  audit(options: { address?: string; limit?: number; before?: number } = {}): Promise<AuditView[]> {
+    return listAudit(this.#router, options)
+  }
+
+  deadLetters(limit = 100): Promise<DeadLetterView[]> {
+    return listDeadLetters(this.#router, limit)
+  }
+
+  shards(): Promise<ShardStatus[]> {
+    return shardStatuses(this.#router)
+  }
+
+  /** Committed transitions and emitted events of one actor, or of all actors of a machine. */
+  watch(target: { address: string } | { machine: string }, signal: AbortSignal): AsyncIterable<WatchedEvent> {
+    return watchEvents(this.#deps.transport, this.#deps.subjects, target, signal)
+  }
+
+  /** Waits until the actor satisfies the condition. @throws TroupeError `no-answer` after `timeoutMs` */
+  async waitFor(
+    address: string,
+    condition: (view: ActorView) => boolean,
+    options: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<ActorView> {
+    const timeoutMs = options.timeoutMs ?? this.#deps.limits.requestTimeoutMs
+    const end = this.#deps.clock.monotonic() + timeoutMs
+    const stop = new AbortController()
+    options.signal?.addEventListener('abort', () => stop.abort(), { once: true })
+    const cancel = this.#deps.clock.after(timeoutMs, () => stop.abort())
+    try {
+      const events = this.watch({ address: canonicalAddress(address) }, stop.signal)[Symbol.asyncIterator]()
+      for (;;) {
+        // The subscription stands before the first look, so that no transition falls between.
+        const next = events.next()
+        const view = await this.get(address, { timeoutMs: Math.max(1, end - this.#deps.clock.monotonic()) })
+        if (condition(view)) return view
+        if ((await next).done) break
+      }
+    } finally {
+      cancel()
+      stop.abort()
+    }
+    throw new TroupeError('no-answer', `${address} did not get there within ${timeoutMs} ms`, { address })
+  }
+
+  #call<T>(address: string, operation: Operation, options: CallOptions = {}): Promise<T> {
+    return this.#execute<T>(this.#command(address, operation, options), options)
+  }
+
+  #command(address: string, operation: Operation, options: CallOptions): Command {
+    const { clock, random, limits } = this.#deps
+    const timeoutMs = options.timeoutMs ?? limits.requestTimeoutMs
+    const now = clock.now()
+    const command: Command = {
+      ...operation,
+      address: canonicalAddress(address, limits),
+      author: this.#author,
+      deadline: now + timeoutMs,
+    }
+    command.id = options.id ?? formatCommandId(now, random.id())
+    if (options.durability !== undefined) command.durability = options.durability
+    return command
+  }
+
+  async #execute<T>(command: Command, options: CallOptions): Promise<T> {
+    const timeoutMs = options.timeoutMs ?? this.#deps.limits.requestTimeoutMs
+    return (await this.#router.command(command, timeoutMs)) as T
+  }
+}
+
+/** Leaves out what was not given. */
+function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
+}

@@ -1,0 +1,156 @@
+/**
+ * One list out of the parts of all shards. Decides: the merge and the cursor. A cursor holds where
+ * each shard goes on, and the query that it belongs to.
+ */
+import {
+  canonicalAddress,
+  pack,
+  TroupeError,
+  unpack,
+  type ActorFilter,
+  type ActorQuery,
+  type ActorRow,
+  type ActorSort,
+  type AuditView,
+  type CountRow,
+  type DeadLetterView,
+  type Page,
+  type ShardAudit,
+  type ShardCount,
+  type ShardDeadLetters,
+  type ShardPage,
+  type ShardStatus,
+} from '../protocol/index.ts'
+import type { Router } from './router.ts'
+
+/** Where the shards stand: by shard, the sort key after which to go on; absent when it has no more. */
+interface Cursor {
+  filter: ActorFilter
+  sort: ActorSort
+  after: [shard: number, sortKey: Uint8Array | null][]
+}
+
+const PAGE_COUNT_DEFAULT = 100
+
+/** Shards asked at a time: more would only queue. */
+const SHARDS_AT_ONCE = 16
+
+export async function listActors(router: Router, query: ActorQuery): Promise<Page<ActorRow>> {
+  const { limits, shardCount } = router.deps
+  const limit = query.limit ?? PAGE_COUNT_DEFAULT
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > limits.pageCountMax) {
+    throw new TroupeError('invalid-query', `limit is a whole number from 1 to ${limits.pageCountMax} (pageCountMax), not ${String(limit)}`)
+  }
+  const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
+  const filter = cursor?.filter ?? query.filter
+  const sort = cursor?.sort ?? query.sort ?? { by: defaultSort(filter) }
+  const starts = cursor?.after ?? Array.from({ length: shardCount }, (_, shard) => [shard, null] as const)
+  const parts = await eachShard(starts, async ([shard, after]) => {
+    const page = (await router.query(
+      shard,
+      { kind: 'actors', filter, sort, limit, ...(after === null ? {} : { after }) },
+      limits.requestTimeoutMs,
+    )) as ShardPage
+    return { shard, after, page }
+  })
+  return mergePages(parts, filter, sort, limit)
+}
+
+/** By age where a position is asked for: that is what its index is ordered by. */
+function defaultSort(filter: ActorFilter): string {
+  const positioned = filter.state ?? filter.tag ?? filter.condition ?? filter.olderThanMs
+  return positioned === undefined || filter.where !== undefined ? 'id' : 'since'
+}
+
+interface Part {
+  shard: number
+  after: Uint8Array | null
+  page: ShardPage
+}
+
+/**
+ * Takes rows in order until the page is full, or until a shard that stopped early would have to say
+ * what comes next: rows beyond that point could be out of order.
+ */
+function mergePages(parts: readonly Part[], filter: ActorFilter, sort: ActorSort, limit: number): Page<ActorRow> {
+  const sign = sort.descending ? -1 : 1
+  const compare = (a: Uint8Array, b: Uint8Array) => sign * Buffer.compare(a, b)
+  let bound: Uint8Array | undefined
+  for (const { page } of parts) {
+    if (page.next && (!bound || compare(page.next, bound) < 0)) bound = page.next
+  }
+  const found = parts
+    .flatMap(({ shard, page }) => page.rows.map((entry) => ({ shard, ...entry })))
+    .filter((entry) => !bound || compare(entry.sortKey, bound) <= 0)
+    .sort((a, b) => compare(a.sortKey, b.sortKey))
+  const taken = found.slice(0, limit)
+  const after: Cursor['after'] = []
+  for (const part of parts) {
+    const last = taken.findLast((entry) => entry.shard === part.shard)?.sortKey ?? null
+    const left = part.page.rows.some((entry) => !taken.some((t) => t.row.address === entry.row.address))
+    if (left) after.push([part.shard, last ?? part.after])
+    else if (part.page.next) after.push([part.shard, part.page.next])
+  }
+  const page: Page<ActorRow> = { rows: taken.map((entry) => entry.row) }
+  if (after.length > 0) page.cursor = encodeCursor({ filter, sort, after })
+  return page
+}
+
+function encodeCursor(cursor: Cursor): string {
+  return Buffer.from(pack(cursor)).toString('base64url')
+}
+
+function decodeCursor(text: string): Cursor {
+  try {
+    const cursor = unpack(Buffer.from(text, 'base64url')) as Cursor
+    if (Array.isArray(cursor.after) && typeof cursor.sort.by === 'string') return cursor
+  } catch {
+    // Falls through: whatever it is, it is not ours.
+  }
+  throw new TroupeError('invalid-query', 'the cursor is not one that a list returned')
+}
+
+export async function countActors(router: Router, filter: ActorFilter): Promise<CountRow[]> {
+  const parts = await allShards<ShardCount>(router, { kind: 'count', filter })
+  const totals = new Map<string, CountRow>()
+  for (const row of parts.flatMap((part) => part.counts)) {
+    const key = `${row.machine}\0${row.condition}\0${row.state}`
+    const total = totals.get(key)
+    if (total) total.count += row.count
+    else totals.set(key, { ...row })
+  }
+  return [...totals.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+}
+
+export async function listAudit(
+  router: Router,
+  options: { address?: string; limit?: number; before?: number },
+): Promise<AuditView[]> {
+  const limit = Math.min(options.limit ?? PAGE_COUNT_DEFAULT, router.deps.limits.pageCountMax)
+  const query = { kind: 'audit' as const, limit, ...(options.before === undefined ? {} : { before: options.before }) }
+  const address = options.address === undefined ? undefined : canonicalAddress(options.address)
+  const parts = await allShards<ShardAudit>(router, address === undefined ? query : { ...query, address })
+  return parts.flatMap((part) => part.rows).sort((a, b) => b.at - a.at).slice(0, limit)
+}
+
+export async function listDeadLetters(router: Router, limit: number): Promise<DeadLetterView[]> {
+  const parts = await allShards<ShardDeadLetters>(router, { kind: 'dead-letters', limit })
+  return parts.flatMap((part) => part.rows).sort((a, b) => b.at - a.at).slice(0, limit)
+}
+
+export function shardStatuses(router: Router): Promise<ShardStatus[]> {
+  return allShards<ShardStatus>(router, { kind: 'status' })
+}
+
+function allShards<T>(router: Router, query: Parameters<Router['query']>[1]): Promise<T[]> {
+  const shards = Array.from({ length: router.deps.shardCount }, (_, shard) => shard)
+  return eachShard(shards, (shard) => router.query(shard, query, router.deps.limits.requestTimeoutMs) as Promise<T>)
+}
+
+async function eachShard<TItem, T>(items: readonly TItem[], ask: (item: TItem) => Promise<T>): Promise<T[]> {
+  const answers: T[] = []
+  for (let at = 0; at < items.length; at += SHARDS_AT_ONCE) {
+    answers.push(...(await Promise.all(items.slice(at, at + SHARDS_AT_ONCE).map(ask))))
+  }
+  return answers
+}

@@ -1,0 +1,176 @@
+/**
+ * `defineApp`: what a family of machines brings along. Decides: the shape of an app. Leaves to others:
+ * serving its routes (gateway), its verbs (cli), its tasks (worker).
+ */
+import type { ZodType } from 'zod'
+import type { Client } from '../client/index.ts'
+import type { AnyTask, MachineDefinition } from '../machine/index.ts'
+import type { Clock, Log, Random } from '../ports/index.ts'
+
+/** What an app's code is given on a running node. */
+export interface AppContext<TConfig = unknown> {
+  readonly client: Client
+  /** The app's section of the configuration, checked by its schema. */
+  readonly config: TConfig
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly node: string
+  readonly cluster: string
+  /** A directory of this node's for the app's own files. */
+  readonly directory: string
+  /** Where this node's worker keeps the logs of runs, by the actor's address. */
+  readonly runs: RunFiles
+}
+
+/** Reading what commands wrote (the worker's log store). */
+export interface RunFiles {
+  /** The directory of the newest attempt of an actor's run, or undefined. */
+  latest(address: string): Promise<string | undefined>
+}
+
+export interface AppOptions<TConfig> {
+  /** Letters, digits, `_`, `-`: the name of its configuration section. */
+  name: string
+  machines?: readonly MachineDefinition[]
+  /** Tasks beside those that the machines invoke. */
+  tasks?: readonly AnyTask[]
+  /** Actors with a fixed address, started once. */
+  singletons?: readonly Singleton[]
+  config?: ZodType<TConfig>
+  routes?: (context: AppContext<TConfig>) => readonly AppRoute[]
+  /** NATS request/reply subjects below `troupe.<cluster>.app.<name>`. */
+  subjects?: (context: AppContext<TConfig>) => readonly AppSubject[]
+  /** JSON-RPC 2.0 methods, served at `/rpc`. */
+  methods?: (context: AppContext<TConfig>) => readonly AppMethod[]
+  verbs?: readonly AppVerb[]
+  daemons?: (context: AppContext<TConfig>) => readonly AppDaemon[]
+  metrics?: (context: AppContext<TConfig>) => readonly AppMetric[]
+}
+
+export interface Singleton {
+  machine: string
+  id: string
+  input?: unknown
+}
+
+export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD'
+
+export interface AppRoute {
+  method: HttpMethod
+  /** As fastify writes it: `/server/execute`, `/task/detail/:type/:id`. */
+  path: string
+  /**
+   * `parsed` (default): JSON or a form becomes an object; `raw`: bytes; `stream`: a readable, unread.
+   */
+  body?: 'parsed' | 'raw' | 'stream'
+  /** Largest body in bytes for `parsed` and `raw`. Default 1 MiB. */
+  bodyBytesMax?: number
+  /** Parsers for further content types of old clients. */
+  parsers?: Readonly<Record<string, (body: Uint8Array) => unknown>>
+  /**
+   * `gateway` (default): the platform's roles; `own`: the handler answers for it, as seeds with their
+   * own tokens do.
+   */
+  authentication?: 'gateway' | 'own'
+  /** The role the platform asks for. Default `operate`, for GET and HEAD `read`. */
+  role?: 'read' | 'operate' | 'admin'
+  handle: (request: AppRequest) => Promise<AppResponse>
+}
+
+export interface AppRequest {
+  readonly method: string
+  readonly path: string
+  readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: unknown
+  readonly remoteAddress: string
+  /** Who asks, as the platform knows it. */
+  readonly author: string
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal
+}
+
+export interface AppResponse {
+  /** Default 200. */
+  status?: number
+  headers?: Readonly<Record<string, string>>
+  /** Objects become JSON; texts, bytes and streams are sent as they are. */
+  body?: unknown
+}
+
+export interface AppSubject {
+  name: string
+  handle: (payload: unknown) => Promise<unknown>
+}
+
+export interface AppMethod {
+  name: string
+  params: ZodType
+  handle: (params: unknown) => Promise<unknown>
+}
+
+/** A CLI verb: `['jobs', 'submit']` is `troupe jobs submit`. */
+export interface AppVerb {
+  path: readonly string[]
+  summary: string
+  /** Positional arguments as commander writes them: `<id>`, `[name]`, `<command...>`. */
+  arguments?: string
+  options?: readonly { flags: string; description: string; default?: string | boolean }[]
+  examples?: readonly string[]
+  run: (call: VerbCall) => Promise<void>
+}
+
+/** What a verb is given. */
+export interface VerbCall {
+  readonly arguments: readonly string[]
+  readonly options: Readonly<Record<string, unknown>>
+  /** True under `--json`: print one JSON value. */
+  readonly json: boolean
+  /** Calls the node that `--http` names. @throws TroupeError as the node answered */
+  http(request: VerbRequest): Promise<VerbResponse>
+  /** Writes a line to standard output. */
+  print(line: string): void
+  /** Writes bytes or text without a line end. */
+  write(chunk: string | Uint8Array): void
+  /** Writes a line to standard error: progress and hints. */
+  note(line: string): void
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+export interface VerbRequest {
+  method: HttpMethod
+  path: string
+  query?: Readonly<Record<string, string | undefined>>
+  /** Sent as JSON. */
+  body?: unknown
+}
+
+export interface VerbResponse {
+  status: number
+  body: unknown
+}
+
+/** Something that runs beside the node as long as it does. */
+export interface AppDaemon {
+  name: string
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface AppMetric {
+  name: string
+  help: string
+  type: 'counter' | 'gauge'
+  collect: () => Promise<readonly { labels: Readonly<Record<string, string>>; value: number }[]>
+}
+
+/** An app with its configuration's type forgotten, for lists of apps. */
+export type App = Omit<AppOptions<unknown>, never>
+
+/** Declares an app. */
+export function defineApp<TConfig = undefined>(options: AppOptions<TConfig>): App {
+  return options as unknown as App
+}

@@ -1,0 +1,44 @@
+/**
+ * Messages between parties: NATS core in a cluster, in-process otherwise.
+ *
+ * Decides: that a request has exactly one outcome, and that silence is not a failure (`timeout` says
+ * nothing about whether the other side acted). Leaves to others: what the bytes mean.
+ */
+export interface Transport {
+  /** Sends and waits for one reply. The outcome comes by callback, never before the call returns. */
+  request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void
+  /** Tells whoever listens now; nothing is kept. Never use it for what must arrive. */
+  publish(subject: string, payload: Uint8Array): void
+  /**
+   * Listens. Subjects of subscriptions may use `*` (one token) and a final `>` (the rest). Members of
+   * one `queue` share the messages. Messages of one sender arrive in order.
+   */
+  subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription
+}
+
+export interface TransportRequest {
+  subject: string
+  payload: Uint8Array
+  timeoutMs: number
+}
+
+export type TransportOutcome =
+  | { kind: 'reply'; payload: Uint8Array }
+  /** Nobody listens: certainly nobody acted. */
+  | { kind: 'no-responders' }
+  | { kind: 'timeout' }
+
+export interface SubscribeOptions {
+  queue?: string
+}
+
+/** `reply` is absent when the sender does not wait; calling it twice does nothing the second time. */
+export type MessageHandler = (message: {
+  subject: string
+  payload: Uint8Array
+  reply?: (payload: Uint8Array) => void
+}) => void
+
+export interface Subscription {
+  unsubscribe(): void
+}

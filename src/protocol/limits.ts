@@ -1,0 +1,115 @@
+/**
+ * Every limit of the runtime, with its default and its reason. Decides: names and defaults. Leaves
+ * to others: enforcing them, each with a typed error.
+ */
+import { invariant } from './errors.ts'
+
+export interface Limits {
+  /** Bytes of an id in UTF-8. 256 leaves room for three percent-encoded parts in one LMDB key. */
+  idBytesMax: number
+  /** Bytes of a whole address in its text form; LMDB keys end at 1,978 bytes. */
+  addressBytesMax: number
+  /** Children below children: a chart that spawns itself would otherwise never end. */
+  childDepthMax: number
+  /** Bytes of one packed event, input or task result. nats-server's default payload limit is 1 MiB. */
+  payloadBytesMax: number
+  /** Bytes of one packed actor record; the rest of a batch has to fit beside it. */
+  actorBytesMax: number
+  /** Commands waiting in the mailbox of one shard; past it `busy`. */
+  mailboxCountMax: number
+  /** Bytes waiting in the mailbox of one shard; past it `busy`. */
+  mailboxBytesMax: number
+  /** Commands in one batch: bounds how long a batch holds the event loop. */
+  batchCountMax: number
+  /** Bytes of one batch; below nats-server's payload limit, so that a batch fits one slot. */
+  batchBytesMax: number
+  /** Steps of tells and completions inside one batch before the rest waits for the next. */
+  stepsPerBatchMax: number
+  /** Microsteps of one macrostep: an `always` loop ends here instead of never. */
+  microstepsMax: number
+  /** Effects of one turn. */
+  effectsPerTurnMax: number
+  /** Pending timers of one actor. */
+  timersPerActorMax: number
+  /** Live children and tasks of one actor. */
+  childrenPerActorMax: number
+  /** Bytes of actors kept in memory by a node; the rest is read from the store when wanted. */
+  residentBytesMax: number
+  /** Transitions of an actor kept in its history when its machine does not say. */
+  historyCountMax: number
+  /** How long a command id is remembered; a repeat after that is refused as `expired`. */
+  dedupeWindowMs: number
+  /** How far in the future a command id may have been issued. */
+  clockSkewMaxMs: number
+  /** Events kept for a paused actor; past it `limit-exceeded`. */
+  keptEventsMax: number
+  /** How long a finished actor is kept when its machine does not say: 7 days. */
+  finishedRetentionMs: number
+  /** How long audit rows are kept: 90 days. */
+  auditRetentionMs: number
+  /** Rows of one page of a list. */
+  pageCountMax: number
+  /** Rows that one request of a list may look at before it answers with a cursor. */
+  scanCountMax: number
+  /** Timers kept in memory lie at most this far ahead; later ones wait in the store. */
+  timerHorizonMs: number
+  /** Timers read into memory at a time. */
+  timerLoadCountMax: number
+  /** Unacknowledged messages in flight on one channel between two shards. */
+  channelWindowMax: number
+  /** A channel without acknowledgement for this long sends again. */
+  channelResendMs: number
+  /** How long a worker may be silent before its attempt is given up. */
+  leaseMs: number
+  /** A task that nobody started for this long is published again. */
+  taskRepublishMs: number
+  /** How long a client waits for a reply when the caller names no deadline. */
+  requestTimeoutMs: number
+}
+
+export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
+  idBytesMax: 256,
+  addressBytesMax: 1_024,
+  childDepthMax: 8,
+  payloadBytesMax: 512 * 1024,
+  actorBytesMax: 768 * 1024,
+  mailboxCountMax: 8_192,
+  mailboxBytesMax: 16 * 1024 * 1024,
+  batchCountMax: 512,
+  batchBytesMax: 900 * 1024,
+  stepsPerBatchMax: 4_096,
+  microstepsMax: 1_000,
+  effectsPerTurnMax: 1_000,
+  timersPerActorMax: 1_000,
+  childrenPerActorMax: 1_000,
+  residentBytesMax: 256 * 1024 * 1024,
+  historyCountMax: 50,
+  dedupeWindowMs: 10 * 60_000,
+  clockSkewMaxMs: 60_000,
+  keptEventsMax: 10_000,
+  finishedRetentionMs: 7 * 86_400_000,
+  auditRetentionMs: 90 * 86_400_000,
+  pageCountMax: 1_000,
+  scanCountMax: 10_000,
+  timerHorizonMs: 60_000,
+  timerLoadCountMax: 50_000,
+  channelWindowMax: 256,
+  channelResendMs: 2_000,
+  leaseMs: 30_000,
+  taskRepublishMs: 60_000,
+  requestTimeoutMs: 30_000,
+})
+
+/** Completes a partial set of limits and proves the relations between them before anything runs. */
+export function resolveLimits(given: Partial<Limits> = {}): Limits {
+  const limits: Limits = { ...DEFAULT_LIMITS, ...given }
+  for (const [name, value] of Object.entries(limits)) {
+    invariant(Number.isSafeInteger(value) && value > 0, `limit ${name} must be a positive integer`)
+  }
+  invariant(limits.payloadBytesMax < limits.actorBytesMax, 'payloadBytesMax < actorBytesMax')
+  invariant(limits.actorBytesMax < limits.batchBytesMax, 'actorBytesMax < batchBytesMax')
+  invariant(limits.batchCountMax <= limits.mailboxCountMax, 'batchCountMax <= mailboxCountMax')
+  invariant(limits.clockSkewMaxMs < limits.dedupeWindowMs, 'clockSkewMaxMs < dedupeWindowMs')
+  invariant(limits.requestTimeoutMs < limits.dedupeWindowMs, 'requestTimeoutMs < dedupeWindowMs')
+  return limits
+}

@@ -1,0 +1,112 @@
+/**
+ * Lists over all shards. Decides: what can be asked and the shape of a page. Every shard answers a
+ * page in the asked order with keys to merge by; the client merges (it has no other knowledge).
+ */
+import type { AddressText } from './address.ts'
+import type { ActorStatus, AuditView, DeadLetterView, IndexValue, StateValue } from './view.ts'
+
+export interface ActorFilter {
+  machine?: string
+  /** A state path: `running` also matches everything below it, `running.build` only that. */
+  state?: string
+  tag?: string
+  condition?: ActorCondition
+  /** Been in the present state for at least this long. */
+  olderThanMs?: number
+  /** Ids that begin so. */
+  idPrefix?: string
+  /** Equality on indexed fields; needs `machine`. */
+  where?: Record<string, IndexValue>
+  /** Children are left out unless asked for. */
+  children?: boolean
+}
+
+/** `id` is the default; `since` sorts by age in the present state; others are indexed fields. */
+export interface ActorSort {
+  by: string
+  descending?: boolean
+}
+
+export interface ActorQuery {
+  filter: ActorFilter
+  sort?: ActorSort
+  /** Rows of the page; default 100, at most `pageCountMax`. */
+  limit?: number
+  /** From the page before; belongs to the same filter and sort. */
+  cursor?: string
+}
+
+export interface ActorRow {
+  address: AddressText
+  machine: string
+  version: number
+  status: ActorStatus
+  value: StateValue
+  tags: string[]
+  turn: number
+  createdAt: number
+  updatedAt: number
+  since: number
+  paused: boolean
+  parked: boolean
+  /** Why it is parked or what it waits for, in words. */
+  reason?: string
+  index: Record<string, IndexValue>
+}
+
+export interface Page<Row> {
+  rows: Row[]
+  /** Present when there may be more. */
+  cursor?: string
+}
+
+/** What operators tell actors apart by; a parked actor is `parked` even when it is paused too. */
+export type ActorCondition = 'active' | 'paused' | 'parked' | 'done' | 'stopped'
+
+/** Number of actors by position (as text) and condition. */
+export interface CountRow {
+  machine: string
+  state: string
+  condition: ActorCondition
+  count: number
+}
+
+/** A question to one shard. `after` is a sort key of that shard, opaque to the client. */
+export type ShardQuery =
+  | { kind: 'actors'; filter: ActorFilter; sort: ActorSort; limit: number; after?: Uint8Array }
+  | { kind: 'count'; filter: ActorFilter }
+  | { kind: 'audit'; address?: AddressText; limit: number; before?: number }
+  | { kind: 'dead-letters'; limit: number }
+  | { kind: 'status' }
+
+/** A shard's part of a page. `sortKey`s compare bytewise across shards, in ascending order. */
+export interface ShardPage {
+  rows: { sortKey: Uint8Array; row: ActorRow }[]
+  /** Where to go on; absent when this shard has no more. */
+  next?: Uint8Array
+}
+
+export interface ShardCount {
+  counts: CountRow[]
+}
+
+export interface ShardAudit {
+  rows: AuditView[]
+}
+
+export interface ShardDeadLetters {
+  rows: DeadLetterView[]
+}
+
+/** Whether a shard makes progress: what `/ready` and `troupe` report. */
+export interface ShardStatus {
+  shard: number
+  state: 'recovering' | 'serving' | 'stopped'
+  slot: number
+  mailboxCount: number
+  residentCount: number
+  residentBytes: number
+  timersPending: number
+  /** Age of the oldest batch that waits for its commit; 0 when none does. */
+  commitAgeMs: number
+}

@@ -1,0 +1,41 @@
+/**
+ * The names of everything that travels, the same on NATS and inside one process. Decides: the
+ * subjects. A cluster's name is one token, so that clusters can share a NATS account.
+ */
+import { machineOf, toSubjectToken, type AddressText } from './address.ts'
+
+export interface Subjects {
+  /** Commands for a shard: a packed array of `Command`, answered by an array of `Outcome`. */
+  shard(shard: number): string
+  /** Messages from shard to shard (protocols.md section 3). */
+  relay(shard: number): string
+  /** A packed `ShardQuery`. */
+  query(shard: number): string
+  /** Committed transitions of an actor; `*` for any id. */
+  event(address: AddressText): string
+  eventOf(machine: string, id?: string): string
+  /** Tells a worker that a task is no longer wanted: the packed task id. */
+  cancel(worker: string): string
+}
+
+/** @param cluster a name of letters, digits, `-` and `_` */
+export function subjectsOf(cluster: string): Subjects {
+  const root = `troupe.${cluster}`
+  return {
+    shard: (shard) => `${root}.shard.${shard}`,
+    relay: (shard) => `${root}.relay.${shard}`,
+    query: (shard) => `${root}.query.${shard}`,
+    event: (address) => {
+      const rest = address.slice(machineOf(address).length + 1)
+      return `${root}.event.${machineOf(address)}.${rest.split('/').map(tokenOfPart).join('.')}`
+    },
+    eventOf: (machine, id) =>
+      `${root}.event.${machine}.${id === undefined ? '>' : toSubjectToken(id)}`,
+    cancel: (worker) => `${root}.cancel.${toSubjectToken(worker)}`,
+  }
+}
+
+/** A part of an address is encoded already, but for the characters that NATS reserves. */
+function tokenOfPart(part: string): string {
+  return part.replace(/[.*>]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
+}

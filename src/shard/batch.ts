@@ -1,0 +1,124 @@
+/**
+ * What one batch gathers: rows to write, things to release after the commit, and deliveries still to
+ * be stepped inside it. Data only.
+ */
+import type { AnyActorLogic } from 'xstate'
+import type { StoreWrite, TaskMessage } from '../ports/index.ts'
+import {
+  invariant,
+  type AddressText,
+  type Command,
+  type ErrorRecord,
+  type EventObject,
+  type Outcome,
+} from '../protocol/index.ts'
+import type { CounterName } from './keys.ts'
+import type { Head } from './records.ts'
+
+/** A child on its way to its first state. */
+export interface ChildStart {
+  kind: 'start'
+  to: AddressText
+  parent: AddressText
+  childId: string
+  src: string
+  input: unknown
+}
+
+/** An event on its way to an actor of this shard. */
+export interface Delivery {
+  kind: 'event'
+  to: AddressText
+  event: EventObject
+  /** An address, `timer`, `task <name>` or a caller: for the history. */
+  by: string
+  /** The sender of a `tell`, to be told of a dead letter. */
+  tellFrom?: AddressText
+  /** The birth of the addressed actor when the sender knows it: a re-created one is not meant. */
+  birth?: string
+  commandId?: string
+}
+
+/** Released when the batch is committed, in order. */
+export type Release =
+  | { kind: 'publish-task'; message: TaskMessage }
+  | { kind: 'cancel-task'; worker: string; taskId: string }
+  | { kind: 'emit'; address: AddressText; event: EventObject; turn: number }
+  | { kind: 'transition'; address: AddressText; turn: number; cause: string; from: string | null; to: string; status: string }
+  | { kind: 'action'; address: AddressText; type: string; run: () => void }
+  | { kind: 'log'; address: AddressText; value: unknown }
+  | { kind: 'live-start'; address: AddressText; childId: string; effectId: string; birth: string; logic: AnyActorLogic; input: unknown }
+  | { kind: 'live-stop'; effectId: string }
+  | { kind: 'timer'; effectId: string; address: AddressText; dueAt: number }
+  | { kind: 'parked'; address: AddressText; error: ErrorRecord; cause: string }
+
+export class Batch {
+  readonly slot: number
+  /** max(clock, time of the last batch): never goes back within a shard. */
+  readonly now: number
+  readonly writes: StoreWrite[] = []
+  readonly releases: Release[] = []
+  readonly deliveries: (Delivery | ChildStart)[] = []
+  readonly dirty = new Set<Head>()
+  readonly removed = new Set<AddressText>()
+  readonly counters = new Map<string, { name: CounterName; delta: number }>()
+  /** Outcomes of commands applied in this batch, for a repeat inside the same batch. */
+  readonly outcomes = new Map<string, Outcome>()
+  /** Rows of kept queues written in this batch: the store does not show them yet. */
+  readonly kept = new Map<string, Uint8Array>()
+  /** Messages for other shards, in order, by target. */
+  readonly outgoing = new Map<number, { from: AddressText; to: AddressText; event: EventObject }[]>()
+  #births = 0
+  #sequenced = 0
+  bytes = 0
+  steps = 0
+
+  constructor(slot: number, now: number) {
+    this.slot = slot
+    this.now = now
+  }
+
+  write(key: Uint8Array, value: Uint8Array | null): void {
+    this.writes.push([key, value])
+    this.bytes += key.length + (value?.length ?? 0)
+  }
+
+  /** What this batch writes to a key, last first: for the few reads that need it. */
+  written(key: Uint8Array): Uint8Array | null | undefined {
+    return this.writes.findLast(([written]) => Buffer.compare(written, key) === 0)?.[1]
+  }
+
+  count(name: CounterName, delta: number): void {
+    const key = `${name.machine}\0${name.condition}\0${name.state}`
+    const entry = this.counters.get(key)
+    if (entry) entry.delta += delta
+    else this.counters.set(key, { name, delta })
+  }
+
+  nextBirth(): string {
+    return `${this.slot}.${this.#births++}`
+  }
+
+  nextSequence(): number {
+    return this.#sequenced++
+  }
+
+  tell(target: number, message: { from: AddressText; to: AddressText; event: EventObject }): void {
+    const list = this.outgoing.get(target)
+    if (list) list.push(message)
+    else this.outgoing.set(target, [message])
+  }
+
+  touch(head: Head): void {
+    invariant(!this.removed.has(head.address) || head.status !== 'active', 'a removed actor does not change')
+    head.dirty = true
+    this.dirty.add(head)
+  }
+}
+
+/** A command with its way back. */
+export interface PendingCommand {
+  command: Command
+  bytes: number
+  done: (outcome: Outcome) => void
+}

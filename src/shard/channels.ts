@@ -1,0 +1,182 @@
+/**
+ * The sending side of the channels to other shards (protocols.md section 3).
+ *
+ * Decides: what is in flight on each channel, when it is sent again, and when its rows may go.
+ * Leaves to others: stepping what arrives (engine.ts).
+ */
+import type { Clock, Log, Store, Transport } from '../ports/index.ts'
+import { pack, toErrorRecord, unpack, type ErrorRecord, type EventObject, type Limits, type Subjects } from '../protocol/index.ts'
+import type { Batch } from './batch.ts'
+import { outboxEndKey, outboxKey, parseOutboxKey, peerOfKey, tableRange, TABLE } from './keys.ts'
+
+/** What travels from shard to shard in one request. */
+export interface RelayRequest {
+  from: number
+  generation: number
+  /** The number of the first message. */
+  first: number
+  messages: RelayMessage[]
+}
+
+export interface RelayMessage {
+  from: string
+  to: string
+  event: EventObject
+}
+
+export type RelayReply =
+  /** Everything up to this number is committed at the target. */
+  | { acked: number }
+  /** A number is missing: go on from here. */
+  | { expected: number }
+  | { error: ErrorRecord }
+
+interface Channel {
+  target: number
+  generation: number
+  /** The number that the next message gets. */
+  next: number
+  /** Acknowledged up to here. */
+  acked: number
+  /** Rows up to here are removed. */
+  removed: number
+  inFlight: boolean
+  cancelRetry: (() => void) | undefined
+}
+
+export interface ChannelDeps {
+  shard: number
+  store: Store
+  transport: Transport
+  subjects: Subjects
+  clock: Clock
+  log: Log
+  limits: Limits
+  /** Rows can be removed with the next commit. */
+  acknowledged: () => void
+}
+
+export class Channels {
+  readonly #deps: ChannelDeps
+  readonly #channels = new Map<number, Channel>()
+  #stopped = false
+
+  constructor(deps: ChannelDeps) {
+    this.#deps = deps
+  }
+
+  /** Reads what the store remembers; nothing is sent before `resume`. */
+  load(): void {
+    const { store, shard } = this.#deps
+    for (const { key, value } of store.range(tableRange(shard, TABLE.outboxEnd))) {
+      const [generation, next] = unpack(value) as [number, number]
+      const channel = this.#channel(peerOfKey(key))
+      Object.assign(channel, { generation, next, acked: next - 1, removed: next - 1 })
+    }
+    const seen = new Set<number>()
+    for (const { key } of store.range(tableRange(shard, TABLE.outbox))) {
+      const { target, sequence } = parseOutboxKey(key)
+      if (target === shard || seen.has(target)) continue
+      seen.add(target)
+      const channel = this.#channel(target)
+      channel.acked = sequence - 1
+      channel.removed = sequence - 1
+    }
+  }
+
+  resume(): void {
+    for (const channel of this.#channels.values()) this.#send(channel)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const channel of this.#channels.values()) channel.cancelRetry?.()
+  }
+
+  /** Gives the messages of a batch their numbers and rows, and removes what was acknowledged. */
+  write(batch: Batch): void {
+    const { shard } = this.#deps
+    for (const [target, messages] of batch.outgoing) {
+      const channel = this.#channel(target)
+      for (const message of messages) batch.write(outboxKey(shard, target, channel.next++), pack(message))
+      batch.write(outboxEndKey(shard, target), pack([channel.generation, channel.next]))
+    }
+    for (const channel of this.#channels.values()) {
+      while (channel.removed < channel.acked) {
+        channel.removed += 1
+        batch.write(outboxKey(shard, channel.target, channel.removed), null)
+      }
+    }
+  }
+
+  /** True when rows wait to be removed. */
+  get hasAcknowledged(): boolean {
+    for (const channel of this.#channels.values()) if (channel.removed < channel.acked) return true
+    return false
+  }
+
+  committed(batch: Batch): void {
+    for (const target of batch.outgoing.keys()) this.#send(this.#channel(target))
+  }
+
+  #channel(target: number): Channel {
+    let channel = this.#channels.get(target)
+    if (!channel) {
+      channel = { target, generation: 1, next: 1, acked: 0, removed: 0, inFlight: false, cancelRetry: undefined }
+      this.#channels.set(target, channel)
+    }
+    return channel
+  }
+
+  /** One request in flight per channel keeps the order; it carries as many as wait. */
+  #send(channel: Channel): void {
+    if (this.#stopped || channel.inFlight || channel.acked >= channel.next - 1) return
+    const { shard, store, transport, subjects, limits } = this.#deps
+    channel.cancelRetry?.()
+    channel.cancelRetry = undefined
+    const first = channel.acked + 1
+    const messages: RelayMessage[] = []
+    let bytes = 0
+    const range = { from: outboxKey(shard, channel.target, first), to: outboxKey(shard, channel.target, channel.next), limit: limits.channelWindowMax }
+    for (const { value } of store.range(range)) {
+      bytes += value.length
+      if (messages.length > 0 && bytes > limits.payloadBytesMax) break
+      messages.push(unpack(value) as RelayMessage)
+    }
+    if (messages.length === 0) return
+    channel.inFlight = true
+    const request: RelayRequest = { from: shard, generation: channel.generation, first, messages }
+    transport.request(
+      { subject: subjects.relay(channel.target), payload: pack(request), timeoutMs: limits.requestTimeoutMs },
+      (outcome) => {
+        channel.inFlight = false
+        if (outcome.kind !== 'reply') return this.#retry(channel, outcome.kind)
+        this.#answered(channel, outcome.payload)
+      },
+    )
+  }
+
+  #answered(channel: Channel, payload: Uint8Array): void {
+    let reply: RelayReply
+    try {
+      reply = unpack(payload) as RelayReply
+    } catch (thrown) {
+      return this.#retry(channel, toErrorRecord(thrown).message)
+    }
+    if ('error' in reply) return this.#retry(channel, reply.error.code)
+    const acked = 'acked' in reply ? reply.acked : reply.expected - 1
+    if (acked < channel.acked || acked >= channel.next) {
+      this.#deps.log.error({ target: channel.target, acked, next: channel.next }, 'a channel and its peer disagree about what arrived')
+      return this.#retry(channel, 'disagreement')
+    }
+    channel.acked = acked
+    this.#deps.acknowledged()
+    this.#send(channel)
+  }
+
+  #retry(channel: Channel, why: string): void {
+    if (this.#stopped) return
+    this.#deps.log.debug({ target: channel.target, why }, 'messages to a shard wait for another try')
+    channel.cancelRetry = this.#deps.clock.after(this.#deps.limits.channelResendMs, () => this.#send(channel))
+  }
+}

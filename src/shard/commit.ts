@@ -1,0 +1,37 @@
+/**
+ * How a batch becomes durable. Decides: what the engine may assume of a commit path. There are two:
+ * embedded (embedded-commit.ts) and journaled (journaled-commit.ts); the engine knows neither.
+ */
+import type { StoreWrite } from '../ports/index.ts'
+import type { Durability } from '../protocol/index.ts'
+
+export interface CommitPath {
+  /** What is true of a batch when `committed` is told. */
+  readonly durability: Durability
+  readonly journaled: boolean
+  /** Makes this engine the owner of the shard. Nothing may be read as true before `taken`. */
+  take(done: (outcome: TakeOutcome) => void): void
+  /** One at a time. The outcome comes once; until then it is unknown, and nothing may be released. */
+  commit(request: CommitRequest, done: (outcome: CommitOutcome) => void): void
+  /** Confirms that this engine is still the owner: for a batch that only read. */
+  confirm(done: (outcome: CommitOutcome) => void): void
+  stop(): void
+}
+
+export interface CommitRequest {
+  slot: number
+  writes: readonly StoreWrite[]
+}
+
+export type TakeOutcome =
+  /** The slot that the first batch gets. The store shows everything before it. */
+  | { kind: 'taken'; nextSlot: number }
+  | { kind: 'lost'; why: string }
+  | { kind: 'failed'; why: string }
+
+export type CommitOutcome =
+  | { kind: 'committed' }
+  /** Another owner has taken the shard: nothing of the batch happened or will. */
+  | { kind: 'lost'; why: string }
+  /** The disk refused: the process must end, since memory and disk no longer agree. */
+  | { kind: 'failed'; why: string }

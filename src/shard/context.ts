@@ -1,0 +1,22 @@
+/** What every part of a shard works with. The engine makes it once per shard. */
+import type { Clock, Log, Random, Store } from '../ports/index.ts'
+import type { Limits } from '../protocol/index.ts'
+import type { Heads, Machines } from './heads.ts'
+import type { Leases } from './leases.ts'
+
+export interface ShardContext {
+  readonly shard: number
+  readonly shardCount: number
+  readonly limits: Limits
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly machines: Machines
+  readonly heads: Heads
+  readonly leases: Leases
+  /** Whether committed transitions are published. */
+  readonly announces: boolean
+  /** Whether commits go through a journal: then callers may ask for its durability. */
+  readonly journaled: boolean
+}

@@ -1,0 +1,88 @@
+/**
+ * Changes of an actor's record outside of its chart: parking, keeping, and saving. Decides: that each
+ * of them stands in the history as a turn of its own.
+ */
+import { errorRecord, pack, unpack, type ErrorRecord, type EventObject, type TaskFailure } from '../protocol/index.ts'
+import type { Batch } from './batch.ts'
+import type { ShardContext } from './context.ts'
+import { keptKey } from './keys.ts'
+import { encodeActor, type Head } from './records.ts'
+import { writeHistory, type Cause } from './turn.ts'
+
+/** What can arrive at an actor; all of it can wait in the kept queue. */
+export type Arrival =
+  | { kind: 'event'; event: EventObject; by: string; commandId?: string; tellFrom?: string }
+  | { kind: 'timer'; effectId: string }
+  | { kind: 'task-done'; taskId: string; output: unknown }
+  | { kind: 'task-failed'; taskId: string; failure: TaskFailure }
+
+/** Encodes what the head says now; the batch writes it at its end. */
+export function saveHead(shard: ShardContext, batch: Batch, head: Head): void {
+  const encoded = encodeActor(head, head.stored)
+  shard.heads.resized(head, encoded.length)
+  head.encoded = encoded
+  batch.touch(head)
+}
+
+/** A change by an operator or by the engine: a turn in which the chart does not move. */
+export function controlTurn(shard: ShardContext, batch: Batch, head: Head, cause: Cause): void {
+  head.turn += 1
+  head.updatedAt = batch.now
+  writeHistory(shard, batch, head, cause, head.stateText)
+  saveHead(shard, batch, head)
+}
+
+/** Stops an actor that failed where it stands, for an operator to see (P9). */
+export function park(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  message: string,
+  cause: Cause,
+  failedChildren: readonly string[] = [],
+): ErrorRecord {
+  const error = errorRecord('parked', message, { address: head.address })
+  const failed = new Set([...(head.parked?.failedChildren ?? []), ...failedChildren])
+  head.parked = { since: batch.now, error, cause: cause.type, failedChildren: [...failed] }
+  batch.releases.push({ kind: 'parked', address: head.address, error, cause: cause.type })
+  controlTurn(shard, batch, head, { ...cause, type: `parked by ${cause.type}`, note: message })
+  return error
+}
+
+/** Puts what arrived at the end of the kept queue, or says why not. */
+export function keep(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  arrival: Arrival,
+): ErrorRecord | undefined {
+  const kept = head.keptTo - head.keptFrom
+  const fromOutside = arrival.kind === 'event' && arrival.commandId !== undefined
+  if (kept >= shard.limits.keptEventsMax && fromOutside) {
+    return errorRecord(
+      'limit-exceeded',
+      `${head.address} keeps ${kept} events while it is ${head.parked ? 'parked' : 'paused'}; the limit is ${shard.limits.keptEventsMax} (keptEventsMax)`,
+      { address: head.address, detail: { limit: 'keptEventsMax' } },
+    )
+  }
+  const row = pack(arrival)
+  batch.write(keptKey(shard.shard, head.address, head.keptTo), row)
+  batch.kept.set(`${head.address}\0${head.keptTo}`, row)
+  head.keptTo += 1
+  saveHead(shard, batch, head)
+  return undefined
+}
+
+/** Takes the first of the kept queue. */
+export function takeKept(shard: ShardContext, batch: Batch, head: Head): Arrival | undefined {
+  if (head.keptFrom >= head.keptTo) return undefined
+  const key = keptKey(shard.shard, head.address, head.keptFrom)
+  const row = batch.kept.get(`${head.address}\0${head.keptFrom}`) ?? shard.store.get(key)
+  batch.write(key, null)
+  head.keptFrom += 1
+  if (head.keptFrom === head.keptTo) {
+    head.keptFrom = 0
+    head.keptTo = 0
+  }
+  return row ? (unpack(row) as Arrival) : undefined
+}

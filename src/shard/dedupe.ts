@@ -1,0 +1,130 @@
+/**
+ * Remembered replies (P3). Decides: for how long a command id is known, and what is said of one that
+ * is too old to know. The rows of a minute are removed together, so that no second index is needed.
+ */
+import {
+  errorRecord,
+  issuedAtOf,
+  pack,
+  toErrorRecord,
+  unpack,
+  type ActorStatus,
+  type Command,
+  type ErrorRecord,
+  type Outcome,
+  type StateValue,
+  type TurnView,
+} from '../protocol/index.ts'
+import type { Batch } from './batch.ts'
+import type { ShardContext } from './context.ts'
+import { dedupeKey, dedupeRangeBefore, DEDUPE_BUCKET_MS } from './keys.ts'
+import type { Answer } from './tasks.ts'
+
+/** Rows removed per batch: eviction must not make a batch slow. */
+const EVICTED_PER_BATCH_MAX = 2_000
+
+export class Dedupe {
+  readonly #shard: ShardContext
+  /** Ids issued before this are forgotten. Stored with the shard, and never goes back. */
+  floor: number
+
+  constructor(shard: ShardContext, floor: number) {
+    this.#shard = shard
+    this.floor = floor
+  }
+
+  /** The reply of an earlier copy, a refusal, or undefined: apply it. */
+  check(batch: Batch, command: Command & { id: string }): Outcome | undefined {
+    const { shard, limits, store } = this.#shard
+    let issuedAt: number
+    try {
+      issuedAt = issuedAtOf(command.id)
+    } catch (thrown) {
+      return { error: toErrorRecord(thrown) }
+    }
+    const known = batch.outcomes.get(outcomeKey(command))
+    if (known) return known
+    const key = dedupeKey(shard, issuedAt, command.address, command.id)
+    const row = store.get(key)
+    if (row) return { ...decodeOutcome(row, command.address), durability: 'flushed' } as Outcome
+    if (issuedAt < this.floor) return { error: expired(command, limits.dedupeWindowMs) }
+    if (issuedAt > batch.now + limits.clockSkewMaxMs) {
+      return {
+        error: errorRecord(
+          'clock-skew',
+          `command ${command.id} was issued ${issuedAt - batch.now} ms in the future; at most ${limits.clockSkewMaxMs} are allowed (clockSkewMaxMs)`,
+          { address: command.address },
+        ),
+      }
+    }
+    return undefined
+  }
+
+  remember(batch: Batch, command: Command & { id: string }, answer: Answer): void {
+    const issuedAt = Number.parseInt(command.id, 10)
+    const key = dedupeKey(this.#shard.shard, issuedAt, command.address, command.id)
+    batch.write(key, encodeAnswer(answer))
+    batch.outcomes.set(outcomeKey(command), { ...answer, durability: 'flushed' } as Outcome)
+  }
+
+  /** Forgets what is past the window, some of it with every batch. True when more is left. */
+  evict(batch: Batch): boolean {
+    const { shard, store, limits } = this.#shard
+    const before = batch.now - limits.dedupeWindowMs
+    const floor = before - (before % DEDUPE_BUCKET_MS)
+    if (floor <= this.floor && !this.#behind) return false
+    this.floor = Math.max(this.floor, floor)
+    const { from, to } = dedupeRangeBefore(shard, this.floor)
+    let removed = 0
+    for (const { key } of store.range({ from, to, limit: EVICTED_PER_BATCH_MAX })) {
+      batch.write(key, null)
+      removed += 1
+    }
+    this.#behind = removed === EVICTED_PER_BATCH_MAX
+    return this.#behind
+  }
+  #behind = false
+}
+
+function outcomeKey(command: Command): string {
+  return `${command.address}\0${command.id}`
+}
+
+function expired(command: Command, windowMs: number): ErrorRecord {
+  return errorRecord(
+    'expired',
+    `command ${command.id} is older than ${windowMs} ms, the window in which ids are remembered (dedupeWindowMs): it is unknown whether it was applied; look at the actor, and use a new id`,
+    { address: command.address },
+  )
+}
+
+const STATUS_CODES: readonly ActorStatus[] = ['active', 'done', 'stopped']
+
+/** The common reply is stored by position; anything else as it is. */
+function encodeAnswer(answer: Answer): Uint8Array {
+  if ('error' in answer) return pack([2, answer.error])
+  const view = answer.ok as Partial<TurnView> | null
+  if (view && typeof view === 'object' && typeof view.handled === 'boolean') {
+    const fields: unknown[] = [0, view.turn, STATUS_CODES.indexOf(view.status ?? 'active'), view.value, view.handled, view.kept, view.reply, view.output]
+    while (fields.at(-1) === undefined) fields.pop()
+    return pack(fields)
+  }
+  return pack([1, answer.ok])
+}
+
+function decodeOutcome(bytes: Uint8Array, address: string): Answer {
+  const [form, ...f] = unpack(bytes) as unknown[]
+  if (form === 2) return { error: f[0] as ErrorRecord }
+  if (form === 1) return { ok: f[0] }
+  const view: TurnView = {
+    address,
+    turn: f[0] as number,
+    status: STATUS_CODES[f[1] as number] ?? 'active',
+    value: f[2] as StateValue,
+    handled: f[3] as boolean,
+  }
+  if (f[4] !== undefined) view.kept = f[4] as number
+  if (f[5] !== undefined) view.reply = f[5]
+  if (f[6] !== undefined) view.output = f[6]
+  return { ok: view }
+}

@@ -1,0 +1,443 @@
+/**
+ * Brings what arrives to an actor: keeps it while the actor holds, steps it otherwise.
+ *
+ * Decides: what a failed step leads to, and which completions still count. Leaves to others: turns
+ * (turn.ts), the order of arrivals (engine.ts).
+ */
+import {
+  initialTransition,
+  stateText,
+  stepEvent,
+  stepInitial,
+  stepTransition,
+  type Chart,
+} from '../machine/index.ts'
+import {
+  childOf,
+  errorRecord,
+  lastName,
+  parentOf,
+  type AddressText,
+  type ErrorRecord,
+  type EventObject,
+} from '../protocol/index.ts'
+import type { Batch, ChildStart, Delivery } from './batch.ts'
+import type { ShardContext } from './context.ts'
+import { keep, park, saveHead, type Arrival } from './control.ts'
+import { identityOf, indexOf, kindNameOf, logicAt, snapshotOf } from './heads.ts'
+import { taskKey, timerKey } from './keys.ts'
+import { isHolding, type Head } from './records.ts'
+import { removeActor } from './removal.ts'
+import { failTask } from './task-failures.ts'
+import { applyReducerTurn, applyTurn, type Cause } from './turn.ts'
+import { deadLetter } from './dead-letters.ts'
+
+export type Delivered =
+  | { kind: 'turn'; handled: boolean; reply: unknown }
+  | { kind: 'kept'; count: number }
+  | { kind: 'refused'; error: ErrorRecord }
+  | { kind: 'parked'; error: ErrorRecord }
+
+export function deliver(shard: ShardContext, batch: Batch, head: Head, arrival: Arrival): Delivered {
+  if (isHolding(head)) {
+    const refused = keep(shard, batch, head, arrival)
+    if (refused) return { kind: 'refused', error: refused }
+    return { kind: 'kept', count: head.keptTo - head.keptFrom }
+  }
+  return stepArrival(shard, batch, head, arrival)
+}
+
+/** Steps without looking at pauses: for deliveries above, and for the kept queue as it drains. */
+export function stepArrival(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  arrival: Arrival,
+): Delivered {
+  switch (arrival.kind) {
+    case 'event':
+      return step(shard, batch, head, arrival.event, causeOf(arrival), arrival.commandId !== undefined)
+    case 'timer':
+      return stepTimer(shard, batch, head, arrival.effectId)
+    case 'task-done':
+      return completeTask(shard, batch, head, arrival.taskId, arrival.output)
+    case 'task-failed':
+      return failArrived(shard, batch, head, arrival)
+  }
+}
+
+function causeOf(arrival: Arrival & { kind: 'event' }): Cause {
+  const cause: Cause = { type: arrival.event.type, by: arrival.by }
+  if (arrival.commandId !== undefined) cause.commandId = arrival.commandId
+  return cause
+}
+
+/**
+ * @param refusable a caller waits who can be told: then a turn that does not fit is refused and the
+ * actor left alone; otherwise it is parked
+ */
+function step(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  event: EventObject,
+  cause: Cause,
+  refusable: boolean,
+  failedChildren: readonly string[] = [],
+): Delivered {
+  batch.steps += 1
+  if (head.status !== 'active') return { kind: 'turn', handled: false, reply: undefined }
+  if (head.logic.kind === 'reducer') return stepReducer(shard, batch, head, head.logic.logic, event, cause)
+  const { chart } = head.logic
+  const outcome = stepEvent(chart, snapshotOf(head, chart), event, identityOf(head))
+  if (outcome.kind === 'failed') return fail(shard, batch, head, outcome.message, cause, failedChildren)
+  if (!outcome.handled) return { kind: 'turn', handled: false, reply: undefined }
+  const turn = applyTurn(shard, batch, head, outcome.snapshot, outcome.effects, cause)
+  if (turn.kind === 'refused') {
+    if (refusable) return { kind: 'refused', error: turn.error }
+    return fail(shard, batch, head, turn.error.message, cause, failedChildren)
+  }
+  tellParentOfStep(shard, batch, head, chart)
+  return { kind: 'turn', handled: true, reply: turn.reply }
+}
+
+/** A child whose parent has an `onError` for it hands the failure up and is gone; others park. */
+function fail(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  message: string,
+  cause: Cause,
+  failedChildren: readonly string[],
+): Delivered {
+  const parent = parentOf(head.address)
+  const parentHead = parent === undefined ? undefined : shard.heads.get(parent)
+  const childId = lastName(head.address)
+  const type = `xstate.error.actor.${childId}`
+  const parentHandles =
+    parentHead?.logic.kind === 'chart' &&
+    (parentHead.logic.chart.machine.events as string[]).includes(type)
+  if (!parentHead || !parentHandles) {
+    return { kind: 'parked', error: park(shard, batch, head, message, cause, failedChildren) }
+  }
+  const event = { type, error: { message }, actorId: childId }
+  batch.deliveries.push({ kind: 'event', to: parentHead.address, event, by: head.address })
+  removeActor(shard, batch, head)
+  return { kind: 'parked', error: errorRecord('parked', message, { address: head.address }) }
+}
+
+function stepReducer(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  logic: Parameters<typeof stepTransition>[0],
+  event: EventObject,
+  cause: Cause,
+): Delivered {
+  const outcome = stepTransition(logic, head.stored.context, event, identityOf(head))
+  if (outcome.kind === 'failed') return fail(shard, batch, head, outcome.message, cause, [])
+  const turn = applyReducerTurn(shard, batch, head, outcome.context, cause)
+  if (turn.kind === 'refused') return fail(shard, batch, head, turn.error.message, cause, [])
+  return { kind: 'turn', handled: true, reply: undefined }
+}
+
+/** `onSnapshot` of the parent: it sees every step of the child. */
+function tellParentOfStep(shard: ShardContext, batch: Batch, head: Head, chart: Chart): void {
+  const parent = parentOf(head.address)
+  if (!parent || head.status !== 'active') return
+  const childId = lastName(head.address)
+  const entry = shard.heads.get(parent)?.children.find((child) => child.childId === childId)
+  if (!entry?.sync) return
+  const { value, context, status, output } = snapshotOf(head, chart)
+  const event = { type: `xstate.snapshot.${childId}`, snapshot: { value, context, status, output } }
+  batch.deliveries.push({ kind: 'event', to: parent, event, by: head.address })
+}
+
+/**
+ * One of the chart's own timers. It is still listed: a state that was left since then has cancelled
+ * it, also when it was entered again with the same XState id.
+ */
+function stepTimer(shard: ShardContext, batch: Batch, head: Head, effectId: string): Delivered {
+  const timer = head.timers.find((entry) => entry.effectId === effectId)
+  if (!timer?.event) return { kind: 'turn', handled: false, reply: undefined }
+  head.timers = head.timers.filter((entry) => entry !== timer)
+  const { event } = timer
+  if (timer.to === '') return step(shard, batch, head, event, { type: event.type, by: 'timer' }, false)
+  const to = timer.to === '^' ? parentOf(head.address) : childOf(head.address, timer.to, shard.limits)
+  if (to) batch.deliveries.push({ kind: 'event', to, event, by: head.address })
+  return { kind: 'turn', handled: true, reply: undefined }
+}
+
+/** The result of a task that the actor still wants; others were refused by token before. */
+function completeTask(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  taskId: string,
+  output: unknown,
+): Delivered {
+  const task = takeTask(shard, batch, head, taskId)
+  if (!task) return dropCompletion(shard, batch, head, taskId)
+  const type = `xstate.done.actor.${task.childId}`
+  const event = { type, output, actorId: task.childId }
+  const delivered = step(shard, batch, head, event, { type, by: `task ${task.name}` }, false)
+  if (!batch.removed.has(head.address)) saveHead(shard, batch, head)
+  return delivered
+}
+
+function failArrived(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  arrival: Arrival & { kind: 'task-failed' },
+): Delivered {
+  const decision = failTask(shard, batch, head, arrival.taskId, arrival.failure)
+  if (decision.kind === 'gone') return dropCompletion(shard, batch, head, arrival.taskId)
+  if (decision.kind === 'again') return { kind: 'turn', handled: true, reply: undefined }
+  const task = takeTask(shard, batch, head, arrival.taskId)
+  if (!task) return dropCompletion(shard, batch, head, arrival.taskId)
+  const type = `xstate.error.actor.${task.childId}`
+  const cause: Cause = { type, by: `task ${task.name}`, note: arrival.failure.message }
+  if (decision.kind === 'park') {
+    return { kind: 'parked', error: park(shard, batch, head, arrival.failure.message, cause, [task.childId]) }
+  }
+  const event = { type, error: arrival.failure, actorId: task.childId }
+  const delivered = step(shard, batch, head, event, cause, false, [task.childId])
+  if (!batch.removed.has(head.address)) saveHead(shard, batch, head)
+  return delivered
+}
+
+/** Takes a task off the actor with its lease; the child stays listed as done. */
+function takeTask(shard: ShardContext, batch: Batch, head: Head, taskId: string) {
+  const task = head.tasks.find((entry) => entry.effectId === taskId)
+  if (!task) return undefined
+  head.tasks = head.tasks.filter((entry) => entry !== task)
+  for (const timer of head.timers) {
+    if (timer.kind !== 'event' && timer.to === taskId && timer.frozenMs === null) {
+      batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
+    }
+  }
+  head.timers = head.timers.filter((timer) => timer.kind === 'event' || timer.to !== taskId)
+  head.children = head.children.map((child) =>
+    child.effectId === taskId ? { ...child, done: true } : child,
+  )
+  batch.write(taskKey(shard.shard, taskId), null)
+  shard.leases.forget(taskId)
+  return task
+}
+
+/** Its state was left in between: the result has no row to match. */
+function dropCompletion(shard: ShardContext, batch: Batch, head: Head, taskId: string): Delivered {
+  shard.log.info({ address: head.address, taskId }, 'a completion of a task that is no longer wanted was dropped')
+  saveHead(shard, batch, head)
+  return { kind: 'turn', handled: false, reply: undefined }
+}
+
+/** Empties the list of deliveries, within the steps that a batch may take. */
+export function drainDeliveries(shard: ShardContext, batch: Batch): void {
+  let at = 0
+  for (; at < batch.deliveries.length; at++) {
+    if (batch.steps >= shard.limits.stepsPerBatchMax) break
+    const next = batch.deliveries[at]
+    if (!next) continue
+    if (next.kind === 'start') startChild(shard, batch, next)
+    else deliverEvent(shard, batch, next)
+  }
+  batch.deliveries.splice(0, at)
+}
+
+/** An event from inside the system; one that cannot be delivered is a dead letter. */
+export function deliverEvent(shard: ShardContext, batch: Batch, delivery: Delivery): void {
+  const head = shard.heads.get(delivery.to)
+  const refuse = (error: ErrorRecord) => deadLetter(shard, batch, delivery, error)
+  if (!head) {
+    if (delivery.tellFrom === undefined) return
+    refuse(errorRecord('unknown-actor', `there is no actor at ${delivery.to}`, { address: delivery.to }))
+    return
+  }
+  if (delivery.tellFrom !== undefined) {
+    const checked = checkEvent(head, delivery.event)
+    if ('error' in checked) return refuse(checked.error)
+    delivery.event = checked.event
+    if (head.status !== 'active') return refuse(finishedError(head))
+  }
+  markChildDone(head, delivery)
+  const arrival: Arrival = { kind: 'event', event: delivery.event, by: delivery.by }
+  if (delivery.tellFrom !== undefined) arrival.tellFrom = delivery.tellFrom
+  const childFailed = /^xstate\.error\.actor\.(.*)$/.exec(delivery.event.type)?.[1]
+  if (childFailed === undefined || isHolding(head)) {
+    deliver(shard, batch, head, arrival)
+    return
+  }
+  const cause: Cause = { type: delivery.event.type, by: delivery.by }
+  step(shard, batch, head, delivery.event, cause, false, [childFailed])
+}
+
+/** A finished child stays listed until its state is left, as in XState. */
+function markChildDone(head: Head, delivery: Delivery): void {
+  const { type, actorId } = delivery.event
+  if (!type.startsWith('xstate.done.actor.') && !type.startsWith('xstate.error.actor.')) return
+  head.children = head.children.map((child) =>
+    child.childId === actorId ? { ...child, done: true } : child,
+  )
+}
+
+export function finishedError(head: Head): ErrorRecord {
+  return errorRecord(
+    'finished',
+    `${head.address} has finished (${head.status} in ${head.stateText}); start another, or resume it at a state`,
+    { address: head.address, detail: { status: head.status, state: head.stateText } },
+  )
+}
+
+/** An event from outside or from another actor, checked by its schema. */
+export function checkEvent(
+  head: Head,
+  event: EventObject,
+): { event: EventObject } | { error: ErrorRecord } {
+  const { definition } = head.hosted
+  const { address } = head
+  if (head.sources.length > 0) {
+    const why = `${address} is a child: it takes events from its parent only`
+    return { error: errorRecord('invalid-event', why, { address }) }
+  }
+  const schema = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined
+  if (!schema) {
+    const known = Object.keys(definition.events)
+    return {
+      error: errorRecord('invalid-event', `${definition.name} takes no event "${String(event.type).slice(0, 80)}"; it takes: ${known.join(', ') || 'none'}`, {
+        address,
+        detail: { events: known },
+      }),
+    }
+  }
+  const { type, ...payload } = event
+  const parsed = schema.safeParse(payload)
+  if (parsed.success) return { event: { ...(parsed.data as object), type } }
+  return {
+    error: errorRecord('invalid-event', `event ${type} for ${address}: ${describeIssues(parsed.error.issues)}`, {
+      address,
+      detail: parsed.error.issues,
+    }),
+  }
+}
+
+/** The issues of a schema in one line. */
+export function describeIssues(issues: readonly { path: PropertyKey[]; message: string }[]): string {
+  return issues
+    .slice(0, 5)
+    .map((issue) => (issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : '') + issue.message)
+    .join('; ')
+}
+
+function startChild(shard: ShardContext, batch: Batch, start: ChildStart): void {
+  const parent = shard.heads.get(start.parent)
+  if (!parent) return
+  const made = makeChild(shard, batch, parent, start)
+  if ('error' in made) {
+    const type = `xstate.error.actor.${start.childId}`
+    const event = { type, error: { message: made.error }, actorId: start.childId }
+    deliverEvent(shard, batch, { kind: 'event', to: start.parent, event, by: start.to })
+  }
+}
+
+function makeChild(
+  shard: ShardContext,
+  batch: Batch,
+  parent: Head,
+  start: ChildStart,
+): { head: Head } | { error: string } {
+  const sources = [...parent.sources, start.src]
+  const logic = logicAt(parent.hosted.chart, sources)
+  if (!logic) return { error: `the actor "${start.src}" is not registered` }
+  return startActor(shard, batch, {
+    address: start.to,
+    hosted: parent.hosted,
+    logic,
+    sources,
+    input: start.input,
+    cause: { type: 'start', by: parent.address },
+  })
+}
+
+export interface StartRequest {
+  address: AddressText
+  hosted: Head['hosted']
+  logic: Head['logic']
+  sources: readonly string[]
+  input: unknown
+  cause: Cause
+}
+
+/** Gives an actor its first state. */
+export function startActor(
+  shard: ShardContext,
+  batch: Batch,
+  request: StartRequest,
+): { head: Head; reply: unknown } | { error: string } {
+  const head = blankHead(batch, request)
+  batch.steps += 1
+  shard.heads.add(head)
+  const failed = firstTurn(shard, batch, head, request)
+  if (typeof failed === 'string') {
+    shard.heads.removeForGood(head.address)
+    return { error: failed }
+  }
+  return { head, reply: failed.reply }
+}
+
+function firstTurn(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  request: StartRequest,
+): { reply: unknown } | string {
+  const identity = identityOf(head)
+  if (request.logic.kind === 'reducer') {
+    const outcome = initialTransition(request.logic.logic, request.input, identity)
+    if (outcome.kind === 'failed') return outcome.message
+    const turn = applyReducerTurn(shard, batch, head, outcome.context, request.cause)
+    return turn.kind === 'refused' ? turn.error.message : { reply: undefined }
+  }
+  const outcome = stepInitial(request.logic.chart, request.input, identity)
+  if (outcome.kind === 'failed') return outcome.message
+  const turn = applyTurn(shard, batch, head, outcome.snapshot, outcome.effects, request.cause)
+  return turn.kind === 'refused' ? turn.error.message : { reply: turn.reply }
+}
+
+function blankHead(batch: Batch, request: StartRequest): Head {
+  const { address, hosted, logic, sources } = request
+  const stored = { value: {}, context: undefined, historyValue: null, status: 'active' as const, output: undefined }
+  return {
+    version: hosted.definition.version,
+    chartHash: logic.kind === 'chart' ? logic.chart.hash : '',
+    birth: batch.nextBirth(),
+    turn: 0,
+    operations: 0,
+    createdAt: batch.now,
+    updatedAt: batch.now,
+    since: batch.now,
+    status: 'active',
+    paused: null,
+    parked: null,
+    keptFrom: 0,
+    keptTo: 0,
+    timers: [],
+    tasks: [],
+    children: [],
+    sources,
+    address,
+    hosted,
+    logic,
+    kindName: kindNameOf(hosted, sources),
+    stored,
+    snapshot: undefined,
+    stateText: stateText(stored.value),
+    index: indexOf(hosted, ['none'], undefined),
+    bytes: 0,
+    encoded: undefined,
+    dirty: false,
+    unreadable: null,
+    indexed: undefined,
+  }
+}

@@ -1,0 +1,60 @@
+/** What an engine is made of: ports, limits, and whom it tells. */
+import type { AnyActorLogic } from 'xstate'
+import type { Clock, Log, Random, Store, TaskQueue, Transport } from '../ports/index.ts'
+import type { Limits, Subjects } from '../protocol/index.ts'
+import type { CommitPath } from './commit.ts'
+import type { ShardContext } from './context.ts'
+import { Heads, type Machines, type ResidentBudget } from './heads.ts'
+import { Leases } from './leases.ts'
+
+export interface EngineDeps {
+  shard: number
+  shardCount: number
+  limits: Limits
+  store: Store
+  clock: Clock
+  random: Random
+  log: Log
+  transport: Transport
+  subjects: Subjects
+  taskQueue: TaskQueue
+  machines: Machines
+  budget: ResidentBudget
+  commit: CommitPath
+  live: LiveHost
+  /** Whether committed transitions are published on the event subjects. */
+  announces: boolean
+  stopped: (reason: { shard: number; why: string; kind: 'lost' | 'failed' }) => void
+}
+
+/** Runs callbacks and observables beside the owner; their events come back to the engine. */
+export interface LiveHost {
+  start(child: {
+    shard: number
+    address: string
+    childId: string
+    effectId: string
+    birth: string
+    logic: AnyActorLogic
+    input: unknown
+  }): void
+  stop(effectId: string): void
+}
+
+export function makeContext(deps: EngineDeps): ShardContext {
+  const { shard, shardCount, limits, store, clock, random, log, machines, budget, announces } = deps
+  return {
+    shard,
+    shardCount,
+    limits,
+    store,
+    clock,
+    random,
+    log,
+    machines,
+    announces,
+    journaled: deps.commit.journaled,
+    heads: new Heads(shard, store, machines, budget),
+    leases: new Leases(clock),
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * Actors in memory: loading, the resident budget, and looking up what a child is made of.
+ *
+ * Decides: which actors stay in memory (least recently used go first, never one whose change is not
+ * committed). Leaves to others: changing them.
+ */
+import type { AnyMachineSnapshot } from 'xstate'
+import {
+  migrate,
+  stateText,
+  wake,
+  type Chart,
+  type HostedMachine,
+  type StepIdentity,
+} from '../machine/index.ts'
+import {
+  errorRecord,
+  isChild,
+  lastName,
+  machineOf,
+  type AddressText,
+  type IndexValue,
+  type Limits,
+} from '../protocol/index.ts'
+import type { Store } from '../ports/index.ts'
+import { actorKey } from './keys.ts'
+import { conditionOf, decodeActor, type DecodedActor, type Head } from './records.ts'
+
+/** Machines by name; the same for all shards of a node. */
+export type Machines = ReadonlyMap<string, HostedMachine>
+
+/** What a resident actor costs beside its packed bytes: snapshot, maps and the head itself. */
+const HEAD_OVERHEAD_BYTES = 1_600
+/** Decoded data takes about this many times its packed size. */
+const DECODED_FACTOR = 4
+
+/** Shared by the shards of a node, so that a busy shard may use what idle ones do not. */
+export class ResidentBudget {
+  readonly bytesMax: number
+  bytes = 0
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax
+  }
+}
+
+export class Heads {
+  readonly #shard: number
+  readonly #store: Store
+  readonly #machines: Machines
+  readonly #budget: ResidentBudget
+  /** In the order of last use: the oldest first. */
+  readonly #heads = new Map<AddressText, Head>()
+  /** Removed by the batch that is under way: the store still shows them. */
+  readonly #gone = new Set<AddressText>()
+  #bytes = 0
+
+  constructor(shard: number, store: Store, machines: Machines, budget: ResidentBudget) {
+    this.#shard = shard
+    this.#store = store
+    this.#machines = machines
+    this.#budget = budget
+  }
+
+  get count(): number {
+    return this.#heads.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The actor at an address, from memory or from the store; undefined when there is none. */
+  get(address: AddressText): Head | undefined {
+    const known = this.#heads.get(address)
+    if (known) {
+      this.#heads.delete(address)
+      this.#heads.set(address, known)
+      return known
+    }
+    if (this.#gone.has(address)) return undefined
+    const bytes = this.#store.get(actorKey(this.#shard, address))
+    if (!bytes) return undefined
+    const head = this.decode(address, bytes)
+    if (head) this.add(head)
+    return head
+  }
+
+  /** For lists: what is applied, without what a batch under way changed, and without keeping it. */
+  peek(address: AddressText): Head | undefined {
+    const bytes = this.#store.get(actorKey(this.#shard, address))
+    return bytes && this.decode(address, bytes)
+  }
+
+  add(head: Head): void {
+    this.#gone.delete(head.address)
+    this.#heads.set(head.address, head)
+    this.#account(costOf(head))
+  }
+
+  /** An actor that the present batch removes. */
+  removeForGood(address: AddressText): void {
+    this.#release(address)
+    this.#gone.add(address)
+  }
+
+  /** The batch is committed: the store is true again. */
+  settle(): void {
+    this.#gone.clear()
+  }
+
+  #release(address: AddressText): void {
+    const head = this.#heads.get(address)
+    if (!head) return
+    this.#heads.delete(address)
+    this.#account(-costOf(head))
+  }
+
+  /** Follows a change of the packed size. */
+  resized(head: Head, bytes: number): void {
+    if (this.#heads.get(head.address) === head) this.#account((bytes - head.bytes) * DECODED_FACTOR)
+    head.bytes = bytes
+  }
+
+  /** Forgets everything in memory: after a lost race only the store is true. */
+  clear(): void {
+    this.#heads.clear()
+    this.#gone.clear()
+    this.#account(-this.#bytes)
+  }
+
+  /** Lets the least recently used go until the node is within its budget. */
+  trim(): void {
+    if (this.#budget.bytes <= this.#budget.bytesMax) return
+    for (const head of this.#heads.values()) {
+      if (head.dirty) continue
+      this.#release(head.address)
+      if (this.#budget.bytes <= this.#budget.bytesMax) return
+    }
+  }
+
+  #account(bytes: number): void {
+    this.#bytes += bytes
+    this.#budget.bytes += bytes
+  }
+
+  /** Undefined when the machine is not registered here: such rows are left alone. */
+  decode(address: AddressText, bytes: Uint8Array): Head | undefined {
+    const hosted = this.#machines.get(machineOf(address))
+    if (!hosted) return undefined
+    const decoded = decodeActor(bytes)
+    const logic = logicAt(hosted.chart, decoded.record.sources)
+    if (!logic) return undefined
+    return makeHead(address, hosted, logic, decoded, bytes.length)
+  }
+}
+
+function costOf(head: Head): number {
+  return HEAD_OVERHEAD_BYTES + head.bytes * DECODED_FACTOR
+}
+
+/** Follows the sources of a child from the root's chart. */
+export function logicAt(chart: Chart, sources: readonly string[]): Head['logic'] | undefined {
+  let at: Chart = chart
+  for (const [depth, src] of sources.entries()) {
+    const source = at.sources.get(src)
+    if (source?.kind === 'machine') at = source.chart
+    else if (source?.kind === 'transition' && depth === sources.length - 1) {
+      return { kind: 'reducer', logic: source.logic }
+    } else return undefined
+  }
+  return { kind: 'chart', chart: at }
+}
+
+function makeHead(
+  address: AddressText,
+  hosted: HostedMachine,
+  logic: Head['logic'],
+  decoded: DecodedActor,
+  bytes: number,
+): Head {
+  const { record, stored } = decoded
+  const index = indexOf(hosted, record.sources, stored.context)
+  const text = stateText(stored.value)
+  const head: Head = {
+    ...record,
+    address,
+    hosted,
+    logic,
+    kindName: kindNameOf(hosted, record.sources),
+    stored,
+    snapshot: undefined,
+    stateText: text,
+    index,
+    bytes,
+    encoded: undefined,
+    dirty: false,
+    unreadable: null,
+    indexed: { condition: conditionOf(record), stateText: text, since: record.since, index },
+  }
+  if (logic.kind === 'chart') bringUpToDate(head, logic.chart)
+  return head
+}
+
+export function kindNameOf(hosted: HostedMachine, sources: readonly string[]): string {
+  return [hosted.definition.name, ...sources].join('/')
+}
+
+/** An older version is migrated in memory; the next commit stores it (protocols.md section 7). */
+function bringUpToDate(head: Head, chart: Chart): void {
+  const { definition } = head.hosted
+  const outcome = migrate(
+    { ...head.hosted, chart },
+    { version: head.version, chartHash: head.chartHash, value: head.stored.value, context: head.stored.context },
+  )
+  if (outcome.kind === 'newer' || outcome.kind === 'stuck') {
+    const why = outcome.kind === 'stuck' ? outcome.why : `written by version ${head.version} of ${definition.name}; this node knows version ${definition.version}`
+    head.unreadable = why
+    const error = errorRecord('version-unknown', why, { address: head.address })
+    head.parked ??= { since: head.updatedAt, error, cause: 'version', failedChildren: [] }
+  } else if (outcome.kind === 'migrated') {
+    head.stored = { ...head.stored, value: outcome.value, context: outcome.context }
+    head.version = definition.version
+    head.chartHash = chart.hash
+    head.stateText = stateText(outcome.value)
+    head.index = indexOf(head.hosted, head.sources, outcome.context)
+  }
+}
+
+/** Only root actors are indexed by their machine's fields. */
+export function indexOf(
+  hosted: HostedMachine,
+  sources: readonly string[],
+  context: unknown,
+): Readonly<Record<string, IndexValue>> {
+  const fields = hosted.definition.index
+  if (!fields || sources.length > 0) return NO_INDEX
+  const index: Record<string, IndexValue> = {}
+  for (const [field, value] of Object.entries(fields(context))) index[field] = value ?? null
+  return index
+}
+export const NO_INDEX: Readonly<Record<string, IndexValue>> = Object.freeze({})
+
+export function identityOf(head: Pick<Head, 'address'>): StepIdentity {
+  const child = isChild(head.address)
+  return { id: lastName(head.address), address: head.address, hasParent: child }
+}
+
+/** The live snapshot of a chart's head, made when it is first needed. */
+export function snapshotOf(head: Head, chart: Chart): AnyMachineSnapshot {
+  if (head.snapshot) return head.snapshot
+  const children = head.children.map((child) => [child.childId, child.src] as const)
+  head.snapshot = wake(chart, head.stored, children, identityOf(head))
+  return head.snapshot
+}
+
+/** Shape shared by everything that decides inside a shard. */
+export interface ShardSettings {
+  readonly shard: number
+  readonly shardCount: number
+  readonly limits: Limits
+}

@@ -1,0 +1,68 @@
+/**
+ * The rows that lists and counts are answered from. Decides: when they change: with the position,
+ * the condition or an indexed field, and then in the same commit.
+ */
+import type { IndexValue } from '../protocol/index.ts'
+import type { Batch } from './batch.ts'
+import type { ShardContext } from './context.ts'
+import { EMPTY, fieldPrefix, fieldSuffix, sinceSuffix, statePrefix } from './keys.ts'
+import { conditionOf, type Head, type IndexedAs } from './records.ts'
+
+/** Brings the index rows to what the head says now. */
+export function updateIndexRows(shard: ShardContext, batch: Batch, head: Head): void {
+  const was = head.indexed
+  const now: IndexedAs = {
+    condition: conditionOf(head),
+    stateText: head.stateText,
+    since: head.since,
+    index: head.index,
+  }
+  const moved = !was || was.condition !== now.condition || was.stateText !== now.stateText
+  if (moved || was.since !== now.since) {
+    if (was) batch.write(stateRow(shard, head, was), null)
+    batch.write(stateRow(shard, head, now), EMPTY)
+  }
+  if (moved) {
+    if (was) batch.count(counterName(head, was), -1)
+    batch.count(counterName(head, now), 1)
+  }
+  if (now.index !== was?.index) updateFields(shard, batch, head, was?.index, now.index)
+  head.indexed = now
+}
+
+export function removeIndexRows(shard: ShardContext, batch: Batch, head: Head): void {
+  const was = head.indexed
+  if (!was) return
+  batch.write(stateRow(shard, head, was), null)
+  batch.count(counterName(head, was), -1)
+  updateFields(shard, batch, head, was.index, {})
+  head.indexed = undefined
+}
+
+function counterName(head: Head, as: IndexedAs) {
+  return { machine: head.kindName, condition: as.condition, state: as.stateText }
+}
+
+function stateRow(shard: ShardContext, head: Head, as: IndexedAs): Buffer {
+  return Buffer.concat([
+    statePrefix(shard.shard, head.kindName, as.condition, as.stateText),
+    sinceSuffix(as.since, head.address),
+  ])
+}
+
+function updateFields(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  was: Readonly<Record<string, IndexValue>> | undefined,
+  now: Readonly<Record<string, IndexValue>>,
+): void {
+  const fieldRow = (field: string, value: IndexValue) =>
+    Buffer.concat([fieldPrefix(shard.shard, head.kindName, field), fieldSuffix(value, head.address)])
+  for (const [field, value] of Object.entries(was ?? {})) {
+    if (now[field] !== value) batch.write(fieldRow(field, value), null)
+  }
+  for (const [field, value] of Object.entries(now)) {
+    if (was?.[field] !== value) batch.write(fieldRow(field, value), EMPTY)
+  }
+}

@@ -1,0 +1,7 @@
+export type { CommitOutcome, CommitPath, CommitRequest, TakeOutcome } from './commit.ts'
+export { EmbeddedCommit, type OwnerCondition } from './embedded-commit.ts'
+export { ShardEngine, type EngineState } from './engine.ts'
+export type { EngineDeps, LiveHost } from './engine-deps.ts'
+export { ResidentBudget, type Machines } from './heads.ts'
+export { serveShard, type ShardServer } from './server.ts'
+export { addressOfTask } from './tasks.ts'

@@ -1,0 +1,338 @@
+/**
+ * Where each kind of row lives in the store. Decides: the key layout, part of the format on disk.
+ *
+ * A key is `shard (2 bytes) | table (1 byte) | rest`, so that a shard is one contiguous range.
+ * Numbers are big-endian, texts are ended by a zero byte (no name can hold one), and addresses are
+ * ASCII by construction. Times and counters take 6 bytes: 2^48 ms reaches the year 10889.
+ */
+import { pack, unpack, type ActorCondition, type AddressText, type IndexValue } from '../protocol/index.ts'
+
+export const TABLE = {
+  meta: 0x01,
+  actor: 0x10,
+  history: 0x11,
+  kept: 0x12,
+  dedupe: 0x20,
+  timer: 0x30,
+  task: 0x40,
+  live: 0x41,
+  draining: 0x42,
+  outbox: 0x50,
+  outboxEnd: 0x51,
+  inbound: 0x52,
+  deadLetter: 0x53,
+  stateIndex: 0x60,
+  fieldIndex: 0x61,
+  counter: 0x62,
+  audit: 0x70,
+  tail: 0x80,
+} as const
+
+/** Dedupe rows are grouped by the minute of their command id, so that whole groups go at once. */
+export const DEDUPE_BUCKET_MS = 60_000
+
+const HEAD = 3
+
+function begin(shard: number, table: number, rest: number): Buffer {
+  const key = Buffer.allocUnsafe(HEAD + rest)
+  key[0] = shard >> 8
+  key[1] = shard & 0xff
+  key[2] = table
+  return key
+}
+
+export function tableRange(shard: number, table: number): { from: Buffer; to: Buffer } {
+  return { from: begin(shard, table, 0), to: begin(shard, table + 1, 0) }
+}
+
+export function metaKey(shard: number): Buffer {
+  return begin(shard, TABLE.meta, 0)
+}
+
+export function actorKey(shard: number, address: AddressText): Buffer {
+  return addressKey(shard, TABLE.actor, address)
+}
+
+export function liveKey(shard: number, effectId: string): Buffer {
+  return addressKey(shard, TABLE.live, effectId)
+}
+
+export function taskKey(shard: number, effectId: string): Buffer {
+  return addressKey(shard, TABLE.task, effectId)
+}
+
+export function drainingKey(shard: number, address: AddressText): Buffer {
+  return addressKey(shard, TABLE.draining, address)
+}
+
+function addressKey(shard: number, table: number, ascii: string): Buffer {
+  const key = begin(shard, table, ascii.length)
+  key.write(ascii, HEAD, 'latin1')
+  return key
+}
+
+/** The address (or effect id) of such a key. */
+export function nameOfKey(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1', HEAD)
+}
+
+export function historyKey(shard: number, address: AddressText, turn: number): Buffer {
+  return numberedKey(shard, TABLE.history, address, turn)
+}
+
+export function keptKey(shard: number, address: AddressText, sequence: number): Buffer {
+  return numberedKey(shard, TABLE.kept, address, sequence)
+}
+
+function numberedKey(shard: number, table: number, address: AddressText, count: number): Buffer {
+  const length = address.length
+  const key = begin(shard, table, length + 7)
+  key.write(address, HEAD, 'latin1')
+  key[HEAD + length] = 0
+  key.writeUIntBE(count, HEAD + length + 1, 6)
+  return key
+}
+
+export function dedupeKey(
+  shard: number,
+  issuedAtMs: number,
+  address: AddressText,
+  commandId: string,
+): Buffer {
+  const key = begin(shard, TABLE.dedupe, 4 + address.length + 1 + commandId.length)
+  key.writeUInt32BE(Math.floor(issuedAtMs / DEDUPE_BUCKET_MS), HEAD)
+  key.write(address, HEAD + 4, 'latin1')
+  key[HEAD + 4 + address.length] = 0
+  key.write(commandId, HEAD + 5 + address.length, 'latin1')
+  return key
+}
+
+/** Everything in the buckets below the one of this time. */
+export function dedupeRangeBefore(shard: number, timeMs: number): { from: Buffer; to: Buffer } {
+  const to = begin(shard, TABLE.dedupe, 4)
+  to.writeUInt32BE(Math.floor(timeMs / DEDUPE_BUCKET_MS), HEAD)
+  return { from: begin(shard, TABLE.dedupe, 0), to }
+}
+
+export function timerKey(shard: number, dueAtMs: number, effectId: string): Buffer {
+  const key = begin(shard, TABLE.timer, 6 + effectId.length)
+  key.writeUIntBE(dueAtMs, HEAD, 6)
+  key.write(effectId, HEAD + 6, 'latin1')
+  return key
+}
+
+export function timerBound(shard: number, dueAtMs: number): Buffer {
+  const key = begin(shard, TABLE.timer, 6)
+  key.writeUIntBE(dueAtMs, HEAD, 6)
+  return key
+}
+
+export function parseTimerKey(key: Uint8Array): { dueAtMs: number; effectId: string } {
+  const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
+  return { dueAtMs: bytes.readUIntBE(HEAD, 6), effectId: bytes.toString('latin1', HEAD + 6) }
+}
+
+export function outboxKey(shard: number, target: number, sequence: number): Buffer {
+  const key = begin(shard, TABLE.outbox, 8)
+  key.writeUInt16BE(target, HEAD)
+  key.writeUIntBE(sequence, HEAD + 2, 6)
+  return key
+}
+
+export function parseOutboxKey(key: Uint8Array): { target: number; sequence: number } {
+  const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
+  return { target: bytes.readUInt16BE(HEAD), sequence: bytes.readUIntBE(HEAD + 2, 6) }
+}
+
+export function outboxEndKey(shard: number, target: number): Buffer {
+  return peerKey(shard, TABLE.outboxEnd, target)
+}
+
+export function inboundKey(shard: number, source: number): Buffer {
+  return peerKey(shard, TABLE.inbound, source)
+}
+
+function peerKey(shard: number, table: number, peer: number): Buffer {
+  const key = begin(shard, table, 2)
+  key.writeUInt16BE(peer, HEAD)
+  return key
+}
+
+export function peerOfKey(key: Uint8Array): number {
+  return ((key[HEAD] ?? 0) << 8) | (key[HEAD + 1] ?? 0)
+}
+
+/** Audit rows and dead letters, in the order of their commits. */
+export function sequencedKey(
+  shard: number,
+  table: typeof TABLE.audit | typeof TABLE.deadLetter,
+  atMs: number,
+  slot: number,
+  index: number,
+): Buffer {
+  const key = begin(shard, table, 14)
+  key.writeUIntBE(atMs, HEAD, 6)
+  key.writeUIntBE(slot, HEAD + 6, 6)
+  key.writeUInt16BE(index & 0xffff, HEAD + 12)
+  return key
+}
+
+export function sequencedBound(
+  shard: number,
+  table: typeof TABLE.audit | typeof TABLE.deadLetter,
+  atMs: number,
+): Buffer {
+  const key = begin(shard, table, 6)
+  key.writeUIntBE(atMs, HEAD, 6)
+  return key
+}
+
+export function tailKey(shard: number, slot: number): Buffer {
+  const key = begin(shard, TABLE.tail, 6)
+  key.writeUIntBE(slot, HEAD, 6)
+  return key
+}
+
+export function slotOfTailKey(key: Uint8Array): number {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(HEAD, 6)
+}
+
+/** Of the state index; its letter is part of the key. */
+export type Condition = ActorCondition
+
+const CONDITION_CODE: Record<Condition, number> = {
+  active: 0x61,
+  paused: 0x62,
+  parked: 0x63,
+  done: 0x64,
+  stopped: 0x65,
+}
+
+const CONDITION_OF_CODE = new Map(
+  Object.entries(CONDITION_CODE).map(([condition, code]) => [code, condition as Condition]),
+)
+
+/**
+ * Characters of a position that take part in keys, so that a chart of many regions fits LMDB's key.
+ * Positions that differ only after that share their rows of the index; lists look at the record.
+ */
+const STATE_TEXT_MAX = 240
+
+export function clipState(state: string): string {
+  return state.length <= STATE_TEXT_MAX ? state : state.slice(0, STATE_TEXT_MAX)
+}
+
+/** All rows of one machine, condition and position; they end with since (6 bytes) and the address. */
+export function statePrefix(
+  shard: number,
+  machine: string,
+  condition: Condition,
+  state: string,
+): Buffer {
+  const text = Buffer.from(`${machine}\0`, 'latin1')
+  const name = Buffer.from(`${clipState(state)}\0`)
+  const key = begin(shard, TABLE.stateIndex, text.length + 1 + name.length)
+  text.copy(key, HEAD)
+  key[HEAD + text.length] = CONDITION_CODE[condition]
+  name.copy(key, HEAD + text.length + 1)
+  return key
+}
+
+/** `since | address`: also the sort key of a list by age. */
+export function sinceSuffix(sinceMs: number, address: AddressText): Buffer {
+  const suffix = Buffer.allocUnsafe(6 + address.length)
+  suffix.writeUIntBE(sinceMs, 0, 6)
+  suffix.write(address, 6, 'latin1')
+  return suffix
+}
+
+export function addressOfSinceSuffix(suffix: Uint8Array): AddressText {
+  return Buffer.from(suffix.buffer, suffix.byteOffset, suffix.byteLength).toString('latin1', 6)
+}
+
+export function fieldPrefix(shard: number, machine: string, field: string): Buffer {
+  const text = Buffer.from(`${machine}\0${field}\0`)
+  const key = begin(shard, TABLE.fieldIndex, text.length)
+  text.copy(key, HEAD)
+  return key
+}
+
+/** `value | address`: also the sort key of a list by a field. */
+export function fieldSuffix(value: IndexValue, address: AddressText): Buffer {
+  return Buffer.concat([indexValueBytes(value), Buffer.from(address, 'latin1')])
+}
+
+export function addressOfFieldSuffix(suffix: Uint8Array): AddressText {
+  const bytes = Buffer.from(suffix.buffer, suffix.byteOffset, suffix.byteLength)
+  const start =
+    bytes[0] === 0x05 ? bytes.indexOf(0, 1) + 1 : bytes[0] === 0x04 ? 9 : 1
+  return bytes.toString('latin1', start)
+}
+
+/** Bytes of a text value that take part in the order; longer ones are cut, and equal to that point. */
+const INDEX_TEXT_BYTES_MAX = 256
+
+/** Ordered bytes: null, false, true, numbers, texts (ended by a zero byte, zeros inside cut). */
+export function indexValueBytes(value: IndexValue): Buffer {
+  if (value === null) return Buffer.from([0x01])
+  if (value === false) return Buffer.from([0x02])
+  if (value === true) return Buffer.from([0x03])
+  if (typeof value === 'number') {
+    const bytes = Buffer.allocUnsafe(9)
+    bytes[0] = 0x04
+    bytes.writeDoubleBE(value === 0 ? 0 : value, 1)
+    // Makes IEEE 754 sort bytewise: flip all bits of negatives, the sign bit of the others.
+    if ((bytes[1] ?? 0) & 0x80) for (let i = 1; i < 9; i++) bytes[i] = ~(bytes[i] ?? 0) & 0xff
+    else bytes[1] = (bytes[1] ?? 0) ^ 0x80
+    return bytes
+  }
+  const zero = value.indexOf('\0')
+  const text = Buffer.from(zero < 0 ? value : value.slice(0, zero)).subarray(0, INDEX_TEXT_BYTES_MAX)
+  return Buffer.concat([Buffer.from([0x05]), text, Buffer.from([0])])
+}
+
+export interface CounterName {
+  machine: string
+  condition: Condition
+  state: string
+}
+
+export function counterKey(shard: number, name: CounterName): Buffer {
+  const text = Buffer.from(`${name.machine}\0${name.condition}\0${clipState(name.state)}`)
+  const key = begin(shard, TABLE.counter, text.length)
+  text.copy(key, HEAD)
+  return key
+}
+
+export function parseCounterKey(key: Uint8Array): CounterName {
+  const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', HEAD)
+  const [machine = '', condition = 'active', state = ''] = text.split('\0')
+  return { machine, condition: condition as Condition, state }
+}
+
+export function conditionOfCode(code: number): Condition | undefined {
+  return CONDITION_OF_CODE.get(code)
+}
+
+/** The smallest key above every key that begins with `prefix`. */
+export function prefixEnd(prefix: Uint8Array): Buffer {
+  const end = Buffer.from(prefix)
+  for (let i = end.length - 1; i >= 0; i--) {
+    const byte = end[i] ?? 0
+    if (byte < 0xff) {
+      end[i] = byte + 1
+      return end.subarray(0, i + 1)
+    }
+  }
+  return Buffer.concat([Buffer.from(prefix), Buffer.from([0xff])])
+}
+
+export const EMPTY = Buffer.alloc(0)
+
+export function packNumber(value: number): Uint8Array {
+  return pack(value)
+}
+
+export function unpackNumber(bytes: Uint8Array): number {
+  return unpack(bytes) as number
+}

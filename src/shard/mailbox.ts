@@ -1,0 +1,67 @@
+/** What waits for the next batch. Decides: when to say `busy` instead of queueing without end. */
+import { errorRecord, type Command, type ErrorRecord, type EventObject, type Limits, type Outcome } from '../protocol/index.ts'
+import type { RelayReply, RelayRequest } from './channels.ts'
+
+export type MailItem =
+  | { kind: 'command'; command: Command; done: (outcome: Outcome) => void }
+  | { kind: 'relay'; request: RelayRequest; done: (reply: RelayReply) => void }
+  | { kind: 'live'; address: string; birth: string; effectId: string; event: EventObject }
+  /** Nothing to do but what a batch always does. */
+  | { kind: 'wake' }
+
+export class Mailbox {
+  readonly #limits: Pick<Limits, 'mailboxCountMax' | 'mailboxBytesMax'>
+  #items: { item: MailItem; bytes: number }[] = []
+  #first = 0
+  #bytes = 0
+
+  constructor(limits: Pick<Limits, 'mailboxCountMax' | 'mailboxBytesMax'>) {
+    this.#limits = limits
+  }
+
+  get count(): number {
+    return this.#items.length - this.#first
+  }
+
+  /** @param bytes the packed size of what arrived */
+  push(item: MailItem, bytes: number): ErrorRecord | undefined {
+    const { mailboxCountMax, mailboxBytesMax } = this.#limits
+    if (this.count >= mailboxCountMax) {
+      return errorRecord('busy', `${this.count} commands wait already (mailboxCountMax ${mailboxCountMax}); try again`)
+    }
+    if (this.#bytes + bytes > mailboxBytesMax && this.count > 0) {
+      return errorRecord('busy', `${this.#bytes} bytes wait already (mailboxBytesMax ${mailboxBytesMax}); try again`)
+    }
+    this.#items.push({ item, bytes })
+    this.#bytes += bytes
+    return undefined
+  }
+
+  /** The engine's own items are few by construction and are never refused. */
+  pushInternal(item: MailItem): void {
+    this.#items.push({ item, bytes: 0 })
+  }
+
+  shift(): MailItem | undefined {
+    const entry = this.#items[this.#first]
+    if (!entry) return undefined
+    this.#first += 1
+    this.#bytes -= entry.bytes
+    if (this.#first === this.#items.length) {
+      this.#items = []
+      this.#first = 0
+    } else if (this.#first > 1_024 && this.#first * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#first)
+      this.#first = 0
+    }
+    return entry.item
+  }
+
+  drain(): MailItem[] {
+    const items = this.#items.slice(this.#first).map((entry) => entry.item)
+    this.#items = []
+    this.#first = 0
+    this.#bytes = 0
+    return items
+  }
+}

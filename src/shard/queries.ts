@@ -1,0 +1,229 @@
+/**
+ * A shard's part of lists, counts and trails. Decides: which rows answer a question and in which
+ * order. Every part is bounded by `scanCountMax`: a page may be short and still have a successor.
+ */
+import { isInState, tagsOf } from '../machine/index.ts'
+import {
+  errorRecord,
+  unpack,
+  type ActorFilter,
+  type AuditView,
+  type DeadLetterView,
+  type Durability,
+  type ErrorRecord,
+  type Outcome,
+  type ShardPage,
+  type ShardQuery,
+  type ShardStatus,
+} from '../protocol/index.ts'
+import type { StoreRange } from '../ports/index.ts'
+import type { ShardContext } from './context.ts'
+import type { Counters } from './counters.ts'
+import {
+  actorKey,
+  addressOfFieldSuffix,
+  addressOfSinceSuffix,
+  fieldPrefix,
+  indexValueBytes,
+  prefixEnd,
+  sequencedBound,
+  statePrefix,
+  tableRange,
+  TABLE,
+  type CounterName,
+} from './keys.ts'
+import { conditionOf, type Head } from './records.ts'
+import { actorRow } from './views.ts'
+
+export function answerQuery(
+  shard: ShardContext,
+  counters: Counters,
+  query: ShardQuery,
+  status: () => ShardStatus,
+  durability: Durability,
+): Outcome {
+  switch (query.kind) {
+    case 'actors': {
+      const page = listActors(shard, counters, query)
+      return 'error' in page ? page : { ok: page, durability }
+    }
+    case 'count':
+      return { ok: { counts: counters.rows((name) => matchesName(shard, name, query.filter)) }, durability }
+    case 'audit':
+      return { ok: { rows: auditRows(shard, query) }, durability }
+    case 'dead-letters':
+      return { ok: { rows: deadLetterRows(shard, query.limit) }, durability }
+    case 'status':
+      return { ok: status(), durability }
+  }
+}
+
+type ActorsQuery = Extract<ShardQuery, { kind: 'actors' }>
+
+/** One ordered source of candidates: keys of a range, each with a sort key and an address. */
+interface Source {
+  range: StoreRange
+  sortKeyOf: (key: Uint8Array) => Uint8Array
+  addressOf: (sortKey: Uint8Array) => string
+}
+
+function listActors(
+  shard: ShardContext,
+  counters: Counters,
+  query: ActorsQuery,
+): ShardPage | { error: ErrorRecord } {
+  const sources = sourcesOf(shard, counters, query)
+  if ('error' in sources) return sources
+  const { limit } = query
+  const rows: ShardPage['rows'] = []
+  let scanned = 0
+  for (const { sortKey, address } of merge(shard, sources, query)) {
+    scanned += 1
+    const head = shard.heads.peek(address)
+    if (head && matches(shard, head, query.filter)) rows.push({ sortKey, row: actorRow(head) })
+    if (rows.length >= limit || scanned >= shard.limits.scanCountMax) return { rows, next: sortKey }
+  }
+  return { rows }
+}
+
+function sourcesOf(
+  shard: ShardContext,
+  counters: Counters,
+  { filter, sort }: ActorsQuery,
+): Source[] | { error: ErrorRecord } {
+  const [field, value] = Object.entries(filter.where ?? {})[0] ?? []
+  if (sort.by === 'since') return stateSources(shard, counters, filter)
+  if (sort.by === 'id' && field === undefined) return [addressSource(shard, filter)]
+  if (filter.machine === undefined) {
+    return { error: errorRecord('invalid-query', `a list by an indexed field needs a machine: ${sort.by === 'id' ? field : sort.by}`) }
+  }
+  if (sort.by === 'id') {
+    const prefix = Buffer.concat([
+      fieldPrefix(shard.shard, filter.machine, field ?? ''),
+      indexValueBytes(value ?? null),
+    ])
+    return [prefixSource(prefix, prefix.length, (sortKey) => Buffer.from(sortKey).toString('latin1'))]
+  }
+  const prefix = fieldPrefix(shard.shard, filter.machine, sort.by)
+  return [prefixSource(prefix, prefix.length, addressOfFieldSuffix)]
+}
+
+function prefixSource(prefix: Buffer, skip: number, addressOf: Source['addressOf']): Source {
+  return {
+    range: { from: prefix, to: prefixEnd(prefix) },
+    sortKeyOf: (key) => key.subarray(skip),
+    addressOf,
+  }
+}
+
+function addressSource(shard: ShardContext, filter: ActorFilter): Source {
+  const { from, to } = tableRange(shard.shard, TABLE.actor)
+  const addressOf = (sortKey: Uint8Array) => Buffer.from(sortKey).toString('latin1')
+  const sortKeyOf = (key: Uint8Array) => key.subarray(3)
+  if (filter.machine === undefined) return { range: { from, to }, sortKeyOf, addressOf }
+  const prefix = actorKey(shard.shard, `${filter.machine}/${filter.idPrefix ?? ''}`)
+  return { range: { from: prefix, to: prefixEnd(prefix) }, sortKeyOf, addressOf }
+}
+
+/** One source per position that matches: each is in the order of age already. */
+function stateSources(shard: ShardContext, counters: Counters, filter: ActorFilter): Source[] {
+  return counters
+    .all()
+    .filter((name) => matchesName(shard, name, filter))
+    .map(({ machine, condition, state }) => {
+      const prefix = statePrefix(shard.shard, machine, condition, state)
+      return prefixSource(prefix, prefix.length, addressOfSinceSuffix)
+    })
+}
+
+/** Whether a counted position can hold actors that the filter wants. */
+function matchesName(shard: ShardContext, name: CounterName, filter: ActorFilter): boolean {
+  const child = name.machine.includes('/')
+  if (child && !filter.children) return false
+  const root = child ? name.machine.slice(0, name.machine.indexOf('/')) : name.machine
+  if (filter.machine !== undefined && filter.machine !== root) return false
+  if (filter.condition !== undefined && filter.condition !== name.condition) return false
+  if (filter.state !== undefined && !isInState(name.state, filter.state)) return false
+  if (filter.tag !== undefined) {
+    const chart = child ? undefined : shard.machines.get(root)?.chart
+    if (!chart || !tagsOf(chart.machine, name.state).includes(filter.tag)) return false
+  }
+  return true
+}
+
+function matches(shard: ShardContext, head: Head, filter: ActorFilter): boolean {
+  const name = { machine: head.kindName, condition: conditionOf(head), state: head.stateText }
+  if (!matchesName(shard, name, filter)) return false
+  if (filter.olderThanMs !== undefined && shard.clock.now() - head.since < filter.olderThanMs) return false
+  if (filter.idPrefix !== undefined) {
+    const id = head.address.slice(head.address.indexOf('/') + 1)
+    if (!id.startsWith(filter.idPrefix)) return false
+  }
+  return Object.entries(filter.where ?? {}).every(([field, value]) => head.index[field] === value)
+}
+
+/** Merges sources that are each in order; few, so the smallest is found by looking at all. */
+function* merge(
+  shard: ShardContext,
+  sources: readonly Source[],
+  { sort, after }: ActorsQuery,
+): Generator<{ sortKey: Uint8Array; address: string }> {
+  const reverse = sort.descending === true
+  const cursors = sources.flatMap((source) => {
+    const rows = shard.store.range(bounded(source, after, reverse))[Symbol.iterator]()
+    const first = rows.next()
+    return first.done ? [] : [{ source, rows, sortKey: source.sortKeyOf(first.value.key) }]
+  })
+  while (cursors.length > 0) {
+    let best = cursors[0]
+    for (const cursor of cursors) {
+      const order = Buffer.compare(cursor.sortKey, best?.sortKey ?? cursor.sortKey)
+      if (reverse ? order > 0 : order < 0) best = cursor
+    }
+    if (!best) return
+    yield { sortKey: best.sortKey, address: best.source.addressOf(best.sortKey) }
+    const next = best.rows.next()
+    if (next.done) cursors.splice(cursors.indexOf(best), 1)
+    else best.sortKey = best.source.sortKeyOf(next.value.key)
+  }
+}
+
+/** The part of a source that comes after a sort key. */
+function bounded(source: Source, after: Uint8Array | undefined, reverse: boolean): StoreRange {
+  const range: StoreRange = { ...source.range, reverse }
+  if (!after) return range
+  const skipped = source.range.from.length - source.sortKeyOf(source.range.from).length
+  const at = Buffer.concat([source.range.from.subarray(0, skipped), after])
+  if (reverse) return { ...range, to: at }
+  return { ...range, from: Buffer.concat([at, Buffer.from([0])]) }
+}
+
+function auditRows(shard: ShardContext, query: Extract<ShardQuery, { kind: 'audit' }>): AuditView[] {
+  const { from, to } = tableRange(shard.shard, TABLE.audit)
+  const end = query.before === undefined ? to : sequencedBound(shard.shard, TABLE.audit, query.before)
+  const rows: AuditView[] = []
+  for (const { key, value } of shard.store.range({ from, to: end, reverse: true })) {
+    const [address, author, operation, commandId, detail, before, after] = unpack(value) as [
+      string, string, string, string, unknown, string | null, string | null,
+    ]
+    if (query.address !== undefined && query.address !== address) continue
+    rows.push({ at: timeOf(key), address, author, operation, commandId, detail, before, after })
+    if (rows.length >= query.limit) break
+  }
+  return rows
+}
+
+function deadLetterRows(shard: ShardContext, limit: number): DeadLetterView[] {
+  const rows: DeadLetterView[] = []
+  const range = tableRange(shard.shard, TABLE.deadLetter)
+  for (const { key, value } of shard.store.range({ ...range, reverse: true, limit })) {
+    const [from, to, event, error] = unpack(value) as [string, string, unknown, ErrorRecord]
+    rows.push({ at: timeOf(key), from, to, event, error })
+  }
+  return rows
+}
+
+function timeOf(key: Uint8Array): number {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(3, 6)
+}
+

@@ -1,0 +1,62 @@
+/**
+ * What a new owner reads of a shard before it serves. Decides: nothing of an actor is read but what
+ * must start by itself; actors are loaded when they are wanted.
+ */
+import { machineOf, unpack } from '../protocol/index.ts'
+import type { ChildStart, Delivery, Release } from './batch.ts'
+import type { ShardContext } from './context.ts'
+import { logicAt } from './heads.ts'
+import { metaKey, nameOfKey, outboxKey, peerOfKey, tableRange, TABLE } from './keys.ts'
+import { decodeTaskRow, type TaskRow } from './task-rows.ts'
+
+export interface Inbound {
+  generation: number
+  last: number
+}
+
+export type LiveStart = Omit<Extract<Release, { kind: 'live-start' }>, 'kind'>
+
+export interface RecoveredShard {
+  lastTime: number
+  dedupeFloor: number
+  inbound: Map<number, Inbound>
+  carried: (Delivery | ChildStart)[]
+  draining: string[]
+  tasks: (TaskRow & { taskId: string })[]
+  live: LiveStart[]
+}
+
+export function readShard(context: ShardContext): RecoveredShard {
+  const { shard, store } = context
+  const meta = store.get(metaKey(shard))
+  const [, lastTime, dedupeFloor] = meta ? (unpack(meta) as [number, number, number]) : [0, 0, 0]
+  const inbound = new Map<number, Inbound>()
+  for (const { key, value } of store.range(tableRange(shard, TABLE.inbound))) {
+    const [generation, last] = unpack(value) as [number, number]
+    inbound.set(peerOfKey(key), { generation, last })
+  }
+  const own = { from: outboxKey(shard, shard, 0), to: outboxKey(shard, shard + 1, 0) }
+  const carried = [...store.range(own)].map(({ value }) => unpack(value) as Delivery | ChildStart)
+  const draining = [...store.range(tableRange(shard, TABLE.draining))].map(({ key }) => nameOfKey(key))
+  const tasks = [...store.range(tableRange(shard, TABLE.task))].map(({ key, value }) => ({
+    taskId: nameOfKey(key),
+    ...decodeTaskRow(value),
+  }))
+  return { lastTime, dedupeFloor, inbound, carried, draining, tasks, live: readLive(context) }
+}
+
+/** Callbacks and observables begin anew with a new owner. */
+function readLive(context: ShardContext): LiveStart[] {
+  const { shard, store, heads, machines } = context
+  const starts: LiveStart[] = []
+  for (const { key, value } of store.range(tableRange(shard, TABLE.live))) {
+    const [address, childId, src, input] = unpack(value) as [string, string, string, unknown]
+    const head = heads.get(address)
+    const hosted = machines.get(machineOf(address))
+    const logic = head && hosted ? logicAt(hosted.chart, head.sources) : undefined
+    const source = logic?.kind === 'chart' ? logic.chart.sources.get(src) : undefined
+    if (!head || source?.kind !== 'live') continue
+    starts.push({ address, childId, effectId: nameOfKey(key), birth: head.birth, logic: source.logic, input })
+  }
+  return starts
+}

@@ -1,0 +1,109 @@
+/**
+ * What a failed attempt leads to: another attempt, parking, or the machine's own way out.
+ */
+import { backoffMs, resolveRetry, type RetryPolicy } from '../machine/index.ts'
+import type { TaskFailure } from '../protocol/index.ts'
+import type { Batch } from './batch.ts'
+import type { ShardContext } from './context.ts'
+import { saveHead } from './control.ts'
+import { timerKey } from './keys.ts'
+import type { Head, TaskEntry, TimerEntry } from './records.ts'
+import { writeTaskRow } from './task-rows.ts'
+import { addTimerRow } from './turn.ts'
+
+export type FailureDecision =
+  | { kind: 'gone' }
+  /** Another attempt is planned; the chart does not notice. */
+  | { kind: 'again' }
+  | { kind: 'park' }
+  /** The chart gets `xstate.error.actor.<id>`. */
+  | { kind: 'tell' }
+
+/**
+ * `aborted` goes to the chart. `permanent` parks. `temporary` is tried again by the policy; when that
+ * is used up it goes to the chart if the present state has an `onError` for it, and parks otherwise.
+ */
+export function failTask(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  taskId: string,
+  failure: TaskFailure,
+): FailureDecision {
+  const task = head.tasks.find((entry) => entry.effectId === taskId)
+  if (!task) return { kind: 'gone' }
+  shard.leases.forget(taskId)
+  if (failure.class === 'aborted') return { kind: 'tell' }
+  if (failure.class === 'permanent') return { kind: 'park' }
+  const wait = backoffMs(policyOf(head, task), task.attempt, shard.random.fraction())
+  if (wait === undefined) return handlesError(head, task) ? { kind: 'tell' } : { kind: 'park' }
+  planAttempt(shard, batch, head, task, wait, failure.message)
+  return { kind: 'again' }
+}
+
+function policyOf(head: Head, task: TaskEntry): RetryPolicy {
+  const source = head.logic.kind === 'chart' ? head.logic.chart.sources.get(task.src) : undefined
+  return resolveRetry(head.hosted.definition.retry, source?.kind === 'task' ? source.task.retry : undefined)
+}
+
+/** Whether the chart names this failure; a wildcard is not a way out. */
+function handlesError(head: Head, task: TaskEntry): boolean {
+  if (head.logic.kind !== 'chart') return false
+  const type = `xstate.error.actor.${task.childId}`
+  return (head.logic.chart.machine.events as string[]).includes(type)
+}
+
+/** Puts a task to wait for its next attempt. */
+export function planAttempt(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  task: TaskEntry,
+  waitMs: number,
+  why: string,
+): void {
+  const notBefore = batch.now + waitMs
+  const waiting: TaskEntry = {
+    ...task, state: 'waiting', token: '', worker: '', since: batch.now, notBefore, lastFailure: why,
+  }
+  replaceTask(head, waiting)
+  dropTaskTimers(shard, batch, head, task.effectId)
+  addTaskTimer(shard, batch, head, 'task-retry', task.effectId, notBefore)
+  writeTaskRow(shard, batch, waiting)
+  saveHead(shard, batch, head)
+}
+
+export function replaceTask(head: Head, task: TaskEntry): void {
+  head.tasks = head.tasks.map((entry) => (entry.effectId === task.effectId ? task : entry))
+}
+
+/** A timer of the engine's own for a task. */
+export function addTaskTimer(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  kind: 'lease' | 'task-retry',
+  taskId: string,
+  dueAt: number,
+): void {
+  head.operations += 1
+  const effectId = `${head.address}#${head.birth}:op${head.operations}`
+  const timer: TimerEntry = {
+    id: `troupe.${kind}.${taskId}`, effectId, dueAt, kind, to: taskId, event: null, frozenMs: null,
+  }
+  head.timers = [...head.timers, timer]
+  addTimerRow(shard, batch, head, timer)
+}
+
+export function dropTaskTimers(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  taskId: string,
+): void {
+  for (const timer of head.timers) {
+    if (timer.kind === 'event' || timer.to !== taskId || timer.frozenMs !== null) continue
+    batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
+  }
+  head.timers = head.timers.filter((timer) => timer.kind === 'event' || timer.to !== taskId)
+}

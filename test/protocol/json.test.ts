@@ -1,0 +1,64 @@
+/** The JSON form: for people, logs and HTTP; it loses no digit of a bigint. */
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { fromJson, toJson } from '../../src/protocol/index.ts'
+
+const leaves = fc.oneof(
+  fc.string({ unit: 'grapheme' }),
+  fc.maxSafeInteger(),
+  fc.boolean(),
+  fc.constant(null),
+  fc.bigInt({ min: -(2n ** 300n), max: 2n ** 300n }),
+  fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes)),
+)
+const values = fc.letrec<{ value: unknown }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    leaves,
+    fc.array(tie('value'), { maxLength: 4 }),
+    // Two fields at least: an object with the single field `$map` would be taken for a Map.
+    fc
+      .dictionary(fc.string(), tie('value'), { maxKeys: 4, noNullPrototype: true })
+      .map((fields) => ({
+        ...fields,
+        one: 1,
+        two: 2,
+      })),
+    fc.array(fc.tuple(leaves, tie('value')), { maxLength: 3 }).map((rows) => new Map(rows)),
+    fc.array(leaves, { maxLength: 3 }).map((members) => new Set(members)),
+  ),
+})).value
+
+it('gives back JSON values, bigints, Maps, Sets and bytes', () => {
+  fc.assert(
+    fc.property(values, fc.constantFrom(undefined, 2), (value, indent) => {
+      expect(fromJson(toJson(value, indent))).toStrictEqual(value)
+    }),
+  )
+})
+
+it.each([
+  ['a bigint', 2n ** 64n, '{"$bigint":"18446744073709551616"}'],
+  ['a Map', new Map([[1, 2n]]), '{"$map":[[1,{"$bigint":"2"}]]}'],
+  ['a Set', new Set(['a']), '{"$set":["a"]}'],
+  ['a Uint8Array', new Uint8Array([1, 2, 255]), '{"$bytes":"AQL/"}'],
+  ['a Buffer, as the codec gives it', Buffer.from([1, 2, 255]), '{"$bytes":"AQL/"}'],
+  ['a Date, as text', new Date(0), '"1970-01-01T00:00:00.000Z"'],
+])('%s', (_what, value, json) => {
+  expect(toJson(value)).toBe(json)
+  expect(toJson({ held: [value] })).toBe(`{"held":[${json}]}`)
+})
+
+it('leaves ordinary objects alone that only look similar', () => {
+  const similar = {
+    a: { $bigint: 5 },
+    b: { $bigint: '5', more: 1 },
+    c: { $map: 'no' },
+    d: { bigint: '5' },
+  }
+  expect(fromJson(toJson(similar))).toStrictEqual(similar)
+})
+
+it.each(['', '{', 'undefined', '{"$bigint":"x"}', '{"$map":[1]}'])('%j is malformed', (text) => {
+  expect(() => fromJson(text)).toThrow(expect.objectContaining({ code: 'malformed' }))
+})
