@@ -4,13 +4,10 @@
  * Decides: when a call is tried again (only when certainly nothing was applied, or with the same
  * command id), and how lists of shards become one. Leaves to others: everything an actor does.
  */
-import type { Clock, Random } from '../ports/index.ts'
+
 import type { MachineDefinition, MachineTypes } from '../machine/index.ts'
+import type { Clock, Random } from '../ports/index.ts'
 import {
-  canonicalAddress,
-  formatAddress,
-  formatCommandId,
-  TroupeError,
   type ActorFilter,
   type ActorQuery,
   type ActorRow,
@@ -18,10 +15,13 @@ import {
   type AuditView,
   type Command,
   type CountRow,
+  canonicalAddress,
   type DeadLetterView,
   type DryRunView,
   type Durability,
   type EventObject,
+  formatAddress,
+  formatCommandId,
   type HistoryView,
   type LegalEventView,
   type Operation,
@@ -29,11 +29,12 @@ import {
   type Page,
   type ShardStatus,
   type TimerMode,
+  TroupeError,
   type TurnView,
 } from '../protocol/index.ts'
-import { listActors, countActors, listAudit, listDeadLetters, shardStatuses } from './lists.ts'
+import { countActors, listActors, listAudit, listDeadLetters, shardStatuses } from './lists.ts'
 import { Router, type RouterDeps } from './router.ts'
-import { watchEvents, type WatchedEvent } from './watch.ts'
+import { type WatchedEvent, watchEvents } from './watch.ts'
 
 export interface ClientDeps extends RouterDeps {
   clock: Clock
@@ -70,7 +71,9 @@ export interface ActorHandle<TTypes extends MachineTypes = MachineTypes> {
   send(event: TTypes['event'], options?: CallOptions): Promise<TurnView>
   /** Sends and returns what the machine answers with `reply(...)`. */
   ask(event: TTypes['event'], options?: CallOptions): Promise<unknown>
-  get(options?: CallOptions): Promise<ActorView & { context: TTypes['context']; output?: TTypes['output'] }>
+  get(
+    options?: CallOptions,
+  ): Promise<ActorView & { context: TTypes['context']; output?: TTypes['output'] }>
 }
 
 export class Client {
@@ -90,7 +93,10 @@ export class Client {
   }
 
   /** An actor by machine and id. @throws TroupeError `invalid-address` */
-  actor<TTypes extends MachineTypes>(machine: MachineDefinition<TTypes>, id: string): ActorHandle<TTypes> {
+  actor<TTypes extends MachineTypes>(
+    machine: MachineDefinition<TTypes>,
+    id: string,
+  ): ActorHandle<TTypes> {
     const address = formatAddress(machine.name, id, [], this.#deps.limits)
     return {
       address,
@@ -119,7 +125,10 @@ export class Client {
   }
 
   /** The newest transitions first. */
-  history(address: string, options: CallOptions & { limit?: number; beforeTurn?: number } = {}): Promise<HistoryView[]> {
+  history(
+    address: string,
+    options: CallOptions & { limit?: number; beforeTurn?: number } = {},
+  ): Promise<HistoryView[]> {
     const { limit, beforeTurn } = options
     const operation: Operation = { op: 'history' }
     if (limit !== undefined) operation.limit = limit
@@ -147,7 +156,10 @@ export class Client {
     return this.#call(address, { op: 'patch', merge }, options)
   }
 
-  cancel(address: string, options: CallOptions & { reason?: string } = {}): Promise<OperatorReceipt> {
+  cancel(
+    address: string,
+    options: CallOptions & { reason?: string } = {},
+  ): Promise<OperatorReceipt> {
     return this.#call(address, { op: 'cancel', ...given({ reason: options.reason }) }, options)
   }
 
@@ -157,7 +169,10 @@ export class Client {
 
   /** What an operation would do: it is stepped in memory and nothing is kept. */
   dryRun(address: string, operation: Operation, options: CallOptions = {}): Promise<DryRunView> {
-    return this.#execute<DryRunView>({ ...this.#command(address, operation, options), dryRun: true }, options)
+    return this.#execute<DryRunView>(
+      { ...this.#command(address, operation, options), dryRun: true },
+      options,
+    )
   }
 
   /** For gateways and workers: a command as it stands. `author` is filled in when it is missing. */
@@ -186,7 +201,10 @@ export class Client {
   }
 
   /** Committed transitions and emitted events of one actor, or of all actors of a machine. */
-  watch(target: { address: string } | { machine: string }, signal: AbortSignal): AsyncIterable<WatchedEvent> {
+  watch(
+    target: { address: string } | { machine: string },
+    signal: AbortSignal,
+  ): AsyncIterable<WatchedEvent> {
     return watchEvents(this.#deps.transport, this.#deps.subjects, target, signal)
   }
 
@@ -202,11 +220,15 @@ export class Client {
     options.signal?.addEventListener('abort', () => stop.abort(), { once: true })
     const cancel = this.#deps.clock.after(timeoutMs, () => stop.abort())
     try {
-      const events = this.watch({ address: canonicalAddress(address) }, stop.signal)[Symbol.asyncIterator]()
+      const events = this.watch({ address: canonicalAddress(address) }, stop.signal)[
+        Symbol.asyncIterator
+      ]()
       for (;;) {
         // The subscription stands before the first look, so that no transition falls between.
         const next = events.next()
-        const view = await this.get(address, { timeoutMs: Math.max(1, end - this.#deps.clock.monotonic()) })
+        const view = await this.get(address, {
+          timeoutMs: Math.max(1, end - this.#deps.clock.monotonic()),
+        })
         if (condition(view)) return view
         if ((await next).done) break
       }
@@ -214,7 +236,9 @@ export class Client {
       cancel()
       stop.abort()
     }
-    throw new TroupeError('no-answer', `${address} did not get there within ${timeoutMs} ms`, { address })
+    throw new TroupeError('no-answer', `${address} did not get there within ${timeoutMs} ms`, {
+      address,
+    })
   }
 
   #call<T>(address: string, operation: Operation, options: CallOptions = {}): Promise<T> {

@@ -1,7 +1,7 @@
 export {
-  Client,
   type ActorHandle,
   type CallOptions,
+  Client,
   type ClientDeps,
   type PauseOptions,
   type ResumeOptions,

@@ -3,23 +3,23 @@
  * each shard goes on, and the query that it belongs to.
  */
 import {
-  canonicalAddress,
-  pack,
-  TroupeError,
-  unpack,
   type ActorFilter,
   type ActorQuery,
   type ActorRow,
   type ActorSort,
   type AuditView,
   type CountRow,
+  canonicalAddress,
   type DeadLetterView,
   type Page,
+  pack,
   type ShardAudit,
   type ShardCount,
   type ShardDeadLetters,
   type ShardPage,
   type ShardStatus,
+  TroupeError,
+  unpack,
 } from '../protocol/index.ts'
 import type { Router } from './router.ts'
 
@@ -39,12 +39,16 @@ export async function listActors(router: Router, query: ActorQuery): Promise<Pag
   const { limits, shardCount } = router.deps
   const limit = query.limit ?? PAGE_COUNT_DEFAULT
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > limits.pageCountMax) {
-    throw new TroupeError('invalid-query', `limit is a whole number from 1 to ${limits.pageCountMax} (pageCountMax), not ${String(limit)}`)
+    throw new TroupeError(
+      'invalid-query',
+      `limit is a whole number from 1 to ${limits.pageCountMax} (pageCountMax), not ${String(limit)}`,
+    )
   }
   const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
   const filter = cursor?.filter ?? query.filter
   const sort = cursor?.sort ?? query.sort ?? { by: defaultSort(filter) }
-  const starts = cursor?.after ?? Array.from({ length: shardCount }, (_, shard) => [shard, null] as const)
+  const starts =
+    cursor?.after ?? Array.from({ length: shardCount }, (_, shard) => [shard, null] as const)
   const parts = await eachShard(starts, async ([shard, after]) => {
     const page = (await router.query(
       shard,
@@ -72,7 +76,12 @@ interface Part {
  * Takes rows in order until the page is full, or until a shard that stopped early would have to say
  * what comes next: rows beyond that point could be out of order.
  */
-function mergePages(parts: readonly Part[], filter: ActorFilter, sort: ActorSort, limit: number): Page<ActorRow> {
+function mergePages(
+  parts: readonly Part[],
+  filter: ActorFilter,
+  sort: ActorSort,
+  limit: number,
+): Page<ActorRow> {
   const sign = sort.descending ? -1 : 1
   const compare = (a: Uint8Array, b: Uint8Array) => sign * Buffer.compare(a, b)
   let bound: Uint8Array | undefined
@@ -87,7 +96,9 @@ function mergePages(parts: readonly Part[], filter: ActorFilter, sort: ActorSort
   const after: Cursor['after'] = []
   for (const part of parts) {
     const last = taken.findLast((entry) => entry.shard === part.shard)?.sortKey ?? null
-    const left = part.page.rows.some((entry) => !taken.some((t) => t.row.address === entry.row.address))
+    const left = part.page.rows.some(
+      (entry) => !taken.some((t) => t.row.address === entry.row.address),
+    )
     if (left) after.push([part.shard, last ?? part.after])
     else if (part.page.next) after.push([part.shard, part.page.next])
   }
@@ -127,15 +138,28 @@ export async function listAudit(
   options: { address?: string; limit?: number; before?: number },
 ): Promise<AuditView[]> {
   const limit = Math.min(options.limit ?? PAGE_COUNT_DEFAULT, router.deps.limits.pageCountMax)
-  const query = { kind: 'audit' as const, limit, ...(options.before === undefined ? {} : { before: options.before }) }
+  const query = {
+    kind: 'audit' as const,
+    limit,
+    ...(options.before === undefined ? {} : { before: options.before }),
+  }
   const address = options.address === undefined ? undefined : canonicalAddress(options.address)
-  const parts = await allShards<ShardAudit>(router, address === undefined ? query : { ...query, address })
-  return parts.flatMap((part) => part.rows).sort((a, b) => b.at - a.at).slice(0, limit)
+  const parts = await allShards<ShardAudit>(
+    router,
+    address === undefined ? query : { ...query, address },
+  )
+  return parts
+    .flatMap((part) => part.rows)
+    .sort((a, b) => b.at - a.at)
+    .slice(0, limit)
 }
 
 export async function listDeadLetters(router: Router, limit: number): Promise<DeadLetterView[]> {
   const parts = await allShards<ShardDeadLetters>(router, { kind: 'dead-letters', limit })
-  return parts.flatMap((part) => part.rows).sort((a, b) => b.at - a.at).slice(0, limit)
+  return parts
+    .flatMap((part) => part.rows)
+    .sort((a, b) => b.at - a.at)
+    .slice(0, limit)
 }
 
 export function shardStatuses(router: Router): Promise<ShardStatus[]> {
@@ -144,10 +168,16 @@ export function shardStatuses(router: Router): Promise<ShardStatus[]> {
 
 function allShards<T>(router: Router, query: Parameters<Router['query']>[1]): Promise<T[]> {
   const shards = Array.from({ length: router.deps.shardCount }, (_, shard) => shard)
-  return eachShard(shards, (shard) => router.query(shard, query, router.deps.limits.requestTimeoutMs) as Promise<T>)
+  return eachShard(
+    shards,
+    (shard) => router.query(shard, query, router.deps.limits.requestTimeoutMs) as Promise<T>,
+  )
 }
 
-async function eachShard<TItem, T>(items: readonly TItem[], ask: (item: TItem) => Promise<T>): Promise<T[]> {
+async function eachShard<TItem, T>(
+  items: readonly TItem[],
+  ask: (item: TItem) => Promise<T>,
+): Promise<T[]> {
   const answers: T[] = []
   for (let at = 0; at < items.length; at += SHARDS_AT_ONCE) {
     answers.push(...(await Promise.all(items.slice(at, at + SHARDS_AT_ONCE).map(ask))))

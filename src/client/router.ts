@@ -4,18 +4,18 @@
  */
 import type { Clock, Transport, TransportOutcome } from '../ports/index.ts'
 import {
-  pack,
-  shardOf,
-  toErrorRecord,
-  TroupeError,
-  unpack,
-  errorRecord,
   type Command,
   type ErrorRecord,
+  errorRecord,
   type Limits,
   type Outcome,
+  pack,
   type ShardQuery,
   type Subjects,
+  shardOf,
+  TroupeError,
+  toErrorRecord,
+  unpack,
 } from '../protocol/index.ts'
 
 export interface RouterDeps {
@@ -102,7 +102,8 @@ export class Router {
     try {
       payload = pack(batch.map((waiting) => waiting.command))
     } catch (thrown) {
-      for (const waiting of batch) waiting.reject(TroupeError.from(toErrorRecord(thrown, 'malformed')))
+      for (const waiting of batch)
+        waiting.reject(TroupeError.from(toErrorRecord(thrown, 'malformed')))
       return
     }
     const now = clock.monotonic()
@@ -110,7 +111,10 @@ export class Router {
     transport.request({ subject: subjects.shard(shard), payload, timeoutMs }, (outcome) => {
       const outcomes = outcomesOf(outcome, batch.length, (bytes) => unpack(bytes) as Outcome[])
       batch.forEach((waiting, index) => {
-        this.#settle(waiting, outcomes[index] ?? { error: errorRecord('internal', 'an answer is missing') })
+        this.#settle(
+          waiting,
+          outcomes[index] ?? { error: errorRecord('internal', 'an answer is missing') },
+        )
       })
     })
   }
@@ -138,7 +142,12 @@ function outcomesOf(
     case 'no-responders':
       return all(errorRecord('unavailable', 'no node serves this shard now'))
     case 'timeout':
-      return all(errorRecord('no-answer', 'no answer came in time; it may or may not have been applied: send it again with the same id, or look'))
+      return all(
+        errorRecord(
+          'no-answer',
+          'no answer came in time; it may or may not have been applied: send it again with the same id, or look',
+        ),
+      )
     case 'reply':
       try {
         return read(outcome.payload)

@@ -3,7 +3,7 @@
  * watcher that must not miss anything looks at the actor as well (`waitFor` does).
  */
 import type { Transport } from '../ports/index.ts'
-import { canonicalAddress, unpack, type EventObject, type Subjects } from '../protocol/index.ts'
+import { canonicalAddress, type EventObject, type Subjects, unpack } from '../protocol/index.ts'
 
 export type WatchedEvent =
   | {
@@ -27,7 +27,9 @@ export function watchEvents(
   signal: AbortSignal,
 ): AsyncIterable<WatchedEvent> {
   const subject =
-    'address' in target ? subjects.event(canonicalAddress(target.address)) : subjects.eventOf(target.machine)
+    'address' in target
+      ? subjects.event(canonicalAddress(target.address))
+      : subjects.eventOf(target.machine)
   const waiting: WatchedEvent[] = []
   let wake: (() => void) | undefined
   const subscription = transport.subscribe(subject, {}, ({ payload }) => {

@@ -2,7 +2,12 @@
  * Actions of Troupe for use in a machine: `tell` another actor, `reply` to the caller. They do
  * nothing themselves: the step finds them by their mark and turns them into effects.
  */
-import type { ActionFunction, EventObject as XEventObject, MachineContext, ParameterizedObject } from 'xstate'
+import type {
+  ActionFunction,
+  MachineContext,
+  ParameterizedObject,
+  EventObject as XEventObject,
+} from 'xstate'
 import type { EventObject } from '../protocol/index.ts'
 
 export interface TellTarget {
@@ -30,8 +35,11 @@ export function isMarkedAction(candidate: unknown): candidate is MarkedAction {
   return typeof candidate === 'function' && 'troupeAction' in candidate
 }
 
-type Action<TContext extends MachineContext, TEvent extends XEventObject, TParams extends ParameterizedObject['params'] | undefined> =
-  ActionFunction<TContext, TEvent, TEvent, TParams, never, never, never, never, never>
+type Action<
+  TContext extends MachineContext,
+  TEvent extends XEventObject,
+  TParams extends ParameterizedObject['params'] | undefined,
+> = ActionFunction<TContext, TEvent, TEvent, TParams, never, never, never, never, never>
 
 function mark(kind: MarkedAction['troupeAction'], value: unknown): object {
   const action = () => {
@@ -45,7 +53,9 @@ export function tell<
   TContext extends MachineContext,
   TEvent extends XEventObject,
   TParams extends ParameterizedObject['params'] | undefined = undefined,
->(target: Resolvable<TContext, TEvent, TParams, TellTarget | TellTarget[]>): Action<TContext, TEvent, TParams> {
+>(
+  target: Resolvable<TContext, TEvent, TParams, TellTarget | TellTarget[]>,
+): Action<TContext, TEvent, TParams> {
   return mark('tell', target) as Action<TContext, TEvent, TParams>
 }
 

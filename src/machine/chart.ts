@@ -4,7 +4,12 @@
  * Decides: `a.b` names a state, and a position is the sorted list of its leaves joined by `|`.
  * Pure functions over XState's own tree of nodes.
  */
-import { getNextTransitions, type AnyMachineSnapshot, type AnyStateMachine, type AnyStateNode } from 'xstate'
+import {
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+  type AnyStateNode,
+  getNextTransitions,
+} from 'xstate'
 import type { LegalEventView, StateValue } from '../protocol/index.ts'
 
 /** All nodes below and including `node`, parents before children, in document order. */

@@ -27,10 +27,12 @@ export interface Retention {
 type PayloadOf<TEvent, TType> = Omit<Extract<TEvent, { type: TType }>, 'type'>
 
 /** A schema per event that callers may send, for the payload without `type`. */
-export type EventSchemas<TEvent extends { type: string }, TInternal extends string> =
-  string extends TEvent['type']
-    ? Record<string, ZodType>
-    : { [TType in Exclude<TEvent['type'], TInternal>]: ZodType<PayloadOf<TEvent, TType>> }
+export type EventSchemas<
+  TEvent extends { type: string },
+  TInternal extends string,
+> = string extends TEvent['type']
+  ? Record<string, ZodType>
+  : { [TType in Exclude<TEvent['type'], TInternal>]: ZodType<PayloadOf<TEvent, TType>> }
 
 export interface MachineOptions<TMachine extends AnyStateMachine, TInternal extends string> {
   /** Its `id` is the name in addresses. */
@@ -48,6 +50,8 @@ export interface MachineOptions<TMachine extends AnyStateMachine, TInternal exte
   migrations?: Readonly<Record<number, Migration>>
   /** Fields to filter and sort lists by. */
   index?: (context: ContextFrom<TMachine>) => Record<string, IndexValue | undefined>
+  /** Top-level fields of the context that people and programs outside never see. */
+  secrets?: readonly string[]
   retention?: Retention
   /** For the tasks of this machine; a task's own policy is laid over it. */
   retry?: Partial<RetryPolicy>
@@ -66,6 +70,7 @@ export interface MachineDefinition<TTypes extends MachineTypes = MachineTypes> {
   readonly context: ZodType | undefined
   readonly migrations: Readonly<Record<number, Migration>>
   readonly index: ((context: unknown) => Record<string, IndexValue | undefined>) | undefined
+  readonly secrets: readonly string[]
   readonly retention: Retention
   readonly retry: Partial<RetryPolicy>
   readonly [TYPES]?: TTypes
@@ -81,10 +86,12 @@ export interface MachineTypes {
 export type TypesOf<TDefinition> =
   TDefinition extends MachineDefinition<infer TTypes> ? TTypes : MachineTypes
 
-type SendableEvent<TMachine extends AnyStateMachine, TInternal extends string> =
-  string extends EventFromLogic<TMachine>['type']
-    ? EventObject
-    : Exclude<EventFromLogic<TMachine>, { type: TInternal }>
+type SendableEvent<
+  TMachine extends AnyStateMachine,
+  TInternal extends string,
+> = string extends EventFromLogic<TMachine>['type']
+  ? EventObject
+  : Exclude<EventFromLogic<TMachine>, { type: TInternal }>
 
 /** Declares a machine for hosting. Nothing is checked here: registration does, and names the place. */
 export function defineMachine<
@@ -108,6 +115,7 @@ export function defineMachine<
     context: options.context,
     migrations: options.migrations ?? {},
     index: options.index as MachineDefinition['index'],
+    secrets: options.secrets ?? [],
     retention: options.retention ?? {},
     retry: options.retry ?? {},
   }

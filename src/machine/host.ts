@@ -5,12 +5,12 @@
  * section 4); each of them is an error here instead, before the first actor exists.
  */
 import type { AnyActorLogic, AnyStateMachine, AnyStateNode } from 'xstate'
-import { isMachineName, TroupeError, type Limits } from '../protocol/index.ts'
+import { isMachineName, type Limits, TroupeError } from '../protocol/index.ts'
 import { isMarkedAction } from './actions.ts'
 import { chartHash, nodesOf, pathText } from './chart.ts'
 import type { MachineDefinition } from './define.ts'
 import { Chart, type Source } from './logic.ts'
-import { resolveRetry, type RetryPolicy } from './retry.ts'
+import { type RetryPolicy, resolveRetry } from './retry.ts'
 import type { AnyTask, TaskAttempt, TaskLogic } from './task.ts'
 
 /** A machine that can be hosted. */
@@ -31,7 +31,11 @@ export function hostMachine(
 ): HostedMachine {
   const { name, version } = definition
   if (!isMachineName(name)) {
-    refuse(name, 'id', 'a machine needs an id of a letter and at most 63 letters, digits, "_" or "-"')
+    refuse(
+      name,
+      'id',
+      'a machine needs an id of a letter and at most 63 letters, digits, "_" or "-"',
+    )
   }
   if (!Number.isSafeInteger(version) || version < 1) {
     refuse(name, 'version', `a version is a whole number from 1, not ${String(version)}`)
@@ -70,7 +74,9 @@ function hostChart(
   const sources = new Map<string, Source>()
   const chart = new Chart(own, chartHash(own), sources)
   charts.set(machine, chart)
-  for (const [src, logic] of Object.entries(machine.implementations.actors as Record<string, AnyActorLogic>)) {
+  for (const [src, logic] of Object.entries(
+    machine.implementations.actors as Record<string, AnyActorLogic>,
+  )) {
     sources.set(src, toSource(name, src, logic, limits, tasks, charts))
   }
   return chart
@@ -153,7 +159,11 @@ function promiseTask(taskName: string, logic: AnyActorLogic): AnyTask {
 function checkNode(name: string, machine: AnyStateMachine, node: AnyStateNode): void {
   const place = node.path.length === 0 ? 'root' : `state ${pathText(node)}`
   if (node.key.includes('.') && node.path.length > 0) {
-    refuse(name, `state "${node.key}"`, 'a state key must not hold a dot: paths are written with dots')
+    refuse(
+      name,
+      `state "${node.key}"`,
+      'a state key must not hold a dot: paths are written with dots',
+    )
   }
   if (node.path.length > 0 && (node.key === '' || node.key.includes('|'))) {
     refuse(name, `state "${node.key}"`, 'a state key must not be empty or hold "|"')
@@ -168,7 +178,11 @@ function checkNode(name: string, machine: AnyStateMachine, node: AnyStateNode): 
     checkGuard(name, machine, on, transition.guard)
   }
   for (const { delay } of node.after) {
-    if (typeof delay === 'string' && Number.isNaN(Number(delay)) && !(delay in machine.implementations.delays)) {
+    if (
+      typeof delay === 'string' &&
+      Number.isNaN(Number(delay)) &&
+      !(delay in machine.implementations.delays)
+    ) {
       refuse(name, `${place}, after ${delay}`, 'the delay is not registered in setup({ delays })')
     }
   }
@@ -183,12 +197,17 @@ function checkInvoke(
 ): void {
   const src: unknown = invoke.src
   if (typeof src !== 'string' || src.startsWith('xstate.invoke.')) {
-    refuse(name, `${place}, invoke ${invoke.id}`, 'inline actors have no name that survives: register it in setup({ actors }) and name it')
+    refuse(
+      name,
+      `${place}, invoke ${invoke.id}`,
+      'inline actors have no name that survives: register it in setup({ actors }) and name it',
+    )
   }
   if (!(src in machine.implementations.actors)) {
     refuse(name, `${place}, invoke ${src}`, 'the actor is not registered in setup({ actors })')
   }
-  if (invoke.systemId !== undefined) refuse(name, `${place}, invoke ${src}`, 'systemId is not supported: address actors with tell()')
+  if (invoke.systemId !== undefined)
+    refuse(name, `${place}, invoke ${src}`, 'systemId is not supported: address actors with tell()')
 }
 
 function checkActions(
@@ -212,22 +231,38 @@ function checkNamedActions(name: string, machine: AnyStateMachine): void {
   for (const [type, action] of Object.entries(actions)) {
     checkActionFunction(name, `actions.${type}`, action, false)
   }
-  for (const [type, guard] of Object.entries(guards)) checkGuard(name, machine, `guards.${type}`, guard)
+  for (const [type, guard] of Object.entries(guards))
+    checkGuard(name, machine, `guards.${type}`, guard)
 }
 
 /** Built-in actions are data; a plain function inside the chart has no name that survives. */
 function checkActionFunction(name: string, place: string, action: unknown, inline: boolean): void {
   if (typeof action !== 'function' || isMarkedAction(action)) return
-  const builtin = action as unknown as { type?: string; resolve?: unknown; assignment?: unknown; src?: unknown; id?: unknown; systemId?: unknown }
+  const builtin = action as unknown as {
+    type?: string
+    resolve?: unknown
+    assignment?: unknown
+    src?: unknown
+    id?: unknown
+    systemId?: unknown
+  }
   if (builtin.resolve === undefined) {
-    if (inline) refuse(name, place, 'inline actions have no name that survives: register it in setup({ actions }) and name it')
+    if (inline)
+      refuse(
+        name,
+        place,
+        'inline actions have no name that survives: register it in setup({ actions }) and name it',
+      )
     return
   }
   if (builtin.type === 'xstate.assign') checkSpawnText(name, place, builtin.assignment)
   if (builtin.type === 'xstate.spawnChild') {
-    if (typeof builtin.src !== 'string') refuse(name, place, 'spawnChild() needs the name of an actor registered in setup({ actors })')
-    if (builtin.id === undefined) refuse(name, place, 'spawnChild() needs an id: without one the child has no address')
-    if (builtin.systemId !== undefined) refuse(name, place, 'systemId is not supported: address actors with tell()')
+    if (typeof builtin.src !== 'string')
+      refuse(name, place, 'spawnChild() needs the name of an actor registered in setup({ actors })')
+    if (builtin.id === undefined)
+      refuse(name, place, 'spawnChild() needs an id: without one the child has no address')
+    if (builtin.systemId !== undefined)
+      refuse(name, place, 'systemId is not supported: address actors with tell()')
   }
 }
 
@@ -240,7 +275,11 @@ function checkSpawnText(name: string, place: string, assignment: unknown): void 
     typeof assignment === 'object' && assignment !== null ? Object.values(assignment) : [assignment]
   for (const candidate of functions) {
     if (typeof candidate === 'function' && /\bspawn\b/.test(String(candidate))) {
-      refuse(name, place, 'spawn() is not recorded by XState: use the action spawnChild(), or invoke')
+      refuse(
+        name,
+        place,
+        'spawn() is not recorded by XState: use the action spawnChild(), or invoke',
+      )
     }
   }
 }
@@ -256,15 +295,35 @@ function checkGuard(name: string, machine: AnyStateMachine, place: string, guard
 function checkEvents(definition: MachineDefinition): void {
   const { name, machine, events, internal } = definition
   for (const type of [...Object.keys(events), ...internal]) {
-    if (type.startsWith('xstate.') || type.startsWith('troupe.') || type.includes('*') || type === '') {
-      refuse(name, `event ${type}`, 'names that begin with "xstate." or "troupe.", or hold "*", are reserved')
+    if (
+      type.startsWith('xstate.') ||
+      type.startsWith('troupe.') ||
+      type.includes('*') ||
+      type === ''
+    ) {
+      refuse(
+        name,
+        `event ${type}`,
+        'names that begin with "xstate." or "troupe.", or hold "*", are reserved',
+      )
     }
   }
   for (const type of machine.events as string[]) {
-    if (type.startsWith('xstate.') || type.includes('*') || type === '' || type === 'troupe.deadLetter') continue
-    if (type.startsWith('troupe.')) refuse(name, `event ${type}`, 'names that begin with "troupe." are reserved')
+    if (
+      type.startsWith('xstate.') ||
+      type.includes('*') ||
+      type === '' ||
+      type === 'troupe.deadLetter'
+    )
+      continue
+    if (type.startsWith('troupe.'))
+      refuse(name, `event ${type}`, 'names that begin with "troupe." are reserved')
     if (!Object.hasOwn(events, type) && !internal.includes(type)) {
-      refuse(name, `event ${type}`, 'it has no schema: give one in `events`, or list it in `internal` if only the machine raises it')
+      refuse(
+        name,
+        `event ${type}`,
+        'it has no schema: give one in `events`, or list it in `internal` if only the machine raises it',
+      )
     }
   }
 }
@@ -273,7 +332,11 @@ function checkMigrations(definition: MachineDefinition): void {
   for (const from of Object.keys(definition.migrations)) {
     const version = Number(from)
     if (!Number.isSafeInteger(version) || version < 1 || version >= definition.version) {
-      refuse(definition.name, `migrations.${from}`, `a migration starts from a version below ${definition.version}`)
+      refuse(
+        definition.name,
+        `migrations.${from}`,
+        `a migration starts from a version below ${definition.version}`,
+      )
     }
   }
 }

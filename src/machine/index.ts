@@ -1,4 +1,4 @@
-export { reply, tell, type TellTarget } from './actions.ts'
+export { reply, type TellTarget, tell } from './actions.ts'
 export {
   hasPosition,
   isInState,
@@ -20,26 +20,26 @@ export {
   type TypesOf,
 } from './define.ts'
 export { describeEffect, type Effect, type SendTarget } from './effects.ts'
-export { hostMachine, type HostedMachine } from './host.ts'
+export { type HostedMachine, hostMachine } from './host.ts'
 export { Chart, type Source } from './logic.ts'
 export { mermaid } from './mermaid.ts'
-export { migrate, type MigrationOutcome } from './migrate.ts'
-export { backoffMs, DEFAULT_RETRY, resolveRetry, type RetryPolicy } from './retry.ts'
+export { type MigrationOutcome, migrate } from './migrate.ts'
+export {
+  initialTransition,
+  stepTransition,
+  type TransitionStep,
+  wakeTransition,
+} from './reducer.ts'
+export { backoffMs, DEFAULT_RETRY, type RetryPolicy, resolveRetry } from './retry.ts'
 export type { StepIdentity } from './scope.ts'
 export { dehydrate, type StoredSnapshot } from './snapshot.ts'
-export { stepEvent, stepInitial, stepReentry, stepToState, wake, type Step } from './step.ts'
+export { type Step, stepEvent, stepInitial, stepReentry, stepToState, wake } from './step.ts'
 export {
-  stepTransition,
-  wakeTransition,
-  initialTransition,
-  type TransitionStep,
-} from './reducer.ts'
-export {
-  task,
-  TaskError,
   type AnyTask,
   type TaskAttempt,
+  TaskError,
   type TaskLogic,
   type TaskOptions,
+  task,
   type WorkerLostPolicy,
 } from './task.ts'

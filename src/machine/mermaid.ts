@@ -48,7 +48,10 @@ function drawChildren(node: AnyStateNode, indent: string, lines: string[]): void
 function label(node: AnyStateNode): string {
   const invoked = node.invoke.map((invoke) => String(invoke.src))
   const marks = node.type === 'history' ? ' (H)' : ''
-  return `${node.key}${marks}${invoked.length > 0 ? ` / ${invoked.join(', ')}` : ''}`.replaceAll('"', "'")
+  return `${node.key}${marks}${invoked.length > 0 ? ` / ${invoked.join(', ')}` : ''}`.replaceAll(
+    '"',
+    "'",
+  )
 }
 
 function drawTransitions(root: AnyStateNode, lines: string[]): void {
@@ -57,10 +60,14 @@ function drawTransitions(root: AnyStateNode, lines: string[]): void {
     for (const transition of transitions) {
       for (const target of transition.target ?? []) {
         if (node.path.length === 0) {
-          lines.push(`  note right of ${nodeName(target)} : from anywhere on ${eventLabel(transition.eventType)}`)
+          lines.push(
+            `  note right of ${nodeName(target)} : from anywhere on ${eventLabel(transition.eventType)}`,
+          )
         } else {
           const guard = transition.guard === undefined ? '' : ` [${guardLabel(transition.guard)}]`
-          lines.push(`  ${nodeName(node)} --> ${nodeName(target)} : ${eventLabel(transition.eventType)}${guard}`)
+          lines.push(
+            `  ${nodeName(node)} --> ${nodeName(target)} : ${eventLabel(transition.eventType)}${guard}`,
+          )
         }
       }
     }

@@ -20,7 +20,8 @@ export function migrate(
 ): MigrationOutcome {
   const { definition, chart } = hosted
   if (stored.version > definition.version) return { kind: 'newer' }
-  if (stored.version === definition.version && stored.chartHash === chart.hash) return { kind: 'same' }
+  if (stored.version === definition.version && stored.chartHash === chart.hash)
+    return { kind: 'same' }
   let state = { value: stored.value, context: stored.context }
   for (let version = stored.version; version < definition.version; version++) {
     const migration = definition.migrations[version]
@@ -34,7 +35,10 @@ export function migrate(
       state = migration(state)
     } catch (thrown) {
       const message = thrown instanceof Error ? thrown.message : String(thrown)
-      return { kind: 'stuck', why: `the migration of ${definition.name} from version ${version} failed: ${message}` }
+      return {
+        kind: 'stuck',
+        why: `the migration of ${definition.name} from version ${version} failed: ${message}`,
+      }
     }
   }
   if (!hasPosition(chart.machine, state.value)) {

@@ -25,7 +25,9 @@ export function initialTransition(
   identity: StepIdentity,
 ): TransitionStep {
   return caught(() => {
-    const { result } = scope.run(identity, (actorScope) => logic.getInitialSnapshot(actorScope, input))
+    const { result } = scope.run(identity, (actorScope) =>
+      logic.getInitialSnapshot(actorScope, input),
+    )
     return (result as ReducerSnapshot).context
   })
 }

@@ -5,12 +5,7 @@
  * actions, tasks, children and timers come and go as if the chart had asked. Charts are derived on
  * first use and kept; the chart that serves ordinary events is never touched.
  */
-import {
-  and,
-  createMachine,
-  type AnyStateMachine,
-  type AnyStateNode,
-} from 'xstate'
+import { type AnyStateMachine, type AnyStateNode, and, createMachine } from 'xstate'
 import { nodeAt } from './chart.ts'
 
 /** The event of both; callers cannot send it, since names that begin with `troupe.` are refused. */
@@ -166,7 +161,8 @@ const notGoto = ({ event }: { event: { type: string } }): boolean => event.type 
 function closedToGoto(transition: unknown): unknown {
   const list = Array.isArray(transition) ? transition : [transition]
   return list.map((entry: unknown) => {
-    const config = typeof entry === 'string' ? { target: entry } : { ...(entry as object | undefined) }
+    const config =
+      typeof entry === 'string' ? { target: entry } : { ...(entry as object | undefined) }
     const guard = (config as { guard?: unknown }).guard
     return { ...config, guard: guard === undefined ? notGoto : and([notGoto, guard as never]) }
   })

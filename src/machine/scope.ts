@@ -6,12 +6,12 @@
  * XState's internals lives here and in snapshot.ts.
  */
 import {
-  createActor,
-  createMachine,
-  type AnyActorRef,
-  type AnyActorScope,
   type ActorSystem,
   type ActorSystemInfo,
+  type AnyActorRef,
+  type AnyActorScope,
+  createActor,
+  createMachine,
 } from 'xstate'
 import type { EventObject } from '../protocol/index.ts'
 import { isMarkedAction } from './actions.ts'
@@ -94,7 +94,10 @@ export class CollectingScope {
   }
 
   /** Runs `step` as the given actor and returns what it gave and what it asked for. */
-  run<T>(identity: StepIdentity, step: (scope: AnyActorScope) => T): { result: T; effects: Effect[] } {
+  run<T>(
+    identity: StepIdentity,
+    step: (scope: AnyActorScope) => T,
+  ): { result: T; effects: Effect[] } {
     const parent = identity.hasParent
       ? new InertRef('parent', `${identity.address}^`, inertSystem, undefined)
       : undefined
@@ -109,7 +112,13 @@ export class CollectingScope {
   }
 
   childRef(id: string, src: string): AnyActorRef {
-    return new InertRef(id, `${this.#self.sessionId}/${id}`, inertSystem, this.#self, src) as unknown as AnyActorRef
+    return new InertRef(
+      id,
+      `${this.#self.sessionId}/${id}`,
+      inertSystem,
+      this.#self,
+      src,
+    ) as unknown as AnyActorRef
   }
 
   #collect(action: ExecutableAction): void {
@@ -145,14 +154,21 @@ export class CollectingScope {
   #sendEffect(params: SendParams): Effect {
     const target = this.#targetOf(params)
     if (params.delay === undefined) return { kind: 'send', to: target, event: params.event }
-    return { kind: 'timer', id: params.id ?? '', to: target, event: params.event, delayMs: params.delay }
+    return {
+      kind: 'timer',
+      id: params.id ?? '',
+      to: target,
+      event: params.event,
+      delayMs: params.delay,
+    }
   }
 
   #targetOf(params: SendParams): SendTarget {
     if (params.to === this.#self) return { kind: 'self' }
     if (params.to !== undefined && params.to === this.#self._parent) return { kind: 'parent' }
     const childId = params.targetId ?? (params.to as { id?: string } | undefined)?.id
-    if (childId === undefined) throw new Error(`sendTo() of ${params.event.type} has no target that Troupe can reach`)
+    if (childId === undefined)
+      throw new Error(`sendTo() of ${params.event.type} has no target that Troupe can reach`)
     return { kind: 'child', childId }
   }
 }
@@ -186,13 +202,21 @@ function cancelId(params: unknown): string {
 /** A raise without a delay was handled inside the macrostep. */
 function raiseEffect(params: RaiseParams): Effect | undefined {
   if (params.delay === undefined) return undefined
-  return { kind: 'timer', id: params.id ?? '', to: { kind: 'self' }, event: params.event, delayMs: params.delay }
+  return {
+    kind: 'timer',
+    id: params.id ?? '',
+    to: { kind: 'self' },
+    event: params.event,
+    delayMs: params.delay,
+  }
 }
 
 /** Which kind of child it is depends on `src`; the chart decides that after the step. */
 function spawnEffect(params: SpawnParams): Effect {
   if (typeof params.src !== 'string' || params.id === undefined || params.actorRef === undefined) {
-    throw new Error('spawnChild() needs the name of an actor registered in setup({ actors }) and an id')
+    throw new Error(
+      'spawnChild() needs the name of an actor registered in setup({ actors }) and an id',
+    )
   }
   const sync = params.actorRef._syncSnapshot === true
   return { kind: 'child', childId: params.actorRef.id, src: params.src, input: params.input, sync }

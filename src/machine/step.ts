@@ -33,7 +33,9 @@ export function stepEvent(
   identity: StepIdentity,
 ): Step {
   return guarded(chart, snapshot, identity, () =>
-    scope.run(identity, (actorScope) => chart.machine.transition(snapshot, event as never, actorScope)),
+    scope.run(identity, (actorScope) =>
+      chart.machine.transition(snapshot, event as never, actorScope),
+    ),
   )
 }
 
@@ -93,7 +95,12 @@ function guarded(
     if (snapshot.status === 'error') return { kind: 'failed', message: messageOf(snapshot.error) }
     const sorted = effects.length === 0 ? effects : sortChildren(chart, effects)
     replaceChildren(snapshot, sorted)
-    return { kind: 'stepped', snapshot, effects: sorted, handled: snapshot !== before || effects.length > 0 }
+    return {
+      kind: 'stepped',
+      snapshot,
+      effects: sorted,
+      handled: snapshot !== before || effects.length > 0,
+    }
   } catch (thrown) {
     return { kind: 'failed', message: `${messageOf(thrown)} (in ${identity.address})` }
   }
@@ -130,7 +137,9 @@ function replaceChildren(snapshot: AnyMachineSnapshot, effects: readonly Effect[
         effect.childId === id,
     )
     if (!spawned || !('src' in spawned)) {
-      throw new Error(`child ${id} was spawned inside an assign or a context factory, which leaves no trace: use spawnChild() or invoke`)
+      throw new Error(
+        `child ${id} was spawned inside an assign or a context factory, which leaves no trace: use spawnChild() or invoke`,
+      )
     }
     children[id] = scope.childRef(id, spawned.src)
   }

@@ -4,7 +4,7 @@
  */
 import { fromPromise, type PromiseActorLogic } from 'xstate'
 import type { ZodType } from 'zod'
-import { isMachineName, TroupeError, type TaskFailure } from '../protocol/index.ts'
+import { isMachineName, type TaskFailure, TroupeError } from '../protocol/index.ts'
 import type { RetryPolicy } from './retry.ts'
 
 /** What happens to a running attempt whose worker fell silent for longer than its lease. */
@@ -82,7 +82,10 @@ export function task<TInput, TOutput>(
   options: TaskOptions<TInput, TOutput>,
 ): TaskLogic<TInput, TOutput> {
   if (!isMachineName(options.name)) {
-    throw new TroupeError('not-hosted', `"${options.name}" cannot name a task: a letter, then letters, digits, "_" or "-", at most 64`)
+    throw new TroupeError(
+      'not-hosted',
+      `"${options.name}" cannot name a task: a letter, then letters, digits, "_" or "-", at most 64`,
+    )
   }
   const logic = fromPromise<TOutput, TInput>(() =>
     Promise.reject(new Error(`task ${options.name} runs on a worker, not inside the machine`)),

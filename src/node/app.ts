@@ -44,6 +44,8 @@ export interface AppOptions<TConfig> {
   /** JSON-RPC 2.0 methods, served at `/rpc`. */
   methods?: (context: AppContext<TConfig>) => readonly AppMethod[]
   verbs?: readonly AppVerb[]
+  /** Lines that `troupe start` prints on a terminal when the node serves: what to try first. */
+  greeting?: (context: AppContext<TConfig>) => Promise<readonly string[]>
   daemons?: (context: AppContext<TConfig>) => readonly AppDaemon[]
   metrics?: (context: AppContext<TConfig>) => readonly AppMetric[]
 }

@@ -28,7 +28,9 @@ const PLAIN = /^[A-Za-z0-9_.:@~+,=!$&'()*;-]+$/
 const NOT_PLAIN = /[^A-Za-z0-9_.:@~+,=!$&'()*;-]/gu
 
 function encodePart(part: string): string {
-  return PLAIN.test(part) ? part : part.replace(NOT_PLAIN, (character) => encodeURIComponent(character))
+  return PLAIN.test(part)
+    ? part
+    : part.replace(NOT_PLAIN, (character) => encodeURIComponent(character))
 }
 
 function refuse(text: string, why: string): never {
@@ -44,7 +46,10 @@ function checkId(id: string, whole: string, limits: Pick<Limits, 'idBytesMax'>):
   if (LONE_SURROGATE.test(id)) refuse(whole, 'an id must be well-formed Unicode')
   const bytes = Buffer.byteLength(id)
   if (bytes > limits.idBytesMax) {
-    refuse(whole, `an id has at most ${limits.idBytesMax} bytes (idBytesMax), this one has ${bytes}`)
+    refuse(
+      whole,
+      `an id has at most ${limits.idBytesMax} bytes (idBytesMax), this one has ${bytes}`,
+    )
   }
 }
 

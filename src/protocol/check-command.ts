@@ -4,7 +4,7 @@
  */
 import { canonicalAddress } from './address.ts'
 import type { Command, OperationName } from './command.ts'
-import { errorRecord, toErrorRecord, type ErrorRecord } from './errors.ts'
+import { type ErrorRecord, errorRecord, toErrorRecord } from './errors.ts'
 import type { Limits } from './limits.ts'
 
 const FIELDS: Record<OperationName, Record<string, FieldKind>> = {
@@ -45,14 +45,20 @@ export function checkCommand(
   candidate: unknown,
   limits: Limits,
 ): { command: Command } | { error: ErrorRecord } {
-  if (typeof candidate !== 'object' || candidate === null) return malformed('a command is an object')
+  if (typeof candidate !== 'object' || candidate === null)
+    return malformed('a command is an object')
   const command = candidate as Record<string, unknown>
-  const fields = typeof command['op'] === 'string' && Object.hasOwn(FIELDS, command['op']) ? FIELDS[command['op'] as OperationName] : undefined
+  const fields =
+    typeof command['op'] === 'string' && Object.hasOwn(FIELDS, command['op'])
+      ? FIELDS[command['op'] as OperationName]
+      : undefined
   if (!fields) return malformed(`there is no operation "${String(command['op']).slice(0, 40)}"`)
   const wrong = firstWrong(command, ENVELOPE) ?? firstWrong(command, fields)
   if (wrong) return malformed(`${String(command['op'])}: ${wrong}`)
   if (command['durability'] !== undefined && !DURABILITIES.has(command['durability'] as string)) {
-    return malformed(`there is no durability "${String(command['durability']).slice(0, 40)}"; there are: ${[...DURABILITIES].join(', ')}`)
+    return malformed(
+      `there is no durability "${String(command['durability']).slice(0, 40)}"; there are: ${[...DURABILITIES].join(', ')}`,
+    )
   }
   if (typeof command['address'] !== 'string') return malformed('a command needs an address')
   try {
@@ -68,7 +74,10 @@ function malformed(why: string): { error: ErrorRecord } {
   return { error: errorRecord('malformed', why) }
 }
 
-function firstWrong(command: Record<string, unknown>, fields: Record<string, FieldKind>): string | undefined {
+function firstWrong(
+  command: Record<string, unknown>,
+  fields: Record<string, FieldKind>,
+): string | undefined {
   for (const name in fields) {
     const kind = fields[name]
     const value = command[name]
@@ -100,7 +109,11 @@ function fits(kind: FieldKind, value: unknown): boolean {
     case 'timers?':
       return value === undefined || value === 'run' || value === 'freeze'
     case 'event':
-      return typeof value === 'object' && value !== null && typeof (value as { type?: unknown }).type === 'string'
+      return (
+        typeof value === 'object' &&
+        value !== null &&
+        typeof (value as { type?: unknown }).type === 'string'
+      )
     case 'failure':
       return (
         typeof value === 'object' &&

@@ -59,7 +59,12 @@ export type Command = Operation & {
 }
 
 /** Operations that read and never change anything. */
-export const READ_OPERATIONS: ReadonlySet<OperationName> = new Set(['get', 'history', 'events', 'task.beat'])
+export const READ_OPERATIONS: ReadonlySet<OperationName> = new Set([
+  'get',
+  'history',
+  'events',
+  'task.beat',
+])
 
 /** Operations of an operator: each leaves a row in the audit trail. */
 export const OPERATOR_OPERATIONS: ReadonlySet<OperationName> = new Set([
@@ -71,6 +76,4 @@ export const OPERATOR_OPERATIONS: ReadonlySet<OperationName> = new Set([
 ])
 
 /** What comes back for one command. `durability` says what was true before the reply left. */
-export type Outcome =
-  | { ok: unknown; durability: Durability }
-  | { error: ErrorRecord }
+export type Outcome = { ok: unknown; durability: Durability } | { error: ErrorRecord }

@@ -7,37 +7,73 @@
 
 /** Each code with what it means; `retry` says whether the same request may succeed later. */
 export const ERROR_CODES = {
-  malformed: { retry: false, means: 'the request cannot be read: a field is missing or has the wrong type' },
+  malformed: {
+    retry: false,
+    means: 'the request cannot be read: a field is missing or has the wrong type',
+  },
   'invalid-address': { retry: false, means: 'the address or id breaks the rules for addresses' },
   'unknown-machine': { retry: false, means: 'no machine of that name is registered' },
   'unknown-actor': { retry: false, means: 'no actor lives at that address' },
   'already-exists': { retry: false, means: 'an actor lives at that address already' },
   'invalid-input': { retry: false, means: 'the input does not match the schema of the machine' },
   'invalid-event': { retry: false, means: 'the event is unknown or does not match its schema' },
-  'invalid-context': { retry: false, means: 'the patched context does not match the schema of the machine' },
-  'invalid-query': { retry: false, means: 'a filter, sort order or cursor of a list cannot be used' },
-  'unknown-state': { retry: false, means: 'the machine has no such state; the error lists those it has' },
+  'invalid-context': {
+    retry: false,
+    means: 'the patched context does not match the schema of the machine',
+  },
+  'invalid-query': {
+    retry: false,
+    means: 'a filter, sort order or cursor of a list cannot be used',
+  },
+  'unknown-state': {
+    retry: false,
+    means: 'the machine has no such state; the error lists those it has',
+  },
   finished: { retry: false, means: 'the actor has finished and takes no more events' },
-  parked: { retry: false, means: 'the event made the actor fail; the actor is as it was, and parked' },
+  parked: {
+    retry: false,
+    means: 'the event made the actor fail; the actor is as it was, and parked',
+  },
   conflict: { retry: false, means: 'the command does not fit the present condition of the actor' },
   'too-large': { retry: false, means: 'a payload, context or batch exceeds its named limit' },
   'limit-exceeded': { retry: false, means: 'a count exceeds its named limit' },
-  expired: { retry: false, means: 'the command id is older than the window in which ids are remembered' },
+  expired: {
+    retry: false,
+    means: 'the command id is older than the window in which ids are remembered',
+  },
   'clock-skew': { retry: false, means: 'the command id was issued too far in the future' },
   deadline: { retry: false, means: 'the deadline of the command had passed before it was applied' },
   busy: { retry: true, means: 'a mailbox is full; the command was not taken' },
-  unavailable: { retry: true, means: 'the shard has no owner here now; nothing was applied that you were not told of' },
-  'no-answer': { retry: true, means: 'no reply came in time; it may or may not have been applied (send the same id again)' },
+  unavailable: {
+    retry: true,
+    means: 'the shard has no owner here now; nothing was applied that you were not told of',
+  },
+  'no-answer': {
+    retry: true,
+    means: 'no reply came in time; it may or may not have been applied (send the same id again)',
+  },
   'task-gone': { retry: false, means: 'the task is no longer wanted' },
   'task-held': { retry: false, means: 'another worker holds the present attempt of the task' },
   'task-stale': { retry: false, means: 'the token belongs to an attempt that was given up' },
-  'not-hosted': { retry: false, means: 'a machine cannot be hosted durably; the error names the place' },
-  'version-unknown': { retry: false, means: 'the actor was written by a version that this node cannot read' },
-  'invalid-config': { retry: false, means: 'the configuration has an error; the error names the place' },
+  'not-hosted': {
+    retry: false,
+    means: 'a machine cannot be hosted durably; the error names the place',
+  },
+  'version-unknown': {
+    retry: false,
+    means: 'the actor was written by a version that this node cannot read',
+  },
+  'invalid-config': {
+    retry: false,
+    means: 'the configuration has an error; the error names the place',
+  },
   unauthorized: { retry: false, means: 'the caller did not prove who it is' },
   forbidden: { retry: false, means: 'the caller may not do this' },
   'not-found': { retry: false, means: 'there is no such resource' },
-  'store-failed': { retry: false, means: 'the disk refused a write; the node stops rather than guess' },
+  'store-failed': {
+    retry: false,
+    means: 'the disk refused a write; the node stops rather than guess',
+  },
   internal: { retry: false, means: 'a fault of Troupe itself; the log has the details' },
 } as const satisfies Record<string, { retry: boolean; means: string }>
 

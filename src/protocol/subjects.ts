@@ -2,7 +2,7 @@
  * The names of everything that travels, the same on NATS and inside one process. Decides: the
  * subjects. A cluster's name is one token, so that clusters can share a NATS account.
  */
-import { machineOf, toSubjectToken, type AddressText } from './address.ts'
+import { type AddressText, machineOf, toSubjectToken } from './address.ts'
 
 export interface Subjects {
   /** Commands for a shard: a packed array of `Command`, answered by an array of `Outcome`. */

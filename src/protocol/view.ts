@@ -2,8 +2,8 @@
  * What callers see of actors. Decides: the shapes of replies. Times are unix ms throughout.
  */
 import type { AddressText } from './address.ts'
-import type { ErrorRecord } from './errors.ts'
 import type { TimerMode } from './command.ts'
+import type { ErrorRecord } from './errors.ts'
 
 /** XState's status: `active`, `done`, `stopped` (cancelled). A failure parks and stays `active`. */
 export type ActorStatus = 'active' | 'done' | 'stopped'

@@ -5,11 +5,11 @@
 import type { AnyActorLogic } from 'xstate'
 import type { StoreWrite, TaskMessage } from '../ports/index.ts'
 import {
-  invariant,
   type AddressText,
   type Command,
   type ErrorRecord,
   type EventObject,
+  invariant,
   type Outcome,
 } from '../protocol/index.ts'
 import type { CounterName } from './keys.ts'
@@ -44,10 +44,26 @@ export type Release =
   | { kind: 'publish-task'; message: TaskMessage }
   | { kind: 'cancel-task'; worker: string; taskId: string }
   | { kind: 'emit'; address: AddressText; event: EventObject; turn: number }
-  | { kind: 'transition'; address: AddressText; turn: number; cause: string; from: string | null; to: string; status: string }
+  | {
+      kind: 'transition'
+      address: AddressText
+      turn: number
+      cause: string
+      from: string | null
+      to: string
+      status: string
+    }
   | { kind: 'action'; address: AddressText; type: string; run: () => void }
   | { kind: 'log'; address: AddressText; value: unknown }
-  | { kind: 'live-start'; address: AddressText; childId: string; effectId: string; birth: string; logic: AnyActorLogic; input: unknown }
+  | {
+      kind: 'live-start'
+      address: AddressText
+      childId: string
+      effectId: string
+      logic: AnyActorLogic
+      input: unknown
+    }
+  | { kind: 'live-send'; effectId: string; event: EventObject }
   | { kind: 'live-stop'; effectId: string }
   | { kind: 'timer'; effectId: string; address: AddressText; dueAt: number }
   | { kind: 'parked'; address: AddressText; error: ErrorRecord; cause: string }
@@ -67,7 +83,10 @@ export class Batch {
   /** Rows of kept queues written in this batch: the store does not show them yet. */
   readonly kept = new Map<string, Uint8Array>()
   /** Messages for other shards, in order, by target. */
-  readonly outgoing = new Map<number, { from: AddressText; to: AddressText; event: EventObject }[]>()
+  readonly outgoing = new Map<
+    number,
+    { from: AddressText; to: AddressText; event: EventObject }[]
+  >()
   #births = 0
   #sequenced = 0
   bytes = 0
@@ -110,7 +129,10 @@ export class Batch {
   }
 
   touch(head: Head): void {
-    invariant(!this.removed.has(head.address) || head.status !== 'active', 'a removed actor does not change')
+    invariant(
+      !this.removed.has(head.address) || head.status !== 'active',
+      'a removed actor does not change',
+    )
     head.dirty = true
     this.dirty.add(head)
   }

@@ -5,9 +5,17 @@
  * Leaves to others: stepping what arrives (engine.ts).
  */
 import type { Clock, Log, Store, Transport } from '../ports/index.ts'
-import { pack, toErrorRecord, unpack, type ErrorRecord, type EventObject, type Limits, type Subjects } from '../protocol/index.ts'
+import {
+  type ErrorRecord,
+  type EventObject,
+  type Limits,
+  pack,
+  type Subjects,
+  toErrorRecord,
+  unpack,
+} from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
-import { outboxEndKey, outboxKey, parseOutboxKey, peerOfKey, tableRange, TABLE } from './keys.ts'
+import { outboxEndKey, outboxKey, parseOutboxKey, peerOfKey, TABLE, tableRange } from './keys.ts'
 
 /** What travels from shard to shard in one request. */
 export interface RelayRequest {
@@ -98,7 +106,8 @@ export class Channels {
     const { shard } = this.#deps
     for (const [target, messages] of batch.outgoing) {
       const channel = this.#channel(target)
-      for (const message of messages) batch.write(outboxKey(shard, target, channel.next++), pack(message))
+      for (const message of messages)
+        batch.write(outboxKey(shard, target, channel.next++), pack(message))
       batch.write(outboxEndKey(shard, target), pack([channel.generation, channel.next]))
     }
     for (const channel of this.#channels.values()) {
@@ -122,7 +131,15 @@ export class Channels {
   #channel(target: number): Channel {
     let channel = this.#channels.get(target)
     if (!channel) {
-      channel = { target, generation: 1, next: 1, acked: 0, removed: 0, inFlight: false, cancelRetry: undefined }
+      channel = {
+        target,
+        generation: 1,
+        next: 1,
+        acked: 0,
+        removed: 0,
+        inFlight: false,
+        cancelRetry: undefined,
+      }
       this.#channels.set(target, channel)
     }
     return channel
@@ -137,7 +154,11 @@ export class Channels {
     const first = channel.acked + 1
     const messages: RelayMessage[] = []
     let bytes = 0
-    const range = { from: outboxKey(shard, channel.target, first), to: outboxKey(shard, channel.target, channel.next), limit: limits.channelWindowMax }
+    const range = {
+      from: outboxKey(shard, channel.target, first),
+      to: outboxKey(shard, channel.target, channel.next),
+      limit: limits.channelWindowMax,
+    }
     for (const { value } of store.range(range)) {
       bytes += value.length
       if (messages.length > 0 && bytes > limits.payloadBytesMax) break
@@ -147,7 +168,11 @@ export class Channels {
     channel.inFlight = true
     const request: RelayRequest = { from: shard, generation: channel.generation, first, messages }
     transport.request(
-      { subject: subjects.relay(channel.target), payload: pack(request), timeoutMs: limits.requestTimeoutMs },
+      {
+        subject: subjects.relay(channel.target),
+        payload: pack(request),
+        timeoutMs: limits.requestTimeoutMs,
+      },
       (outcome) => {
         channel.inFlight = false
         if (outcome.kind !== 'reply') return this.#retry(channel, outcome.kind)
@@ -166,7 +191,10 @@ export class Channels {
     if ('error' in reply) return this.#retry(channel, reply.error.code)
     const acked = 'acked' in reply ? reply.acked : reply.expected - 1
     if (acked < channel.acked || acked >= channel.next) {
-      this.#deps.log.error({ target: channel.target, acked, next: channel.next }, 'a channel and its peer disagree about what arrived')
+      this.#deps.log.error(
+        { target: channel.target, acked, next: channel.next },
+        'a channel and its peer disagree about what arrived',
+      )
       return this.#retry(channel, 'disagreement')
     }
     channel.acked = acked
@@ -176,7 +204,12 @@ export class Channels {
 
   #retry(channel: Channel, why: string): void {
     if (this.#stopped) return
-    this.#deps.log.debug({ target: channel.target, why }, 'messages to a shard wait for another try')
-    channel.cancelRetry = this.#deps.clock.after(this.#deps.limits.channelResendMs, () => this.#send(channel))
+    this.#deps.log.debug(
+      { target: channel.target, why },
+      'messages to a shard wait for another try',
+    )
+    channel.cancelRetry = this.#deps.clock.after(this.#deps.limits.channelResendMs, () =>
+      this.#send(channel),
+    )
   }
 }

@@ -2,23 +2,18 @@
  * One command against the heads, inside a batch. Decides: the order of the checks (deadline, id,
  * existence, schema) and what of it is remembered.
  */
+import { describeEffect, legalEvents, stepEvent, stepInitial } from '../machine/index.ts'
 import {
-  describeEffect,
-  legalEvents,
-  stepEvent,
-  stepInitial,
-} from '../machine/index.ts'
-import {
+  type Command,
+  type DryRunView,
+  type Durability,
   errorRecord,
   isChild,
   machineOf,
   OPERATOR_OPERATIONS,
+  type Outcome,
   pack,
   READ_OPERATIONS,
-  type Command,
-  type DryRunView,
-  type Durability,
-  type Outcome,
   type StateValue,
 } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
@@ -26,9 +21,9 @@ import type { ShardContext } from './context.ts'
 import type { Dedupe } from './dedupe.ts'
 import { checkEvent, deliver, describeIssues, finishedError, startActor } from './deliver.ts'
 import { identityOf, snapshotOf } from './heads.ts'
-import { operate, type OperatorCommand } from './operators.ts'
+import { type OperatorCommand, operate } from './operators.ts'
 import type { Head } from './records.ts'
-import { taskOperation, type Answer } from './tasks.ts'
+import { type Answer, taskOperation } from './tasks.ts'
 import { actorView, diffContexts, historyOf, turnView } from './views.ts'
 
 export function applyCommand(
@@ -40,10 +35,15 @@ export function applyCommand(
 ): Outcome {
   const refused = checkEnvelope(shard, batch, command)
   if (refused) return { error: refused }
-  if (READ_OPERATIONS.has(command.op)) return withDurability(answer(shard, batch, command), durability)
+  if (READ_OPERATIONS.has(command.op))
+    return withDurability(answer(shard, batch, command), durability)
   if (command.dryRun) return withDurability(answer(shard, batch, command), durability)
   if (command.id === undefined) {
-    return { error: errorRecord('malformed', `a ${command.op} command needs an id`, { address: command.address }) }
+    return {
+      error: errorRecord('malformed', `a ${command.op} command needs an id`, {
+        address: command.address,
+      }),
+    }
   }
   const identified = command as Command & { id: string }
   const known = dedupe.check(batch, identified)
@@ -61,10 +61,18 @@ function withDurability(applied: Answer, durability: Durability): Outcome {
 function checkEnvelope(shard: ShardContext, batch: Batch, command: Command) {
   const { deadline, address } = command
   if (deadline !== undefined && deadline < batch.now) {
-    return errorRecord('deadline', `the deadline of the command passed ${batch.now - deadline} ms ago; it was not applied`, { address })
+    return errorRecord(
+      'deadline',
+      `the deadline of the command passed ${batch.now - deadline} ms ago; it was not applied`,
+      { address },
+    )
   }
   if (command.durability !== undefined && command.durability !== 'flushed' && !shard.journaled) {
-    return errorRecord('malformed', `durability "${command.durability}" needs a journal; an embedded node offers "flushed"`, { address })
+    return errorRecord(
+      'malformed',
+      `durability "${command.durability}" needs a journal; an embedded node offers "flushed"`,
+      { address },
+    )
   }
   return undefined
 }
@@ -74,35 +82,55 @@ function answer(shard: ShardContext, batch: Batch, command: Command): Answer {
   if (command.op === 'start') return start(shard, batch, head, command)
   if ('taskId' in command) return taskOperation(shard, batch, head, command)
   if (!head) return { error: unknownActor(shard, command.address) }
-  if (OPERATOR_OPERATIONS.has(command.op)) return operate(shard, batch, head, command as OperatorCommand)
+  if (OPERATOR_OPERATIONS.has(command.op))
+    return operate(shard, batch, head, command as OperatorCommand)
   switch (command.op) {
     case 'send':
       return send(shard, batch, head, command)
     case 'get':
       return { ok: actorView(shard, head) }
     case 'history':
-      return { ok: historyOf(shard, batch, head, command.limit ?? 100, command.beforeTurn ?? Number.MAX_SAFE_INTEGER) }
+      return {
+        ok: historyOf(
+          shard,
+          batch,
+          head,
+          command.limit ?? 100,
+          command.beforeTurn ?? Number.MAX_SAFE_INTEGER,
+        ),
+      }
     case 'events':
       return { ok: eventsOf(head) }
     default:
-      return { error: errorRecord('malformed', `there is no operation "${String((command as { op: unknown }).op)}"`) }
+      return {
+        error: errorRecord(
+          'malformed',
+          `there is no operation "${String((command as { op: unknown }).op)}"`,
+        ),
+      }
   }
 }
 
 function unknownActor(shard: ShardContext, address: string) {
   const machine = machineOf(address)
   if (shard.machines.has(machine)) {
-    return errorRecord('unknown-actor', `there is no actor at ${address}; start it first`, { address })
+    return errorRecord('unknown-actor', `there is no actor at ${address}; start it first`, {
+      address,
+    })
   }
   return unknownMachine(shard, machine, address)
 }
 
 function unknownMachine(shard: ShardContext, machine: string, address: string) {
   const known = [...shard.machines.keys()].sort()
-  return errorRecord('unknown-machine', `no machine "${machine}" is registered; there are: ${known.join(', ') || 'none'}`, {
-    address,
-    detail: { machines: known },
-  })
+  return errorRecord(
+    'unknown-machine',
+    `no machine "${machine}" is registered; there are: ${known.join(', ') || 'none'}`,
+    {
+      address,
+      detail: { machines: known },
+    },
+  )
 }
 
 function start(
@@ -115,11 +143,21 @@ function start(
   const hosted = shard.machines.get(machineOf(address))
   if (!hosted) return { error: unknownMachine(shard, machineOf(address), address) }
   if (isChild(address)) {
-    return { error: errorRecord('invalid-address', `${address} names a child: children are started by their parent`, { address }) }
+    return {
+      error: errorRecord(
+        'invalid-address',
+        `${address} names a child: children are started by their parent`,
+        { address },
+      ),
+    }
   }
   if (existing) {
     const where = `${existing.status}, in ${existing.stateText}`
-    return { error: errorRecord('already-exists', `there is an actor at ${address} already (${where})`, { address }) }
+    return {
+      error: errorRecord('already-exists', `there is an actor at ${address} already (${where})`, {
+        address,
+      }),
+    }
   }
   const parsed = hosted.definition.input?.safeParse(command.input)
   if (parsed && !parsed.success) {
@@ -128,16 +166,28 @@ function start(
   }
   const input = parsed ? parsed.data : command.input
   if (command.dryRun) return dryStart(hosted, address, input)
-  const cause = { type: 'start', by: command.author ?? 'anonymous', ...(command.id === undefined ? {} : { commandId: command.id }) }
+  const cause = {
+    type: 'start',
+    by: command.author ?? 'anonymous',
+    ...(command.id === undefined ? {} : { commandId: command.id }),
+  }
   const logic = { kind: 'chart' as const, chart: hosted.chart }
   const made = startActor(shard, batch, { address, hosted, logic, sources: [], input, cause })
-  if ('error' in made) return { error: errorRecord('invalid-input', `${address} failed to start: ${made.error}`, { address }) }
+  if ('error' in made)
+    return {
+      error: errorRecord('invalid-input', `${address} failed to start: ${made.error}`, { address }),
+    }
   return { ok: turnView(made.head, true, made.reply) }
 }
 
 function dryStart(hosted: Head['hosted'], address: string, input: unknown): Answer {
   const step = stepInitial(hosted.chart, input, identityOf({ address }))
-  if (step.kind === 'failed') return { error: errorRecord('invalid-input', `${address} would fail to start: ${step.message}`, { address }) }
+  if (step.kind === 'failed')
+    return {
+      error: errorRecord('invalid-input', `${address} would fail to start: ${step.message}`, {
+        address,
+      }),
+    }
   const view: DryRunView = {
     dryRun: true,
     value: step.snapshot.value as StateValue,
@@ -169,7 +219,13 @@ function send(
   switch (delivered.kind) {
     case 'turn':
       if (delivered.reply !== undefined && pack(delivered.reply).length > bytes) {
-        return { error: errorRecord('too-large', `the reply of ${head.address} exceeds ${bytes} bytes (payloadBytesMax)`, { address: head.address }) }
+        return {
+          error: errorRecord(
+            'too-large',
+            `the reply of ${head.address} exceeds ${bytes} bytes (payloadBytesMax)`,
+            { address: head.address },
+          ),
+        }
       }
       return { ok: turnView(head, delivered.handled, delivered.reply) }
     case 'kept':
@@ -182,10 +238,16 @@ function send(
 }
 
 function drySend(head: Head, event: Parameters<typeof stepEvent>[2]): Answer {
-  if (head.logic.kind !== 'chart') return { error: errorRecord('conflict', `${head.address} is a reducer`) }
+  if (head.logic.kind !== 'chart')
+    return { error: errorRecord('conflict', `${head.address} is a reducer`) }
   const { chart } = head.logic
   const step = stepEvent(chart, snapshotOf(head, chart), event, identityOf(head))
-  if (step.kind === 'failed') return { error: errorRecord('parked', `the step would fail: ${step.message}`, { address: head.address }) }
+  if (step.kind === 'failed')
+    return {
+      error: errorRecord('parked', `the step would fail: ${step.message}`, {
+        address: head.address,
+      }),
+    }
   const view: DryRunView = {
     dryRun: true,
     value: step.snapshot.value as StateValue,

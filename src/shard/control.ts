@@ -2,12 +2,19 @@
  * Changes of an actor's record outside of its chart: parking, keeping, and saving. Decides: that each
  * of them stands in the history as a turn of its own.
  */
-import { errorRecord, pack, unpack, type ErrorRecord, type EventObject, type TaskFailure } from '../protocol/index.ts'
+import {
+  type ErrorRecord,
+  type EventObject,
+  errorRecord,
+  pack,
+  type TaskFailure,
+  unpack,
+} from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { keptKey } from './keys.ts'
 import { encodeActor, type Head } from './records.ts'
-import { writeHistory, type Cause } from './turn.ts'
+import { type Cause, writeHistory } from './turn.ts'
 
 /** What can arrive at an actor; all of it can wait in the kept queue. */
 export type Arrival =

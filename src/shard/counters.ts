@@ -3,9 +3,17 @@
  * exact, kept with the commits, and never counted again.
  */
 import type { Store } from '../ports/index.ts'
-import { invariant, type CountRow } from '../protocol/index.ts'
+import { type CountRow, invariant } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
-import { counterKey, packNumber, parseCounterKey, tableRange, TABLE, unpackNumber, type CounterName } from './keys.ts'
+import {
+  type CounterName,
+  counterKey,
+  packNumber,
+  parseCounterKey,
+  TABLE,
+  tableRange,
+  unpackNumber,
+} from './keys.ts'
 
 export class Counters {
   readonly #shard: number
@@ -44,7 +52,12 @@ export class Counters {
   rows(wanted: (name: CounterName) => boolean): CountRow[] {
     return [...this.#counts.values()]
       .filter(({ name }) => wanted(name))
-      .map(({ name, count }) => ({ machine: name.machine, state: name.state, condition: name.condition, count }))
+      .map(({ name, count }) => ({
+        machine: name.machine,
+        state: name.state,
+        condition: name.condition,
+        count,
+      }))
   }
 }
 

@@ -2,7 +2,7 @@
  * Messages that their target refused: kept with the reason, listed, and told to a sender whose chart
  * has a transition for `troupe.deadLetter`. They never block a channel.
  */
-import { pack, shardOf, type ErrorRecord } from '../protocol/index.ts'
+import { type ErrorRecord, pack, shardOf } from '../protocol/index.ts'
 import type { Batch, Delivery } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { sequencedKey, TABLE } from './keys.ts'
@@ -18,9 +18,18 @@ export function deadLetter(
 ): void {
   const from = delivery.tellFrom ?? delivery.by
   if (delivery.event.type === DEAD_LETTER_EVENT) return
-  const key = sequencedKey(shard.shard, TABLE.deadLetter, batch.now, batch.slot, batch.nextSequence())
+  const key = sequencedKey(
+    shard.shard,
+    TABLE.deadLetter,
+    batch.now,
+    batch.slot,
+    batch.nextSequence(),
+  )
   batch.write(key, pack([from, delivery.to, delivery.event, error]))
-  shard.log.warn({ from, to: delivery.to, event: delivery.event.type, code: error.code }, 'a message was refused by its target')
+  shard.log.warn(
+    { from, to: delivery.to, event: delivery.event.type, code: error.code },
+    'a message was refused by its target',
+  )
   if (delivery.tellFrom === undefined || !wantsToKnow(shard, delivery.tellFrom)) return
   const event = { type: DEAD_LETTER_EVENT, to: delivery.to, event: delivery.event, error }
   sendTell(shard, batch, delivery.to, delivery.tellFrom, event)
@@ -29,5 +38,9 @@ export function deadLetter(
 function wantsToKnow(shard: ShardContext, sender: string): boolean {
   const machine = sender.slice(0, sender.indexOf('/'))
   const chart = shard.machines.get(machine)?.chart
-  return chart !== undefined && shardOf(sender, shard.shardCount) >= 0 && (chart.machine.events as string[]).includes(DEAD_LETTER_EVENT)
+  return (
+    chart !== undefined &&
+    shardOf(sender, shard.shardCount) >= 0 &&
+    (chart.machine.events as string[]).includes(DEAD_LETTER_EVENT)
+  )
 }

@@ -3,21 +3,21 @@
  * is too old to know. The rows of a minute are removed together, so that no second index is needed.
  */
 import {
-  errorRecord,
-  issuedAtOf,
-  pack,
-  toErrorRecord,
-  unpack,
   type ActorStatus,
   type Command,
   type ErrorRecord,
+  errorRecord,
+  issuedAtOf,
   type Outcome,
+  pack,
   type StateValue,
   type TurnView,
+  toErrorRecord,
+  unpack,
 } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { dedupeKey, dedupeRangeBefore, DEDUPE_BUCKET_MS } from './keys.ts'
+import { DEDUPE_BUCKET_MS, dedupeKey, dedupeRangeBefore } from './keys.ts'
 import type { Answer } from './tasks.ts'
 
 /** Rows removed per batch: eviction must not make a batch slow. */
@@ -105,7 +105,16 @@ function encodeAnswer(answer: Answer): Uint8Array {
   if ('error' in answer) return pack([2, answer.error])
   const view = answer.ok as Partial<TurnView> | null
   if (view && typeof view === 'object' && typeof view.handled === 'boolean') {
-    const fields: unknown[] = [0, view.turn, STATUS_CODES.indexOf(view.status ?? 'active'), view.value, view.handled, view.kept, view.reply, view.output]
+    const fields: unknown[] = [
+      0,
+      view.turn,
+      STATUS_CODES.indexOf(view.status ?? 'active'),
+      view.value,
+      view.handled,
+      view.kept,
+      view.reply,
+      view.output,
+    ]
     while (fields.at(-1) === undefined) fields.pop()
     return pack(fields)
   }

@@ -5,32 +5,32 @@
  * (turn.ts), the order of arrivals (engine.ts).
  */
 import {
+  type Chart,
   initialTransition,
   stateText,
   stepEvent,
   stepInitial,
   stepTransition,
-  type Chart,
 } from '../machine/index.ts'
 import {
+  type AddressText,
   childOf,
+  type ErrorRecord,
+  type EventObject,
   errorRecord,
   lastName,
   parentOf,
-  type AddressText,
-  type ErrorRecord,
-  type EventObject,
 } from '../protocol/index.ts'
 import type { Batch, ChildStart, Delivery } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { keep, park, saveHead, type Arrival } from './control.ts'
+import { type Arrival, keep, park, saveHead } from './control.ts'
+import { deadLetter } from './dead-letters.ts'
 import { identityOf, indexOf, kindNameOf, logicAt, snapshotOf } from './heads.ts'
 import { taskKey, timerKey } from './keys.ts'
-import { isHolding, type Head } from './records.ts'
+import { type Head, isHolding } from './records.ts'
 import { removeActor } from './removal.ts'
 import { failTask } from './task-failures.ts'
 import { applyReducerTurn, applyTurn, type Cause } from './turn.ts'
-import { deadLetter } from './dead-letters.ts'
 
 export type Delivered =
   | { kind: 'turn'; handled: boolean; reply: unknown }
@@ -38,7 +38,12 @@ export type Delivered =
   | { kind: 'refused'; error: ErrorRecord }
   | { kind: 'parked'; error: ErrorRecord }
 
-export function deliver(shard: ShardContext, batch: Batch, head: Head, arrival: Arrival): Delivered {
+export function deliver(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  arrival: Arrival,
+): Delivered {
   if (isHolding(head)) {
     const refused = keep(shard, batch, head, arrival)
     if (refused) return { kind: 'refused', error: refused }
@@ -56,7 +61,14 @@ export function stepArrival(
 ): Delivered {
   switch (arrival.kind) {
     case 'event':
-      return step(shard, batch, head, arrival.event, causeOf(arrival), arrival.commandId !== undefined)
+      return step(
+        shard,
+        batch,
+        head,
+        arrival.event,
+        causeOf(arrival),
+        arrival.commandId !== undefined,
+      )
     case 'timer':
       return stepTimer(shard, batch, head, arrival.effectId)
     case 'task-done':
@@ -87,10 +99,12 @@ function step(
 ): Delivered {
   batch.steps += 1
   if (head.status !== 'active') return { kind: 'turn', handled: false, reply: undefined }
-  if (head.logic.kind === 'reducer') return stepReducer(shard, batch, head, head.logic.logic, event, cause)
+  if (head.logic.kind === 'reducer')
+    return stepReducer(shard, batch, head, head.logic.logic, event, cause)
   const { chart } = head.logic
   const outcome = stepEvent(chart, snapshotOf(head, chart), event, identityOf(head))
-  if (outcome.kind === 'failed') return fail(shard, batch, head, outcome.message, cause, failedChildren)
+  if (outcome.kind === 'failed')
+    return fail(shard, batch, head, outcome.message, cause, failedChildren)
   if (!outcome.handled) return { kind: 'turn', handled: false, reply: undefined }
   const turn = applyTurn(shard, batch, head, outcome.snapshot, outcome.effects, cause)
   if (turn.kind === 'refused') {
@@ -162,8 +176,10 @@ function stepTimer(shard: ShardContext, batch: Batch, head: Head, effectId: stri
   if (!timer?.event) return { kind: 'turn', handled: false, reply: undefined }
   head.timers = head.timers.filter((entry) => entry !== timer)
   const { event } = timer
-  if (timer.to === '') return step(shard, batch, head, event, { type: event.type, by: 'timer' }, false)
-  const to = timer.to === '^' ? parentOf(head.address) : childOf(head.address, timer.to, shard.limits)
+  if (timer.to === '')
+    return step(shard, batch, head, event, { type: event.type, by: 'timer' }, false)
+  const to =
+    timer.to === '^' ? parentOf(head.address) : childOf(head.address, timer.to, shard.limits)
   if (to) batch.deliveries.push({ kind: 'event', to, event, by: head.address })
   return { kind: 'turn', handled: true, reply: undefined }
 }
@@ -199,7 +215,10 @@ function failArrived(
   const type = `xstate.error.actor.${task.childId}`
   const cause: Cause = { type, by: `task ${task.name}`, note: arrival.failure.message }
   if (decision.kind === 'park') {
-    return { kind: 'parked', error: park(shard, batch, head, arrival.failure.message, cause, [task.childId]) }
+    return {
+      kind: 'parked',
+      error: park(shard, batch, head, arrival.failure.message, cause, [task.childId]),
+    }
   }
   const event = { type, error: arrival.failure, actorId: task.childId }
   const delivered = step(shard, batch, head, event, cause, false, [task.childId])
@@ -228,7 +247,10 @@ function takeTask(shard: ShardContext, batch: Batch, head: Head, taskId: string)
 
 /** Its state was left in between: the result has no row to match. */
 function dropCompletion(shard: ShardContext, batch: Batch, head: Head, taskId: string): Delivered {
-  shard.log.info({ address: head.address, taskId }, 'a completion of a task that is no longer wanted was dropped')
+  shard.log.info(
+    { address: head.address, taskId },
+    'a completion of a task that is no longer wanted was dropped',
+  )
   saveHead(shard, batch, head)
   return { kind: 'turn', handled: false, reply: undefined }
 }
@@ -252,7 +274,9 @@ export function deliverEvent(shard: ShardContext, batch: Batch, delivery: Delive
   const refuse = (error: ErrorRecord) => deadLetter(shard, batch, delivery, error)
   if (!head) {
     if (delivery.tellFrom === undefined) return
-    refuse(errorRecord('unknown-actor', `there is no actor at ${delivery.to}`, { address: delivery.to }))
+    refuse(
+      errorRecord('unknown-actor', `there is no actor at ${delivery.to}`, { address: delivery.to }),
+    )
     return
   }
   if (delivery.tellFrom !== undefined) {
@@ -301,32 +325,47 @@ export function checkEvent(
     const why = `${address} is a child: it takes events from its parent only`
     return { error: errorRecord('invalid-event', why, { address }) }
   }
-  const schema = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined
+  const schema = Object.hasOwn(definition.events, event.type)
+    ? definition.events[event.type]
+    : undefined
   if (!schema) {
     const known = Object.keys(definition.events)
     return {
-      error: errorRecord('invalid-event', `${definition.name} takes no event "${String(event.type).slice(0, 80)}"; it takes: ${known.join(', ') || 'none'}`, {
-        address,
-        detail: { events: known },
-      }),
+      error: errorRecord(
+        'invalid-event',
+        `${definition.name} takes no event "${String(event.type).slice(0, 80)}"; it takes: ${known.join(', ') || 'none'}`,
+        {
+          address,
+          detail: { events: known },
+        },
+      ),
     }
   }
   const { type, ...payload } = event
   const parsed = schema.safeParse(payload)
   if (parsed.success) return { event: { ...(parsed.data as object), type } }
   return {
-    error: errorRecord('invalid-event', `event ${type} for ${address}: ${describeIssues(parsed.error.issues)}`, {
-      address,
-      detail: parsed.error.issues,
-    }),
+    error: errorRecord(
+      'invalid-event',
+      `event ${type} for ${address}: ${describeIssues(parsed.error.issues)}`,
+      {
+        address,
+        detail: parsed.error.issues,
+      },
+    ),
   }
 }
 
 /** The issues of a schema in one line. */
-export function describeIssues(issues: readonly { path: PropertyKey[]; message: string }[]): string {
+export function describeIssues(
+  issues: readonly { path: PropertyKey[]; message: string }[],
+): string {
   return issues
     .slice(0, 5)
-    .map((issue) => (issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : '') + issue.message)
+    .map(
+      (issue) =>
+        (issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : '') + issue.message,
+    )
     .join('; ')
 }
 
@@ -407,7 +446,13 @@ function firstTurn(
 
 function blankHead(batch: Batch, request: StartRequest): Head {
   const { address, hosted, logic, sources } = request
-  const stored = { value: {}, context: undefined, historyValue: null, status: 'active' as const, output: undefined }
+  const stored = {
+    value: {},
+    context: undefined,
+    historyValue: null,
+    status: 'active' as const,
+    output: undefined,
+  }
   return {
     version: hosted.definition.version,
     chartHash: logic.kind === 'chart' ? logic.chart.hash : '',

@@ -37,14 +37,22 @@ export class EmbeddedCommit implements CommitPath {
       condition: this.#owner,
       flushed: () => done({ kind: 'committed' }),
       failed: ({ kind, message }) =>
-        done(kind === 'fenced' ? { kind: 'lost', why: 'another process owns this data directory' } : { kind: 'failed', why: message }),
+        done(
+          kind === 'fenced'
+            ? { kind: 'lost', why: 'another process owns this data directory' }
+            : { kind: 'failed', why: message },
+        ),
     })
   }
 
   confirm(done: (outcome: CommitOutcome) => void): void {
     const owner = this.#store.get(this.#owner.key)
     const mine = owner !== undefined && Buffer.compare(owner, this.#owner.equals) === 0
-    done(mine ? { kind: 'committed' } : { kind: 'lost', why: 'another process owns this data directory' })
+    done(
+      mine
+        ? { kind: 'committed' }
+        : { kind: 'lost', why: 'another process owns this data directory' },
+    )
   }
 
   stop(): void {}

@@ -1,7 +1,7 @@
 /** What an engine is made of: ports, limits, and whom it tells. */
 import type { AnyActorLogic } from 'xstate'
 import type { Clock, Log, Random, Store, TaskQueue, Transport } from '../ports/index.ts'
-import type { Limits, Subjects } from '../protocol/index.ts'
+import type { EventObject, Limits, Subjects } from '../protocol/index.ts'
 import type { CommitPath } from './commit.ts'
 import type { ShardContext } from './context.ts'
 import { Heads, type Machines, type ResidentBudget } from './heads.ts'
@@ -34,10 +34,11 @@ export interface LiveHost {
     address: string
     childId: string
     effectId: string
-    birth: string
     logic: AnyActorLogic
     input: unknown
   }): void
+  /** Best effort, as callbacks are: one that does not run here does not get it. */
+  send(effectId: string, event: EventObject): void
   stop(effectId: string): void
 }
 

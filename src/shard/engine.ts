@@ -7,13 +7,13 @@
  * becomes durable (commit.ts), where effects go (release.ts).
  */
 import {
-  errorRecord,
-  invariant,
-  pack,
   type Command,
   type ErrorRecord,
   type EventObject,
+  errorRecord,
+  invariant,
   type Outcome,
+  pack,
   type ShardQuery,
   type ShardStatus,
 } from '../protocol/index.ts'
@@ -25,13 +25,13 @@ import type { ShardContext } from './context.ts'
 import { Counters } from './counters.ts'
 import { Dedupe } from './dedupe.ts'
 import { deliverEvent, drainDeliveries } from './deliver.ts'
-import { makeContext, type EngineDeps } from './engine-deps.ts'
+import { type EngineDeps, makeContext } from './engine-deps.ts'
 import { updateIndexRows } from './index-rows.ts'
 import { actorKey, inboundKey, metaKey, outboxKey } from './keys.ts'
 import { Mailbox, type MailItem } from './mailbox.ts'
 import { drainKept } from './operators.ts'
 import { answerQuery } from './queries.ts'
-import { readShard, type Inbound } from './recovery.ts'
+import { type Inbound, readShard } from './recovery.ts'
 import { release } from './release.ts'
 import { TaskBoard } from './task-board.ts'
 import { fireTimer } from './tasks.ts'
@@ -112,8 +112,8 @@ export class ShardEngine {
   }
 
   /** An event of a callback or observable that runs beside this owner. */
-  liveEvent(address: string, birth: string, effectId: string, event: EventObject): void {
-    this.#enqueue({ kind: 'live', address, birth, effectId, event })
+  liveEvent(address: string, effectId: string, event: EventObject): void {
+    this.#enqueue({ kind: 'live', address, effectId, event })
   }
 
   /** Lists answer from applied state; like every read they wait for the ownership to be confirmed. */
@@ -129,7 +129,15 @@ export class ShardEngine {
         this.#stop(outcome.why, outcome.kind)
         return done({ error: this.#unavailable() })
       }
-      done(answerQuery(this.#context, this.#counters, query, () => this.status(), this.#deps.commit.durability))
+      done(
+        answerQuery(
+          this.#context,
+          this.#counters,
+          query,
+          () => this.status(),
+          this.#deps.commit.durability,
+        ),
+      )
     })
   }
 
@@ -199,16 +207,20 @@ export class ShardEngine {
     } catch (thrown) {
       // A broken invariant: memory may be wrong, the store is not.
       const why = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-      for (const reply of replies) this.#deps.clock.defer(() => reply.send({ error: this.#unavailable() }))
+      for (const reply of replies)
+        this.#deps.clock.defer(() => reply.send({ error: this.#unavailable() }))
       return this.#stop(why, 'failed')
     }
     if (batch.writes.length === 0 && replies.length === 0) return this.#planWake()
     this.#inFlight = { batch, replies, since: this.#deps.clock.monotonic() }
-    if (batch.writes.length === 0) return this.#deps.commit.confirm((outcome) => this.#settled(outcome))
+    if (batch.writes.length === 0)
+      return this.#deps.commit.confirm((outcome) => this.#settled(outcome))
     batch.write(metaKey(this.shard), pack([batch.slot, now, this.#dedupe.floor]))
     this.#nextSlot += 1
     this.#lastTime = now
-    this.#deps.commit.commit({ slot: batch.slot, writes: batch.writes }, (outcome) => this.#settled(outcome))
+    this.#deps.commit.commit({ slot: batch.slot, writes: batch.writes }, (outcome) =>
+      this.#settled(outcome),
+    )
   }
 
   /** Steps what waits: first what earlier batches left, then what is new, then what is due. */
@@ -219,14 +231,19 @@ export class ShardEngine {
       const head = this.#context.heads.get(address)
       if (head) drainKept(this.#context, batch, head)
       drainDeliveries(this.#context, batch)
-      if (!head || head.keptFrom >= head.keptTo || head.paused || head.parked) this.#draining.delete(address)
+      if (!head || head.keptFrom >= head.keptTo || head.paused || head.parked)
+        this.#draining.delete(address)
     }
     for (const { effectId, dueAt } of this.#timers.takeDue(batch.now, limits.batchCountMax)) {
       fireTimer(this.#context, batch, effectId.slice(0, effectId.indexOf('#')), effectId, dueAt)
       drainDeliveries(this.#context, batch)
     }
     for (let taken = 0; taken < limits.batchCountMax; taken++) {
-      if (batch.deliveries.length > 0 || batch.bytes + this.#dirtyBytes(batch) > limits.batchBytesMax / 2) break
+      if (
+        batch.deliveries.length > 0 ||
+        batch.bytes + this.#dirtyBytes(batch) > limits.batchBytesMax / 2
+      )
+        break
       const item = this.#mailbox.shift()
       if (!item) break
       this.#take(batch, item, replies)
@@ -239,7 +256,8 @@ export class ShardEngine {
   }
 
   #takeCarried(batch: Batch): void {
-    for (let n = 1; n <= this.#carriedRows; n++) batch.write(outboxKey(this.shard, this.shard, n), null)
+    for (let n = 1; n <= this.#carriedRows; n++)
+      batch.write(outboxKey(this.shard, this.shard, n), null)
     this.#carriedRows = 0
     batch.deliveries.push(...this.#carried)
     this.#carried = []
@@ -249,7 +267,13 @@ export class ShardEngine {
   #take(batch: Batch, item: MailItem, replies: Reply[]): void {
     switch (item.kind) {
       case 'command': {
-        const outcome = applyCommand(this.#context, batch, this.#dedupe, item.command, this.#deps.commit.durability)
+        const outcome = applyCommand(
+          this.#context,
+          batch,
+          this.#dedupe,
+          item.command,
+          this.#deps.commit.durability,
+        )
         replies.push(replyOf(item.done, outcome))
         return
       }
@@ -258,7 +282,13 @@ export class ShardEngine {
       case 'live': {
         const head = this.#context.heads.get(item.address)
         const runs = head?.children.some((child) => child.effectId === item.effectId && !child.done)
-        if (runs) deliverEvent(this.#context, batch, { kind: 'event', to: item.address, event: item.event, by: 'callback' })
+        if (runs)
+          deliverEvent(this.#context, batch, {
+            kind: 'event',
+            to: item.address,
+            event: item.event,
+            by: 'callback',
+          })
         return
       }
       case 'wake':
@@ -269,11 +299,19 @@ export class ShardEngine {
     const { from, generation, first, messages } = item.request
     const known = this.#inbound.get(from)
     if (known && generation < known.generation) {
-      replies.push(replyOf(item.done, { error: errorRecord('conflict', 'the channel has begun a new generation') }))
+      replies.push(
+        replyOf(item.done, {
+          error: errorRecord('conflict', 'the channel has begun a new generation'),
+        }),
+      )
       return
     }
     const fresh = !known || generation > known.generation
-    if (fresh && known) this.#deps.log.error({ from, generation }, 'a channel from another shard began anew: messages may be missing')
+    if (fresh && known)
+      this.#deps.log.error(
+        { from, generation },
+        'a channel from another shard began anew: messages may be missing',
+      )
     let last = fresh ? 0 : known.last
     if (first > last + 1) {
       replies.push(replyOf(item.done, { expected: last + 1 }))
@@ -281,7 +319,13 @@ export class ShardEngine {
     }
     messages.forEach((message, index) => {
       if (first + index <= last) return
-      deliverEvent(this.#context, batch, { kind: 'event', to: message.to, event: message.event, by: message.from, tellFrom: message.from })
+      deliverEvent(this.#context, batch, {
+        kind: 'event',
+        to: message.to,
+        event: message.event,
+        by: message.from,
+        tellFrom: message.from,
+      })
       last = first + index
     })
     if (fresh || last !== known.last) {
@@ -299,7 +343,8 @@ export class ShardEngine {
       invariant(head.encoded, 'a changed actor was encoded')
       updateIndexRows(this.#context, batch, head)
       batch.write(actorKey(this.shard, head.address), head.encoded)
-      if (head.keptFrom < head.keptTo && !head.paused && !head.parked) this.#draining.add(head.address)
+      if (head.keptFrom < head.keptTo && !head.paused && !head.parked)
+        this.#draining.add(head.address)
     }
     this.#counters.write(batch)
     if (batch.writes.length > 0) this.#dedupe.evict(batch)
@@ -387,4 +432,3 @@ interface Reply {
 function replyOf<T>(send: (value: T) => void, value: T): Reply {
   return { value, send: send as (value: unknown) => void }
 }
-

@@ -6,25 +6,25 @@
  */
 import type { AnyMachineSnapshot } from 'xstate'
 import {
-  migrate,
-  stateText,
-  wake,
   type Chart,
   type HostedMachine,
+  migrate,
   type StepIdentity,
+  stateText,
+  wake,
 } from '../machine/index.ts'
+import type { Store } from '../ports/index.ts'
 import {
+  type AddressText,
   errorRecord,
+  type IndexValue,
   isChild,
+  type Limits,
   lastName,
   machineOf,
-  type AddressText,
-  type IndexValue,
-  type Limits,
 } from '../protocol/index.ts'
-import type { Store } from '../ports/index.ts'
 import { actorKey } from './keys.ts'
-import { conditionOf, decodeActor, type DecodedActor, type Head } from './records.ts'
+import { conditionOf, type DecodedActor, decodeActor, type Head } from './records.ts'
 
 /** Machines by name; the same for all shards of a node. */
 export type Machines = ReadonlyMap<string, HostedMachine>
@@ -211,10 +211,18 @@ function bringUpToDate(head: Head, chart: Chart): void {
   const { definition } = head.hosted
   const outcome = migrate(
     { ...head.hosted, chart },
-    { version: head.version, chartHash: head.chartHash, value: head.stored.value, context: head.stored.context },
+    {
+      version: head.version,
+      chartHash: head.chartHash,
+      value: head.stored.value,
+      context: head.stored.context,
+    },
   )
   if (outcome.kind === 'newer' || outcome.kind === 'stuck') {
-    const why = outcome.kind === 'stuck' ? outcome.why : `written by version ${head.version} of ${definition.name}; this node knows version ${definition.version}`
+    const why =
+      outcome.kind === 'stuck'
+        ? outcome.why
+        : `written by version ${head.version} of ${definition.name}; this node knows version ${definition.version}`
     head.unreadable = why
     const error = errorRecord('version-unknown', why, { address: head.address })
     head.parked ??= { since: head.updatedAt, error, cause: 'version', failedChildren: [] }

@@ -58,7 +58,10 @@ function updateFields(
   now: Readonly<Record<string, IndexValue>>,
 ): void {
   const fieldRow = (field: string, value: IndexValue) =>
-    Buffer.concat([fieldPrefix(shard.shard, head.kindName, field), fieldSuffix(value, head.address)])
+    Buffer.concat([
+      fieldPrefix(shard.shard, head.kindName, field),
+      fieldSuffix(value, head.address),
+    ])
   for (const [field, value] of Object.entries(was ?? {})) {
     if (now[field] !== value) batch.write(fieldRow(field, value), null)
   }

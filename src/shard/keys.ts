@@ -5,7 +5,13 @@
  * Numbers are big-endian, texts are ended by a zero byte (no name can hold one), and addresses are
  * ASCII by construction. Times and counters take 6 bytes: 2^48 ms reaches the year 10889.
  */
-import { pack, unpack, type ActorCondition, type AddressText, type IndexValue } from '../protocol/index.ts'
+import {
+  type ActorCondition,
+  type AddressText,
+  type IndexValue,
+  pack,
+  unpack,
+} from '../protocol/index.ts'
 
 export const TABLE = {
   meta: 0x01,
@@ -264,8 +270,7 @@ export function fieldSuffix(value: IndexValue, address: AddressText): Buffer {
 
 export function addressOfFieldSuffix(suffix: Uint8Array): AddressText {
   const bytes = Buffer.from(suffix.buffer, suffix.byteOffset, suffix.byteLength)
-  const start =
-    bytes[0] === 0x05 ? bytes.indexOf(0, 1) + 1 : bytes[0] === 0x04 ? 9 : 1
+  const start = bytes[0] === 0x05 ? bytes.indexOf(0, 1) + 1 : bytes[0] === 0x04 ? 9 : 1
   return bytes.toString('latin1', start)
 }
 
@@ -287,7 +292,10 @@ export function indexValueBytes(value: IndexValue): Buffer {
     return bytes
   }
   const zero = value.indexOf('\0')
-  const text = Buffer.from(zero < 0 ? value : value.slice(0, zero)).subarray(0, INDEX_TEXT_BYTES_MAX)
+  const text = Buffer.from(zero < 0 ? value : value.slice(0, zero)).subarray(
+    0,
+    INDEX_TEXT_BYTES_MAX,
+  )
   return Buffer.concat([Buffer.from([0x05]), text, Buffer.from([0])])
 }
 

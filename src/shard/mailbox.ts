@@ -1,11 +1,18 @@
 /** What waits for the next batch. Decides: when to say `busy` instead of queueing without end. */
-import { errorRecord, type Command, type ErrorRecord, type EventObject, type Limits, type Outcome } from '../protocol/index.ts'
+import {
+  type Command,
+  type ErrorRecord,
+  type EventObject,
+  errorRecord,
+  type Limits,
+  type Outcome,
+} from '../protocol/index.ts'
 import type { RelayReply, RelayRequest } from './channels.ts'
 
 export type MailItem =
   | { kind: 'command'; command: Command; done: (outcome: Outcome) => void }
   | { kind: 'relay'; request: RelayRequest; done: (reply: RelayReply) => void }
-  | { kind: 'live'; address: string; birth: string; effectId: string; event: EventObject }
+  | { kind: 'live'; address: string; effectId: string; event: EventObject }
   /** Nothing to do but what a batch always does. */
   | { kind: 'wake' }
 
@@ -27,10 +34,16 @@ export class Mailbox {
   push(item: MailItem, bytes: number): ErrorRecord | undefined {
     const { mailboxCountMax, mailboxBytesMax } = this.#limits
     if (this.count >= mailboxCountMax) {
-      return errorRecord('busy', `${this.count} commands wait already (mailboxCountMax ${mailboxCountMax}); try again`)
+      return errorRecord(
+        'busy',
+        `${this.count} commands wait already (mailboxCountMax ${mailboxCountMax}); try again`,
+      )
     }
     if (this.#bytes + bytes > mailboxBytesMax && this.count > 0) {
-      return errorRecord('busy', `${this.#bytes} bytes wait already (mailboxBytesMax ${mailboxBytesMax}); try again`)
+      return errorRecord(
+        'busy',
+        `${this.#bytes} bytes wait already (mailboxBytesMax ${mailboxBytesMax}); try again`,
+      )
     }
     this.#items.push({ item, bytes })
     this.#bytes += bytes

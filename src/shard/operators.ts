@@ -5,20 +5,20 @@
  * and a row in the audit trail, in the same commit. A dry run stops before anything is touched.
  */
 import {
+  type Chart,
   describeEffect,
+  type Step,
   stepReentry,
   stepToState,
-  type Chart,
-  type Step,
 } from '../machine/index.ts'
 import {
-  childOf,
-  errorRecord,
-  pack,
   type Command,
+  childOf,
   type DryRunView,
   type ErrorRecord,
+  errorRecord,
   type Operation,
+  pack,
   type StateValue,
 } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
@@ -27,13 +27,16 @@ import { controlTurn, saveHead, takeKept } from './control.ts'
 import { describeIssues, stepArrival } from './deliver.ts'
 import { identityOf, indexOf, snapshotOf } from './heads.ts'
 import { drainingKey, EMPTY, sequencedKey, TABLE, timerKey } from './keys.ts'
-import { KEPT_TIMER, type Head, type TimerEntry } from './records.ts'
+import { type Head, KEPT_TIMER, type TimerEntry } from './records.ts'
 import { removeActor } from './removal.ts'
-import { interruptTasks, releaseTasks, type Answer } from './tasks.ts'
-import { addTimerRow, applyTurn, encodeWithin, type Cause } from './turn.ts'
+import { type Answer, interruptTasks, releaseTasks } from './tasks.ts'
+import { addTimerRow, applyTurn, type Cause, encodeWithin } from './turn.ts'
 import { diffContexts, receiptOf } from './views.ts'
 
-type OperatorOperation = Extract<Operation, { op: 'pause' | 'resume' | 'patch' | 'cancel' | 'delete' }>
+type OperatorOperation = Extract<
+  Operation,
+  { op: 'pause' | 'resume' | 'patch' | 'cancel' | 'delete' }
+>
 export type OperatorCommand = Command & OperatorOperation
 
 export function operate(
@@ -73,12 +76,23 @@ function writeAudit(
   const { address, author = 'anonymous', id = '', op } = command
   const after = batch.removed.has(address) ? null : head.stateText
   const row = [address, author, op, id, detailOf(command), before, after]
-  batch.write(sequencedKey(shard.shard, TABLE.audit, batch.now, batch.slot, batch.nextSequence()), pack(row))
+  batch.write(
+    sequencedKey(shard.shard, TABLE.audit, batch.now, batch.slot, batch.nextSequence()),
+    pack(row),
+  )
 }
 
 /** What was asked, without what every command has. */
 function detailOf(command: OperatorCommand): unknown {
-  const { address: _a, id: _i, author: _w, op: _o, deadline: _d, durability: _c, ...detail } = command
+  const {
+    address: _a,
+    id: _i,
+    author: _w,
+    op: _o,
+    deadline: _d,
+    durability: _c,
+    ...detail
+  } = command
   return detail
 }
 
@@ -93,7 +107,12 @@ function conflict(head: Head, why: string): Answer {
   return { error: errorRecord('conflict', `${head.address} ${why}`, { address: head.address }) }
 }
 
-function dryRun(head: Head, effects: string[], value: StateValue = head.stored.value, after: unknown = head.stored.context): Answer {
+function dryRun(
+  head: Head,
+  effects: string[],
+  value: StateValue = head.stored.value,
+  after: unknown = head.stored.context,
+): Answer {
   const view: DryRunView = {
     dryRun: true,
     value,
@@ -122,13 +141,20 @@ function pause(
   head: Head,
   command: Command & { op: 'pause' },
 ): Answer {
-  if (head.status !== 'active') return conflict(head, `has finished (${head.status}): there is nothing to pause`)
+  if (head.status !== 'active')
+    return conflict(head, `has finished (${head.status}): there is nothing to pause`)
   if (head.paused && !command.interrupt) {
     return conflict(head, `is paused already, by ${head.paused.by} since ${head.paused.since}`)
   }
   if (command.dryRun) {
     const running = head.tasks.filter((task) => task.state === 'running')
-    return dryRun(head, running.map((task) => `task ${task.name} ${command.interrupt ? 'is interrupted' : 'runs on; its result waits'}`))
+    return dryRun(
+      head,
+      running.map(
+        (task) =>
+          `task ${task.name} ${command.interrupt ? 'is interrupted' : 'runs on; its result waits'}`,
+      ),
+    )
   }
   for (const member of familyOf(shard, head)) {
     if (member.status === 'active') pauseOne(shard, batch, member, command)
@@ -143,7 +169,12 @@ function pauseOne(
   command: Command & { op: 'pause' },
 ): void {
   const timers = command.timers ?? 'run'
-  head.paused ??= { since: batch.now, by: command.author ?? 'anonymous', reason: command.reason ?? '', timers }
+  head.paused ??= {
+    since: batch.now,
+    by: command.author ?? 'anonymous',
+    reason: command.reason ?? '',
+    timers,
+  }
   if (head.paused.timers === 'freeze') freezeTimers(shard, batch, head)
   if (command.interrupt) interruptTasks(shard, batch, head)
   controlTurn(shard, batch, head, causeOf(command, command.reason))
@@ -176,14 +207,24 @@ function resume(
 ): Answer {
   const { state, retry } = command
   const chart = head.logic.kind === 'chart' ? head.logic.chart : undefined
-  if (state !== undefined && (!chart || !chart.states.includes(state))) return unknownState(head, chart, state)
+  if (state !== undefined && (!chart || !chart.states.includes(state)))
+    return unknownState(head, chart, state)
   if (state === undefined && head.status !== 'active') {
-    return conflict(head, `has finished (${head.status} in ${head.stateText}); name a state to resume it at: --state`)
+    return conflict(
+      head,
+      `has finished (${head.status} in ${head.stateText}); name a state to resume it at: --state`,
+    )
   }
-  if (state === undefined && !retry && !head.paused && !head.parked) return conflict(head, 'is neither paused nor parked')
+  if (state === undefined && !retry && !head.paused && !head.parked)
+    return conflict(head, 'is neither paused nor parked')
   if (state === undefined && head.unreadable !== null) return { error: stuckError(head) }
   const step = chart ? planStep(head, chart, state, retry === true) : undefined
-  if (step?.kind === 'failed') return { error: errorRecord('parked', `the step failed, nothing was changed: ${step.message}`, { address: head.address }) }
+  if (step?.kind === 'failed')
+    return {
+      error: errorRecord('parked', `the step failed, nothing was changed: ${step.message}`, {
+        address: head.address,
+      }),
+    }
   if (command.dryRun) return dryRunOfStep(head, step)
   return applyResume(shard, batch, head, command, step)
 }
@@ -199,24 +240,39 @@ function stuckError(head: Head): ErrorRecord {
   return errorRecord('version-unknown', why, { address: head.address })
 }
 
-function planStep(head: Head, chart: Chart, state: string | undefined, retry: boolean): Step | undefined {
+function planStep(
+  head: Head,
+  chart: Chart,
+  state: string | undefined,
+  retry: boolean,
+): Step | undefined {
   if (state !== undefined) {
     const from = head.unreadable === null ? head : atInitial(head, chart)
     return stepToState(chart, snapshotOf(from, chart), state, identityOf(head))
   }
   if (!head.parked && !retry) return undefined
-  return stepReentry(chart, snapshotOf(head, chart), head.parked?.failedChildren ?? [], identityOf(head))
+  return stepReentry(
+    chart,
+    snapshotOf(head, chart),
+    head.parked?.failedChildren ?? [],
+    identityOf(head),
+  )
 }
 
 /** A position that the chart no longer has cannot be left: the move starts from the initial one. */
 function atInitial(head: Head, chart: Chart): Head {
   const target = chart.machine.root.initial?.target[0]
   const value: StateValue = target ? target.key : {}
-  return { ...head, stored: { ...head.stored, value, historyValue: null, status: 'active' }, snapshot: undefined }
+  return {
+    ...head,
+    stored: { ...head.stored, value, historyValue: null, status: 'active' },
+    snapshot: undefined,
+  }
 }
 
 function dryRunOfStep(head: Head, step: Step | undefined): Answer {
-  if (step?.kind !== 'stepped') return dryRun(head, [`${head.keptTo - head.keptFrom} kept events are stepped`])
+  if (step?.kind !== 'stepped')
+    return dryRun(head, [`${head.keptTo - head.keptFrom} kept events are stepped`])
   const effects = step.effects.map(describeEffect)
   return dryRun(head, effects, step.snapshot.value as StateValue, step.snapshot.context)
 }
@@ -253,13 +309,19 @@ function applyResume(
 /** A finished actor lives again: it is not purged. */
 function reopen(shard: ShardContext, batch: Batch, head: Head): void {
   for (const timer of head.timers) {
-    if (timer.kind === 'purge') batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
+    if (timer.kind === 'purge')
+      batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
   }
   head.timers = head.timers.filter((timer) => timer.kind !== 'purge')
   head.status = 'active'
 }
 
-function resumeMember(shard: ShardContext, batch: Batch, head: Head, command: OperatorCommand): void {
+function resumeMember(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  command: OperatorCommand,
+): void {
   head.paused = null
   controlTurn(shard, batch, head, causeOf(command))
   goOn(shard, batch, head)
@@ -289,7 +351,8 @@ export function drainKept(shard: ShardContext, batch: Batch, head: Head): void {
     if (batch.removed.has(head.address)) return
   }
   const left = head.keptFrom < head.keptTo
-  if (left && !head.paused && !head.parked) batch.write(drainingKey(shard.shard, head.address), EMPTY)
+  if (left && !head.paused && !head.parked)
+    batch.write(drainingKey(shard.shard, head.address), EMPTY)
   else if (wasDraining || left) batch.write(drainingKey(shard.shard, head.address), null)
   saveHead(shard, batch, head)
 }
@@ -306,10 +369,19 @@ function patch(
   const parsed = schema?.safeParse(context)
   if (parsed && !parsed.success) {
     const why = `the patched context of ${head.address}: ${describeIssues(parsed.error.issues)}`
-    return { error: errorRecord('invalid-context', why, { address: head.address, detail: parsed.error.issues }) }
+    return {
+      error: errorRecord('invalid-context', why, {
+        address: head.address,
+        detail: parsed.error.issues,
+      }),
+    }
   }
   if (typeof context !== 'object' || context === null) {
-    return { error: errorRecord('invalid-context', `the context of ${head.address} must stay an object`, { address: head.address }) }
+    return {
+      error: errorRecord('invalid-context', `the context of ${head.address} must stay an object`, {
+        address: head.address,
+      }),
+    }
   }
   if (command.dryRun) return dryRun(head, [], head.stored.value, context)
   const stored = { ...head.stored, context }
@@ -342,14 +414,27 @@ function cancel(
 ): Answer {
   if (head.status !== 'active') return conflict(head, `has finished already (${head.status})`)
   if (command.dryRun) {
-    return dryRun(head, [...head.tasks.map((task) => `cancel task ${task.name}`), ...head.timers.map((timer) => `cancel timer ${timer.id}`)])
+    return dryRun(head, [
+      ...head.tasks.map((task) => `cancel task ${task.name}`),
+      ...head.timers.map((timer) => `cancel timer ${timer.id}`),
+    ])
   }
   const successor = { ...head, encoded: undefined }
   removeActor(shard, batch, head)
   batch.removed.delete(head.address)
   Object.assign(successor, {
-    status: 'stopped', paused: null, parked: null, timers: [], tasks: [], children: [],
-    keptFrom: 0, keptTo: 0, since: batch.now, snapshot: undefined, indexed: undefined, dirty: false,
+    status: 'stopped',
+    paused: null,
+    parked: null,
+    timers: [],
+    tasks: [],
+    children: [],
+    keptFrom: 0,
+    keptTo: 0,
+    since: batch.now,
+    snapshot: undefined,
+    indexed: undefined,
+    dirty: false,
   })
   shard.heads.add(successor)
   addPurge(shard, batch, successor)
@@ -358,11 +443,17 @@ function cancel(
 }
 
 function addPurge(shard: ShardContext, batch: Batch, head: Head): void {
-  const retentionMs = head.hosted.definition.retention.finishedMs ?? shard.limits.finishedRetentionMs
+  const retentionMs =
+    head.hosted.definition.retention.finishedMs ?? shard.limits.finishedRetentionMs
   head.operations += 1
   const timer: TimerEntry = {
-    id: 'troupe.purge', effectId: `${head.address}#${head.birth}:op${head.operations}`, dueAt: batch.now + retentionMs,
-    kind: 'purge', to: '', event: null, frozenMs: null,
+    id: 'troupe.purge',
+    effectId: `${head.address}#${head.birth}:op${head.operations}`,
+    dueAt: batch.now + retentionMs,
+    kind: 'purge',
+    to: '',
+    event: null,
+    frozenMs: null,
   }
   head.timers = [timer]
   addTimerRow(shard, batch, head, timer)
@@ -375,9 +466,9 @@ function remove(
   command: Command & { op: 'delete' },
 ): Answer {
   if (head.sources.length > 0) return conflict(head, 'is a child: cancel or delete its parent')
-  if (command.dryRun) return dryRun(head, ['delete the actor, its history, timers, tasks and children'])
+  if (command.dryRun)
+    return dryRun(head, ['delete the actor, its history, timers, tasks and children'])
   const receipt = receiptOf(head)
   removeActor(shard, batch, head)
   return { ok: receipt }
 }
-

@@ -3,34 +3,34 @@
  * order. Every part is bounded by `scanCountMax`: a page may be short and still have a successor.
  */
 import { isInState, tagsOf } from '../machine/index.ts'
+import type { StoreRange } from '../ports/index.ts'
 import {
-  errorRecord,
-  unpack,
   type ActorFilter,
   type AuditView,
   type DeadLetterView,
   type Durability,
   type ErrorRecord,
+  errorRecord,
   type Outcome,
   type ShardPage,
   type ShardQuery,
   type ShardStatus,
+  unpack,
 } from '../protocol/index.ts'
-import type { StoreRange } from '../ports/index.ts'
 import type { ShardContext } from './context.ts'
 import type { Counters } from './counters.ts'
 import {
   actorKey,
   addressOfFieldSuffix,
   addressOfSinceSuffix,
+  type CounterName,
   fieldPrefix,
   indexValueBytes,
   prefixEnd,
   sequencedBound,
   statePrefix,
-  tableRange,
   TABLE,
-  type CounterName,
+  tableRange,
 } from './keys.ts'
 import { conditionOf, type Head } from './records.ts'
 import { actorRow } from './views.ts'
@@ -48,7 +48,10 @@ export function answerQuery(
       return 'error' in page ? page : { ok: page, durability }
     }
     case 'count':
-      return { ok: { counts: counters.rows((name) => matchesName(shard, name, query.filter)) }, durability }
+      return {
+        ok: { counts: counters.rows((name) => matchesName(shard, name, query.filter)) },
+        durability,
+      }
     case 'audit':
       return { ok: { rows: auditRows(shard, query) }, durability }
     case 'dead-letters':
@@ -95,14 +98,21 @@ function sourcesOf(
   if (sort.by === 'since') return stateSources(shard, counters, filter)
   if (sort.by === 'id' && field === undefined) return [addressSource(shard, filter)]
   if (filter.machine === undefined) {
-    return { error: errorRecord('invalid-query', `a list by an indexed field needs a machine: ${sort.by === 'id' ? field : sort.by}`) }
+    return {
+      error: errorRecord(
+        'invalid-query',
+        `a list by an indexed field needs a machine: ${sort.by === 'id' ? field : sort.by}`,
+      ),
+    }
   }
   if (sort.by === 'id') {
     const prefix = Buffer.concat([
       fieldPrefix(shard.shard, filter.machine, field ?? ''),
       indexValueBytes(value ?? null),
     ])
-    return [prefixSource(prefix, prefix.length, (sortKey) => Buffer.from(sortKey).toString('latin1'))]
+    return [
+      prefixSource(prefix, prefix.length, (sortKey) => Buffer.from(sortKey).toString('latin1')),
+    ]
   }
   const prefix = fieldPrefix(shard.shard, filter.machine, sort.by)
   return [prefixSource(prefix, prefix.length, addressOfFieldSuffix)]
@@ -154,7 +164,8 @@ function matchesName(shard: ShardContext, name: CounterName, filter: ActorFilter
 function matches(shard: ShardContext, head: Head, filter: ActorFilter): boolean {
   const name = { machine: head.kindName, condition: conditionOf(head), state: head.stateText }
   if (!matchesName(shard, name, filter)) return false
-  if (filter.olderThanMs !== undefined && shard.clock.now() - head.since < filter.olderThanMs) return false
+  if (filter.olderThanMs !== undefined && shard.clock.now() - head.since < filter.olderThanMs)
+    return false
   if (filter.idPrefix !== undefined) {
     const id = head.address.slice(head.address.indexOf('/') + 1)
     if (!id.startsWith(filter.idPrefix)) return false
@@ -198,13 +209,23 @@ function bounded(source: Source, after: Uint8Array | undefined, reverse: boolean
   return { ...range, from: Buffer.concat([at, Buffer.from([0])]) }
 }
 
-function auditRows(shard: ShardContext, query: Extract<ShardQuery, { kind: 'audit' }>): AuditView[] {
+function auditRows(
+  shard: ShardContext,
+  query: Extract<ShardQuery, { kind: 'audit' }>,
+): AuditView[] {
   const { from, to } = tableRange(shard.shard, TABLE.audit)
-  const end = query.before === undefined ? to : sequencedBound(shard.shard, TABLE.audit, query.before)
+  const end =
+    query.before === undefined ? to : sequencedBound(shard.shard, TABLE.audit, query.before)
   const rows: AuditView[] = []
   for (const { key, value } of shard.store.range({ from, to: end, reverse: true })) {
     const [address, author, operation, commandId, detail, before, after] = unpack(value) as [
-      string, string, string, string, unknown, string | null, string | null,
+      string,
+      string,
+      string,
+      string,
+      unknown,
+      string | null,
+      string | null,
     ]
     if (query.address !== undefined && query.address !== address) continue
     rows.push({ at: timeOf(key), address, author, operation, commandId, detail, before, after })
@@ -226,4 +247,3 @@ function deadLetterRows(shard: ShardContext, limit: number): DeadLetterView[] {
 function timeOf(key: Uint8Array): number {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(3, 6)
 }
-

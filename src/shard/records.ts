@@ -2,22 +2,21 @@
  * The rows of a shard in memory and in bytes. Decides: the stored form (positional, so that names
  * cost nothing) and its version. Leaves to others: what the fields mean for behaviour.
  */
-import type { AnyMachineSnapshot } from 'xstate'
+import type { AnyActorLogic, AnyMachineSnapshot } from 'xstate'
 import type { Chart, HostedMachine, StoredSnapshot, WorkerLostPolicy } from '../machine/index.ts'
 import { dehydrate, stateText } from '../machine/index.ts'
 import {
-  invariant,
-  pack,
-  unpack,
   type ActorStatus,
   type AddressText,
   type ErrorRecord,
   type EventObject,
   type IndexValue,
+  invariant,
+  pack,
   type StateValue,
   type TimerMode,
+  unpack,
 } from '../protocol/index.ts'
-import type { AnyActorLogic } from 'xstate'
 import type { Condition } from './keys.ts'
 
 /** A pending timer. `kind` tells the engine's own from those of the chart. */
@@ -174,8 +173,18 @@ export function encodeActor(record: ActorRecord, stored: StoredSnapshot): Uint8A
     stored.context,
     stored.historyValue,
     stored.output,
-    record.paused && [record.paused.since, record.paused.by, record.paused.reason, record.paused.timers],
-    record.parked && [record.parked.since, record.parked.error, record.parked.cause, record.parked.failedChildren],
+    record.paused && [
+      record.paused.since,
+      record.paused.by,
+      record.paused.reason,
+      record.paused.timers,
+    ],
+    record.parked && [
+      record.parked.since,
+      record.parked.error,
+      record.parked.cause,
+      record.parked.failedChildren,
+    ],
     record.keptTo === 0 ? null : [record.keptFrom, record.keptTo],
     listOrNull(record.timers.map(timerFields)),
     listOrNull(record.tasks.map(taskFields)),
@@ -196,8 +205,21 @@ function timerFields(t: TimerEntry): Fields {
 
 function taskFields(t: TaskEntry): Fields {
   return [
-    t.effectId, t.childId, t.src, t.name, t.queue, t.priority, t.input, t.attempt, t.token, t.worker,
-    t.since, TASK_STATES.indexOf(t.state), t.notBefore, t.lastFailure, t.leaseMs,
+    t.effectId,
+    t.childId,
+    t.src,
+    t.name,
+    t.queue,
+    t.priority,
+    t.input,
+    t.attempt,
+    t.token,
+    t.worker,
+    t.since,
+    TASK_STATES.indexOf(t.state),
+    t.notBefore,
+    t.lastFailure,
+    t.leaseMs,
     LOST_POLICIES.indexOf(t.onWorkerLost),
   ]
 }
@@ -213,7 +235,10 @@ export interface DecodedActor {
 
 export function decodeActor(bytes: Uint8Array): DecodedActor {
   const f = unpack(bytes) as Fields
-  invariant(f[0] === RECORD_FORM, `actor record of form ${String(f[0])}; this version reads ${RECORD_FORM}`)
+  invariant(
+    f[0] === RECORD_FORM,
+    `actor record of form ${String(f[0])}; this version reads ${RECORD_FORM}`,
+  )
   const kept = (f[16] ?? [0, 0]) as [number, number]
   const status = STATUS_CODES[f[9] as number]
   invariant(status !== undefined, 'the status of a record is known')
@@ -249,7 +274,12 @@ export function decodeActor(bytes: Uint8Array): DecodedActor {
 
 function decodePause(f: Fields | null | undefined): PauseEntry | null {
   if (!f) return null
-  return { since: f[0] as number, by: f[1] as string, reason: f[2] as string, timers: f[3] as TimerMode }
+  return {
+    since: f[0] as number,
+    by: f[1] as string,
+    reason: f[2] as string,
+    timers: f[3] as TimerMode,
+  }
 }
 
 function decodePark(f: Fields | null | undefined): ParkEntry | null {

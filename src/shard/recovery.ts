@@ -6,7 +6,7 @@ import { machineOf, unpack } from '../protocol/index.ts'
 import type { ChildStart, Delivery, Release } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { logicAt } from './heads.ts'
-import { metaKey, nameOfKey, outboxKey, peerOfKey, tableRange, TABLE } from './keys.ts'
+import { metaKey, nameOfKey, outboxKey, peerOfKey, TABLE, tableRange } from './keys.ts'
 import { decodeTaskRow, type TaskRow } from './task-rows.ts'
 
 export interface Inbound {
@@ -37,7 +37,9 @@ export function readShard(context: ShardContext): RecoveredShard {
   }
   const own = { from: outboxKey(shard, shard, 0), to: outboxKey(shard, shard + 1, 0) }
   const carried = [...store.range(own)].map(({ value }) => unpack(value) as Delivery | ChildStart)
-  const draining = [...store.range(tableRange(shard, TABLE.draining))].map(({ key }) => nameOfKey(key))
+  const draining = [...store.range(tableRange(shard, TABLE.draining))].map(({ key }) =>
+    nameOfKey(key),
+  )
   const tasks = [...store.range(tableRange(shard, TABLE.task))].map(({ key, value }) => ({
     taskId: nameOfKey(key),
     ...decodeTaskRow(value),
@@ -56,7 +58,7 @@ function readLive(context: ShardContext): LiveStart[] {
     const logic = head && hosted ? logicAt(hosted.chart, head.sources) : undefined
     const source = logic?.kind === 'chart' ? logic.chart.sources.get(src) : undefined
     if (!head || source?.kind !== 'live') continue
-    starts.push({ address, childId, effectId: nameOfKey(key), birth: head.birth, logic: source.logic, input })
+    starts.push({ address, childId, effectId: nameOfKey(key), logic: source.logic, input })
   }
   return starts
 }

@@ -21,11 +21,17 @@ export function release(
       return deps.transport.publish(deps.subjects.cancel(effect.worker), pack(effect.taskId))
     case 'transition': {
       const { kind: _kind, ...transition } = effect
-      return deps.transport.publish(deps.subjects.event(effect.address), pack({ kind: 'transition', ...transition }))
+      return deps.transport.publish(
+        deps.subjects.event(effect.address),
+        pack({ kind: 'transition', ...transition }),
+      )
     }
     case 'emit': {
       const { address, event, turn } = effect
-      return deps.transport.publish(deps.subjects.event(address), pack({ kind: 'emitted', address, event, turn }))
+      return deps.transport.publish(
+        deps.subjects.event(address),
+        pack({ kind: 'emitted', address, event, turn }),
+      )
     }
     case 'action':
       return runAction(context, effect)
@@ -35,11 +41,16 @@ export function release(
       const { kind: _kind, ...child } = effect
       return deps.live.start({ shard: deps.shard, ...child })
     }
+    case 'live-send':
+      return deps.live.send(effect.effectId, effect.event)
     case 'live-stop':
       return deps.live.stop(effect.effectId)
     case 'parked': {
       const { address, error, cause } = effect
-      return context.log.warn({ address, cause, error: error.message }, 'an actor failed and is parked')
+      return context.log.warn(
+        { address, cause, error: error.message },
+        'an actor failed and is parked',
+      )
     }
   }
 }
@@ -50,6 +61,9 @@ function runAction(context: ShardContext, effect: Release & { kind: 'action' }):
     effect.run()
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown.message : String(thrown)
-    context.log.error({ address: effect.address, action: effect.type, error }, 'an action of a machine failed after the commit')
+    context.log.error(
+      { address: effect.address, action: effect.type, error },
+      'an action of a machine failed after the commit',
+    )
   }
 }

@@ -5,13 +5,14 @@
 import { childOf } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { actorKey, drainingKey, historyKey, keptKey, liveKey, taskKey, timerKey } from './keys.ts'
 import { removeIndexRows } from './index-rows.ts'
+import { actorKey, drainingKey, historyKey, keptKey, liveKey, taskKey, timerKey } from './keys.ts'
 import type { Head, TaskEntry } from './records.ts'
 
 export function removeActor(shard: ShardContext, batch: Batch, head: Head): void {
   for (const timer of head.timers) {
-    if (timer.frozenMs === null) batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
+    if (timer.frozenMs === null)
+      batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
   }
   for (const task of head.tasks) removeTaskRow(shard, batch, task)
   for (const child of head.children) {
@@ -24,7 +25,8 @@ export function removeActor(shard: ShardContext, batch: Batch, head: Head): void
       if (below) removeActor(shard, batch, below)
     }
   }
-  for (let n = head.keptFrom; n < head.keptTo; n++) batch.write(keptKey(shard.shard, head.address, n), null)
+  for (let n = head.keptFrom; n < head.keptTo; n++)
+    batch.write(keptKey(shard.shard, head.address, n), null)
   if (head.keptFrom < head.keptTo) batch.write(drainingKey(shard.shard, head.address), null)
   const keep = head.hosted.definition.retention.historyCount ?? shard.limits.historyCountMax
   for (let turn = Math.max(1, head.turn - keep + 1); turn <= head.turn; turn++) {

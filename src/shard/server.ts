@@ -6,13 +6,13 @@ import type { Subscription, Transport } from '../ports/index.ts'
 import {
   checkCommand,
   errorRecord,
-  pack,
-  toErrorRecord,
-  unpack,
   type Limits,
   type Outcome,
+  pack,
   type ShardQuery,
   type Subjects,
+  toErrorRecord,
+  unpack,
 } from '../protocol/index.ts'
 import type { RelayRequest } from './channels.ts'
 import type { ShardEngine } from './engine.ts'
@@ -89,13 +89,18 @@ function takeCommands(
   commands.forEach((candidate: unknown, index) => {
     const checked = checkCommand(candidate, limits)
     if ('error' in checked) settle(index, checked)
-    else if (bytesEach > limits.payloadBytesMax) settle(index, { error: tooLarge(bytesEach, limits) })
+    else if (bytesEach > limits.payloadBytesMax)
+      settle(index, { error: tooLarge(bytesEach, limits) })
     else engine.submit(checked.command, bytesEach, (outcome) => settle(index, outcome))
   })
 }
 
 function tooLarge(bytes: number, limits: Limits) {
-  return errorRecord('too-large', `a command of ${bytes} bytes; the limit is ${limits.payloadBytesMax} (payloadBytesMax)`, {
-    detail: { limit: 'payloadBytesMax' },
-  })
+  return errorRecord(
+    'too-large',
+    `a command of ${bytes} bytes; the limit is ${limits.payloadBytesMax} (payloadBytesMax)`,
+    {
+      detail: { limit: 'payloadBytesMax' },
+    },
+  )
 }

@@ -4,8 +4,8 @@
  */
 import type { TaskMessage } from '../ports/index.ts'
 import type { EngineDeps } from './engine-deps.ts'
-import type { TaskRow } from './task-rows.ts'
 import { taskKey } from './keys.ts'
+import type { TaskRow } from './task-rows.ts'
 import { decodeTaskRow } from './task-rows.ts'
 
 export class TaskBoard {
@@ -28,7 +28,11 @@ export class TaskBoard {
     if (this.#stopped) return
     this.#waiting.set(message.taskId, this.#deps.clock.monotonic())
     this.#deps.taskQueue.publish(message, (outcome) => {
-      if (outcome === 'unknown') this.#deps.log.warn({ taskId: message.taskId }, 'it is unknown whether a task was published; it will be again')
+      if (outcome === 'unknown')
+        this.#deps.log.warn(
+          { taskId: message.taskId },
+          'it is unknown whether a task was published; it will be again',
+        )
     })
     this.#planSweep()
   }

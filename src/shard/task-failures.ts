@@ -1,7 +1,7 @@
 /**
  * What a failed attempt leads to: another attempt, parking, or the machine's own way out.
  */
-import { backoffMs, resolveRetry, type RetryPolicy } from '../machine/index.ts'
+import { backoffMs, type RetryPolicy, resolveRetry } from '../machine/index.ts'
 import type { TaskFailure } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
@@ -43,7 +43,10 @@ export function failTask(
 
 function policyOf(head: Head, task: TaskEntry): RetryPolicy {
   const source = head.logic.kind === 'chart' ? head.logic.chart.sources.get(task.src) : undefined
-  return resolveRetry(head.hosted.definition.retry, source?.kind === 'task' ? source.task.retry : undefined)
+  return resolveRetry(
+    head.hosted.definition.retry,
+    source?.kind === 'task' ? source.task.retry : undefined,
+  )
 }
 
 /** Whether the chart names this failure; a wildcard is not a way out. */
@@ -64,7 +67,13 @@ export function planAttempt(
 ): void {
   const notBefore = batch.now + waitMs
   const waiting: TaskEntry = {
-    ...task, state: 'waiting', token: '', worker: '', since: batch.now, notBefore, lastFailure: why,
+    ...task,
+    state: 'waiting',
+    token: '',
+    worker: '',
+    since: batch.now,
+    notBefore,
+    lastFailure: why,
   }
   replaceTask(head, waiting)
   dropTaskTimers(shard, batch, head, task.effectId)
@@ -89,7 +98,13 @@ export function addTaskTimer(
   head.operations += 1
   const effectId = `${head.address}#${head.birth}:op${head.operations}`
   const timer: TimerEntry = {
-    id: `troupe.${kind}.${taskId}`, effectId, dueAt, kind, to: taskId, event: null, frozenMs: null,
+    id: `troupe.${kind}.${taskId}`,
+    effectId,
+    dueAt,
+    kind,
+    to: taskId,
+    event: null,
+    frozenMs: null,
   }
   head.timers = [...head.timers, timer]
   addTimerRow(shard, batch, head, timer)

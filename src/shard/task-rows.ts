@@ -22,7 +22,10 @@ export function newTask(
   const { task } = source
   const bytes = pack(effect.input).length
   if (bytes > shard.limits.payloadBytesMax) {
-    throw new TroupeError('too-large', `the input of task ${task.name} has ${bytes} bytes; the limit is ${shard.limits.payloadBytesMax} (payloadBytesMax)`)
+    throw new TroupeError(
+      'too-large',
+      `the input of task ${task.name} has ${bytes} bytes; the limit is ${shard.limits.payloadBytesMax} (payloadBytesMax)`,
+    )
   }
   const { queue, priority, onWorkerLost } = task
   return {
@@ -41,13 +44,17 @@ export function newTask(
     notBefore: 0,
     lastFailure: '',
     leaseMs: task.leaseMs ?? shard.limits.leaseMs,
-    onWorkerLost: (typeof onWorkerLost === 'function' ? onWorkerLost(effect.input) : onWorkerLost) ?? 'rerun',
+    onWorkerLost:
+      (typeof onWorkerLost === 'function' ? onWorkerLost(effect.input) : onWorkerLost) ?? 'rerun',
   }
 }
 
 /** What recovery needs without reading the actor. */
 export function writeTaskRow(shard: ShardContext, batch: Batch, task: TaskEntry): void {
-  batch.write(taskKey(shard.shard, task.effectId), pack([task.state === 'queued' ? 1 : 0, task.queue, task.priority, task.attempt]))
+  batch.write(
+    taskKey(shard.shard, task.effectId),
+    pack([task.state === 'queued' ? 1 : 0, task.queue, task.priority, task.attempt]),
+  )
 }
 
 export interface TaskRow {
@@ -66,7 +73,12 @@ export function publishTask(shard: ShardContext, batch: Batch, task: TaskEntry):
   const { effectId, queue, priority, attempt } = task
   batch.releases.push({
     kind: 'publish-task',
-    message: { queue, priority, taskId: effectId, messageId: messageIdOf(shard, effectId, attempt) },
+    message: {
+      queue,
+      priority,
+      taskId: effectId,
+      messageId: messageIdOf(shard, effectId, attempt),
+    },
   })
 }
 

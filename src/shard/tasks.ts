@@ -2,18 +2,13 @@
  * The owner's side of tasks: start, attach, heartbeat, result (protocols.md section 4), and the
  * engine's own timers. Decides: who may run an attempt, by lease and token.
  */
-import {
-  errorRecord,
-  type Command,
-  type ErrorRecord,
-  type Operation,
-} from '../protocol/index.ts'
+import { type Command, type ErrorRecord, errorRecord, type Operation } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { park, saveHead } from './control.ts'
 import { deliver } from './deliver.ts'
 import { timerKey } from './keys.ts'
-import { isHolding, KEPT_TIMER, type Head, type TaskEntry, type TimerEntry } from './records.ts'
+import { type Head, isHolding, KEPT_TIMER, type TaskEntry, type TimerEntry } from './records.ts'
 import { removeActor } from './removal.ts'
 import { addTaskTimer, dropTaskTimers, failTask, replaceTask } from './task-failures.ts'
 import { publishTask, writeTaskRow } from './task-rows.ts'
@@ -57,7 +52,9 @@ function startAttempt(
   task: TaskEntry,
   command: Command & { op: 'task.start' },
 ): Answer {
-  const held = (why: string): Answer => ({ error: errorRecord('task-held', `task ${task.effectId} ${why}`) })
+  const held = (why: string): Answer => ({
+    error: errorRecord('task-held', `task ${task.effectId} ${why}`),
+  })
   if (head.paused || head.parked) return held('waits: its actor is paused or parked')
   if (task.state === 'running') return held(`is run by ${task.worker}`)
   if (task.state === 'result-kept') return held('has its result already')
@@ -80,7 +77,16 @@ function startAttempt(
 
 function attemptView(head: Head, task: TaskEntry) {
   const { effectId, name, input, attempt, token, leaseMs, onWorkerLost } = task
-  return { taskId: effectId, address: head.address, name, input, attempt, token, leaseMs, onWorkerLost }
+  return {
+    taskId: effectId,
+    address: head.address,
+    name,
+    input,
+    attempt,
+    token,
+    leaseMs,
+    onWorkerLost,
+  }
 }
 
 /** A worker that was restarted goes on with an attempt of its own: same token, no new attempt. */
@@ -104,11 +110,18 @@ function attach(
 function checkToken(task: TaskEntry, token: string): { error: ErrorRecord } | undefined {
   if (task.state === 'running' && task.token === token) return undefined
   return {
-    error: errorRecord('task-stale', `the attempt with this token was given up; task ${task.effectId} is at attempt ${task.attempt} (${task.state})`),
+    error: errorRecord(
+      'task-stale',
+      `the attempt with this token was given up; task ${task.effectId} is at attempt ${task.attempt} (${task.state})`,
+    ),
   }
 }
 
-function beat(shard: ShardContext, task: TaskEntry, command: Command & { op: 'task.beat' }): Answer {
+function beat(
+  shard: ShardContext,
+  task: TaskEntry,
+  command: Command & { op: 'task.beat' },
+): Answer {
   const stale = checkToken(task, command.token)
   if (stale) return stale
   shard.leases.beat(task.effectId, command.progress)
@@ -162,7 +175,10 @@ export function fireTimer(
   batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
   if (timer.kind === 'event') {
     const holding = isHolding(head)
-    if (holding) head.timers = head.timers.map((entry) => (entry === timer ? { ...timer, frozenMs: KEPT_TIMER } : entry))
+    if (holding)
+      head.timers = head.timers.map((entry) =>
+        entry === timer ? { ...timer, frozenMs: KEPT_TIMER } : entry,
+      )
     deliver(shard, batch, head, { kind: 'timer', effectId })
     if (!batch.removed.has(address)) saveHead(shard, batch, head)
     return
@@ -198,16 +214,29 @@ function checkLease(
     return
   }
   const message = `worker ${task.worker} of task ${task.name} was silent for ${task.leaseMs} ms`
-  shard.log.warn({ address: head.address, taskId: task.effectId, worker: task.worker, dueAt: timer.dueAt }, message)
+  shard.log.warn(
+    { address: head.address, taskId: task.effectId, worker: task.worker, dueAt: timer.dueAt },
+    message,
+  )
   if (task.onWorkerLost === 'park') {
     loseAttempt(shard, batch, head, task, message)
     return
   }
-  deliver(shard, batch, head, { kind: 'task-failed', taskId: task.effectId, failure: { class: 'temporary', message, code: 'worker-lost' } })
+  deliver(shard, batch, head, {
+    kind: 'task-failed',
+    taskId: task.effectId,
+    failure: { class: 'temporary', message, code: 'worker-lost' },
+  })
 }
 
 /** The command may still run somewhere: nobody but an operator may start it again. */
-function loseAttempt(shard: ShardContext, batch: Batch, head: Head, task: TaskEntry, message: string): void {
+function loseAttempt(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  task: TaskEntry,
+  message: string,
+): void {
   replaceTask(head, { ...task, state: 'interrupted', token: '', lastFailure: message })
   writeTaskRow(shard, batch, { ...task, state: 'interrupted' })
   park(shard, batch, head, message, { type: `task ${task.name}`, by: 'lease' }, [task.childId])
@@ -217,7 +246,13 @@ function loseAttempt(shard: ShardContext, batch: Batch, head: Head, task: TaskEn
 export function interruptTasks(shard: ShardContext, batch: Batch, head: Head): number {
   const running = head.tasks.filter((task) => task.state === 'running')
   for (const task of running) {
-    replaceTask(head, { ...task, state: 'interrupted', token: '', worker: '', lastFailure: 'interrupted by a pause' })
+    replaceTask(head, {
+      ...task,
+      state: 'interrupted',
+      token: '',
+      worker: '',
+      lastFailure: 'interrupted by a pause',
+    })
     dropTaskTimers(shard, batch, head, task.effectId)
     writeTaskRow(shard, batch, { ...task, state: 'interrupted' })
     batch.releases.push({ kind: 'cancel-task', worker: task.worker, taskId: task.effectId })
@@ -232,4 +267,3 @@ export function releaseTasks(shard: ShardContext, batch: Batch, head: Head): voi
     else if (task.state === 'queued') publishTask(shard, batch, task)
   }
 }
-

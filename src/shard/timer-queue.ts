@@ -6,7 +6,7 @@
  */
 import type { Store } from '../ports/index.ts'
 import type { Limits } from '../protocol/index.ts'
-import { parseTimerKey, tableRange, TABLE, timerBound } from './keys.ts'
+import { parseTimerKey, TABLE, tableRange, timerBound } from './keys.ts'
 
 export interface DueTimer {
   dueAt: number
@@ -21,7 +21,11 @@ export class TimerQueue {
   /** Rows that are due before this are in memory. */
   #boundaryMs = 0
 
-  constructor(shard: number, store: Store, limits: Pick<Limits, 'timerHorizonMs' | 'timerLoadCountMax'>) {
+  constructor(
+    shard: number,
+    store: Store,
+    limits: Pick<Limits, 'timerHorizonMs' | 'timerLoadCountMax'>,
+  ) {
     this.#shard = shard
     this.#store = store
     this.#limits = limits
@@ -61,7 +65,10 @@ export class TimerQueue {
     const { timerHorizonMs, timerLoadCountMax } = this.#limits
     if (this.#boundaryMs - now > timerHorizonMs / 2) return
     const until = now + timerHorizonMs
-    const from = this.#boundaryMs === 0 ? tableRange(this.#shard, TABLE.timer).from : timerBound(this.#shard, this.#boundaryMs)
+    const from =
+      this.#boundaryMs === 0
+        ? tableRange(this.#shard, TABLE.timer).from
+        : timerBound(this.#shard, this.#boundaryMs)
     let loaded = 0
     let last = 0
     for (const { key } of this.#store.range({ from, to: timerBound(this.#shard, until) })) {

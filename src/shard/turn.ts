@@ -5,27 +5,39 @@
  * Leaves to others: choosing the event (deliver.ts) and the commit (engine.ts).
  */
 import type { AnyMachineSnapshot } from 'xstate'
-import { describeEffect, dehydrate, stateText, type Effect, type StoredSnapshot } from '../machine/index.ts'
 import {
+  dehydrate,
+  describeEffect,
+  type Effect,
+  type StoredSnapshot,
+  stateText,
+} from '../machine/index.ts'
+import {
+  type ActorStatus,
+  type AddressText,
   canonicalAddress,
   childOf,
+  type ErrorRecord,
+  type EventObject,
   errorRecord,
   lastName,
   pack,
   parentOf,
   shardOf,
-  toErrorRecord,
   TroupeError,
-  type ActorStatus,
-  type AddressText,
-  type ErrorRecord,
-  type EventObject,
+  toErrorRecord,
 } from '../protocol/index.ts'
 import type { Batch, ChildStart, Delivery, Release } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { indexOf } from './heads.ts'
 import { EMPTY, historyKey, liveKey, timerKey } from './keys.ts'
-import { encodeActor, type ChildEntry, type Head, type TaskEntry, type TimerEntry } from './records.ts'
+import {
+  type ChildEntry,
+  encodeActor,
+  type Head,
+  type TaskEntry,
+  type TimerEntry,
+} from './records.ts'
 import { removeActor, removeTaskRow } from './removal.ts'
 import { newTask, publishTask, writeTaskRow } from './task-rows.ts'
 
@@ -77,7 +89,10 @@ export function applyTurn(
     stored = dehydrate(snapshot)
     finishPlan(shard, batch, head, plan, stored)
   } catch (thrown) {
-    return { kind: 'refused', error: { ...toErrorRecord(thrown, 'conflict'), address: head.address } }
+    return {
+      kind: 'refused',
+      error: { ...toErrorRecord(thrown, 'conflict'), address: head.address },
+    }
   }
   const refused = storeTurn(shard, batch, head, plan, stored, cause)
   if (refused) return { kind: 'refused', error: refused }
@@ -97,7 +112,9 @@ export function applyReducerTurn(
 ): TurnOutcome {
   const stored: StoredSnapshot = { ...head.stored, context }
   const refused = storeTurn(shard, batch, head, emptyPlan(head), stored, cause)
-  return refused ? { kind: 'refused', error: refused } : { kind: 'done', reply: undefined, replied: false }
+  return refused
+    ? { kind: 'refused', error: refused }
+    : { kind: 'done', reply: undefined, replied: false }
 }
 
 function emptyPlan(head: Head): Plan {
@@ -124,16 +141,32 @@ function planTurn(shard: ShardContext, batch: Batch, head: Head, effects: readon
   const plan = emptyPlan(head)
   const { effectsPerTurnMax } = shard.limits
   if (effects.length > effectsPerTurnMax) {
-    throw new TroupeError('limit-exceeded', `a turn has at most ${effectsPerTurnMax} effects (effectsPerTurnMax), this one has ${effects.length}`)
+    throw new TroupeError(
+      'limit-exceeded',
+      `a turn has at most ${effectsPerTurnMax} effects (effectsPerTurnMax), this one has ${effects.length}`,
+    )
   }
   effects.forEach((effect, index) => {
-    planEffect(shard, batch, head, plan, effect, `${head.address}#${head.birth}:${plan.turn}:${index}`)
+    planEffect(
+      shard,
+      batch,
+      head,
+      plan,
+      effect,
+      `${head.address}#${head.birth}:${plan.turn}:${index}`,
+    )
   })
   if (plan.timers.length > shard.limits.timersPerActorMax) {
-    throw new TroupeError('limit-exceeded', `an actor has at most ${shard.limits.timersPerActorMax} timers (timersPerActorMax)`)
+    throw new TroupeError(
+      'limit-exceeded',
+      `an actor has at most ${shard.limits.timersPerActorMax} timers (timersPerActorMax)`,
+    )
   }
   if (plan.children.length > shard.limits.childrenPerActorMax) {
-    throw new TroupeError('limit-exceeded', `an actor has at most ${shard.limits.childrenPerActorMax} children and tasks (childrenPerActorMax)`)
+    throw new TroupeError(
+      'limit-exceeded',
+      `an actor has at most ${shard.limits.childrenPerActorMax} children and tasks (childrenPerActorMax)`,
+    )
   }
   return plan
 }
@@ -151,9 +184,18 @@ function planEffect(
       const id = effect.id || effectId
       dropTimers(plan, (timer) => timer.kind === 'event' && timer.id === id)
       const delayMs = Number.isFinite(effect.delayMs) ? Math.max(0, Math.round(effect.delayMs)) : 0
-      const to = effect.to.kind === 'self' ? '' : effect.to.kind === 'parent' ? '^' : effect.to.childId
+      const to =
+        effect.to.kind === 'self' ? '' : effect.to.kind === 'parent' ? '^' : effect.to.childId
       const dueAt = batch.now + delayMs
-      const timer: TimerEntry = { id, effectId, dueAt, kind: 'event', to, event: effect.event, frozenMs: null }
+      const timer: TimerEntry = {
+        id,
+        effectId,
+        dueAt,
+        kind: 'event',
+        to,
+        event: effect.event,
+        frozenMs: null,
+      }
       plan.timers.push(timer)
       plan.timersNew.push(timer)
       return
@@ -171,7 +213,14 @@ function planEffect(
       const kind = sourceKind(head, effect.src)
       plan.children.push(childEntry(effect.childId, effect.src, kind, effect.sync, effectId))
       const to = childOf(head.address, effect.childId, shard.limits)
-      plan.deliveries.push({ kind: 'start', to, parent: head.address, childId: effect.childId, src: effect.src, input: effect.input })
+      plan.deliveries.push({
+        kind: 'start',
+        to,
+        parent: head.address,
+        childId: effect.childId,
+        src: effect.src,
+        input: effect.input,
+      })
       return
     }
     case 'live': {
@@ -192,13 +241,23 @@ function planEffect(
       plan.replied = true
       return
     case 'emit':
-      plan.releases.push({ kind: 'emit', address: head.address, event: effect.event, turn: plan.turn })
+      plan.releases.push({
+        kind: 'emit',
+        address: head.address,
+        event: effect.event,
+        turn: plan.turn,
+      })
       return
     case 'log':
       plan.releases.push({ kind: 'log', address: head.address, value: effect.value })
       return
     case 'action':
-      plan.releases.push({ kind: 'action', address: head.address, type: effect.type, run: effect.run })
+      plan.releases.push({
+        kind: 'action',
+        address: head.address,
+        type: effect.type,
+        run: effect.run,
+      })
   }
 }
 
@@ -234,7 +293,10 @@ function planSend(
     const child = plan.children.find((entry) => entry.childId === childId)
     // A task or a finished child takes no events; XState drops them too.
     if (!child || child.done || child.kind === 'task') return
-    if (child.kind === 'live') return
+    if (child.kind === 'live') {
+      plan.releases.push({ kind: 'live-send', effectId: child.effectId, event: effect.event })
+      return
+    }
     const to = childOf(head.address, childId, shard.limits)
     plan.deliveries.push({ kind: 'event', to, event: effect.event, by })
   }
@@ -250,7 +312,8 @@ function planStop(plan: Plan, childId: string): void {
   if (task) {
     plan.tasks = plan.tasks.filter((candidate) => candidate !== task)
     dropTimers(plan, (timer) => timer.kind !== 'event' && timer.to === task.effectId)
-    if (plan.tasksNew.includes(task)) plan.tasksNew = plan.tasksNew.filter((candidate) => candidate !== task)
+    if (plan.tasksNew.includes(task))
+      plan.tasksNew = plan.tasksNew.filter((candidate) => candidate !== task)
     else plan.tasksGone.push(task)
   }
   const started = plan.liveNew.findIndex((live) => live.entry === entry)
@@ -261,7 +324,8 @@ function planStop(plan: Plan, childId: string): void {
 function dropTimers(plan: Plan, drop: (timer: TimerEntry) => boolean): void {
   for (const timer of plan.timers.filter(drop)) {
     plan.timers = plan.timers.filter((candidate) => candidate !== timer)
-    if (plan.timersNew.includes(timer)) plan.timersNew = plan.timersNew.filter((candidate) => candidate !== timer)
+    if (plan.timersNew.includes(timer))
+      plan.timersNew = plan.timersNew.filter((candidate) => candidate !== timer)
     else plan.timersGone.push(timer)
   }
 }
@@ -282,10 +346,17 @@ function finishPlan(
 }
 
 function addPurgeTimer(shard: ShardContext, batch: Batch, head: Head, plan: Plan): void {
-  const retentionMs = head.hosted.definition.retention.finishedMs ?? shard.limits.finishedRetentionMs
+  const retentionMs =
+    head.hosted.definition.retention.finishedMs ?? shard.limits.finishedRetentionMs
   const effectId = `${head.address}#${head.birth}:${plan.turn}:purge`
   const timer: TimerEntry = {
-    id: 'troupe.purge', effectId, dueAt: batch.now + retentionMs, kind: 'purge', to: '', event: null, frozenMs: null,
+    id: 'troupe.purge',
+    effectId,
+    dueAt: batch.now + retentionMs,
+    kind: 'purge',
+    to: '',
+    event: null,
+    frozenMs: null,
   }
   plan.timers.push(timer)
   plan.timersNew.push(timer)
@@ -305,9 +376,15 @@ function storeTurn(
   const status: ActorStatus = stored.status
   const before = plan.turn === 1 ? null : head.stateText
   const previous = {
-    turn: head.turn, updatedAt: head.updatedAt, since: head.since, status: head.status,
-    timers: head.timers, tasks: head.tasks, children: head.children,
-    version: head.version, chartHash: head.chartHash,
+    turn: head.turn,
+    updatedAt: head.updatedAt,
+    since: head.since,
+    status: head.status,
+    timers: head.timers,
+    tasks: head.tasks,
+    children: head.children,
+    version: head.version,
+    chartHash: head.chartHash,
   }
   Object.assign(head, {
     turn: plan.turn,
@@ -344,7 +421,11 @@ export function encodeWithin(
     bytes = encodeActor(head, stored)
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown)
-    return errorRecord('conflict', `the context or output of ${head.address} cannot be stored: ${why}`, { address: head.address })
+    return errorRecord(
+      'conflict',
+      `the context or output of ${head.address} cannot be stored: ${why}`,
+      { address: head.address },
+    )
   }
   if (bytes.length > shard.limits.actorBytesMax) {
     return errorRecord(
@@ -370,20 +451,35 @@ export function writeHistory(
   const keep = historyCount(shard, head)
   const { turn } = head
   if (keep > 0) {
-    const row = [batch.now, cause.type, cause.by, cause.commandId ?? null, before, head.stateText, cause.note ?? null]
+    const row = [
+      batch.now,
+      cause.type,
+      cause.by,
+      cause.commandId ?? null,
+      before,
+      head.stateText,
+      cause.note ?? null,
+    ]
     batch.write(historyKey(shard.shard, head.address, turn), pack(row))
     if (turn > keep) batch.write(historyKey(shard.shard, head.address, turn - keep), null)
   }
   if (shard.announces) {
     batch.releases.push({
-      kind: 'transition', address: head.address, turn, cause: cause.type, from: before, to: head.stateText, status: head.status,
+      kind: 'transition',
+      address: head.address,
+      turn,
+      cause: cause.type,
+      from: before,
+      to: head.stateText,
+      status: head.status,
     })
   }
 }
 
 function flushPlan(shard: ShardContext, batch: Batch, head: Head, plan: Plan): void {
   for (const timer of plan.timersGone) {
-    if (timer.frozenMs === null) batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
+    if (timer.frozenMs === null)
+      batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
   }
   for (const timer of plan.timersNew) addTimerRow(shard, batch, head, timer)
   for (const task of plan.tasksGone) removeTaskRow(shard, batch, task)
@@ -398,9 +494,19 @@ function flushPlan(shard: ShardContext, batch: Batch, head: Head, plan: Plan): v
   batch.releases.push(...plan.releases)
 }
 
-export function addTimerRow(shard: ShardContext, batch: Batch, head: Head, timer: TimerEntry): void {
+export function addTimerRow(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  timer: TimerEntry,
+): void {
   batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), EMPTY)
-  batch.releases.push({ kind: 'timer', effectId: timer.effectId, address: head.address, dueAt: timer.dueAt })
+  batch.releases.push({
+    kind: 'timer',
+    effectId: timer.effectId,
+    address: head.address,
+    dueAt: timer.dueAt,
+  })
 }
 
 function stopChild(shard: ShardContext, batch: Batch, head: Head, child: ChildEntry): void {
@@ -422,9 +528,17 @@ function startLive(
 ): void {
   const source = head.logic.kind === 'chart' ? head.logic.chart.sources.get(entry.src) : undefined
   if (source?.kind !== 'live') return
-  batch.write(liveKey(shard.shard, entry.effectId), pack([head.address, entry.childId, entry.src, input]))
+  batch.write(
+    liveKey(shard.shard, entry.effectId),
+    pack([head.address, entry.childId, entry.src, input]),
+  )
   batch.releases.push({
-    kind: 'live-start', address: head.address, childId: entry.childId, effectId: entry.effectId, birth: head.birth, logic: source.logic, input,
+    kind: 'live-start',
+    address: head.address,
+    childId: entry.childId,
+    effectId: entry.effectId,
+    logic: source.logic,
+    input,
   })
 }
 
@@ -437,7 +551,8 @@ export function sendTell(
   event: EventObject,
 ): void {
   const target = shardOf(to, shard.shardCount)
-  if (target === shard.shard) batch.deliveries.push({ kind: 'event', to, event, by: from, tellFrom: from })
+  if (target === shard.shard)
+    batch.deliveries.push({ kind: 'event', to, event, by: from, tellFrom: from })
   else batch.tell(target, { from, to, event })
 }
 
@@ -447,7 +562,12 @@ function finishActor(shard: ShardContext, batch: Batch, head: Head, output: unkn
   if (!parent) return
   const childId = lastName(head.address)
   const type = `xstate.done.actor.${childId}`
-  batch.deliveries.push({ kind: 'event', to: parent, event: { type, output, actorId: childId }, by: head.address })
+  batch.deliveries.push({
+    kind: 'event',
+    to: parent,
+    event: { type, output, actorId: childId },
+    by: head.address,
+  })
   removeActor(shard, batch, head)
 }
 
@@ -455,4 +575,3 @@ function finishActor(shard: ShardContext, batch: Batch, head: Head, output: unkn
 export function describeEffects(effects: readonly Effect[]): string[] {
   return effects.map(describeEffect)
 }
-

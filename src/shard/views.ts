@@ -1,11 +1,11 @@
 /** What callers see of an actor, made from its head. */
 import { tagsOf } from '../machine/index.ts'
 import {
-  childOf,
-  machineOf,
   type ActorRow,
   type ActorView,
+  childOf,
   type HistoryView,
+  machineOf,
   type OperatorReceipt,
   type TaskView,
   type TimerView,
@@ -129,7 +129,8 @@ export function actorRow(head: Head): ActorRow {
 /** Why an actor does not go on, in words. */
 function reasonOf(head: Head): string | undefined {
   if (head.parked) return `parked by ${head.parked.cause}: ${head.parked.error.message}`
-  if (head.paused) return `paused by ${head.paused.by}${head.paused.reason === '' ? '' : `: ${head.paused.reason}`}`
+  if (head.paused)
+    return `paused by ${head.paused.by}${head.paused.reason === '' ? '' : `: ${head.paused.reason}`}`
   const waiting = head.tasks.find((task) => task.state === 'waiting')
   if (waiting) return `task ${waiting.name} failed: ${waiting.lastFailure}; next attempt follows`
   const queued = head.tasks.find((task) => task.state === 'queued')
@@ -147,7 +148,11 @@ export function historyOf(
   const views: HistoryView[] = []
   const keep = historyCount(shard, head)
   const oldest = Math.max(1, head.turn - keep + 1)
-  for (let turn = Math.min(head.turn, beforeTurn - 1); turn >= oldest && views.length < limit; turn--) {
+  for (
+    let turn = Math.min(head.turn, beforeTurn - 1);
+    turn >= oldest && views.length < limit;
+    turn--
+  ) {
     const key = historyKey(shard.shard, head.address, turn)
     const bytes = batch.written(key) ?? shard.store.get(key)
     if (bytes) views.push(decodeHistory(turn, bytes))
@@ -157,7 +162,13 @@ export function historyOf(
 
 function decodeHistory(turn: number, bytes: Uint8Array): HistoryView {
   const [at, cause, by, commandId, from, to, note] = unpack(bytes) as [
-    number, string, string, string | null, string | null, string, string | null,
+    number,
+    string,
+    string,
+    string | null,
+    string | null,
+    string,
+    string | null,
   ]
   const view: HistoryView = { turn, at, cause, by, from, to }
   if (commandId !== null) view.commandId = commandId
@@ -195,10 +206,14 @@ function walk(
 }
 
 function sameItems(before: unknown[], after: unknown[]): boolean {
-  return before.length === after.length && before.every((item, i) => diffContexts(item, after[i]).length === 0)
+  return (
+    before.length === after.length &&
+    before.every((item, i) => diffContexts(item, after[i]).length === 0)
+  )
 }
 
 function isPlain(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  return (
+    typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  )
 }
-

@@ -125,8 +125,21 @@ function rows(store: () => Store): void {
   })
 
   it('keeps binary keys and values, and empty values', async () => {
-    const odd = ['\x00', '\x00\x00', '\x00\xff', 'a', 'a\x00', 'a\x00b', '\xff', '\xff\x00', '\xff\xff']
-    await write(store(), odd.map((key) => [key, `\x00${key}\xff`]))
+    const odd = [
+      '\x00',
+      '\x00\x00',
+      '\x00\xff',
+      'a',
+      'a\x00',
+      'a\x00b',
+      '\xff',
+      '\xff\x00',
+      '\xff\xff',
+    ]
+    await write(
+      store(),
+      odd.map((key) => [key, `\x00${key}\xff`]),
+    )
     await write(store(), [['empty', '']])
     for (const key of odd) expect(read(store(), key)).toBe(`\x00${key}\xff`)
     expect(store().get(bytes('empty'))?.length).toBe(0)
@@ -245,7 +258,14 @@ function conditions(store: () => Store): void {
     const mine = { key: 'owner', equals: 'epoch-1' }
     expect(await write(store(), [['a', '1']], mine)).toBe(DONE)
     for (const equals of ['epoch-2', 'epoch-', 'epoch-11', '', 'epoch-1\x00']) {
-      const told = await write(store(), [['b', '1'], ['a', null]], { key: 'owner', equals })
+      const told = await write(
+        store(),
+        [
+          ['b', '1'],
+          ['a', null],
+        ],
+        { key: 'owner', equals },
+      )
       expect(told).toBe('fenced')
     }
     expect(await write(store(), [['b', '1']], { key: 'nobody', equals: '' })).toBe('fenced')
@@ -279,7 +299,10 @@ function ranges(store: () => Store): void {
   const END = '\xff\xff\xff'
 
   it('lists rows in bytewise order, from inclusive, to exclusive', async () => {
-    await write(store(), ALL.toReversed().map((key) => [key, 'x']))
+    await write(
+      store(),
+      ALL.toReversed().map((key) => [key, 'x']),
+    )
     expect(keys(store(), '', END)).toEqual(ALL)
     expect(keys(store(), 'a', 'b')).toEqual(['a', 'a\x00', 'ab', 'a\xff'])
     expect(keys(store(), 'a\x00', 'ab')).toEqual(['a\x00'])
@@ -289,7 +312,10 @@ function ranges(store: () => Store): void {
   })
 
   it('lists backwards, with the same bounds', async () => {
-    await write(store(), ALL.map((key) => [key, 'x']))
+    await write(
+      store(),
+      ALL.map((key) => [key, 'x']),
+    )
     const reverse = true
     expect(keys(store(), '', END, { reverse })).toEqual(ALL.toReversed())
     expect(keys(store(), 'a', 'b', { reverse })).toEqual(keys(store(), 'a', 'b').toReversed())
@@ -298,11 +324,19 @@ function ranges(store: () => Store): void {
   })
 
   it('limits, and lists and counts nothing in an empty or inverted range', async () => {
-    await write(store(), ALL.map((key) => [key, 'x']))
+    await write(
+      store(),
+      ALL.map((key) => [key, 'x']),
+    )
     expect(keys(store(), '', END, { limit: 3 })).toEqual(ALL.slice(0, 3))
     expect(keys(store(), '', END, { limit: 0 })).toEqual([])
     expect(keys(store(), '', END, { limit: 99 })).toEqual(ALL)
-    for (const [from, to] of [['a', 'a'], ['b', 'a'], ['', ''], ['a', '']] as const) {
+    for (const [from, to] of [
+      ['a', 'a'],
+      ['b', 'a'],
+      ['', ''],
+      ['a', ''],
+    ] as const) {
       expect(keys(store(), from, to)).toEqual([])
       expect(keys(store(), from, to, { reverse: true })).toEqual([])
       expect(store().count(bytes(from), bytes(to))).toBe(0)
@@ -310,7 +344,10 @@ function ranges(store: () => Store): void {
   })
 
   it('counts as it lists', async () => {
-    await write(store(), ALL.map((key) => [key, 'x']))
+    await write(
+      store(),
+      ALL.map((key) => [key, 'x']),
+    )
     for (const from of ['', ...ALL]) {
       for (const to of [...ALL, END]) {
         const listed = keys(store(), from, to)
@@ -324,7 +361,10 @@ function ranges(store: () => Store): void {
 function iteration(store: () => Store): void {
   const key = (i: number): string => `k${String(i).padStart(5, '0')}`
   const fill = (count: number): Promise<string> =>
-    write(store(), Array.from({ length: count }, (_, i) => [key(i), `${i}`]))
+    write(
+      store(),
+      Array.from({ length: count }, (_, i) => [key(i), `${i}`]),
+    )
 
   it('lists thousands of rows both ways without gap or repetition', async () => {
     await fill(5_000)
@@ -332,7 +372,9 @@ function iteration(store: () => Store): void {
     expect(keys(store(), 'k', 'l')).toEqual(all)
     expect(keys(store(), 'k', 'l', { reverse: true })).toEqual(all.toReversed())
     expect(keys(store(), 'k', 'l', { limit: 1_234 })).toEqual(all.slice(0, 1_234))
-    expect(keys(store(), 'k', 'l', { limit: 1_234, reverse: true })).toEqual(all.toReversed().slice(0, 1_234))
+    expect(keys(store(), 'k', 'l', { limit: 1_234, reverse: true })).toEqual(
+      all.toReversed().slice(0, 1_234),
+    )
   })
 
   it('sees every row that stays once while others come and go', async () => {
@@ -355,7 +397,9 @@ function iteration(store: () => Store): void {
   it('survives iterators that were given up', async () => {
     await fill(500)
     for (let i = 0; i < 200; i++) {
-      const iterator = store().range({ from: bytes('k'), to: bytes('l') })[Symbol.iterator]()
+      const iterator = store()
+        .range({ from: bytes('k'), to: bytes('l') })
+        [Symbol.iterator]()
       expect(iterator.next().done).toBe(false)
       if (i % 10 === 0) await write(store(), [[key(i), null]])
     }

@@ -192,7 +192,8 @@ export class MemoryStore implements Store {
 
   private startFlush(): void {
     const { clock, flushDelayMs, manualFlush } = this.options
-    if (manualFlush || this.flushing || this.unflushed.length === 0 || this.closed) return
+    if (manualFlush || this.flushing || this.broken || this.closed) return
+    if (this.unflushed.length === 0) return
     this.flushing = true
     const count = this.unflushed.length
     const done = (): void => {

@@ -268,16 +268,17 @@ class Delivery implements TaskDelivery, Waiter {
     queue.watch(this)
   }
 
-  ack(): void {
+  // Bound, as consumers like to take a delivery apart.
+  readonly ack = (): void => {
     this.queue.finish(this.entry)
     this.end()
   }
 
-  retry(delayMs: number): void {
+  readonly retry = (delayMs: number): void => {
     if (this.end()) this.queue.putBack(this.entry, delayMs)
   }
 
-  working(): void {
+  readonly working = (): void => {
     if (this.current) this.queue.watch(this)
   }
 

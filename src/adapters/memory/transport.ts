@@ -4,7 +4,7 @@
  *
  * Decides: messages are delivered in the order in which they were sent, in a deferred call; who
  * listens is judged at delivery, so `no-responders` is exact. Payloads are copied when they are
- * sent, and once more for every receiver but the first: nobody sees another's later changes.
+ * sent, and once more for every receiver but the last: nobody sees another's later changes.
  * Members of a queue group take turns.
  */
 import type {
@@ -169,7 +169,7 @@ export class MemoryTransport implements Transport {
       const listener = i < everyone.length ? everyone[i]! : takeTurn(groups[i - everyone.length]!)
       // An earlier receiver of this very message may have ended the subscription.
       if (!listener.active) continue
-      const own = i === 0 ? payload : copyOf(payload)
+      const own = i === receivers - 1 ? payload : copyOf(payload)
       if (pending === undefined) listener.handle({ subject, payload: own })
       else listener.handle({ subject, payload: own, reply: this.replyTo(pending) })
     }

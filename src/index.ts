@@ -1,0 +1,51 @@
+/**
+ * The public door of Troupe. What stands here is what programs, apps and the machines that ship with
+ * Troupe may use; everything else may change.
+ */
+export {
+  type ActorHandle,
+  type CallOptions,
+  Client,
+  type PauseOptions,
+  type ResumeOptions,
+  type WatchedEvent,
+} from './client/index.ts'
+export {
+  defineMachine,
+  type MachineDefinition,
+  mermaid,
+  type RetryPolicy,
+  reply,
+  type TaskAttempt,
+  TaskError,
+  type TaskOptions,
+  task,
+  tell,
+  type WorkerLostPolicy,
+} from './machine/index.ts'
+export * from './node/index.ts'
+export type { Clock, Log, Random } from './ports/index.ts'
+export {
+  type ActorQuery,
+  type ActorRow,
+  type ActorView,
+  ERROR_CODES,
+  type ErrorCode,
+  type ErrorRecord,
+  type EventObject,
+  formatAddress,
+  formatCommandId,
+  fromJson,
+  type HistoryView,
+  type IndexValue,
+  type Limits,
+  type OperatorReceipt,
+  type Page,
+  parseAddress,
+  type StateValue,
+  type TaskFailure,
+  TroupeError,
+  type TurnView,
+  toJson,
+} from './protocol/index.ts'
+export * from './worker/index.ts'

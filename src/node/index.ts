@@ -1,0 +1,22 @@
+export {
+  type App,
+  type AppContext,
+  type AppDaemon,
+  type AppMethod,
+  type AppMetric,
+  type AppOptions,
+  type AppRequest,
+  type AppResponse,
+  type AppRoute,
+  type AppSubject,
+  type AppVerb,
+  defineApp,
+  type HttpMethod,
+  type RunFiles,
+  type Singleton,
+  type VerbCall,
+  type VerbRequest,
+  type VerbResponse,
+} from './app.ts'
+export { createNode, type NodeOptions } from './create.ts'
+export type { ReadyReport, RunningApp, TroupeNode } from './node.ts'

@@ -1,0 +1,94 @@
+/**
+ * What the apps of a node bring along, put together. Decides: that names are unique across apps, and
+ * that each app's section of the configuration fits its schema.
+ */
+import { type AnyTask, type HostedMachine, hostMachine } from '../machine/index.ts'
+import { isMachineName, type Limits, TroupeError } from '../protocol/index.ts'
+import type { App } from './app.ts'
+
+export interface Registered {
+  machines: ReadonlyMap<string, HostedMachine>
+  tasks: ReadonlyMap<string, AnyTask>
+  /** Queues that the node's own worker serves unless it is told otherwise. */
+  queues: readonly string[]
+}
+
+/** @throws TroupeError `not-hosted` naming machine and place, `invalid-config` on a clash of names */
+export function register(apps: readonly App[], limits: Limits): Registered {
+  const machines = new Map<string, HostedMachine>()
+  const tasks = new Map<string, AnyTask>()
+  const names = new Set<string>()
+  for (const app of apps) {
+    if (!isMachineName(app.name) || names.has(app.name)) {
+      throw new TroupeError(
+        'invalid-config',
+        `app "${app.name}": a name of letters, digits, "_" or "-" that no other app has`,
+      )
+    }
+    names.add(app.name)
+    for (const definition of app.machines ?? []) {
+      if (machines.has(definition.name)) {
+        throw new TroupeError(
+          'not-hosted',
+          `two machines are named ${definition.name}; the second comes with app ${app.name}`,
+        )
+      }
+      const hosted = hostMachine(definition, limits)
+      machines.set(definition.name, hosted)
+      for (const task of hosted.tasks.values()) addTask(tasks, task, app)
+    }
+    for (const task of app.tasks ?? []) addTask(tasks, task, app)
+  }
+  checkSingletons(apps, machines)
+  return { machines, tasks, queues: queuesOf(tasks) }
+}
+
+function addTask(tasks: Map<string, AnyTask>, task: AnyTask, app: App): void {
+  const known = tasks.get(task.name)
+  if (known && known !== task) {
+    throw new TroupeError(
+      'not-hosted',
+      `two tasks are named ${task.name}; the second comes with app ${app.name}`,
+    )
+  }
+  tasks.set(task.name, task)
+}
+
+function checkSingletons(apps: readonly App[], machines: ReadonlyMap<string, HostedMachine>): void {
+  for (const app of apps) {
+    for (const { machine, id } of app.singletons ?? []) {
+      if (!machines.has(machine)) {
+        throw new TroupeError(
+          'invalid-config',
+          `app ${app.name} wants a singleton ${machine}/${id}, but no machine "${machine}" is registered`,
+        )
+      }
+    }
+  }
+}
+
+function queuesOf(tasks: ReadonlyMap<string, AnyTask>): string[] {
+  const queues = new Set<string>(['default'])
+  for (const task of tasks.values()) {
+    for (const queue of task.queues ?? []) queues.add(queue)
+    if (typeof task.queue === 'string') queues.add(task.queue)
+  }
+  return [...queues].sort()
+}
+
+/** The app's section, checked; an app without a schema takes none. @throws TroupeError `invalid-config` */
+export function sectionOf(app: App, config: Readonly<Record<string, unknown>>): unknown {
+  const given = config[app.name]
+  if (!app.config) {
+    if (given !== undefined)
+      throw new TroupeError('invalid-config', `apps.${app.name}: this app takes no configuration`)
+    return undefined
+  }
+  const parsed = app.config.safeParse(given ?? {})
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  const path = ['apps', app.name, ...(issue?.path ?? [])].map(String).join('.')
+  throw new TroupeError('invalid-config', `${path}: ${issue?.message ?? 'invalid'}`, {
+    detail: parsed.error.issues,
+  })
+}

@@ -1,0 +1,156 @@
+/** What every `Journal` promises (protocols.md section 1). */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type {
+  Journal,
+  JournalEndOutcome,
+  JournalReadOutcome,
+  JournalWriteOutcome,
+} from '../../src/ports/index.ts'
+import { answer, bytes, type Passing, text } from './support.ts'
+
+export interface JournalHarness extends Passing {
+  journal: Journal
+  /** Another party on the same streams. */
+  connect(): Promise<Journal>
+  close(): Promise<void>
+}
+
+const SHARD = 3
+
+export function journalSuite(name: string, create: () => Promise<JournalHarness>): void {
+  describe(`journal: ${name}`, () => {
+    let harness: JournalHarness
+    beforeEach(async () => {
+      harness = await create()
+    })
+    afterEach(() => harness.close())
+
+    const write = (
+      slot: number,
+      afterSequence: number,
+      record = `record ${slot}`,
+      by = harness.journal,
+      shard = SHARD,
+    ): Promise<JournalWriteOutcome> =>
+      answer(harness, (done) =>
+        by.write({ shard, slot, record: bytes(record), afterSequence }, done),
+      )
+    const read = (slot: number, shard = SHARD): Promise<JournalReadOutcome> =>
+      answer(harness, (done) => harness.journal.read(shard, slot, done))
+    const end = (shard = SHARD): Promise<JournalEndOutcome & { kind: 'known' }> =>
+      answer<JournalEndOutcome>(harness, (done) => harness.journal.end(shard, done)).then(
+        (outcome) => {
+          if (outcome.kind !== 'known') throw new Error(outcome.why)
+          return outcome
+        },
+      )
+    const remove = (slot: number): Promise<string> =>
+      answer(harness, (done) => harness.journal.remove(SHARD, slot, done))
+    /** Writes slots 1 to `count`; returns their sequences. */
+    const fill = async (count: number): Promise<number[]> => {
+      const sequences = [0]
+      for (let slot = 1; slot <= count; slot++) {
+        const outcome = await write(slot, sequences.at(-1)!)
+        if (outcome.kind !== 'written') throw new Error(`slot ${slot}: ${outcome.kind}`)
+        sequences.push(outcome.sequence)
+      }
+      return sequences
+    }
+
+    it('is empty at first', async () => {
+      expect(await end()).toMatchObject({ firstSlot: 0, lastSlot: 0, lastSequence: 0 })
+      expect(await read(1)).toEqual({ kind: 'empty' })
+    })
+
+    it('writes slot after slot and reads them back', async () => {
+      const sequences = await fill(3)
+      expect(await end()).toMatchObject({ firstSlot: 1, lastSlot: 3, lastSequence: sequences[3] })
+      for (const slot of [1, 2, 3]) {
+        const outcome = await read(slot)
+        if (outcome.kind !== 'found') throw new Error(outcome.kind)
+        expect([text(outcome.record), outcome.sequence]).toEqual([
+          `record ${slot}`,
+          sequences[slot],
+        ])
+      }
+      expect(await read(4)).toEqual({ kind: 'empty' })
+    })
+
+    it('names the same server while nothing was lost', async () => {
+      const { serverId } = await end()
+      await fill(2)
+      expect((await end()).serverId).toBe(serverId)
+    })
+
+    it('refuses a slot that exists, whoever wrote it and whatever the end', async () => {
+      const sequences = await fill(2)
+      for (const after of [0, sequences[1]!, sequences[2]!]) {
+        expect(await write(2, after, 'other')).toEqual({ kind: 'refused' })
+      }
+      expect(text(((await read(2)) as { record: Uint8Array }).record)).toBe('record 2')
+    })
+
+    it('refuses a new slot when the stream does not end where expected', async () => {
+      const sequences = await fill(2)
+      for (const after of [0, sequences[1]!, sequences[2]! + 1]) {
+        expect(await write(3, after)).toEqual({ kind: 'refused' })
+      }
+      expect((await write(3, sequences[2]!)).kind).toBe('written')
+    })
+
+    it('keeps shards apart', async () => {
+      await fill(2)
+      expect((await write(1, 0, 'of shard 4', harness.journal, 4)).kind).toBe('written')
+      expect(await end(4)).toMatchObject({ firstSlot: 1, lastSlot: 1 })
+      expect(await end()).toMatchObject({ firstSlot: 1, lastSlot: 2 })
+    })
+
+    it('lets exactly one of many racing writers create a slot', async () => {
+      const parties = await Promise.all(Array.from({ length: 6 }, () => harness.connect()))
+      let after = 0
+      for (let slot = 1; slot <= 10; slot++) {
+        const outcomes = await Promise.all(
+          parties.map((party, i) => write(slot, after, `by ${i}`, party)),
+        )
+        const winners = outcomes.flatMap((o, i) => (o.kind === 'written' ? [{ i, ...o }] : []))
+        expect(winners).toHaveLength(1)
+        expect(outcomes.filter(({ kind }) => kind === 'refused')).toHaveLength(5)
+        const found = await read(slot)
+        expect(found).toMatchObject({ kind: 'found', sequence: winners[0]!.sequence })
+        expect(text((found as { record: Uint8Array }).record)).toBe(`by ${winners[0]!.i}`)
+        after = winners[0]!.sequence
+      }
+    })
+
+    it('removes slots from the beginning, and none of them can be written again', async () => {
+      const sequences = await fill(5)
+      expect(await remove(3)).toBe('removed')
+      expect(await end()).toMatchObject({ firstSlot: 4, lastSlot: 5, lastSequence: sequences[5] })
+      expect(await read(3)).toEqual({ kind: 'empty' })
+      expect(await write(3, sequences[2]!)).toEqual({ kind: 'refused' })
+      expect((await write(6, sequences[5]!)).kind).toBe('written')
+      expect(await remove(2)).toBe('removed')
+      expect((await end()).firstSlot).toBe(4)
+    })
+
+    it('does not care what happens to the bytes after the call, or after the answer', async () => {
+      const record = bytes('mine')
+      const outcome = answer<JournalWriteOutcome>(harness, (done) =>
+        harness.journal.write({ shard: SHARD, slot: 1, record, afterSequence: 0 }, done),
+      )
+      record.fill(0)
+      expect((await outcome).kind).toBe('written')
+      const first = (await read(1)) as { record: Uint8Array }
+      first.record.fill(0)
+      expect(text(((await read(1)) as { record: Uint8Array }).record)).toBe('mine')
+    })
+
+    it('keeps large and binary records', async () => {
+      const record = Buffer.alloc(900 * 1024, 'a\x00\xff', 'latin1')
+      await answer<JournalWriteOutcome>(harness, (done) =>
+        harness.journal.write({ shard: SHARD, slot: 1, record, afterSequence: 0 }, done),
+      )
+      expect(Buffer.compare(((await read(1)) as { record: Uint8Array }).record, record)).toBe(0)
+    })
+  })
+}
