@@ -182,7 +182,7 @@ class EmbeddedNode implements TroupeNode {
     why: string
     kind: 'lost' | 'failed'
   }): void {
-    if (this.#stopping) return
+    if (this.#stopping !== undefined) return
     this.log.error({ shard, why, kind }, 'a shard stopped; the node stops with it')
     this.#tellStopped(why)
     void this.stop()
@@ -239,7 +239,7 @@ class EmbeddedNode implements TroupeNode {
   async ready(): Promise<ReadyReport> {
     const shards = this.#engines.map((engine) => engine.status())
     const reasons: string[] = []
-    if (this.#stopping) reasons.push('the node is stopping')
+    if (this.#stopping !== undefined) reasons.push('the node is stopping')
     for (const { shard, state, commitAgeMs } of shards) {
       if (state !== 'serving') reasons.push(`shard ${shard} is ${state}`)
       else if (commitAgeMs > COMMIT_STUCK_MS)

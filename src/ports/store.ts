@@ -16,6 +16,7 @@ export interface Store {
   /**
    * Applies all writes or none. Outcomes come by callback, never before the call returns:
    * `visible` first, then `flushed`; or one `failed`, after which nothing of it is or will be there.
+   * Final outcomes come in the order of the calls. The bytes must not change before theirs has come.
    */
   write(transaction: StoreTransaction): void
   /** Waits for what is under way and closes; later calls throw. */

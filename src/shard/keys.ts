@@ -15,6 +15,7 @@ import {
 
 export const TABLE = {
   meta: 0x01,
+  applied: 0x02,
   actor: 0x10,
   history: 0x11,
   kept: 0x12,
@@ -53,6 +54,11 @@ export function tableRange(shard: number, table: number): { from: Buffer; to: Bu
 
 export function metaKey(shard: number): Buffer {
   return begin(shard, TABLE.meta, 0)
+}
+
+/** Journaled only: the newest slot whose rows the store shows, and its hash. */
+export function appliedKey(shard: number): Buffer {
+  return begin(shard, TABLE.applied, 0)
 }
 
 export function actorKey(shard: number, address: AddressText): Buffer {

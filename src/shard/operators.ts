@@ -207,8 +207,7 @@ function resume(
 ): Answer {
   const { state, retry } = command
   const chart = head.logic.kind === 'chart' ? head.logic.chart : undefined
-  if (state !== undefined && (!chart || !chart.states.includes(state)))
-    return unknownState(head, chart, state)
+  if (state !== undefined && !chart?.states.includes(state)) return unknownState(head, chart, state)
   if (state === undefined && head.status !== 'active') {
     return conflict(
       head,

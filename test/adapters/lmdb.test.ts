@@ -1,6 +1,6 @@
 /** What LMDB adds to the contract: kills, two processes, directories that cannot be used. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -9,7 +9,7 @@ import { open } from 'lmdb'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LmdbStore } from '../../src/adapters/lmdb/index.ts'
 import { TroupeError } from '../../src/protocol/index.ts'
-import { write } from '../contract/store.suite.ts'
+import { write } from '../contract/store.support.ts'
 import { bytes, realTime, text, until } from '../contract/support.ts'
 
 const WRITER = fileURLToPath(new URL('./lmdb-writer.ts', import.meta.url))
@@ -184,11 +184,15 @@ describe('lmdb: directories', () => {
   })
 
   it('refuses damaged data and the data of another program, and leaves them alone', async () => {
-    const damaged = join(directory, 'damaged')
-    await mkdir(damaged)
-    await writeFile(join(damaged, 'data.mdb'), Buffer.alloc(16_384, 7))
-    const error = refusal(damaged)
-    expect([error.code, error.message]).toEqual(['store-failed', expect.stringContaining(damaged)])
+    for (const content of [Buffer.alloc(16_384, 7), 'abc', Buffer.alloc(20_000)]) {
+      const damaged = await mkdtemp(join(directory, 'damaged-'))
+      await writeFile(join(damaged, 'data.mdb'), content)
+      const error = refusal(damaged)
+      expect([error.code, error.message]).toEqual([
+        'store-failed',
+        expect.stringMatching(/damaged-.*is not a store of Troupe/),
+      ])
+    }
 
     const foreign = join(directory, 'foreign')
     const other = open({ path: foreign, noSubdir: false })

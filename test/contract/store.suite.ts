@@ -1,6 +1,7 @@
 /** What every `Store` promises. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Store, StoreRange, StoreTransaction } from '../../src/ports/index.ts'
+import type { Store } from '../../src/ports/index.ts'
+import { keys, read, type Writes, write, writesOf } from './store.support.ts'
 import { bytes, text } from './support.ts'
 
 export interface StoreHarness {
@@ -8,52 +9,6 @@ export interface StoreHarness {
   /** The same data after a clean close. */
   reopen(): Promise<Store>
   close(): Promise<void>
-}
-
-type Writes = [key: string, value: string | null][]
-
-function writesOf(writes: Writes): StoreTransaction['writes'] {
-  return writes.map(([key, value]) => [bytes(key), value === null ? null : bytes(value)] as const)
-}
-
-/** Resolves with what was told, in order, once it is final. */
-export function write(
-  store: Store,
-  writes: Writes,
-  condition?: { key: string; equals: string },
-): Promise<string> {
-  return new Promise((resolve) => {
-    const told: string[] = []
-    let returned = false
-    const tell = (what: string): void => {
-      told.push(returned ? what : `${what} before the call returned`)
-    }
-    store.write({
-      writes: writesOf(writes),
-      ...(condition && {
-        condition: { key: bytes(condition.key), equals: bytes(condition.equals) },
-      }),
-      visible: () => tell('visible'),
-      flushed: () => {
-        tell('flushed')
-        resolve(told.join(' '))
-      },
-      failed: ({ kind }) => {
-        tell(kind)
-        resolve(told.join(' '))
-      },
-    })
-    returned = true
-  })
-}
-
-function read(store: Store, key: string): string | undefined {
-  return text(store.get(bytes(key)))
-}
-
-function keys(store: Store, from: string, to: string, more: Partial<StoreRange> = {}): string[] {
-  const range = store.range({ from: bytes(from), to: bytes(to), ...more })
-  return [...range].map(({ key }) => text(key)!)
 }
 
 const DONE = 'visible flushed'

@@ -4,7 +4,7 @@
  * Decides: the layout (`rows` holds the store's rows, `troupe` the format and the owner's number),
  * how lmdb-js is opened, and that the last opener owns the directory.
  */
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import type { StoreFailure, StoreTransaction } from '../../ports/index.ts'
@@ -16,6 +16,11 @@ const FORMAT_KEY = Buffer.from('format')
 const OWNER_KEY = Buffer.from('owner')
 const MAP_SIZE_BYTES = 2 ** 40
 const READERS_MAX = 512
+/** The first page of lmdb-js's version of LMDB begins with 24 bytes of page header. */
+const MAGIC_OFFSET = 24
+const MAGIC = 0xbeefc0de
+/** Two pages of meta data. */
+const FILE_BYTES_MIN = 8_192
 const DATABASES = new Set(['rows', 'troupe'])
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const
 
@@ -36,9 +41,9 @@ interface Opened {
 
 export function openEnvironment(options: LmdbStoreOptions): Environment {
   const { directory } = options
-  if (options.readOnly && !existsSync(join(directory, 'data.mdb'))) {
-    throw notOurs(directory, 'it has no data.mdb')
-  }
+  const data = join(directory, 'data.mdb')
+  if (existsSync(data)) checkMagic(data, directory)
+  else if (options.readOnly) throw notOurs(directory, 'it has no data.mdb')
   const opened = openDatabases(options)
   let owner = 0
   try {
@@ -68,6 +73,22 @@ export function openEnvironment(options: LmdbStoreOptions): Environment {
       return { mapSizeBytes: stats.mapSize, usedBytes, directory }
     },
     close: () => root.close(),
+  }
+}
+
+/** lmdb-js 3.5.6 ends the process (SIGSEGV) when it opens a file that is not its own. */
+function checkMagic(path: string, directory: string): void {
+  const file = openSync(path, 'r')
+  try {
+    // A creation that was cut short leaves an empty file; LMDB begins anew there.
+    if (fstatSync(file).size === 0) return
+    const head = Buffer.alloc(MAGIC_OFFSET + 4)
+    readSync(file, head, 0, head.length, 0)
+    if (head.readUInt32LE(MAGIC_OFFSET) !== MAGIC || fstatSync(file).size < FILE_BYTES_MIN) {
+      throw notOurs(directory, 'its data.mdb is damaged or was written by another program')
+    }
+  } finally {
+    closeSync(file)
   }
 }
 

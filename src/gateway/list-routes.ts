@@ -1,0 +1,126 @@
+/**
+ * Questions about many actors: lists, counts, the audit trail, dead letters, shards. Decides: how a
+ * filter is written in a URL.
+ */
+import { z } from 'zod'
+import type { TroupeNode } from '../node/index.ts'
+import {
+  canonicalAddress,
+  TroupeError,
+  type ActorFilter,
+  type ActorQuery,
+  type IndexValue,
+} from '../protocol/index.ts'
+import type { Exchange } from './exchange.ts'
+import { count, durationMs, flag, indexValueOf, readQuery } from './parameters.ts'
+import { maskAudit, maskRow, secretsOf } from './secrets.ts'
+
+const CONDITIONS = ['active', 'paused', 'parked', 'done', 'stopped'] as const
+
+const FILTER = {
+  machine: z.string().optional(),
+  state: z.string().optional(),
+  tag: z.string().optional(),
+  condition: z.enum(CONDITIONS, { error: `must be one of: ${CONDITIONS.join(', ')}` }).optional(),
+  olderThan: durationMs.optional(),
+  idPrefix: z.string().optional(),
+  children: flag.optional(),
+}
+const PAGE = {
+  sort: z.string().optional(),
+  desc: flag.optional(),
+  limit: count.optional(),
+  cursor: z.string().optional(),
+}
+
+export async function listActors(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+  const { plain, where } = splitWhere(search)
+  const { sort, desc, limit, cursor, ...rest } = readQuery(plain, { ...FILTER, ...PAGE }, 'invalid-query')
+  if (cursor !== undefined && plain.size > (limit === undefined ? 1 : 2)) {
+    throw new TroupeError('invalid-query', 'a cursor belongs to its filter and sort order: give it alone, or with limit')
+  }
+  if (sort === undefined && desc !== undefined) {
+    throw new TroupeError('invalid-query', 'desc needs sort: what to sort by')
+  }
+  const query: ActorQuery = { filter: filterOf(rest, where) }
+  if (sort !== undefined) query.sort = { by: sort, descending: desc ?? false }
+  if (limit !== undefined) query.limit = limit
+  if (cursor !== undefined) query.cursor = cursor
+  requireKnownMachine(node, query.filter.machine)
+  const page = await node.client.list(query)
+  return { ...page, rows: page.rows.map((row) => maskRow(row, secretsOf(node, row.address))) }
+}
+
+export async function countActors(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+  const { plain, where } = splitWhere(search)
+  const filter = filterOf(readQuery(plain, FILTER, 'invalid-query'), where)
+  requireKnownMachine(node, filter.machine)
+  const rows = await node.client.count(filter)
+  return { rows, total: rows.reduce((sum, row) => sum + row.count, 0) }
+}
+
+export async function listAudit(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+  const shape = { actor: z.string().optional(), limit: count.optional(), before: count.optional() }
+  const { actor, limit, before } = readQuery(search, shape, 'invalid-query')
+  requirePage(node, limit)
+  const rows = await node.client.audit({
+    ...(actor === undefined ? {} : { address: canonicalAddress(actor, node.limits) }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(before === undefined ? {} : { before }),
+  })
+  return { rows: rows.map((row) => maskAudit(row, secretsOf(node, row.address))) }
+}
+
+export async function listDeadLetters(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+  const { limit } = readQuery(search, { limit: count.optional() }, 'invalid-query')
+  requirePage(node, limit)
+  return { rows: await node.client.deadLetters(limit) }
+}
+
+export async function listShards(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+  readQuery(search, {}, 'invalid-query')
+  return { rows: await node.client.shards() }
+}
+
+/** `where.<field>=<value>` names fields of the machine's own; the rest has a fixed list. */
+function splitWhere(search: URLSearchParams): { plain: URLSearchParams; where: Record<string, IndexValue> } {
+  const plain = new URLSearchParams()
+  const where: Record<string, IndexValue> = {}
+  for (const [name, value] of search) {
+    if (!name.startsWith('where.')) {
+      plain.append(name, value)
+      continue
+    }
+    const field = name.slice('where.'.length)
+    if (field === '' || field === '__proto__' || Object.hasOwn(where, field)) {
+      throw new TroupeError('invalid-query', `"${name}" is not where.<field>, or is given twice`)
+    }
+    where[field] = indexValueOf(value)
+  }
+  return { plain, where }
+}
+
+function filterOf(
+  { olderThan, ...rest }: { olderThan?: number | undefined } & { [K in keyof ActorFilter]?: ActorFilter[K] | undefined },
+  where: Record<string, IndexValue>,
+): ActorFilter {
+  const filter = Object.fromEntries(
+    Object.entries(rest).filter(([, value]) => value !== undefined),
+  ) as ActorFilter
+  if (olderThan !== undefined) filter.olderThanMs = olderThan
+  if (Object.keys(where).length > 0) filter.where = where
+  return filter
+}
+
+/** An empty list would hide a typing error. */
+function requireKnownMachine(node: TroupeNode, machine: string | undefined): void {
+  if (machine === undefined || node.machines.has(machine)) return
+  const known = [...node.machines.keys()].join(', ') || 'none'
+  throw new TroupeError('unknown-machine', `no machine is named "${machine.slice(0, 80)}"; registered are: ${known}`)
+}
+
+function requirePage(node: TroupeNode, limit: number | undefined): void {
+  const { pageCountMax } = node.limits
+  if (limit === undefined || (limit >= 1 && limit <= pageCountMax)) return
+  throw new TroupeError('invalid-query', `limit is a whole number from 1 to ${pageCountMax} (pageCountMax), not ${limit}`)
+}

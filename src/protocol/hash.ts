@@ -1,0 +1,51 @@
+/**
+ * A fingerprint of bytes, for chains of records: 64 bits, made of two runs of MurmurHash3 (32 bits).
+ *
+ * It tells records apart that differ by accident, as after a lost end of a journal; it is no
+ * protection against somebody who wants two records to look alike.
+ */
+
+export function hashBytes(bytes: Uint8Array): string {
+  return hex(murmur(bytes, 0x9747b28c)) + hex(murmur(bytes, 0x3c6ef372))
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(8, '0')
+}
+
+function murmur(bytes: Uint8Array, seed: number): number {
+  const blocks = bytes.length & ~3
+  let hash = seed
+  for (let at = 0; at < blocks; at += 4) {
+    hash ^= scramble(word(bytes, at))
+    hash = (hash << 13) | (hash >>> 19)
+    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0
+  }
+  let rest = 0
+  for (let at = bytes.length - 1; at >= blocks; at--) rest = (rest << 8) | (bytes[at] ?? 0)
+  if (blocks < bytes.length) hash ^= scramble(rest)
+  return finish(hash ^ bytes.length)
+}
+
+function word(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at] ?? 0) |
+    ((bytes[at + 1] ?? 0) << 8) |
+    ((bytes[at + 2] ?? 0) << 16) |
+    ((bytes[at + 3] ?? 0) << 24)
+  )
+}
+
+function scramble(value: number): number {
+  const mixed = Math.imul(value, 0xcc9e2d51)
+  return Math.imul((mixed << 15) | (mixed >>> 17), 0x1b873593)
+}
+
+function finish(value: number): number {
+  let hash = value
+  hash ^= hash >>> 16
+  hash = Math.imul(hash, 0x85ebca6b)
+  hash ^= hash >>> 13
+  hash = Math.imul(hash, 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}

@@ -1,0 +1,96 @@
+/**
+ * The records of the slot journal and their bytes (protocols.md section 1). Decides: the form of
+ * `Claim`, `Batch` and `Release`, and the chain: every record carries the hash of the one before.
+ */
+import type { StoreWrite } from '../ports/index.ts'
+import { pack, unpack } from '../protocol/index.ts'
+
+/** The token of an owner: the slot of its claim and a random id. */
+export interface Epoch {
+  slot: number
+  claimId: string
+}
+
+export type SlotRecord =
+  | {
+      kind: 'claim'
+      prev: string
+      serverId: string
+      node: string
+      claimId: string
+      viewVersion: number
+    }
+  | {
+      kind: 'batch'
+      prev: string
+      serverId: string
+      epoch: Epoch
+      batchId: string
+      writes: readonly StoreWrite[]
+    }
+  | { kind: 'release'; prev: string; epoch: Epoch; to: string }
+
+/** What stands before slot 1. */
+export const GENESIS_HASH = '0'.repeat(16)
+
+const FORM = 1
+
+export function encodeRecord(record: SlotRecord): Uint8Array {
+  switch (record.kind) {
+    case 'claim':
+      return pack([
+        FORM,
+        'c',
+        record.prev,
+        record.serverId,
+        record.node,
+        record.claimId,
+        record.viewVersion,
+      ])
+    case 'batch': {
+      const { slot, claimId } = record.epoch
+      return pack([
+        FORM,
+        'b',
+        record.prev,
+        record.serverId,
+        slot,
+        claimId,
+        record.batchId,
+        record.writes,
+      ])
+    }
+    case 'release':
+      return pack([FORM, 'r', record.prev, record.epoch.slot, record.epoch.claimId, record.to])
+  }
+}
+
+export function decodeRecord(bytes: Uint8Array): SlotRecord {
+  const [, kind, prev, ...f] = unpack(bytes) as [number, string, string, ...unknown[]]
+  if (kind === 'c') {
+    return {
+      kind: 'claim',
+      prev,
+      serverId: f[0] as string,
+      node: f[1] as string,
+      claimId: f[2] as string,
+      viewVersion: f[3] as number,
+    }
+  }
+  if (kind === 'b') {
+    return {
+      kind: 'batch',
+      prev,
+      serverId: f[0] as string,
+      epoch: { slot: f[1] as number, claimId: f[2] as string },
+      batchId: f[3] as string,
+      writes: f[4] as StoreWrite[],
+    }
+  }
+  return {
+    kind: 'release',
+    prev,
+    epoch: { slot: f[0] as number, claimId: f[1] as string },
+    to: f[2] as string,
+  }
+}

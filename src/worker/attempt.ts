@@ -1,0 +1,233 @@
+/**
+ * One attempt of a task while it runs in this worker.
+ *
+ * Decides: how its code is called, how it is aborted, and what its end counts as. Leaves to others:
+ * heartbeats (`beats.ts`), files (`attempt-files.ts`), telling the owner (`reporter.ts`).
+ */
+import { type AnyTask, type TaskAttempt, TaskError } from '../machine/index.ts'
+import type { Clock, Log } from '../ports/index.ts'
+import { type Limits, pack, type TaskFailure } from '../protocol/index.ts'
+import type { AttemptRecord, AttemptResult } from './attempt-files.ts'
+import type { RunningProcess } from './process/index.ts'
+import { RUNTIME, type RunRuntime } from './run-process.ts'
+
+/**
+ * Why an attempt is aborted. `unwanted`: the actor cancelled it. `stale`: its owner gave it up.
+ * `lease-lost`: its owner could not be reached in time. `timed-out`, `stopping`: as they say.
+ */
+export type AbortKind = 'unwanted' | 'stale' | 'lease-lost' | 'timed-out' | 'stopping'
+
+/** The reason of `TaskAttempt.signal`. */
+export class AttemptAborted extends Error {
+  override readonly name = 'AbortError'
+  readonly kind: AbortKind
+
+  constructor(kind: AbortKind, message: string) {
+    super(message)
+    this.kind = kind
+  }
+}
+
+export type AttemptEnd =
+  | { kind: 'result'; result: AttemptResult }
+  /** Nobody waits for a result. */
+  | { kind: 'dropped' }
+  /** The worker stops; the attempt is found again by the next one. */
+  | { kind: 'left' }
+
+export interface AttemptDeps {
+  clock: Clock
+  log: Log
+  limits: Limits
+  abortWaitMs: number
+  runtimeOf: (attempt: RunningAttempt) => RunRuntime
+}
+
+export class RunningAttempt {
+  /** The name of its directory. */
+  readonly name: string
+  readonly directory: string
+  readonly record: AttemptRecord
+  readonly task: AnyTask
+  readonly reattached: boolean
+  /** When the last heartbeat that the owner accepted was sent, on the monotonic clock. */
+  acceptedMs: number
+  /** When the next heartbeat is due, on the monotonic clock. */
+  beatDueMs: number
+  progress: unknown
+  /** True while the owner does not know the present progress. */
+  progressed = false
+  readonly #deps: AttemptDeps
+  readonly #controller = new AbortController()
+  readonly #runs = new Set<RunningProcess>()
+  #aborted: AttemptAborted | undefined
+  #left = false
+  #giveUp: (end: 'overdue' | 'left') => void = () => {}
+
+  constructor(
+    deps: AttemptDeps,
+    made: { name: string; directory: string; record: AttemptRecord; task: AnyTask; reattached: boolean },
+  ) {
+    this.#deps = deps
+    this.name = made.name
+    this.directory = made.directory
+    this.record = made.record
+    this.task = made.task
+    this.reattached = made.reattached
+    this.acceptedMs = deps.clock.monotonic()
+    this.beatDueMs = this.acceptedMs
+  }
+
+  get aborted(): AbortKind | undefined {
+    return this.#aborted?.kind
+  }
+
+  /** The first reason counts. */
+  abort(kind: AbortKind, message: string): void {
+    if (this.#aborted || this.#left) return
+    this.#aborted = new AttemptAborted(kind, message)
+    this.#controller.abort(this.#aborted)
+    // Code that does not listen to its signal must not keep a slot for ever.
+    this.#deps.clock.after(this.#deps.abortWaitMs, () => this.#giveUp('overdue'))
+  }
+
+  /** Lets its commands go on by themselves; nothing is reported. */
+  leave(): void {
+    this.#left = true
+    for (const run of this.#runs) run.detach()
+    this.#giveUp('left')
+  }
+
+  /** A command of this attempt, from `runProcess`. */
+  own(run: RunningProcess): void {
+    if (this.#left) run.detach()
+    else this.#runs.add(run)
+  }
+
+  /** Runs the code to its end, or to the point where nobody waits for it any more. */
+  async execute(): Promise<AttemptEnd> {
+    const cancelTimeout = this.#limitTime()
+    try {
+      const givenUp = new Promise<'overdue' | 'left'>((resolve) => {
+        this.#giveUp = resolve
+        if (this.#left) resolve('left')
+      })
+      const settled = await Promise.race([this.#call(), givenUp])
+      return this.#judge(settled)
+    } finally {
+      cancelTimeout()
+    }
+  }
+
+  /** The time of a re-attached attempt counts from its first start. */
+  #limitTime(): () => void {
+    const { timeoutMs } = this.task
+    if (timeoutMs === undefined) return () => {}
+    const { clock } = this.#deps
+    const usedMs = this.reattached ? Math.max(0, clock.now() - this.record.startedAt) : 0
+    return clock.after(Math.max(0, timeoutMs - usedMs), () => {
+      this.abort('timed-out', `task ${this.record.name} took longer than ${timeoutMs} ms`)
+    })
+  }
+
+  #judge(settled: AttemptResult | 'overdue' | 'left'): AttemptEnd {
+    if (this.#left || settled === 'left') return { kind: 'left' }
+    const aborted = this.#aborted
+    if (settled === 'overdue') {
+      const { taskId, name } = this.record
+      this.#deps.log.warn({ taskId, task: name }, 'an aborted task does not return; it is left to itself')
+    }
+    // It came to its end before it noticed: the token decides whether that counts.
+    if (aborted === undefined || (settled !== 'overdue' && settled.op === 'task.done')) {
+      return settled === 'overdue' ? { kind: 'dropped' } : { kind: 'result', result: settled }
+    }
+    switch (aborted.kind) {
+      case 'unwanted':
+      case 'stale':
+        return { kind: 'dropped' }
+      case 'lease-lost':
+        // What still runs must not be followed by another attempt because of us.
+        if (settled === 'overdue') return { kind: 'dropped' }
+        return failed({ class: 'temporary', code: 'lease-lost', message: aborted.message })
+      case 'timed-out':
+        return failed({ class: 'temporary', code: 'timed-out', message: aborted.message })
+      case 'stopping':
+        return failed({ class: 'temporary', code: 'worker-stopped', message: aborted.message })
+    }
+  }
+
+  async #call(): Promise<AttemptResult> {
+    const { task, record } = this
+    const input = task.input?.safeParse(record.input)
+    if (input && !input.success) {
+      return failure('permanent', 'invalid-input', `the input of task ${record.name}: ${input.error.message}`)
+    }
+    try {
+      const output: unknown = await task.run(this.#view(input ? input.data : record.input))
+      return this.#checkOutput(output)
+    } catch (thrown) {
+      return { op: 'task.failed', failure: failureOf(thrown) }
+    }
+  }
+
+  #checkOutput(output: unknown): AttemptResult {
+    const { task, record } = this
+    const parsed = task.output?.safeParse(output)
+    if (parsed && !parsed.success) {
+      return failure('permanent', 'invalid-output', `the output of task ${record.name}: ${parsed.error.message}`)
+    }
+    const value: unknown = parsed ? parsed.data : output
+    const bytesMax = this.#deps.limits.payloadBytesMax
+    let bytes: number
+    try {
+      bytes = pack(value).length
+    } catch (thrown) {
+      return failure('permanent', 'invalid-output', `the output of task ${record.name} cannot be stored: ${textOf(thrown)}`)
+    }
+    if (bytes > bytesMax) {
+      return failure('permanent', 'too-large', `the output of task ${record.name} has ${bytes} bytes; the limit is ${bytesMax} (payloadBytesMax)`)
+    }
+    return { op: 'task.done', output: value }
+  }
+
+  #view(input: unknown): TaskAttempt<unknown> & { readonly [RUNTIME]: RunRuntime } {
+    const { address, taskId, attempt, token, leaseMs, onWorkerLost, name } = this.record
+    const log = this.#deps.log.child({ task: name, taskId, attempt })
+    return {
+      [RUNTIME]: this.#deps.runtimeOf(this),
+      input,
+      address,
+      taskId,
+      attempt,
+      token,
+      leaseMs,
+      onWorkerLost,
+      directory: this.directory,
+      reattached: this.reattached,
+      signal: this.#controller.signal,
+      progress: (value) => {
+        this.progress = value
+        this.progressed = true
+      },
+      log: (fields, message) => log.info(fields, message),
+    }
+  }
+}
+
+function failed(failure: TaskFailure): AttemptEnd {
+  return { kind: 'result', result: { op: 'task.failed', failure } }
+}
+
+function failure(failureClass: TaskFailure['class'], code: string, message: string): AttemptResult {
+  return { op: 'task.failed', failure: { class: failureClass, code, message } }
+}
+
+/** Only a `TaskError` says its class; whatever else goes wrong may go right the next time. */
+function failureOf(thrown: unknown): TaskFailure {
+  if (thrown instanceof TaskError) return thrown.failure
+  return { class: 'temporary', message: textOf(thrown) }
+}
+
+function textOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}
