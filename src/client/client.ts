@@ -169,15 +169,14 @@ export class Client {
 
   /** What an operation would do: it is stepped in memory and nothing is kept. */
   dryRun(address: string, operation: Operation, options: CallOptions = {}): Promise<DryRunView> {
-    return this.#execute<DryRunView>(
-      { ...this.#command(address, operation, options), dryRun: true },
-      options,
-    )
+    const command = this.#command(address, { ...operation }, options)
+    command.dryRun = true
+    return this.#execute<DryRunView>(command, options)
   }
 
   /** For gateways and workers: a command as it stands. `author` is filled in when it is missing. */
   execute(address: string, operation: Operation, options: CallOptions = {}): Promise<unknown> {
-    return this.#call(address, operation, options)
+    return this.#call(address, { ...operation }, options)
   }
 
   list(query: ActorQuery): Promise<Page<ActorRow>> {
@@ -245,24 +244,22 @@ export class Client {
     return this.#execute<T>(this.#command(address, operation, options), options)
   }
 
+  /** The envelope is filled in on the operation itself: each call makes one of its own. */
   #command(address: string, operation: Operation, options: CallOptions): Command {
     const { clock, random, limits } = this.#deps
-    const timeoutMs = options.timeoutMs ?? limits.requestTimeoutMs
     const now = clock.now()
-    const command: Command = {
-      ...operation,
-      address: canonicalAddress(address, limits),
-      author: this.#author,
-      deadline: now + timeoutMs,
-    }
+    const command = operation as Command
+    command.address = canonicalAddress(address, limits)
     command.id = options.id ?? formatCommandId(now, random.id())
+    command.author = this.#author
+    command.deadline = now + (options.timeoutMs ?? limits.requestTimeoutMs)
     if (options.durability !== undefined) command.durability = options.durability
     return command
   }
 
-  async #execute<T>(command: Command, options: CallOptions): Promise<T> {
+  #execute<T>(command: Command, options: CallOptions): Promise<T> {
     const timeoutMs = options.timeoutMs ?? this.#deps.limits.requestTimeoutMs
-    return (await this.#router.command(command, timeoutMs)) as T
+    return this.#router.command(command, timeoutMs) as Promise<T>
   }
 }
 

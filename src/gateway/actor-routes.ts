@@ -16,7 +16,7 @@ import { readActorPath } from './actor-paths.ts'
 import type { Exchange } from './exchange.ts'
 import { count, flag, readFields, readQuery } from './parameters.ts'
 import { maskDryRun, maskView, secretsOf } from './secrets.ts'
-import { HttpRefusal } from './statuses.ts'
+import { wrongMethod } from './served.ts'
 
 export interface Reply {
   status: number
@@ -112,11 +112,6 @@ export async function answerActor(node: TroupeNode, rest: string, exchange: Exch
   const result = await client.execute(address, operation, exchange.options)
   const body = operation.op === 'get' ? maskView(result as ActorView, secrets) : result
   return { status: action.status ?? 200, body }
-}
-
-export function wrongMethod(method: string, allowed: readonly string[]): HttpRefusal {
-  const list = allowed.join(', ')
-  return new HttpRefusal(405, 'not-found', `${method} is not served here; ${list} is`, { allow: list })
 }
 
 function requireBody(exchange: Exchange): unknown {

@@ -36,7 +36,7 @@ const PAGE = {
 export async function listActors(node: TroupeNode, { search }: Exchange): Promise<unknown> {
   const { plain, where } = splitWhere(search)
   const { sort, desc, limit, cursor, ...rest } = readQuery(plain, { ...FILTER, ...PAGE }, 'invalid-query')
-  if (cursor !== undefined && plain.size > (limit === undefined ? 1 : 2)) {
+  if (cursor !== undefined && search.size > (limit === undefined ? 1 : 2)) {
     throw new TroupeError('invalid-query', 'a cursor belongs to its filter and sort order: give it alone, or with limit')
   }
   if (sort === undefined && desc !== undefined) {

@@ -24,6 +24,15 @@ export function unpack(bytes: Uint8Array): unknown {
   }
 }
 
+/** Packs that stand one after the other. @throws TroupeError `malformed` */
+export function unpackAll(bytes: Uint8Array): unknown[] {
+  try {
+    return (packr.unpackMultiple(bytes) ?? []) as unknown[]
+  } catch (cause) {
+    throw new TroupeError('malformed', 'the bytes are not messages of Troupe', { cause })
+  }
+}
+
 /** JSON with bigints as `{"$bigint":"123"}`, Maps, Sets and bytes likewise; no digit is lost. */
 export function toJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, replacer, indent)

@@ -21,10 +21,11 @@ import type { ShardContext } from './context.ts'
 import type { Dedupe } from './dedupe.ts'
 import { checkEvent, deliver, describeIssues, finishedError, startActor } from './deliver.ts'
 import { identityOf, snapshotOf } from './heads.ts'
+import { historyOf } from './history.ts'
 import { type OperatorCommand, operate } from './operators.ts'
 import type { Head } from './records.ts'
 import { type Answer, taskOperation } from './tasks.ts'
-import { actorView, diffContexts, historyOf, turnView } from './views.ts'
+import { actorView, diffContexts, turnView } from './views.ts'
 
 export function applyCommand(
   shard: ShardContext,

@@ -12,9 +12,10 @@ import {
 } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
+import { type Cause, withEntry } from './history.ts'
 import { keptKey } from './keys.ts'
 import { encodeActor, type Head } from './records.ts'
-import { type Cause, writeHistory } from './turn.ts'
+import { announce } from './turn.ts'
 
 /** What can arrive at an actor; all of it can wait in the kept queue. */
 export type Arrival =
@@ -35,7 +36,11 @@ export function saveHead(shard: ShardContext, batch: Batch, head: Head): void {
 export function controlTurn(shard: ShardContext, batch: Batch, head: Head, cause: Cause): void {
   head.turn += 1
   head.updatedAt = batch.now
-  writeHistory(shard, batch, head, cause, head.stateText)
+  Object.assign(
+    head,
+    withEntry(shard, head, head.turn, batch.now, cause, head.stateText, head.stateText),
+  )
+  announce(shard, batch, head, cause, head.stateText)
   saveHead(shard, batch, head)
 }
 

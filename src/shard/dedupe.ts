@@ -1,6 +1,6 @@
 /**
  * Remembered replies (P3). Decides: for how long a command id is known, and what is said of one that
- * is too old to know. The rows of a minute are removed together, so that no second index is needed.
+ * is too old to know. Rows lie in the order of the time in their ids, so that no second index is needed to forget them.
  */
 import {
   type ActorStatus,
@@ -17,7 +17,7 @@ import {
 } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { DEDUPE_BUCKET_MS, dedupeKey, dedupeRangeBefore } from './keys.ts'
+import { DEDUPE_STEP_MS, dedupeKey, dedupeRangeBefore } from './keys.ts'
 import type { Answer } from './tasks.ts'
 
 /** Rows removed per batch: eviction must not make a batch slow. */
@@ -71,7 +71,7 @@ export class Dedupe {
   evict(batch: Batch): boolean {
     const { shard, store, limits } = this.#shard
     const before = batch.now - limits.dedupeWindowMs
-    const floor = before - (before % DEDUPE_BUCKET_MS)
+    const floor = before - (before % DEDUPE_STEP_MS)
     if (floor <= this.floor && !this.#behind) return false
     this.floor = Math.max(this.floor, floor)
     const { from, to } = dedupeRangeBefore(shard, this.floor)

@@ -26,11 +26,12 @@ import type { ShardContext } from './context.ts'
 import { type Arrival, keep, park, saveHead } from './control.ts'
 import { deadLetter } from './dead-letters.ts'
 import { identityOf, indexOf, kindNameOf, logicAt, snapshotOf } from './heads.ts'
+import type { Cause } from './history.ts'
 import { taskKey, timerKey } from './keys.ts'
 import { type Head, isHolding } from './records.ts'
 import { removeActor } from './removal.ts'
 import { failTask } from './task-failures.ts'
-import { applyReducerTurn, applyTurn, type Cause } from './turn.ts'
+import { applyReducerTurn, applyTurn } from './turn.ts'
 
 export type Delivered =
   | { kind: 'turn'; handled: boolean; reply: unknown }
@@ -471,6 +472,8 @@ function blankHead(batch: Batch, request: StartRequest): Head {
     tasks: [],
     children: [],
     sources,
+    recent: new Uint8Array(0),
+    recentFrom: 1,
     address,
     hosted,
     logic,

@@ -35,8 +35,8 @@ export const TABLE = {
   tail: 0x80,
 } as const
 
-/** Dedupe rows are grouped by the minute of their command id, so that whole groups go at once. */
-export const DEDUPE_BUCKET_MS = 60_000
+/** The window of remembered ids moves in steps of this, so that not every batch has to look. */
+export const DEDUPE_STEP_MS = 60_000
 
 const HEAD = 3
 
@@ -105,24 +105,28 @@ function numberedKey(shard: number, table: number, address: AddressText, count: 
   return key
 }
 
+/**
+ * In the order of the time in the id: what is written together lies together, and what is past the
+ * window is one range. The rest of the id is printable ASCII, so a zero byte ends it.
+ */
 export function dedupeKey(
   shard: number,
   issuedAtMs: number,
   address: AddressText,
   commandId: string,
 ): Buffer {
-  const key = begin(shard, TABLE.dedupe, 4 + address.length + 1 + commandId.length)
-  key.writeUInt32BE(Math.floor(issuedAtMs / DEDUPE_BUCKET_MS), HEAD)
-  key.write(address, HEAD + 4, 'latin1')
-  key[HEAD + 4 + address.length] = 0
-  key.write(commandId, HEAD + 5 + address.length, 'latin1')
+  const key = begin(shard, TABLE.dedupe, 6 + commandId.length + 1 + address.length)
+  key.writeUIntBE(issuedAtMs, HEAD, 6)
+  key.write(commandId, HEAD + 6, 'latin1')
+  key[HEAD + 6 + commandId.length] = 0
+  key.write(address, HEAD + 7 + commandId.length, 'latin1')
   return key
 }
 
-/** Everything in the buckets below the one of this time. */
+/** Everything issued before this time. */
 export function dedupeRangeBefore(shard: number, timeMs: number): { from: Buffer; to: Buffer } {
-  const to = begin(shard, TABLE.dedupe, 4)
-  to.writeUInt32BE(Math.floor(timeMs / DEDUPE_BUCKET_MS), HEAD)
+  const to = begin(shard, TABLE.dedupe, 6)
+  to.writeUIntBE(Math.max(0, timeMs), HEAD, 6)
   return { from: begin(shard, TABLE.dedupe, 0), to }
 }
 

@@ -26,11 +26,12 @@ import type { ShardContext } from './context.ts'
 import { controlTurn, saveHead, takeKept } from './control.ts'
 import { describeIssues, stepArrival } from './deliver.ts'
 import { identityOf, indexOf, snapshotOf } from './heads.ts'
+import type { Cause } from './history.ts'
 import { drainingKey, EMPTY, sequencedKey, TABLE, timerKey } from './keys.ts'
 import { type Head, KEPT_TIMER, type TimerEntry } from './records.ts'
 import { removeActor } from './removal.ts'
 import { type Answer, interruptTasks, releaseTasks } from './tasks.ts'
-import { addTimerRow, applyTurn, type Cause, encodeWithin } from './turn.ts'
+import { addTimerRow, applyTurn, encodeWithin } from './turn.ts'
 import { diffContexts, receiptOf } from './views.ts'
 
 type OperatorOperation = Extract<

@@ -111,6 +111,9 @@ export interface ActorRecord {
   children: readonly ChildEntry[]
   /** Of a child: the sources from the root's chart down to it. */
   sources: readonly string[]
+  /** The newest entries of the history, packed one after the other (history.ts). */
+  recent: Uint8Array
+  recentFrom: number
 }
 
 /** The index rows that the store holds for an actor, to be removed when they no longer fit. */
@@ -173,6 +176,8 @@ export function encodeActor(record: ActorRecord, stored: StoredSnapshot): Uint8A
     stored.context,
     stored.historyValue,
     stored.output,
+    record.recentFrom,
+    record.recent,
     record.paused && [
       record.paused.since,
       record.paused.by,
@@ -191,7 +196,7 @@ export function encodeActor(record: ActorRecord, stored: StoredSnapshot): Uint8A
     listOrNull(record.children.map(childFields)),
     listOrNull(record.sources),
   ]
-  while (fields.length > 13 && (fields.at(-1) === null || fields.at(-1) === undefined)) fields.pop()
+  while (fields.length > 15 && (fields.at(-1) === null || fields.at(-1) === undefined)) fields.pop()
   return pack(fields)
 }
 
@@ -239,7 +244,7 @@ export function decodeActor(bytes: Uint8Array): DecodedActor {
     f[0] === RECORD_FORM,
     `actor record of form ${String(f[0])}; this version reads ${RECORD_FORM}`,
   )
-  const kept = (f[16] ?? [0, 0]) as [number, number]
+  const kept = (f[18] ?? [0, 0]) as [number, number]
   const status = STATUS_CODES[f[9] as number]
   invariant(status !== undefined, 'the status of a record is known')
   return {
@@ -253,14 +258,16 @@ export function decodeActor(bytes: Uint8Array): DecodedActor {
       updatedAt: f[7] as number,
       since: f[8] as number,
       status,
-      paused: decodePause(f[14] as Fields | null | undefined),
-      parked: decodePark(f[15] as Fields | null | undefined),
+      paused: decodePause(f[16] as Fields | null | undefined),
+      parked: decodePark(f[17] as Fields | null | undefined),
       keptFrom: kept[0],
       keptTo: kept[1],
-      timers: ((f[17] ?? []) as Fields[]).map(decodeTimer),
-      tasks: ((f[18] ?? []) as Fields[]).map(decodeTask),
-      children: ((f[19] ?? []) as Fields[]).map(decodeChild),
-      sources: (f[20] ?? []) as string[],
+      timers: ((f[19] ?? []) as Fields[]).map(decodeTimer),
+      tasks: ((f[20] ?? []) as Fields[]).map(decodeTask),
+      children: ((f[21] ?? []) as Fields[]).map(decodeChild),
+      sources: (f[22] ?? []) as string[],
+      recentFrom: f[14] as number,
+      recent: f[15] as Uint8Array,
     },
     stored: {
       value: f[10] as StateValue,

@@ -5,8 +5,9 @@
 import { childOf } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
+import { removeHistory } from './history.ts'
 import { removeIndexRows } from './index-rows.ts'
-import { actorKey, drainingKey, historyKey, keptKey, liveKey, taskKey, timerKey } from './keys.ts'
+import { actorKey, drainingKey, keptKey, liveKey, taskKey, timerKey } from './keys.ts'
 import type { Head, TaskEntry } from './records.ts'
 
 export function removeActor(shard: ShardContext, batch: Batch, head: Head): void {
@@ -28,10 +29,7 @@ export function removeActor(shard: ShardContext, batch: Batch, head: Head): void
   for (let n = head.keptFrom; n < head.keptTo; n++)
     batch.write(keptKey(shard.shard, head.address, n), null)
   if (head.keptFrom < head.keptTo) batch.write(drainingKey(shard.shard, head.address), null)
-  const keep = head.hosted.definition.retention.historyCount ?? shard.limits.historyCountMax
-  for (let turn = Math.max(1, head.turn - keep + 1); turn <= head.turn; turn++) {
-    batch.write(historyKey(shard.shard, head.address, turn), null)
-  }
+  removeHistory(shard, batch, head)
   removeIndexRows(shard, batch, head)
   batch.write(actorKey(shard.shard, head.address), null)
   batch.removed.add(head.address)

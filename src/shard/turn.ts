@@ -30,7 +30,8 @@ import {
 import type { Batch, ChildStart, Delivery, Release } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { indexOf } from './heads.ts'
-import { EMPTY, historyKey, liveKey, timerKey } from './keys.ts'
+import { type Cause, flushHistory, withEntry } from './history.ts'
+import { EMPTY, liveKey, timerKey } from './keys.ts'
 import {
   type ChildEntry,
   encodeActor,
@@ -40,14 +41,6 @@ import {
 } from './records.ts'
 import { removeActor, removeTaskRow } from './removal.ts'
 import { newTask, publishTask, writeTaskRow } from './task-rows.ts'
-
-/** What brought a turn about, for the history. */
-export interface Cause {
-  type: string
-  by: string
-  commandId?: string
-  note?: string
-}
 
 export type TurnOutcome =
   | { kind: 'done'; reply: unknown; replied: boolean }
@@ -385,8 +378,10 @@ function storeTurn(
     children: head.children,
     version: head.version,
     chartHash: head.chartHash,
+    recent: head.recent,
+    recentFrom: head.recentFrom,
   }
-  Object.assign(head, {
+  Object.assign(head, withEntry(shard, head, plan.turn, batch.now, cause, before, text), {
     turn: plan.turn,
     updatedAt: batch.now,
     since: moved ? batch.now : head.since,
@@ -406,7 +401,7 @@ function storeTurn(
   shard.heads.resized(head, encoded.length)
   head.encoded = encoded
   batch.touch(head)
-  writeHistory(shard, batch, head, cause, before)
+  announce(shard, batch, head, cause, before)
   return undefined
 }
 
@@ -437,43 +432,26 @@ export function encodeWithin(
   return bytes
 }
 
-export function historyCount(shard: ShardContext, head: Head): number {
-  return head.hosted.definition.retention.historyCount ?? shard.limits.historyCountMax
-}
-
-export function writeHistory(
+/** Tells whoever watches, and moves a full chunk of the history to its row. */
+export function announce(
   shard: ShardContext,
   batch: Batch,
   head: Head,
   cause: Cause,
   before: string | null,
 ): void {
-  const keep = historyCount(shard, head)
-  const { turn } = head
-  if (keep > 0) {
-    const row = [
-      batch.now,
-      cause.type,
-      cause.by,
-      cause.commandId ?? null,
-      before,
-      head.stateText,
-      cause.note ?? null,
-    ]
-    batch.write(historyKey(shard.shard, head.address, turn), pack(row))
-    if (turn > keep) batch.write(historyKey(shard.shard, head.address, turn - keep), null)
-  }
-  if (shard.announces) {
-    batch.releases.push({
-      kind: 'transition',
-      address: head.address,
-      turn,
-      cause: cause.type,
-      from: before,
-      to: head.stateText,
-      status: head.status,
-    })
-  }
+  flushHistory(shard, batch, head)
+  if (!shard.announces) return
+  const { address, turn, stateText: to, status } = head
+  batch.releases.push({
+    kind: 'transition',
+    address,
+    turn,
+    cause: cause.type,
+    from: before,
+    to,
+    status,
+  })
 }
 
 function flushPlan(shard: ShardContext, batch: Batch, head: Head, plan: Plan): void {

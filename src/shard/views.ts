@@ -4,19 +4,14 @@ import {
   type ActorRow,
   type ActorView,
   childOf,
-  type HistoryView,
   machineOf,
   type OperatorReceipt,
   type TaskView,
   type TimerView,
   type TurnView,
-  unpack,
 } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { historyKey } from './keys.ts'
 import type { Head, TaskEntry, TimerEntry } from './records.ts'
-import { historyCount } from './turn.ts'
 
 export function turnView(head: Head, handled: boolean, reply: unknown): TurnView {
   const view: TurnView = {
@@ -135,45 +130,6 @@ function reasonOf(head: Head): string | undefined {
   if (waiting) return `task ${waiting.name} failed: ${waiting.lastFailure}; next attempt follows`
   const queued = head.tasks.find((task) => task.state === 'queued')
   return queued ? `task ${queued.name} waits in ${queued.queue}` : undefined
-}
-
-/** The newest first; rows of the present batch are not in the store yet. */
-export function historyOf(
-  shard: ShardContext,
-  batch: Batch,
-  head: Head,
-  limit: number,
-  beforeTurn: number,
-): HistoryView[] {
-  const views: HistoryView[] = []
-  const keep = historyCount(shard, head)
-  const oldest = Math.max(1, head.turn - keep + 1)
-  for (
-    let turn = Math.min(head.turn, beforeTurn - 1);
-    turn >= oldest && views.length < limit;
-    turn--
-  ) {
-    const key = historyKey(shard.shard, head.address, turn)
-    const bytes = batch.written(key) ?? shard.store.get(key)
-    if (bytes) views.push(decodeHistory(turn, bytes))
-  }
-  return views
-}
-
-function decodeHistory(turn: number, bytes: Uint8Array): HistoryView {
-  const [at, cause, by, commandId, from, to, note] = unpack(bytes) as [
-    number,
-    string,
-    string,
-    string | null,
-    string | null,
-    string,
-    string | null,
-  ]
-  const view: HistoryView = { turn, at, cause, by, from, to }
-  if (commandId !== null) view.commandId = commandId
-  if (note !== null) view.note = note
-  return view
 }
 
 /** Differences between two contexts, by path; bounded, since it is for people. */

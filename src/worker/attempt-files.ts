@@ -66,7 +66,12 @@ export interface StoredResult {
   result: AttemptResult
 }
 
-const FILES = { attempt: 'attempt.json', result: 'result.json', ended: 'ended', beat: 'beat' } as const
+const FILES = {
+  attempt: 'attempt.json',
+  result: 'result.json',
+  ended: 'ended',
+  beat: 'beat',
+} as const
 /** Files of ours, which alone are no reason to keep a directory. */
 const OWN_FILES: ReadonlySet<string> = new Set(Object.values(FILES))
 /** File systems end names at 255 bytes. */
@@ -141,7 +146,9 @@ export class AttemptFiles {
 
   readAttempt(name: string): AttemptRecord | undefined {
     const path = join(this.directoryOf(name), FILES.attempt)
-    const found = guarded('read an attempt', () => readJson<AttemptRecord & { input: string }>(path))
+    const found = guarded('read an attempt', () =>
+      readJson<AttemptRecord & { input: string }>(path),
+    )
     return found && { ...found, input: fromBase64(found.input) }
   }
 
@@ -170,7 +177,8 @@ export class AttemptFiles {
   async retire(name: string): Promise<void> {
     const directory = this.directoryOf(name)
     const names = await readdir(directory).catch(() => [])
-    if (names.every((one) => OWN_FILES.has(one))) await rm(directory, { recursive: true, force: true })
+    if (names.every((one) => OWN_FILES.has(one)))
+      await rm(directory, { recursive: true, force: true })
     else guarded('mark an end', () => writeFileSync(join(directory, FILES.ended), ''))
     this.forget(name)
   }

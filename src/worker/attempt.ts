@@ -57,16 +57,26 @@ export class RunningAttempt {
   progress: unknown
   /** True while the owner does not know the present progress. */
   progressed = false
+  /** True when the watchdog of a command looks at the heartbeat file. */
+  watched = false
   readonly #deps: AttemptDeps
   readonly #controller = new AbortController()
   readonly #runs = new Set<RunningProcess>()
   #aborted: AttemptAborted | undefined
   #left = false
+  #over = false
+  #cancelWait: () => void = () => {}
   #giveUp: (end: 'overdue' | 'left') => void = () => {}
 
   constructor(
     deps: AttemptDeps,
-    made: { name: string; directory: string; record: AttemptRecord; task: AnyTask; reattached: boolean },
+    made: {
+      name: string
+      directory: string
+      record: AttemptRecord
+      task: AnyTask
+      reattached: boolean
+    },
   ) {
     this.#deps = deps
     this.name = made.name
@@ -82,13 +92,15 @@ export class RunningAttempt {
     return this.#aborted?.kind
   }
 
-  /** The first reason counts. */
-  abort(kind: AbortKind, message: string): void {
-    if (this.#aborted || this.#left) return
+  /** The first reason counts; false when this one comes too late. */
+  abort(kind: AbortKind, message: string): boolean {
+    if (this.#aborted || this.#left || this.#over) return false
     this.#aborted = new AttemptAborted(kind, message)
     this.#controller.abort(this.#aborted)
     // Code that does not listen to its signal must not keep a slot for ever.
-    this.#deps.clock.after(this.#deps.abortWaitMs, () => this.#giveUp('overdue'))
+    const { clock, abortWaitMs } = this.#deps
+    this.#cancelWait = clock.after(abortWaitMs, () => this.#giveUp('overdue'))
+    return true
   }
 
   /** Lets its commands go on by themselves; nothing is reported. */
@@ -106,6 +118,17 @@ export class RunningAttempt {
 
   /** Runs the code to its end, or to the point where nobody waits for it any more. */
   async execute(): Promise<AttemptEnd> {
+    try {
+      // It may have been aborted while it waited for its turn.
+      if (this.#left || this.#aborted) return this.#judge('unstarted')
+      return await this.#execute()
+    } finally {
+      this.#over = true
+      this.#cancelWait()
+    }
+  }
+
+  async #execute(): Promise<AttemptEnd> {
     const cancelTimeout = this.#limitTime()
     try {
       const givenUp = new Promise<'overdue' | 'left'>((resolve) => {
@@ -130,29 +153,29 @@ export class RunningAttempt {
     })
   }
 
-  #judge(settled: AttemptResult | 'overdue' | 'left'): AttemptEnd {
+  #judge(settled: AttemptResult | 'unstarted' | 'overdue' | 'left'): AttemptEnd {
     if (this.#left || settled === 'left') return { kind: 'left' }
     const aborted = this.#aborted
     if (settled === 'overdue') {
-      const { taskId, name } = this.record
-      this.#deps.log.warn({ taskId, task: name }, 'an aborted task does not return; it is left to itself')
+      const { taskId, name: task } = this.record
+      this.#deps.log.warn({ taskId, task }, 'an aborted task does not return; it is left to itself')
     }
-    // It came to its end before it noticed: the token decides whether that counts.
-    if (aborted === undefined || (settled !== 'overdue' && settled.op === 'task.done')) {
-      return settled === 'overdue' ? { kind: 'dropped' } : { kind: 'result', result: settled }
+    if (typeof settled === 'object') {
+      // What came to its end before it noticed the abort: the token decides whether it counts.
+      if (!aborted || settled.op === 'task.done') return { kind: 'result', result: settled }
     }
-    switch (aborted.kind) {
+    switch (aborted?.kind) {
+      case undefined:
       case 'unwanted':
       case 'stale':
         return { kind: 'dropped' }
       case 'lease-lost':
         // What still runs must not be followed by another attempt because of us.
-        if (settled === 'overdue') return { kind: 'dropped' }
-        return failed({ class: 'temporary', code: 'lease-lost', message: aborted.message })
+        return settled === 'overdue' ? { kind: 'dropped' } : failedBy(aborted, 'lease-lost')
       case 'timed-out':
-        return failed({ class: 'temporary', code: 'timed-out', message: aborted.message })
+        return failedBy(aborted, 'timed-out')
       case 'stopping':
-        return failed({ class: 'temporary', code: 'worker-stopped', message: aborted.message })
+        return failedBy(aborted, 'worker-stopped')
     }
   }
 
@@ -160,7 +183,11 @@ export class RunningAttempt {
     const { task, record } = this
     const input = task.input?.safeParse(record.input)
     if (input && !input.success) {
-      return failure('permanent', 'invalid-input', `the input of task ${record.name}: ${input.error.message}`)
+      return failure(
+        'permanent',
+        'invalid-input',
+        `the input of task ${record.name}: ${input.error.message}`,
+      )
     }
     try {
       const output: unknown = await task.run(this.#view(input ? input.data : record.input))
@@ -174,7 +201,11 @@ export class RunningAttempt {
     const { task, record } = this
     const parsed = task.output?.safeParse(output)
     if (parsed && !parsed.success) {
-      return failure('permanent', 'invalid-output', `the output of task ${record.name}: ${parsed.error.message}`)
+      return failure(
+        'permanent',
+        'invalid-output',
+        `the output of task ${record.name}: ${parsed.error.message}`,
+      )
     }
     const value: unknown = parsed ? parsed.data : output
     const bytesMax = this.#deps.limits.payloadBytesMax
@@ -182,10 +213,18 @@ export class RunningAttempt {
     try {
       bytes = pack(value).length
     } catch (thrown) {
-      return failure('permanent', 'invalid-output', `the output of task ${record.name} cannot be stored: ${textOf(thrown)}`)
+      return failure(
+        'permanent',
+        'invalid-output',
+        `the output of task ${record.name} cannot be stored: ${textOf(thrown)}`,
+      )
     }
     if (bytes > bytesMax) {
-      return failure('permanent', 'too-large', `the output of task ${record.name} has ${bytes} bytes; the limit is ${bytesMax} (payloadBytesMax)`)
+      return failure(
+        'permanent',
+        'too-large',
+        `the output of task ${record.name} has ${bytes} bytes; the limit is ${bytesMax} (payloadBytesMax)`,
+      )
     }
     return { op: 'task.done', output: value }
   }
@@ -214,8 +253,9 @@ export class RunningAttempt {
   }
 }
 
-function failed(failure: TaskFailure): AttemptEnd {
-  return { kind: 'result', result: { op: 'task.failed', failure } }
+function failedBy(aborted: AttemptAborted | undefined, code: string): AttemptEnd {
+  const message = aborted?.message ?? code
+  return { kind: 'result', result: failure('temporary', code, message) }
 }
 
 function failure(failureClass: TaskFailure['class'], code: string, message: string): AttemptResult {

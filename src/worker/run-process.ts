@@ -71,7 +71,9 @@ export async function runProcess(attempt: TaskAttempt<unknown>, spec: RunSpec): 
   else refuseUnknown(attempt, runtime)
   const { killGraceMs = runtime.killGraceMs, ...rest } = spec
   runtime.point()
-  const run = await runtime.runner().start(directory, { ...rest, ...watchdog(attempt, runtime) })
+  const run = await runtime
+    .runner()
+    .start(directory, { ...rest, ...watchdog(attempt, runtime, spec) })
   runtime.own(run)
   const kill = () => {
     run.kill({ graceMs: killGraceMs }).catch((cause: unknown) => {
@@ -110,12 +112,14 @@ function refuseUnknown(attempt: TaskAttempt<unknown>, runtime: RunRuntime): void
 function watchdog(
   attempt: TaskAttempt<unknown>,
   runtime: RunRuntime,
+  spec: RunSpec,
 ): Pick<ProcessSpec, 'orphanMs' | 'heartbeatFile' | 'groupGraceMs'> {
   if (attempt.onWorkerLost !== 'rerun') return {}
   runtime.touchBeatFile()
+  const graceMs = Math.floor(attempt.leaseMs * ORPHAN_GRACE_SHARE)
   return {
     orphanMs: Math.floor(attempt.leaseMs * ORPHAN_SHARE),
     heartbeatFile: runtime.beatFile,
-    groupGraceMs: Math.floor(attempt.leaseMs * ORPHAN_GRACE_SHARE),
+    groupGraceMs: Math.min(spec.groupGraceMs ?? graceMs, graceMs),
   }
 }

@@ -11,6 +11,12 @@
  */
 import type { Clock } from '../../ports/index.ts'
 
+/**
+ * Deferred calls give way to the event loop after this long. A disk can then work on what the first
+ * of them wrote while the others are still running, and sockets are not kept waiting.
+ */
+const SLICE_MS = 3
+
 /** Node clamps longer delays to 1 ms. */
 const TIMEOUT_MAX_MS = 2 ** 31 - 1
 
@@ -60,8 +66,12 @@ export class SystemClock implements Clock {
     const calls = this.deferred
     this.deferred = []
     let next = 0
+    const yieldAt = performance.now() + SLICE_MS
     try {
-      while (next < calls.length) calls[next++]!()
+      while (next < calls.length) {
+        calls[next++]!()
+        if (performance.now() > yieldAt) break
+      }
     } finally {
       // A call that threw must not take those behind it along; its error goes on to the process.
       if (next < calls.length) {

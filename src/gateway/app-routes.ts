@@ -1,0 +1,103 @@
+/**
+ * HTTP routes that apps bring along. Decides: how a request reaches an app's code and how its answer
+ * leaves. What it means is the app's business; `own` authentication skips the roles of the platform,
+ * never the guard against browsers, which stands in front of everything.
+ */
+import { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { AppRequest, AppResponse, AppRoute } from '../node/index.ts'
+import { toJson } from '../protocol/index.ts'
+import { accessOf, AUTHOR_UNKNOWN, requireRole } from './access.ts'
+import { parseAppBody } from './app-bodies.ts'
+import type { ClaimedRoute } from './app-claims.ts'
+import { splitOnce } from './exchange.ts'
+import type { OpenRequests } from './open-requests.ts'
+
+const BODY_BYTES_MAX_DEFAULT = 1024 * 1024
+
+/** @param buffered a scope whose bodies arrive as bytes @param streamed one whose bodies are unread */
+export function serveAppRoutes(
+  claims: readonly ClaimedRoute[],
+  buffered: FastifyInstance,
+  streamed: FastifyInstance,
+  open: OpenRequests,
+): void {
+  const heads = new Set(claims.filter(({ route }) => route.method === 'HEAD').map(({ route }) => route.path))
+  for (const { route } of claims) {
+    const scope = route.body === 'stream' ? streamed : buffered
+    const answersHead = route.method === 'GET' && !heads.has(route.path)
+    scope.route({
+      method: answersHead ? ['GET', 'HEAD'] : route.method,
+      url: route.path,
+      bodyLimit: route.bodyBytesMax ?? BODY_BYTES_MAX_DEFAULT,
+      handler: (request, reply) => answer(route, request, reply, open),
+    })
+  }
+}
+
+async function answer(
+  route: AppRoute,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  open: OpenRequests,
+): Promise<FastifyReply> {
+  const author = authorize(route, request)
+  const [path, query = ''] = splitOnce(request.raw.url ?? '/', '?')
+  const entry = open.begin(reply.raw)
+  const appRequest: AppRequest = {
+    method: request.method,
+    path,
+    params: request.params as Record<string, string>,
+    query: new URLSearchParams(query),
+    headers: request.headers,
+    body: bodyOf(route, request),
+    remoteAddress: request.raw.socket.remoteAddress ?? '',
+    author,
+    signal: entry.signal,
+  }
+  const response = await route.handle(appRequest)
+  if (isStream(response.body)) entry.isStreaming = true
+  return respond(request, reply, response)
+}
+
+function authorize(route: AppRoute, request: FastifyRequest): string {
+  if (route.authentication === 'own') return AUTHOR_UNKNOWN
+  const access = accessOf(request.headers)
+  const reads = route.method === 'GET' || route.method === 'HEAD'
+  requireRole(access, route.role ?? (reads ? 'read' : 'operate'))
+  return access.author
+}
+
+function bodyOf(route: AppRoute, request: FastifyRequest): unknown {
+  if (route.body === 'stream') return request.body ?? Readable.from([])
+  const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array(0)
+  if (route.body === 'raw') return bytes
+  return parseAppBody(route, request.headers['content-type'], bytes)
+}
+
+function respond(request: FastifyRequest, reply: FastifyReply, response: AppResponse): FastifyReply {
+  reply.code(response.status ?? 200)
+  for (const [name, value] of Object.entries(response.headers ?? {})) reply.header(name, value)
+  const { payload, type } = payloadOf(response.body)
+  if (type !== undefined && !reply.hasHeader('content-type')) reply.header('content-type', type)
+  if (request.method !== 'HEAD') return reply.send(payload)
+  if (payload instanceof Readable) payload.destroy()
+  else if (payload !== undefined) reply.header('content-length', Buffer.byteLength(payload))
+  return reply.send()
+}
+
+function payloadOf(body: unknown): { payload: string | Buffer | Readable | undefined; type?: string } {
+  if (body === undefined) return { payload: undefined }
+  if (typeof body === 'string') return { payload: body, type: 'text/plain; charset=utf-8' }
+  if (body instanceof Uint8Array) {
+    const payload = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+    return { payload, type: 'application/octet-stream' }
+  }
+  if (body instanceof Readable) return { payload: body, type: 'application/octet-stream' }
+  if (isStream(body)) return { payload: Readable.from(body), type: 'application/octet-stream' }
+  return { payload: toJson(body), type: 'application/json; charset=utf-8' }
+}
+
+function isStream(body: unknown): body is AsyncIterable<unknown> {
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body
+}

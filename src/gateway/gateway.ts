@@ -1,0 +1,258 @@
+/**
+ * The HTTP server of a node. Decides: what stands where, what guards all of it, and how it closes.
+ * It speaks to actors through the node's client only; whatever it refuses has changed nothing.
+ */
+import type { AddressInfo } from 'node:net'
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { TroupeNode } from '../node/index.ts'
+import type { Log } from '../ports/index.ts'
+import { errorRecord, toJson, TroupeError } from '../protocol/index.ts'
+import { accessOf, requireLoopback, requireRole } from './access.ts'
+import { answerActor, type Reply } from './actor-routes.ts'
+import { claimMethods, claimRoutes } from './app-claims.ts'
+import { serveAppRoutes } from './app-routes.ts'
+import { exchangeOf, jsonBodyOf, type Exchange } from './exchange.ts'
+import { countActors, listActors, listAudit, listDeadLetters, listShards } from './list-routes.ts'
+import { listMachines, showMachine } from './machine-routes.ts'
+import { OpenRequests } from './open-requests.ts'
+import { requireOwnOrigin } from './origins.ts'
+import { readQuery } from './parameters.ts'
+import { answerRpc, parseFailure } from './rpc.ts'
+import { ServedRoutes } from './served.ts'
+import { failureOf } from './statuses.ts'
+
+export const DEFAULT_HTTP = Object.freeze({ host: '127.0.0.1', port: 9800 })
+
+export interface GatewayOptions {
+  node: TroupeNode
+  /** Default 127.0.0.1; only addresses of this machine are taken. */
+  host?: string
+  /** Default 9800; 0 takes a free one. */
+  port?: number
+  /** Default: the node's. */
+  log?: Log
+  /** How long requests under way may go on once it closes. Default 5 s. */
+  graceMs?: number
+}
+
+export interface Gateway {
+  readonly url: string
+  readonly port: number
+  /** Stops listening, lets requests under way finish, then cuts what is left. Safe to call twice. */
+  close(): Promise<void>
+}
+
+const ROOT = '/troupe/v1'
+const GRACE_MS_DEFAULT = 5_000
+/** Node takes 16 KiB of headers; whatever fits there is judged by us, not by the router. */
+const PARAMETER_LENGTH_MAX = 16_384
+
+/** @throws TroupeError `invalid-config` naming the route, address or port that cannot be had */
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const { node, host = DEFAULT_HTTP.host, port = DEFAULT_HTTP.port, log = node.log } = options
+  requireLoopback(host)
+  const open = new OpenRequests()
+  const served = new ServedRoutes()
+  const closing = { now: false }
+  const server = fastify({
+    logger: false,
+    bodyLimit: node.limits.payloadBytesMax,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_LENGTH_MAX },
+    frameworkErrors: (error, request, reply) => fail(error, request, reply, log),
+    clientErrorHandler: refuseUnreadable,
+  })
+  server.setErrorHandler((thrown, request, reply) => fail(thrown, request, reply, log))
+  server.setNotFoundHandler((request, reply) =>
+    fail(served.refusalOf(request.method, request.raw.url ?? '/'), request, reply, log),
+  )
+  server.addHook('onRequest', async (request) => {
+    requireOwnOrigin(request.headers)
+    if (closing.now) throw new TroupeError('unavailable', 'the node is stopping')
+  })
+  served.follow(server)
+  server.removeAllContentTypeParsers()
+  // Whatever has no route has no body either.
+  server.addContentTypeParser('*', (_request, stream, parsed) => {
+    stream.resume()
+    parsed(null)
+  })
+  await serveAll(server, node, log, open)
+  await listen(server, host, port)
+  const bound = (server.server.address() as AddressInfo).port
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${bound}`
+  log.info({ url }, 'the gateway listens')
+  let closed: Promise<void> | undefined
+  const close = async () => {
+    closing.now = true
+    await closeAll(server, open, options.graceMs ?? GRACE_MS_DEFAULT)
+    log.info({ url }, 'the gateway is closed')
+  }
+  return {
+    url,
+    port: bound,
+    close: () => {
+      closed ??= close()
+      return closed
+    },
+  }
+}
+
+async function serveAll(server: FastifyInstance, node: TroupeNode, log: Log, open: OpenRequests): Promise<void> {
+  const routes = claimRoutes(node.apps)
+  const methods = claimMethods(node.apps)
+  await server.register((scope, _options, done) => {
+    takeBytes(scope)
+    serveGeneric(scope, node)
+    serveHealth(scope, node)
+    scope.post('/rpc', async (request, reply) => {
+      requireRole(accessOf(request.headers), 'operate')
+      let body: unknown
+      try {
+        body = jsonBodyOf(request)
+      } catch (thrown) {
+        return sendJson(reply, parseFailure(thrown))
+      }
+      const report = (thrown: unknown) => log.error({ err: thrown, request: request.id }, 'a method failed')
+      const answer = await answerRpc(methods, body, request.id, report)
+      return answer === undefined ? reply.code(204).send() : sendJson(reply, answer)
+    })
+    done()
+  })
+  await server.register((buffered, _options, done) => {
+    takeBytes(buffered)
+    void buffered.register((streamed, _inner, innerDone) => {
+      streamed.removeAllContentTypeParsers()
+      streamed.addContentTypeParser('*', (_request, stream, parsed) => parsed(null, stream))
+      serveAppRoutes(routes, buffered, streamed, open)
+      innerDone()
+    })
+    done()
+  })
+}
+
+/** Bodies arrive as bytes; what they mean is decided by who is asked. */
+function takeBytes(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers()
+  scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, parsed) => parsed(null, bytes))
+}
+
+type Ask = (exchange: Exchange) => unknown
+
+function serveGeneric(scope: FastifyInstance, node: TroupeNode): void {
+  const reads: Record<string, Ask> = {
+    '/actors': (exchange) => listActors(node, exchange),
+    '/count': (exchange) => countActors(node, exchange),
+    '/machines': (exchange) => listMachines(node, exchange),
+    '/audit': (exchange) => listAudit(node, exchange),
+    '/dead-letters': (exchange) => listDeadLetters(node, exchange),
+    '/shards': (exchange) => listShards(node, exchange),
+  }
+  for (const [path, ask] of Object.entries(reads)) {
+    serveJson(scope, ['GET', 'HEAD'], path, async (exchange) => ({ status: 200, body: await ask(exchange) }))
+  }
+  serveJson(scope, ['GET', 'HEAD'], '/machines/:name', async (exchange, { name = '' }) => ({
+    status: 200,
+    body: await showMachine(node, name, exchange),
+  }))
+  // The raw path is read, not the router's parameters: each part is decoded once, by itself.
+  serveJson(scope, ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'], '/actors/*', async (exchange) => {
+    const reply = await answerActor(node, exchange.path.slice(`${ROOT}/actors/`.length), exchange)
+    return reply.status === 201 ? { ...reply, headers: { location: exchange.path } } : reply
+  })
+}
+
+function serveJson(
+  scope: FastifyInstance,
+  method: ('GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE')[],
+  path: string,
+  answer: (exchange: Exchange, params: Record<string, string>) => Promise<Reply>,
+): void {
+  scope.route({
+    method,
+    url: `${ROOT}${path}`,
+    handler: async (request, reply) => {
+      const exchange = exchangeOf(request)
+      requireRole(exchange.access, 'read')
+      const { status, body, headers } = await answer(exchange, request.params as Record<string, string>)
+      return sendJson(reply.code(status).headers({ ...headers }), body)
+    },
+  })
+}
+
+function serveHealth(scope: FastifyInstance, node: TroupeNode): void {
+  const noParameters = (request: FastifyRequest) => readQuery(exchangeOf(request).search, {})
+  scope.route({
+    method: ['GET', 'HEAD'],
+    url: '/health',
+    handler: (request, reply) => {
+      noParameters(request)
+      return sendJson(reply, { status: 'up', node: node.name, cluster: node.cluster })
+    },
+  })
+  scope.route({
+    method: ['GET', 'HEAD'],
+    url: '/ready',
+    handler: async (request, reply) => {
+      noParameters(request)
+      const { ready, reasons } = await node.ready()
+      return sendJson(reply.code(ready ? 200 : 503), { ready, reasons })
+    },
+  })
+}
+
+function sendJson(reply: FastifyReply, body: unknown): FastifyReply {
+  const text = toJson(body ?? null)
+  reply.header('content-type', 'application/json; charset=utf-8').header('cache-control', 'no-store')
+  if (reply.request.method !== 'HEAD') return reply.send(text)
+  return reply.header('content-length', Buffer.byteLength(text)).send()
+}
+
+function fail(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
+  const { status, headers, record, isFault } = failureOf(thrown, request.id)
+  if (isFault) log.error({ err: thrown, request: request.id, method: request.method }, 'a request failed')
+  return sendJson(reply.code(status).headers(headers), { error: record })
+}
+
+async function listen(server: FastifyInstance, host: string, port: number): Promise<void> {
+  try {
+    await server.listen({ host, port })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const why: Record<string, string> = {
+      EADDRINUSE: 'another program listens there: stop it, or choose another port (0 takes a free one)',
+      EACCES: 'this user may not listen there: choose a port above 1023',
+      EADDRNOTAVAIL: 'this machine has no such address',
+    }
+    throw new TroupeError('invalid-config', `http: cannot listen on ${host}:${port}: ${why[code ?? ''] ?? (cause as Error).message}`, { cause })
+  }
+}
+
+async function closeAll(server: FastifyInstance, open: OpenRequests, graceMs: number): Promise<void> {
+  open.abortStreams()
+  const late = setTimeout(() => {
+    open.abortAll()
+    server.server.closeAllConnections()
+  }, graceMs)
+  try {
+    await server.close()
+  } finally {
+    clearTimeout(late)
+  }
+}
+
+/** Bytes that are not HTTP at all. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: import('node:net').Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
+  const isLarge = error.code === 'HPE_HEADER_OVERFLOW'
+  const status = isLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  const record = isLarge
+    ? errorRecord('too-large', 'the headers are larger than 16 KiB')
+    : errorRecord('malformed', 'this is not an HTTP request')
+  const body = toJson({ error: record })
+  socket.end(
+    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}

@@ -1,0 +1,2 @@
+export { createGateway, DEFAULT_HTTP, type Gateway, type GatewayOptions } from './gateway.ts'
+export { requireLoopback } from './access.ts'

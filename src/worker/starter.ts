@@ -1,0 +1,142 @@
+/**
+ * Asking owners for the right to run: `task.start` for what a queue delivers, `task.attach` for what
+ * an earlier process of this worker ran. Decides: that the same `task.start` is sent until it is
+ * answered, after a crash as well, so that an attempt that was granted is never lost.
+ */
+import type { Client } from '../client/index.ts'
+import type { Log, TaskDelivery } from '../ports/index.ts'
+import { type TroupeError, toErrorRecord } from '../protocol/index.ts'
+import type { AttemptFiles, AttemptRecord, Intent, StartedAttempt } from './attempt-files.ts'
+import { isRefused } from './beats.ts'
+import type { WorkerLimits } from './limits.ts'
+import { type Answered, askUntilAnswered, isLasting, type Patience } from './patience.ts'
+import type { Reporter } from './reporter.ts'
+
+export interface StarterDeps {
+  worker: string
+  bootId: string
+  client: Client
+  files: AttemptFiles
+  reporter: Reporter
+  patience: Patience
+  limits: WorkerLimits
+  log: Log
+}
+
+export class Starter {
+  readonly #deps: StarterDeps
+
+  constructor(deps: StarterDeps) {
+    this.#deps = deps
+  }
+
+  /** The attempt as its owner granted it, on disk; undefined when there is nothing to run. */
+  async begin(name: string, delivery: TaskDelivery): Promise<AttemptRecord | undefined> {
+    const { files, reporter, log, limits } = this.#deps
+    const intent: Intent = { taskId: delivery.message.taskId, commandId: reporter.newId() }
+    try {
+      files.writeIntent(name, intent)
+    } catch (thrown) {
+      // Somebody else may have room on its disk.
+      log.error(
+        { taskId: intent.taskId, error: toErrorRecord(thrown) },
+        'a task could not be begun',
+      )
+      delivery.retry(limits.retryMaxMs)
+      return undefined
+    }
+    return this.ask(name, intent, delivery)
+  }
+
+  /** Sends the `task.start` of an intent, for the first time or again. */
+  async ask(
+    name: string,
+    intent: Intent,
+    delivery?: TaskDelivery,
+  ): Promise<AttemptRecord | undefined> {
+    const answer = await this.#askOwner(intent, delivery)
+    switch (answer.kind) {
+      case 'ok': {
+        const startedAt = this.#deps.patience.clock.now()
+        const record = { ...answer.value, startedAt, bootId: this.#deps.bootId }
+        const kept = await this.#keep(name, record)
+        delivery?.ack()
+        return kept ? record : undefined
+      }
+      case 'refused':
+        this.#deps.files.forget(name)
+        this.#settleRefused(answer.error, intent, delivery)
+        return undefined
+      case 'stopped':
+        // The intent stays: should the command have been applied, the next start finds it out.
+        delivery?.retry(0)
+        return undefined
+    }
+  }
+
+  /** Whether an attempt of before the restart may go on. */
+  async attach(record: AttemptRecord): Promise<'granted' | 'given-up' | 'unclear'> {
+    const { client, worker, patience, limits, reporter, log } = this.#deps
+    const { address, taskId, token } = record
+    const options = { id: reporter.newId(), timeoutMs: limits.requestMs }
+    const answer = await askUntilAnswered(
+      patience,
+      () => client.execute(address, { op: 'task.attach', taskId, token, worker }, options),
+      isLasting,
+    )
+    if (answer.kind === 'ok') return 'granted'
+    if (answer.kind === 'stopped') return 'unclear'
+    log.info({ taskId, why: answer.error.message }, 'an attempt of before the restart is refused')
+    return isRefused(answer.error) ? 'given-up' : 'unclear'
+  }
+
+  #askOwner(intent: Intent, delivery?: TaskDelivery): Promise<Answered<StartedAttempt>> {
+    const { client, worker, patience, limits } = this.#deps
+    const { taskId, commandId } = intent
+    const options = { id: commandId, timeoutMs: limits.requestMs }
+    return askUntilAnswered(
+      patience,
+      () => {
+        delivery?.working()
+        const asked = client.execute(
+          addressOf(taskId),
+          { op: 'task.start', taskId, worker },
+          options,
+        )
+        return asked as Promise<StartedAttempt>
+      },
+      ({ retry }) => !retry,
+    )
+  }
+
+  #settleRefused(error: TroupeError, { taskId }: Intent, delivery?: TaskDelivery): void {
+    // Its owner publishes it again when it may be started.
+    if (isRefused(error) || error.code === 'task-held') return delivery?.ack()
+    this.#deps.log.warn({ taskId, error }, 'a task could not be started')
+    delivery?.retry(this.#deps.limits.retryMaxMs)
+  }
+
+  /** What cannot be put on disk is not run: the owner is told, and decides about another attempt. */
+  async #keep(name: string, record: AttemptRecord): Promise<boolean> {
+    const { files, reporter, log } = this.#deps
+    try {
+      await files.writeAttempt(name, record)
+      return true
+    } catch (thrown) {
+      const { message } = toErrorRecord(thrown)
+      log.error({ taskId: record.taskId, error: message }, 'an attempt could not be kept')
+      const failure = { class: 'temporary', code: 'store-failed', message } as const
+      const stored = {
+        commandId: reporter.newId(),
+        result: { op: 'task.failed', failure } as const,
+      }
+      if (await reporter.report(record, stored, () => {})) await files.retire(name)
+      return false
+    }
+  }
+}
+
+/** A task id begins with the address of the actor that wants it. */
+function addressOf(taskId: string): string {
+  return taskId.slice(0, taskId.indexOf('#'))
+}

@@ -1,0 +1,97 @@
+/**
+ * Clearing away ended attempts. Decides: what may go (ended, and answered for), and in which order
+ * (oldest end first). Leaves to others: when to do it, and how a run is removed (`logs/`).
+ */
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { Clock, Log } from '../ports/index.ts'
+import { toErrorRecord } from '../protocol/index.ts'
+import { type AttemptFiles, ENDED_FILE } from './attempt-files.ts'
+import type { WorkerLimits } from './limits.ts'
+import type { LogStore } from './logs/index.ts'
+
+/** What the log store renames a run to before it removes it. */
+const HALF_REMOVED = '.removed'
+
+interface Ended {
+  name: string
+  bytes: number
+  endedAt: number
+}
+
+export interface SweepDeps {
+  files: AttemptFiles
+  logs: LogStore
+  clock: Clock
+  log: Log
+  limits: Pick<WorkerLimits, 'attemptKeepMs' | 'attemptKeepBytesMax'>
+}
+
+/** Removes what is too old or too much; answers how many. Never touches a live attempt. */
+export async function sweepAttempts(deps: SweepDeps): Promise<number> {
+  const { files, clock, limits } = deps
+  const ended: Ended[] = []
+  let bytes = 0
+  for (const name of await readdir(files.attemptsDirectory).catch(() => [])) {
+    if (name.endsWith(HALF_REMOVED)) {
+      // Of an earlier sweep that was cut off: removing the rest is removing it again.
+      await deps.logs.remove(files.directoryOf(name.slice(0, -HALF_REMOVED.length)))
+      continue
+    }
+    const found = await measure(files, name)
+    bytes += found.bytes
+    if (found.endedAt !== undefined)
+      ended.push({ name, bytes: found.bytes, endedAt: found.endedAt })
+  }
+  ended.sort((a, b) => a.endedAt - b.endedAt)
+  let removed = 0
+  for (const one of ended) {
+    const old = clock.now() - one.endedAt > limits.attemptKeepMs
+    if (!old && bytes <= limits.attemptKeepBytesMax) break
+    if (!(await remove(deps, one.name))) continue
+    bytes -= one.bytes
+    removed += 1
+  }
+  return removed
+}
+
+async function measure(
+  files: AttemptFiles,
+  name: string,
+): Promise<{ bytes: number; endedAt?: number }> {
+  const directory = files.directoryOf(name)
+  const bytes = await bytesOf(directory)
+  if (files.isLive(name)) return { bytes }
+  const end = await stat(join(directory, ENDED_FILE)).catch(() => undefined)
+  return end === undefined ? { bytes } : { bytes, endedAt: end.mtimeMs }
+}
+
+async function bytesOf(directory: string): Promise<number> {
+  let bytes = 0
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])
+  for (const entry of entries) {
+    const path = join(directory, entry.name)
+    if (entry.isDirectory()) bytes += await bytesOf(path)
+    else bytes += (await stat(path).catch(() => undefined))?.size ?? 0
+  }
+  return bytes
+}
+
+async function remove({ files, logs, log }: SweepDeps, name: string): Promise<boolean> {
+  try {
+    const address = await addressOf(join(files.directoryOf(name), 'attempt.json'))
+    await logs.remove(files.directoryOf(name))
+    if (address !== undefined) files.dropPointer(address, name)
+    return true
+  } catch (cause) {
+    // One attempt that cannot be removed must not keep all others.
+    log.warn({ name, error: toErrorRecord(cause) }, 'an ended attempt could not be removed')
+    return false
+  }
+}
+
+async function addressOf(path: string): Promise<string | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : (JSON.parse(text) as { address: string }).address
+}

@@ -1,0 +1,390 @@
+/**
+ * The worker: takes tasks from queues, runs their attempts, and reports how they ended.
+ *
+ * Decides: how many attempts run, and what becomes of them across a stop and a restart. Leaves to
+ * others: who may run a task (its owner, by lease and token; `starter.ts` asks), one attempt
+ * (`attempt.ts`), heartbeats (`beats.ts`), results (`endings.ts`), files (`attempt-files.ts`).
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+
+import type { Client } from '../client/index.ts'
+import type { AnyTask } from '../machine/index.ts'
+import type {
+  Clock,
+  Log,
+  Random,
+  Subscription,
+  TaskDelivery,
+  TaskQueue,
+  Transport,
+} from '../ports/index.ts'
+import { type Limits, type Subjects, toErrorRecord, unpack } from '../protocol/index.ts'
+import { type AttemptDeps, RunningAttempt } from './attempt.ts'
+import { AttemptFiles, type AttemptRecord, type Intent } from './attempt-files.ts'
+import { Beats } from './beats.ts'
+import { Endings } from './endings.ts'
+import { Intake } from './intake.ts'
+import { resolveWorkerLimits, type WorkerLimits } from './limits.ts'
+import { LogStore } from './logs/index.ts'
+import type { Patience } from './patience.ts'
+import { ProcessRunner } from './process/index.ts'
+import { Reporter } from './reporter.ts'
+import type { RunRuntime } from './run-process.ts'
+import { Starter } from './starter.ts'
+import { sweepAttempts } from './sweep.ts'
+
+export interface WorkerDeps {
+  /** Its name in the cluster: owners send cancels to it. */
+  name: string
+  /** Its own; kept across restarts. */
+  directory: string
+  /** Attempts that run at a time. */
+  slots: number
+  queues: readonly string[]
+  tasks: ReadonlyMap<string, AnyTask>
+  client: Client
+  taskQueue: TaskQueue
+  transport: Transport
+  subjects: Subjects
+  clock: Clock
+  random: Random
+  log: Log
+  limits: Limits
+  workerLimits?: Partial<WorkerLimits>
+}
+
+export interface WorkerStatus {
+  name: string
+  state: 'new' | 'serving' | 'draining' | 'stopped'
+  slots: number
+  queues: readonly string[]
+  running: {
+    taskId: string
+    task: string
+    attempt: number
+    startedAt: number
+    reattached: boolean
+  }[]
+  /** Attempts that have ended and whose owners have not answered yet. */
+  reporting: number
+}
+
+/** A node that was just started has better things to do. */
+const FIRST_SWEEP_MS = 60_000
+const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id'
+
+export class Worker {
+  readonly #deps: WorkerDeps
+  readonly #limits: WorkerLimits
+  readonly #files: AttemptFiles
+  readonly #logs: LogStore
+  readonly #beats: Beats
+  readonly #starter: Starter
+  readonly #endings: Endings
+  readonly #intake: Intake
+  readonly #closing = new AbortController()
+  readonly #running = new Map<string, RunningAttempt>()
+  /** Attempts whose leases are kept: those that run and those that are being answered for. */
+  readonly #leased = new Set<RunningAttempt>()
+  /** Everything under way for an attempt, from its delivery to the owner's last answer. */
+  readonly #work = new Set<Promise<void>>()
+  readonly #bootId = readBootId()
+  #runner: ProcessRunner | undefined
+  #state: WorkerStatus['state'] = 'new'
+  #subscription: Subscription | undefined
+  #cancelSweep: (() => void) | undefined
+  #stopping: Promise<void> | undefined
+
+  /** Where the newest run of an actor lies, as apps ask for it. */
+  readonly runs: { latest(address: string): Promise<string | undefined> }
+
+  /** @throws TroupeError `invalid-config` */
+  constructor(deps: WorkerDeps) {
+    const { client, clock, log, random, name: worker } = deps
+    const limits = resolveWorkerLimits(deps.workerLimits)
+    const files = new AttemptFiles(deps.directory)
+    const { retryFirstMs: firstMs, retryMaxMs: maxMs, requestMs, killGraceMs } = limits
+    const patience: Patience = { clock, random, firstMs, maxMs, signal: this.#closing.signal }
+    const reporter = new Reporter({ client, log, patience, requestMs })
+    this.#deps = deps
+    this.#limits = limits
+    this.#files = files
+    this.#logs = new LogStore({ clock, log })
+    const bootId = this.#bootId
+    this.#starter = new Starter({ worker, bootId, client, files, reporter, patience, limits, log })
+    const runner = () => this.#processRunner()
+    this.#endings = new Endings({ files, reporter, runner, killGraceMs, log })
+    this.#beats = new Beats({
+      client,
+      clock,
+      log,
+      attempts: () => this.#leased,
+      accepted: (attempt) => this.#touchBeatFile(attempt),
+    })
+    this.#intake = new Intake(deps, (delivery) => this.#take(delivery))
+    this.runs = { latest: async (address) => this.#files.latest(address) }
+  }
+
+  status(): WorkerStatus {
+    const { name, slots, queues } = this.#deps
+    const running = [...this.#running.values()].map(({ record, reattached }) => {
+      const { taskId, name: task, attempt, startedAt } = record
+      return { taskId, task, attempt, startedAt, reattached }
+    })
+    const { reporting } = this.#endings
+    return { name, state: this.#state, slots, queues, running, reporting }
+  }
+
+  /** Takes up what an earlier process left, then new work. @throws TroupeError `store-failed` */
+  async start(): Promise<void> {
+    const { transport, subjects, name } = this.#deps
+    this.#files.open()
+    this.#state = 'serving'
+    this.#subscription = transport.subscribe(subjects.cancel(name), {}, ({ payload }) =>
+      this.#cancel(payload),
+    )
+    for (const { name: attemptName, intent } of this.#files.live()) {
+      this.#intake.reserve()
+      this.#track(this.#takeUp(attemptName, intent))
+    }
+    this.#intake.open()
+    this.#planSweep(FIRST_SWEEP_MS)
+  }
+
+  /** Takes no new work and waits until all that runs has ended and is answered for. */
+  async drain(): Promise<void> {
+    this.#close()
+    while (this.#work.size > 0) await Promise.all(this.#work)
+  }
+
+  /**
+   * Takes no new work. Attempts that can go on after a restart are left to themselves; others get
+   * `drainMs` to end, and are then aborted and reported as temporary failures. Safe to call twice.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  #close(): void {
+    if (this.#state === 'stopped') return
+    this.#state = 'draining'
+    this.#intake.close()
+    this.#cancelSweep?.()
+  }
+
+  async #stop(): Promise<void> {
+    this.#close()
+    const { drainMs, stopReportMs } = this.#limits
+    for (const attempt of this.#running.values()) if (attempt.task.reattach) attempt.leave()
+    await this.#settled(drainMs, () => this.#running.size === 0)
+    for (const attempt of this.#running.values()) {
+      attempt.abort('stopping', 'the worker was stopped')
+    }
+    await this.#settled(stopReportMs, () => this.#work.size === 0)
+    this.#closing.abort()
+    for (const attempt of this.#running.values()) attempt.leave()
+    this.#beats.stop()
+    this.#subscription?.unsubscribe()
+    this.#state = 'stopped'
+  }
+
+  /** Waits for work under way, for at most `withinMs`. */
+  async #settled(withinMs: number, isDone: () => boolean): Promise<void> {
+    let over = false
+    let cancel = () => {}
+    const limit = new Promise<void>((resolve) => {
+      cancel = this.#deps.clock.after(withinMs, () => {
+        over = true
+        resolve()
+      })
+    })
+    while (!over && !isDone()) await Promise.race([limit, ...this.#work])
+    cancel()
+  }
+
+  /** Each piece of work has one slot until it gives it back. */
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((cause: unknown) => {
+        const error = toErrorRecord(cause)
+        this.#deps.log.error({ error }, 'an attempt waits for a restart of the worker')
+      })
+      .finally(() => {
+        this.#work.delete(tracked)
+      })
+    this.#work.add(tracked)
+  }
+
+  #cancel(payload: Uint8Array): void {
+    let taskId: unknown
+    try {
+      taskId = unpack(payload)
+    } catch (thrown) {
+      this.#deps.log.warn({ error: toErrorRecord(thrown) }, 'a cancel could not be read')
+    }
+    for (const attempt of this.#running.values()) {
+      if (attempt.record.taskId !== taskId) continue
+      attempt.abort('unwanted', 'the task is no longer wanted')
+    }
+  }
+
+  #take(delivery: TaskDelivery): void {
+    this.#intake.reserve()
+    const name = this.#deps.random.id()
+    this.#track(this.#runOnceStarted(name, () => this.#starter.begin(name, delivery)))
+  }
+
+  /** Goes on where an earlier process was cut off. */
+  async #takeUp(name: string, intent: Intent): Promise<void> {
+    const { record, result } = this.#readLeft(name)
+    if (record === undefined) {
+      return this.#runOnceStarted(name, () => this.#starter.ask(name, intent))
+    }
+    const task = this.#deps.tasks.get(record.name)
+    if (task?.reattach && result === undefined) {
+      const answer = await this.#starter.attach(record)
+      if (answer === 'granted') return this.#run(name, record, true)
+      this.#intake.release()
+      return answer === 'given-up' ? this.#endings.drop(name) : undefined
+    }
+    this.#intake.release()
+    if (result !== undefined) return this.#endings.report(name, record, result)
+    if (task !== undefined) return this.#failLeft(name, record)
+    const { taskId, name: taskName } = record
+    this.#deps.log.warn(
+      { taskId, task: taskName },
+      'an attempt of an unknown task is left as it is',
+    )
+  }
+
+  #readLeft(name: string) {
+    try {
+      return { record: this.#files.readAttempt(name), result: this.#files.readResult(name) }
+    } catch (thrown) {
+      this.#intake.release()
+      throw thrown
+    }
+  }
+
+  /** The retry need not wait for the lease. */
+  async #failLeft(name: string, record: AttemptRecord): Promise<void> {
+    await this.#endings.endRun(name)
+    const message = 'the worker was restarted while the task ran'
+    const failure = { class: 'temporary', code: 'worker-restarted', message } as const
+    await this.#endings.finish(name, record, { op: 'task.failed', failure })
+  }
+
+  async #runOnceStarted(
+    name: string,
+    start: () => Promise<AttemptRecord | undefined>,
+  ): Promise<void> {
+    let record: AttemptRecord | undefined
+    try {
+      record = await start()
+    } finally {
+      if (record === undefined) this.#intake.release()
+    }
+    if (record !== undefined) await this.#run(name, record, false)
+  }
+
+  async #run(name: string, record: AttemptRecord, reattached: boolean): Promise<void> {
+    const task = this.#deps.tasks.get(record.name)
+    if (task === undefined) {
+      this.#intake.release()
+      return this.#refuseUnknown(name, record)
+    }
+    const directory = this.#files.directoryOf(name)
+    const made = { name, directory, record, task, reattached }
+    const attempt = new RunningAttempt(this.#attemptDeps(), made)
+    this.#running.set(name, attempt)
+    this.#leased.add(attempt)
+    this.#beats.add(attempt)
+    if (this.#stopping && task.reattach) attempt.leave()
+    try {
+      await this.#intake.turnOf(task)
+      const end = await attempt.execute()
+      this.#running.delete(name)
+      this.#intake.release(task)
+      if (end.kind === 'dropped') return await this.#endings.drop(name)
+      if (end.kind === 'left') return
+      if (attempt.aborted !== undefined) await this.#endings.endRun(name)
+      await this.#endings.finish(name, record, end.result)
+    } finally {
+      this.#leased.delete(attempt)
+    }
+  }
+
+  /** The owner's retry gives it to another worker, or parks the actor with this reason. */
+  async #refuseUnknown(name: string, record: AttemptRecord): Promise<void> {
+    const message = `worker ${this.#deps.name} does not have the task ${record.name}`
+    this.#deps.log.warn({ taskId: record.taskId, task: record.name }, message)
+    const failure = { class: 'temporary', code: 'unknown-task', message } as const
+    await this.#endings.finish(name, record, { op: 'task.failed', failure })
+  }
+
+  #attemptDeps(): AttemptDeps {
+    const { clock, log, limits } = this.#deps
+    const { abortWaitMs } = this.#limits
+    return { clock, log, limits, abortWaitMs, runtimeOf: (attempt) => this.#runtimeOf(attempt) }
+  }
+
+  #runtimeOf(attempt: RunningAttempt): RunRuntime {
+    const { name, record } = attempt
+    return {
+      runner: () => this.#processRunner(),
+      logs: this.#logs,
+      log: this.#deps.log,
+      killGraceMs: this.#limits.killGraceMs,
+      beatFile: this.#files.beatFileOf(name),
+      touchBeatFile: () => {
+        attempt.watched = true
+        this.#touchBeatFile(attempt)
+      },
+      rebooted: record.bootId !== this.#bootId,
+      point: () => this.#files.point(record.address, name),
+      own: (run) => attempt.own(run),
+    }
+  }
+
+  #processRunner(): ProcessRunner {
+    const { clock, log } = this.#deps
+    this.#runner ??= new ProcessRunner({ clock, log })
+    return this.#runner
+  }
+
+  /** Writing a byte has the kernel stamp the file, as the watchdog wants it. */
+  #touchBeatFile(attempt: RunningAttempt): void {
+    if (!attempt.watched) return
+    try {
+      writeFileSync(this.#files.beatFileOf(attempt.name), '.')
+    } catch (cause) {
+      const fields = { taskId: attempt.record.taskId, error: toErrorRecord(cause) }
+      this.#deps.log.error(fields, 'a heartbeat file cannot be written; its command will be ended')
+    }
+  }
+
+  #planSweep(delayMs: number): void {
+    this.#cancelSweep = this.#deps.clock.after(delayMs, () => void this.#sweep())
+  }
+
+  async #sweep(): Promise<void> {
+    const { clock, log } = this.#deps
+    try {
+      const deps = { files: this.#files, logs: this.#logs, clock, log, limits: this.#limits }
+      const removed = await sweepAttempts(deps)
+      if (removed > 0) log.info({ removed }, 'ended attempts were cleared away')
+    } catch (cause) {
+      log.warn({ error: toErrorRecord(cause) }, 'ended attempts could not be cleared away')
+    }
+    if (this.#state === 'serving') this.#planSweep(this.#limits.sweepEveryMs)
+  }
+}
+
+function readBootId(): string {
+  try {
+    return readFileSync(BOOT_ID_FILE, 'utf8').trim()
+  } catch {
+    return ''
+  }
+}
