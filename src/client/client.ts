@@ -252,7 +252,7 @@ export class Client {
     command.address = canonicalAddress(address, limits)
     command.id = options.id ?? formatCommandId(now, random.id())
     command.author = this.#author
-    command.deadline = now + (options.timeoutMs ?? limits.requestTimeoutMs)
+    command.deadline = Math.ceil(now + (options.timeoutMs ?? limits.requestTimeoutMs))
     if (options.durability !== undefined) command.durability = options.durability
     return command
   }

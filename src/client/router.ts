@@ -38,6 +38,8 @@ interface Waiting {
 /** First wait before another try; it doubles up to the second number. */
 const RETRY_FIRST_MS = 10
 const RETRY_MAX_MS = 1_000
+/** Time-outs of requests are rounded up to this; a caller's own time is kept by the retries. */
+const TIMEOUT_STEP_MS = 100
 /** Commands in one request: with the largest mailbox it still fits a transport's payload limit. */
 const REQUEST_COUNT_MAX = 512
 
@@ -107,7 +109,10 @@ export class Router {
       return
     }
     const now = clock.monotonic()
-    const timeoutMs = Math.max(1, Math.min(...batch.map((waiting) => waiting.end - now)))
+    let earliest = Number.POSITIVE_INFINITY
+    for (const waiting of batch) earliest = Math.min(earliest, waiting.end)
+    // In steps, so that a transport can let many requests share one timer.
+    const timeoutMs = Math.max(1, Math.ceil((earliest - now) / TIMEOUT_STEP_MS)) * TIMEOUT_STEP_MS
     transport.request({ subject: subjects.shard(shard), payload, timeoutMs }, (outcome) => {
       const outcomes = outcomesOf(outcome, batch.length, (bytes) => unpack(bytes) as Outcome[])
       batch.forEach((waiting, index) => {

@@ -46,9 +46,15 @@ export class Deadlines<T extends Waiter> {
     if (this.first === undefined) this.disarm()
   }
 
-  clear(): void {
-    while (this.first !== undefined) this.unlink(this.first)
+  /** Takes all off the list and returns them. */
+  clear(): T[] {
+    const waiters: T[] = []
+    while (this.first !== undefined) {
+      waiters.push(this.first)
+      this.unlink(this.first)
+    }
     this.disarm()
+    return waiters
   }
 
   private disarm(): void {

@@ -66,7 +66,10 @@ export class MemoryTransport implements Transport {
   }
 
   request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
-    if (this.closed) return
+    if (this.closed) {
+      this.clock.defer(() => done({ kind: 'no-responders' }))
+      return
+    }
     const { timeoutMs } = request
     const pending: PendingRequest = {
       done,
@@ -103,10 +106,14 @@ export class MemoryTransport implements Transport {
     }
   }
 
-  /** Forgets everything; outstanding requests get no outcome any more. */
+  /** Outstanding requests time out at once; nobody answers any more. */
   close(): void {
     this.closed = true
-    for (const deadlines of this.deadlines.values()) deadlines.clear()
+    for (const deadlines of [...this.deadlines.values()]) {
+      for (const pending of deadlines.clear()) {
+        this.clock.defer(() => this.finish(pending, { kind: 'timeout' }))
+      }
+    }
     this.deadlines.clear()
     this.inFlight = []
   }

@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { assign, fromCallback, setup } from 'xstate'
+import { z } from 'zod'
+import { createNode, defineApp, defineMachine, task, type TroupeNode } from '../../src/index.ts'
+
+const add = task<{ n: number }, number>({ name: 'add', run: async ({ input }) => input.n + 1 })
+
+const adder = defineMachine({
+  machine: setup({
+    types: { context: {} as { n: number }, events: {} as { type: 'GO' } },
+    actors: { add, ticks: fromCallback(({ sendBack }) => sendBack({ type: 'GO' })) },
+  }).createMachine({
+    id: 'adder',
+    context: { n: 1 },
+    initial: 'idle',
+    states: {
+      idle: { on: { GO: 'adding' } },
+      adding: {
+        invoke: {
+          src: 'add',
+          input: ({ context }) => ({ n: context.n }),
+          onDone: { target: 'listening', actions: assign({ n: ({ event }) => event.output }) },
+        },
+      },
+      listening: { invoke: { src: 'ticks' }, on: { GO: 'end' } },
+      end: { type: 'final' },
+    },
+  }),
+  events: { GO: z.object({}) },
+})
+
+let dataDirectory: string
+let node: TroupeNode | undefined
+
+beforeEach(() => {
+  dataDirectory = mkdtempSync(join(tmpdir(), 'troupe-'))
+})
+
+afterEach(async () => {
+  await node?.stop()
+  rmSync(dataDirectory, { recursive: true, force: true })
+})
+
+const app = defineApp({ name: 'adders', machines: [adder] })
+
+test('a task runs on the worker and a callback beside the owner', async () => {
+  node = await createNode({ dataDirectory, apps: [app] })
+  await node.client.start('adder/x')
+  await node.client.send('adder/x', { type: 'GO' })
+  const done = await node.client.waitFor('adder/x', (view) => view.status === 'done')
+  expect(done.context).toEqual({ n: 2 })
+  const causes = (await node.client.history('adder/x')).map((entry) => entry.cause)
+  expect(causes).toEqual(['GO', 'xstate.done.actor.0.adder.adding', 'GO', 'start'])
+})
+
+test('what was acknowledged is there after a restart', async () => {
+  node = await createNode({ dataDirectory, apps: [app] })
+  await node.client.start('adder/y')
+  await node.stop()
+  node = await createNode({ dataDirectory, apps: [app] })
+  expect((await node.client.get('adder/y')).value).toBe('idle')
+})
+
+test('a second node on the same directory makes the first stop', async () => {
+  node = await createNode({ dataDirectory, apps: [app] })
+  await node.client.start('adder/z')
+  const second = await createNode({ dataDirectory, apps: [app] })
+  await expect(node.client.send('adder/z', { type: 'GO' }, { timeoutMs: 500 })).rejects.toMatchObject({
+    code: expect.stringMatching(/unavailable|no-answer/),
+  })
+  expect(await node.stopped).toMatch(/another process/)
+  expect((await second.client.get('adder/z')).value).toBe('idle')
+  await second.stop()
+})
+
+test('readiness names what does not make progress', async () => {
+  node = await createNode({ dataDirectory, apps: [app] })
+  expect(await node.ready()).toMatchObject({ ready: true, reasons: [] })
+  const stopping = node.stop()
+  expect((await node.ready()).reasons).toContain('the node is stopping')
+  await stopping
+})
+
+test('a machine that cannot be hosted is refused before anything is opened', async () => {
+  const bad = defineApp({ name: 'adders', machines: [adder, adder] })
+  await expect(createNode({ dataDirectory, apps: [bad] })).rejects.toMatchObject({
+    code: 'not-hosted',
+    message: expect.stringContaining('two machines are named adder'),
+  })
+})
