@@ -109,6 +109,11 @@ function fitsRegion(node: AnyStateNode, value: StateValue): boolean {
   return empty ? childrenOf(node).every((c) => c.type === 'history') : fits(node, value)
 }
 
+/** Whether the present position has a transition for this very type; wildcards do not count. */
+export function namesEvent(snapshot: AnyMachineSnapshot, type: string): boolean {
+  return (snapshot._nodes as AnyStateNode[]).some((node) => node.transitions.has(type))
+}
+
 interface LooseTransition {
   eventType: string
   target?: readonly AnyStateNode[]

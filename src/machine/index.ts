@@ -4,6 +4,7 @@ export {
   isInState,
   leavesOf,
   legalEvents,
+  namesEvent,
   nodeAt,
   stateText,
   tagsOf,

@@ -18,5 +18,6 @@ export {
   type VerbRequest,
   type VerbResponse,
 } from './app.ts'
+export { type ClientOptions, createClient } from './connect.ts'
 export { createNode, type NodeOptions } from './create.ts'
 export type { ReadyReport, RunningApp, TroupeNode } from './node.ts'

@@ -115,10 +115,11 @@ export function parseAddress(
  * @throws TroupeError `invalid-address`
  */
 export function canonicalAddress(text: string, limits?: Limits): AddressText {
-  if (SIMPLE_ROOT.test(text)) return text
+  if (SIMPLE_ROOT.test(text) && (limits?.idBytesMax ?? SIMPLE_ID_MAX) >= SIMPLE_ID_MAX) return text
   const { machine, id, path } = parseAddress(text, limits)
   return formatAddress(machine, id, path, limits)
 }
+const SIMPLE_ID_MAX = 64
 /** Most addresses in practice: a root actor whose id needs no escape and no count of bytes. */
 const SIMPLE_ROOT = /^[A-Za-z][A-Za-z0-9_-]{0,63}\/[A-Za-z0-9_.:@~+,=!$&'()*;-]{1,64}$/
 

@@ -5,20 +5,43 @@
  * has the same bytes in a journal and in a store), Maps, Sets, Dates and bigints survive.
  * Leaves to others: which shapes are packed.
  */
-import { Packr } from 'msgpackr'
+import { C1, Packr } from 'msgpackr'
 import { TroupeError } from './errors.ts'
 
-const packr = new Packr({ useRecords: true, useBigIntExtension: true, moreTypes: true })
+const packr = new Packr({
+  useRecords: true,
+  useBigIntExtension: true,
+  moreTypes: true,
+  // Values live longer than the message that they came in.
+  copyBuffers: true,
+})
+// Left alone, msgpackr packs a function as `undefined`: a context would lose it silently.
+Object.assign(packr, {
+  writeFunction() {
+    throw new Error('a function cannot be stored or sent')
+  },
+})
 
-/** Packs a value into bytes of its own. Functions and symbols are refused by the packer. */
+/**
+ * Packs a value into bytes of its own.
+ * @throws TroupeError `malformed` for functions, symbols and circular references
+ */
 export function pack(value: unknown): Uint8Array {
-  return packr.pack(value)
+  try {
+    return packr.pack(value)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new TroupeError('malformed', `the value cannot be packed: ${why}`, { cause })
+  }
 }
 
 /** @throws TroupeError `malformed` when the bytes are not one complete pack */
 export function unpack(bytes: Uint8Array): unknown {
   try {
-    return packr.unpack(bytes)
+    const value: unknown = packr.unpack(bytes)
+    // The byte that msgpack never uses comes back as an object of its own.
+    if (value === C1) throw new Error('the first byte is 0xc1')
+    return value
   } catch (cause) {
     throw new TroupeError('malformed', 'the bytes are not a message of Troupe', { cause })
   }
@@ -33,10 +56,16 @@ export function unpackAll(bytes: Uint8Array): unknown[] {
   }
 }
 
-/** JSON with bigints as `{"$bigint":"123"}`, Maps, Sets and bytes likewise; no digit is lost. */
+/**
+ * JSON with bigints as `{"$bigint":"123"}`, Maps (`$map`), Sets (`$set`) and bytes (`$bytes`, base64)
+ * likewise; no digit is lost. An object that looks like one of these is written as
+ * `{"$plain":[key,value]}`. Undefined becomes null, as everywhere in JSON.
+ */
 export function toJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, replacer, indent)
+  return JSON.stringify(value ?? null, replacer, indent)
 }
+
+const TAGS = new Set(['$bigint', '$map', '$set', '$bytes', '$plain'])
 
 function replacer(this: unknown, key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return { $bigint: value.toString() }
@@ -45,7 +74,13 @@ function replacer(this: unknown, key: string, value: unknown): unknown {
   // The holder has the bytes themselves; a Buffer's own toJSON has already changed `value`.
   const held = (this as Record<string, unknown>)[key]
   if (held instanceof Uint8Array) return { $bytes: Buffer.from(held).toString('base64') }
-  return value
+  return isTagged(value) ? { $plain: Object.entries(value)[0] } : value
+}
+
+function isTagged(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const [first, ...others] = Object.keys(value)
+  return first !== undefined && others.length === 0 && TAGS.has(first)
 }
 
 /** Reads `toJson`'s form back. @throws TroupeError `malformed` */
@@ -58,13 +93,12 @@ export function fromJson(text: string): unknown {
 }
 
 function reviver(_key: string, value: unknown): unknown {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value
-  const keys = Object.keys(value)
-  if (keys.length !== 1) return value
+  if (!isTagged(value)) return value
   const tagged = value as Record<string, unknown>
   if (typeof tagged['$bigint'] === 'string') return BigInt(tagged['$bigint'])
   if (Array.isArray(tagged['$map'])) return new Map(tagged['$map'] as [unknown, unknown][])
   if (Array.isArray(tagged['$set'])) return new Set(tagged['$set'])
+  if (Array.isArray(tagged['$plain'])) return Object.fromEntries([tagged['$plain']])
   if (typeof tagged['$bytes'] === 'string') return Buffer.from(tagged['$bytes'], 'base64')
   return value
 }

@@ -6,7 +6,7 @@
  */
 import { TroupeError } from './errors.ts'
 
-const COMMAND_ID = /^(\d{10,16})-([\x21-\x7e]{1,128})$/
+const COMMAND_ID = /^(\d{10,15})-([\x21-\x7e]{1,128})$/
 
 export function formatCommandId(issuedAtMs: number, unique: string): string {
   return `${issuedAtMs}-${unique}`

@@ -2,7 +2,7 @@
  * Every limit of the runtime, with its default and its reason. Decides: names and defaults. Leaves
  * to others: enforcing them, each with a typed error.
  */
-import { invariant } from './errors.ts'
+import { TroupeError } from './errors.ts'
 
 export interface Limits {
   /** Bytes of an id in UTF-8. 256 leaves room for three percent-encoded parts in one LMDB key. */
@@ -100,16 +100,39 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   requestTimeoutMs: 30_000,
 })
 
-/** Completes a partial set of limits and proves the relations between them before anything runs. */
+/**
+ * Completes a partial set of limits and proves the relations between them before anything runs.
+ * @throws TroupeError `invalid-config`
+ */
 export function resolveLimits(given: Partial<Limits> = {}): Limits {
   const limits: Limits = { ...DEFAULT_LIMITS, ...given }
   for (const [name, value] of Object.entries(limits)) {
-    invariant(Number.isSafeInteger(value) && value > 0, `limit ${name} must be a positive integer`)
+    if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw bad(`there is no limit "${name}"`)
+    if (!Number.isSafeInteger(value) || value <= 0) throw bad(`${name} is a whole number above 0`)
   }
-  invariant(limits.payloadBytesMax < limits.actorBytesMax, 'payloadBytesMax < actorBytesMax')
-  invariant(limits.actorBytesMax < limits.batchBytesMax, 'actorBytesMax < batchBytesMax')
-  invariant(limits.batchCountMax <= limits.mailboxCountMax, 'batchCountMax <= mailboxCountMax')
-  invariant(limits.clockSkewMaxMs < limits.dedupeWindowMs, 'clockSkewMaxMs < dedupeWindowMs')
-  invariant(limits.requestTimeoutMs < limits.dedupeWindowMs, 'requestTimeoutMs < dedupeWindowMs')
+  for (const [lower, relation, upper] of RELATIONS) {
+    const holds = relation === '<' ? limits[lower] < limits[upper] : limits[lower] <= limits[upper]
+    if (!holds) throw bad(`${lower} (${limits[lower]}) ${relation} ${upper} (${limits[upper]}) must hold`)
+  }
+  if (limits.addressBytesMax > ADDRESS_BYTES_BOUND) {
+    throw bad(`addressBytesMax is at most ${ADDRESS_BYTES_BOUND}: an address is part of a key`)
+  }
   return limits
+}
+
+const RELATIONS: readonly (readonly [keyof Limits, '<' | '<=', keyof Limits])[] = [
+  ['idBytesMax', '<', 'addressBytesMax'],
+  ['payloadBytesMax', '<', 'actorBytesMax'],
+  ['actorBytesMax', '<', 'batchBytesMax'],
+  ['batchCountMax', '<=', 'mailboxCountMax'],
+  ['clockSkewMaxMs', '<', 'dedupeWindowMs'],
+  ['requestTimeoutMs', '<', 'dedupeWindowMs'],
+  ['pageCountMax', '<=', 'scanCountMax'],
+]
+
+/** LMDB's keys end at 1,978 bytes; a command id and a value of an index stand beside the address. */
+const ADDRESS_BYTES_BOUND = 1_500
+
+function bad(why: string): TroupeError {
+  return new TroupeError('invalid-config', `limits: ${why}`)
 }

@@ -21,6 +21,8 @@ export interface ChildStart {
   to: AddressText
   parent: AddressText
   childId: string
+  /** Of the `spawnChild` that asked for it: a child of the same id may have been asked for since. */
+  effectId: string
   src: string
   input: unknown
 }

@@ -2,7 +2,7 @@
  * Messages that their target refused: kept with the reason, listed, and told to a sender whose chart
  * has a transition for `troupe.deadLetter`. They never block a channel.
  */
-import { type ErrorRecord, pack, shardOf } from '../protocol/index.ts'
+import { type ErrorRecord, isChild, machineOf, pack } from '../protocol/index.ts'
 import type { Batch, Delivery } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { sequencedKey, TABLE } from './keys.ts'
@@ -36,11 +36,8 @@ export function deadLetter(
 }
 
 function wantsToKnow(shard: ShardContext, sender: string): boolean {
-  const machine = sender.slice(0, sender.indexOf('/'))
-  const chart = shard.machines.get(machine)?.chart
-  return (
-    chart !== undefined &&
-    shardOf(sender, shard.shardCount) >= 0 &&
-    (chart.machine.events as string[]).includes(DEAD_LETTER_EVENT)
-  )
+  // What a child is made of is known on its own shard only: there it is dropped if nobody wants it.
+  if (isChild(sender)) return true
+  const chart = shard.machines.get(machineOf(sender))?.chart
+  return chart !== undefined && (chart.machine.events as string[]).includes(DEAD_LETTER_EVENT)
 }

@@ -7,6 +7,7 @@
 import {
   type Chart,
   initialTransition,
+  namesEvent,
   stateText,
   stepEvent,
   stepInitial,
@@ -24,10 +25,10 @@ import {
 import type { Batch, ChildStart, Delivery } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { type Arrival, keep, park, saveHead } from './control.ts'
-import { deadLetter } from './dead-letters.ts'
+import { DEAD_LETTER_EVENT, deadLetter } from './dead-letters.ts'
 import { identityOf, indexOf, kindNameOf, logicAt, snapshotOf } from './heads.ts'
 import type { Cause } from './history.ts'
-import { taskKey, timerKey } from './keys.ts'
+import { liveKey, taskKey, timerKey } from './keys.ts'
 import { type Head, isHolding } from './records.ts'
 import { removeActor } from './removal.ts'
 import { failTask } from './task-failures.ts'
@@ -53,23 +54,23 @@ export function deliver(
   return stepArrival(shard, batch, head, arrival)
 }
 
-/** Steps without looking at pauses: for deliveries above, and for the kept queue as it drains. */
+/**
+ * Steps without looking at pauses: for deliveries above, and for the kept queue as it drains.
+ * @param waits false for what was kept: its sender has had its reply
+ */
 export function stepArrival(
   shard: ShardContext,
   batch: Batch,
   head: Head,
   arrival: Arrival,
+  waits = true,
 ): Delivered {
   switch (arrival.kind) {
-    case 'event':
-      return step(
-        shard,
-        batch,
-        head,
-        arrival.event,
-        causeOf(arrival),
-        arrival.commandId !== undefined,
-      )
+    case 'event': {
+      const refusable = waits && arrival.commandId !== undefined
+      const failed = failedChildOf(arrival.event)
+      return step(shard, batch, head, arrival.event, causeOf(arrival), refusable, failed)
+    }
     case 'timer':
       return stepTimer(shard, batch, head, arrival.effectId)
     case 'task-done':
@@ -131,7 +132,7 @@ function fail(
   const type = `xstate.error.actor.${childId}`
   const parentHandles =
     parentHead?.logic.kind === 'chart' &&
-    (parentHead.logic.chart.machine.events as string[]).includes(type)
+    namesEvent(snapshotOf(parentHead, parentHead.logic.chart), type)
   if (!parentHead || !parentHandles) {
     return { kind: 'parked', error: park(shard, batch, head, message, cause, failedChildren) }
   }
@@ -179,6 +180,11 @@ function stepTimer(shard: ShardContext, batch: Batch, head: Head, effectId: stri
   const { event } = timer
   if (timer.to === '')
     return step(shard, batch, head, event, { type: event.type, by: 'timer' }, false)
+  const live = head.children.find((child) => child.childId === timer.to && child.kind === 'live')
+  if (live) {
+    if (!live.done) batch.releases.push({ kind: 'live-send', effectId: live.effectId, event })
+    return { kind: 'turn', handled: true, reply: undefined }
+  }
   const to =
     timer.to === '^' ? parentOf(head.address) : childOf(head.address, timer.to, shard.limits)
   if (to) batch.deliveries.push({ kind: 'event', to, event, by: head.address })
@@ -281,30 +287,34 @@ export function deliverEvent(shard: ShardContext, batch: Batch, delivery: Delive
     return
   }
   if (delivery.tellFrom !== undefined) {
-    const checked = checkEvent(head, delivery.event)
+    const checked =
+      delivery.event.type === DEAD_LETTER_EVENT
+        ? { event: delivery.event }
+        : checkEvent(head, delivery.event)
     if ('error' in checked) return refuse(checked.error)
     delivery.event = checked.event
     if (head.status !== 'active') return refuse(finishedError(head))
   }
-  markChildDone(head, delivery)
+  markChildDone(shard, batch, head, delivery)
   const arrival: Arrival = { kind: 'event', event: delivery.event, by: delivery.by }
   if (delivery.tellFrom !== undefined) arrival.tellFrom = delivery.tellFrom
-  const childFailed = /^xstate\.error\.actor\.(.*)$/.exec(delivery.event.type)?.[1]
-  if (childFailed === undefined || isHolding(head)) {
-    deliver(shard, batch, head, arrival)
-    return
-  }
-  const cause: Cause = { type: delivery.event.type, by: delivery.by }
-  step(shard, batch, head, delivery.event, cause, false, [childFailed])
+  deliver(shard, batch, head, arrival)
+}
+
+function failedChildOf(event: EventObject): string[] {
+  const prefix = 'xstate.error.actor.'
+  return event.type.startsWith(prefix) ? [event.type.slice(prefix.length)] : []
 }
 
 /** A finished child stays listed until its state is left, as in XState. */
-function markChildDone(head: Head, delivery: Delivery): void {
+function markChildDone(shard: ShardContext, batch: Batch, head: Head, delivery: Delivery): void {
   const { type, actorId } = delivery.event
   if (!type.startsWith('xstate.done.actor.') && !type.startsWith('xstate.error.actor.')) return
-  head.children = head.children.map((child) =>
-    child.childId === actorId ? { ...child, done: true } : child,
-  )
+  const ended = head.children.find((child) => child.childId === actorId && !child.done)
+  if (!ended) return
+  head.children = head.children.map((child) => (child === ended ? { ...child, done: true } : child))
+  if (ended.kind === 'live') batch.write(liveKey(shard.shard, ended.effectId), null)
+  saveHead(shard, batch, head)
 }
 
 export function finishedError(head: Head): ErrorRecord {
@@ -372,7 +382,9 @@ export function describeIssues(
 
 function startChild(shard: ShardContext, batch: Batch, start: ChildStart): void {
   const parent = shard.heads.get(start.parent)
-  if (!parent) return
+  // Its state may have been left before it started, also in the very step that entered it.
+  const wanted = parent?.children.some((child) => child.effectId === start.effectId && !child.done)
+  if (!parent || !wanted) return
   const made = makeChild(shard, batch, parent, start)
   if ('error' in made) {
     const type = `xstate.error.actor.${start.childId}`
@@ -417,6 +429,8 @@ export function startActor(
 ): { head: Head; reply: unknown } | { error: string } {
   const head = blankHead(batch, request)
   batch.steps += 1
+  // An actor that this very batch removed may have lived here.
+  batch.removed.delete(head.address)
   shard.heads.add(head)
   const failed = firstTurn(shard, batch, head, request)
   if (typeof failed === 'string') {

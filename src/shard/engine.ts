@@ -33,6 +33,7 @@ import { drainKept } from './operators.ts'
 import { answerQuery } from './queries.ts'
 import { type Inbound, readShard } from './recovery.ts'
 import { release } from './release.ts'
+import { Retention } from './retention.ts'
 import { TaskBoard } from './task-board.ts'
 import { fireTimer } from './tasks.ts'
 import { TimerQueue } from './timer-queue.ts'
@@ -48,6 +49,7 @@ export class ShardEngine {
   readonly #channels: Channels
   readonly #counters: Counters
   readonly #board: TaskBoard
+  readonly #retention: Retention
   #dedupe: Dedupe
   #inbound = new Map<number, Inbound>()
   /** Deliveries that did not fit the last batch; their rows are in channel (S, S). */
@@ -74,6 +76,7 @@ export class ShardEngine {
     this.#board = new TaskBoard(deps)
     this.#channels = new Channels({ ...deps, acknowledged: () => this.#enqueue({ kind: 'wake' }) })
     this.#dedupe = new Dedupe(this.#context, 0)
+    this.#retention = new Retention(this.#context)
   }
 
   get state(): EngineState {
@@ -347,7 +350,8 @@ export class ShardEngine {
         this.#draining.add(head.address)
     }
     this.#counters.write(batch)
-    if (batch.writes.length > 0) this.#dedupe.evict(batch)
+    this.#dedupe.evict(batch)
+    this.#retention.sweep(batch)
   }
 
   #carryOver(batch: Batch): void {

@@ -57,7 +57,8 @@ function readLive(context: ShardContext): LiveStart[] {
     const hosted = machines.get(machineOf(address))
     const logic = head && hosted ? logicAt(hosted.chart, head.sources) : undefined
     const source = logic?.kind === 'chart' ? logic.chart.sources.get(src) : undefined
-    if (!head || source?.kind !== 'live') continue
+    const runs = head?.children.some((child) => child.childId === childId && !child.done)
+    if (!runs || source?.kind !== 'live') continue
     starts.push({ address, childId, effectId: nameOfKey(key), logic: source.logic, input })
   }
   return starts

@@ -1,11 +1,12 @@
 /**
  * What a failed attempt leads to: another attempt, parking, or the machine's own way out.
  */
-import { backoffMs, type RetryPolicy, resolveRetry } from '../machine/index.ts'
+import { backoffMs, namesEvent, type RetryPolicy, resolveRetry } from '../machine/index.ts'
 import type { TaskFailure } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { saveHead } from './control.ts'
+import { snapshotOf } from './heads.ts'
 import { timerKey } from './keys.ts'
 import type { Head, TaskEntry, TimerEntry } from './records.ts'
 import { writeTaskRow } from './task-rows.ts'
@@ -49,11 +50,10 @@ function policyOf(head: Head, task: TaskEntry): RetryPolicy {
   )
 }
 
-/** Whether the chart names this failure; a wildcard is not a way out. */
+/** Whether the present state names this failure; a wildcard is not a way out. */
 function handlesError(head: Head, task: TaskEntry): boolean {
   if (head.logic.kind !== 'chart') return false
-  const type = `xstate.error.actor.${task.childId}`
-  return (head.logic.chart.machine.events as string[]).includes(type)
+  return namesEvent(snapshotOf(head, head.logic.chart), `xstate.error.actor.${task.childId}`)
 }
 
 /** Puts a task to wait for its next attempt. */

@@ -211,6 +211,7 @@ function planEffect(
         to,
         parent: head.address,
         childId: effect.childId,
+        effectId,
         src: effect.src,
         input: effect.input,
       })

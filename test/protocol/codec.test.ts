@@ -178,3 +178,19 @@ describe('golden bytes', () => {
     expect(unpack(Buffer.from(bytes, 'hex'))).toStrictEqual(value)
   })
 })
+
+it('refuses what it could not give back', () => {
+  expect(() => pack({ run: () => 1 })).toThrow(expect.objectContaining({ code: 'malformed' }))
+  expect(() => pack(Symbol('x'))).toThrow(expect.objectContaining({ code: 'malformed' }))
+  const circular: Record<string, unknown> = {}
+  circular['self'] = circular
+  expect(() => pack(circular)).toThrow(expect.objectContaining({ code: 'malformed' }))
+  expect(() => unpack(Uint8Array.of(0xc1))).toThrow(expect.objectContaining({ code: 'malformed' }))
+})
+
+it('values do not change with the message that they came in', () => {
+  const bytes = pack({ part: Buffer.from('abc') })
+  const value = unpack(bytes) as { part: Uint8Array }
+  bytes.fill(0)
+  expect(Buffer.from(value.part).toString()).toBe('abc')
+})

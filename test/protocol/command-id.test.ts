@@ -8,8 +8,8 @@ import {
   TroupeError,
 } from '../../src/protocol/index.ts'
 
-/** From September 2001 (ten digits are too few for times before) to beyond the year 100,000. */
-const times = fc.integer({ min: 1_000_000_000, max: 9_007_199_254_740_991 })
+/** From September 2001 (ten digits are too few for times before) to beyond the year 30,000. */
+const times = fc.integer({ min: 1_000_000_000, max: 999_999_999_999_999 })
 const uniques = fc.stringMatching(/^[\x21-\x7e]{1,128}$/)
 
 it('gives back the time, whatever makes the id unique', () => {
@@ -32,7 +32,7 @@ it.each([
   ['1767225600000', 'nothing unique'],
   ['1767225600000-', 'an empty unique part'],
   ['123456789-a', 'a time of nine digits, which is in seconds or worse'],
-  ['12345678901234567-a', 'a time of seventeen digits'],
+  ['1234567890123456-a', 'a time of sixteen digits'],
   ['-1767225600000-a', 'a time before 1970'],
   ['1767225600000.5-a', 'half a millisecond'],
   [' 1767225600000-a', 'a space before'],

@@ -62,3 +62,10 @@ it('leaves ordinary objects alone that only look similar', () => {
 it.each(['', '{', 'undefined', '{"$bigint":"x"}', '{"$map":[1]}'])('%j is malformed', (text) => {
   expect(() => fromJson(text)).toThrow(expect.objectContaining({ code: 'malformed' }))
 })
+
+it('data that looks like a tag comes back as it was', () => {
+  for (const value of [{ $bigint: '5' }, { $map: [] }, { $plain: [1] }, { $bytes: { $set: [2n] } }]) {
+    expect(fromJson(toJson(value))).toEqual(value)
+  }
+  expect(toJson(undefined)).toBe('null')
+})

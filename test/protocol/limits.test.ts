@@ -23,7 +23,7 @@ it('names end in what they count', () => {
 it.each(NAMES)('%s is a positive integer', (name) => {
   for (const value of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '5', null]) {
     const given = { [name]: value } as Partial<Limits>
-    expect(() => resolveLimits(given)).toThrow(`limit ${name} must be a positive integer`)
+    expect(() => resolveLimits(given)).toThrow(`limits: ${name} is a whole number above 0`)
   }
 })
 
@@ -54,8 +54,29 @@ describe('relations', () => {
       { requestTimeoutMs: 600_000, dedupeWindowMs: 600_000 },
       { requestTimeoutMs: 599_999, dedupeWindowMs: 600_000 },
     ],
+    [
+      'idBytesMax < addressBytesMax',
+      { idBytesMax: 1_024, addressBytesMax: 1_024 },
+      { idBytesMax: 1_023, addressBytesMax: 1_024 },
+    ],
+    [
+      'pageCountMax <= scanCountMax',
+      { pageCountMax: 11, scanCountMax: 10 },
+      { pageCountMax: 10, scanCountMax: 10 },
+    ],
   ])('%s', (relation, broken, kept) => {
-    expect(() => resolveLimits(broken)).toThrow(`broken invariant: ${relation}`)
+    const [lower, sign, upper] = relation.split(' ')
+    expect(() => resolveLimits(broken)).toThrow(
+      expect.objectContaining({
+        code: 'invalid-config',
+        message: expect.stringMatching(new RegExp(`${lower} \\(.*\\) ${sign} ${upper} .*must hold`)),
+      }),
+    )
     expect(resolveLimits(kept)).toMatchObject(kept)
   })
+})
+
+it('refuses what is no limit, and an address that no key could hold', () => {
+  expect(() => resolveLimits({ leaseMS: 1 } as unknown as Partial<Limits>)).toThrow('no limit "leaseMS"')
+  expect(() => resolveLimits({ addressBytesMax: 1_501 })).toThrow('addressBytesMax is at most 1500')
 })

@@ -1,0 +1,36 @@
+/**
+ * Trails that end: audit rows and dead letters past their time. Decides: that they go a few at a
+ * time, and that nobody looks for them with every batch.
+ */
+import type { Batch } from './batch.ts'
+import type { ShardContext } from './context.ts'
+import { sequencedBound, TABLE, tableRange } from './keys.ts'
+
+const LOOK_EVERY_MS = 10 * 60_000
+const REMOVED_PER_LOOK_MAX = 500
+
+export class Retention {
+  readonly #shard: ShardContext
+  #lookAt = 0
+
+  constructor(shard: ShardContext) {
+    this.#shard = shard
+  }
+
+  sweep(batch: Batch): void {
+    if (batch.now < this.#lookAt) return
+    const { shard, limits } = this.#shard
+    const before = Math.max(0, batch.now - limits.auditRetentionMs)
+    let removed = 0
+    for (const table of [TABLE.audit, TABLE.deadLetter] as const) {
+      const { from } = tableRange(shard, table)
+      const to = sequencedBound(shard, table, before)
+      for (const { key } of this.#shard.store.range({ from, to, limit: REMOVED_PER_LOOK_MAX })) {
+        batch.write(key, null)
+        removed += 1
+      }
+    }
+    // More of them are left: the next batch goes on.
+    if (removed < REMOVED_PER_LOOK_MAX) this.#lookAt = batch.now + LOOK_EVERY_MS
+  }
+}
