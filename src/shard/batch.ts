@@ -135,6 +135,7 @@ export class Batch {
       !this.removed.has(head.address) || head.status !== 'active',
       'a removed actor does not change',
     )
+    if (!this.dirty.has(head)) this.bytes += head.bytes
     head.dirty = true
     this.dirty.add(head)
   }

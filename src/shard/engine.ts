@@ -242,20 +242,12 @@ export class ShardEngine {
       drainDeliveries(this.#context, batch)
     }
     for (let taken = 0; taken < limits.batchCountMax; taken++) {
-      if (
-        batch.deliveries.length > 0 ||
-        batch.bytes + this.#dirtyBytes(batch) > limits.batchBytesMax / 2
-      )
-        break
+      if (batch.deliveries.length > 0 || batch.bytes > limits.batchBytesMax / 2) break
       const item = this.#mailbox.shift()
       if (!item) break
       this.#take(batch, item, replies)
       drainDeliveries(this.#context, batch)
     }
-  }
-
-  #dirtyBytes(batch: Batch): number {
-    return batch.dirty.size * 128
   }
 
   #takeCarried(batch: Batch): void {

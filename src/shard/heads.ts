@@ -86,6 +86,13 @@ export class Heads {
     return head
   }
 
+  /** True also for an actor whose machine is not registered here. */
+  has(address: AddressText): boolean {
+    if (this.#heads.has(address)) return true
+    if (this.#gone.has(address)) return false
+    return this.#store.get(actorKey(this.#shard, address)) !== undefined
+  }
+
   /** For lists: what is applied, without what a batch under way changed, and without keeping it. */
   peek(address: AddressText): Head | undefined {
     const bytes = this.#store.get(actorKey(this.#shard, address))

@@ -29,7 +29,7 @@ import { identityOf, indexOf, snapshotOf } from './heads.ts'
 import type { Cause } from './history.ts'
 import { drainingKey, EMPTY, sequencedKey, TABLE, timerKey } from './keys.ts'
 import { type Head, KEPT_TIMER, type TimerEntry } from './records.ts'
-import { removeActor } from './removal.ts'
+import { removeActor, removeBelongings } from './removal.ts'
 import { type Answer, interruptTasks, releaseTasks } from './tasks.ts'
 import { addTimerRow, applyTurn, encodeWithin } from './turn.ts'
 import { diffContexts, receiptOf } from './views.ts'
@@ -419,10 +419,8 @@ function cancel(
       ...head.timers.map((timer) => `cancel timer ${timer.id}`),
     ])
   }
-  const successor = { ...head, encoded: undefined }
-  removeActor(shard, batch, head)
-  batch.removed.delete(head.address)
-  Object.assign(successor, {
+  removeBelongings(shard, batch, head)
+  Object.assign(head, {
     status: 'stopped',
     paused: null,
     parked: null,
@@ -433,13 +431,10 @@ function cancel(
     keptTo: 0,
     since: batch.now,
     snapshot: undefined,
-    indexed: undefined,
-    dirty: false,
   })
-  shard.heads.add(successor)
-  addPurge(shard, batch, successor)
-  controlTurn(shard, batch, successor, causeOf(command, command.reason))
-  return { ok: receiptOf(successor) }
+  if (head.sources.length === 0) addPurge(shard, batch, head)
+  controlTurn(shard, batch, head, causeOf(command, command.reason))
+  return { ok: receiptOf(head) }
 }
 
 function addPurge(shard: ShardContext, batch: Batch, head: Head): void {

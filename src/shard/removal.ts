@@ -8,33 +8,49 @@ import type { ShardContext } from './context.ts'
 import { removeHistory } from './history.ts'
 import { removeIndexRows } from './index-rows.ts'
 import { actorKey, drainingKey, keptKey, liveKey, taskKey, timerKey } from './keys.ts'
-import type { Head, TaskEntry } from './records.ts'
+import type { ChildEntry, Head, TaskEntry } from './records.ts'
 
 export function removeActor(shard: ShardContext, batch: Batch, head: Head): void {
-  for (const timer of head.timers) {
-    if (timer.frozenMs === null)
-      batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
-  }
-  for (const task of head.tasks) removeTaskRow(shard, batch, task)
-  for (const child of head.children) {
-    if (child.done) continue
-    if (child.kind === 'live') {
-      batch.write(liveKey(shard.shard, child.effectId), null)
-      batch.releases.push({ kind: 'live-stop', effectId: child.effectId })
-    } else if (child.kind !== 'task') {
-      const below = shard.heads.get(childOf(head.address, child.childId, shard.limits))
-      if (below) removeActor(shard, batch, below)
-    }
-  }
-  for (let n = head.keptFrom; n < head.keptTo; n++)
-    batch.write(keptKey(shard.shard, head.address, n), null)
-  if (head.keptFrom < head.keptTo) batch.write(drainingKey(shard.shard, head.address), null)
+  removeBelongings(shard, batch, head)
   removeHistory(shard, batch, head)
   removeIndexRows(shard, batch, head)
   batch.write(actorKey(shard.shard, head.address), null)
   batch.removed.add(head.address)
   batch.dirty.delete(head)
   shard.heads.removeForGood(head.address)
+}
+
+/** What only a living actor has: timers, tasks, children and kept events. */
+export function removeBelongings(shard: ShardContext, batch: Batch, head: Head): void {
+  for (const timer of head.timers) {
+    if (timer.frozenMs !== null) continue
+    batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
+  }
+  for (const task of head.tasks) removeTaskRow(shard, batch, task)
+  for (const child of head.children) {
+    if (!child.done) removeChild(shard, batch, head, child)
+  }
+  for (let n = head.keptFrom; n < head.keptTo; n++) {
+    batch.write(keptKey(shard.shard, head.address, n), null)
+  }
+  if (head.keptFrom < head.keptTo) batch.write(drainingKey(shard.shard, head.address), null)
+}
+
+/** Stops a child that is not a task, with everything below it. */
+export function removeChild(
+  shard: ShardContext,
+  batch: Batch,
+  parent: Head,
+  child: ChildEntry,
+): void {
+  if (child.kind === 'task') return
+  if (child.kind === 'live') {
+    batch.write(liveKey(shard.shard, child.effectId), null)
+    batch.releases.push({ kind: 'live-stop', effectId: child.effectId })
+    return
+  }
+  const head = shard.heads.get(childOf(parent.address, child.childId, shard.limits))
+  if (head) removeActor(shard, batch, head)
 }
 
 /** The worker that runs it is told; one that misses it learns by its next heartbeat. */

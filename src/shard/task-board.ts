@@ -57,7 +57,7 @@ export class TaskBoard {
 
   /** The oldest come first: the map keeps the order of publication. */
   #sweep(): void {
-    const { shard, store, clock, limits } = this.#deps
+    const { shard, store, clock, limits, taskQueue } = this.#deps
     const before = clock.monotonic() - limits.taskRepublishMs
     for (const [taskId, publishedAt] of this.#waiting) {
       if (publishedAt > before) break
@@ -65,7 +65,10 @@ export class TaskBoard {
       const row = store.get(taskKey(shard, taskId))
       if (!row) continue
       const task = decodeTaskRow(row)
-      if (task.queued) this.publish(this.#message(taskId, task))
+      if (!task.queued) continue
+      // A queue that holds messages has not lost them: they only wait for a worker.
+      if (taskQueue.depth(task.queue) === 0) this.publish(this.#message(taskId, task))
+      else this.#waiting.set(taskId, clock.monotonic())
     }
     if (this.#waiting.size > 0) this.#planSweep()
   }

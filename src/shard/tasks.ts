@@ -168,7 +168,10 @@ export function fireTimer(
   const head = shard.heads.get(address)
   const timer = head?.timers.find((entry) => entry.effectId === effectId)
   if (!head || !timer || timer.frozenMs !== null) {
-    batch.write(timerKey(shard.shard, dueAtMs, effectId), null)
+    // An actor whose machine is not registered here keeps its timers until it is.
+    if (head || !shard.heads.has(address)) {
+      batch.write(timerKey(shard.shard, dueAtMs, effectId), null)
+    }
     return
   }
   if (timer.dueAt > batch.now) return

@@ -39,7 +39,7 @@ import {
   type TaskEntry,
   type TimerEntry,
 } from './records.ts'
-import { removeActor, removeTaskRow } from './removal.ts'
+import { removeActor, removeChild, removeTaskRow } from './removal.ts'
 import { newTask, publishTask, writeTaskRow } from './task-rows.ts'
 
 export type TurnOutcome =
@@ -466,7 +466,7 @@ function flushPlan(shard: ShardContext, batch: Batch, head: Head, plan: Plan): v
     writeTaskRow(shard, batch, task)
     publishTask(shard, batch, task)
   }
-  for (const child of plan.stopped) stopChild(shard, batch, head, child)
+  for (const child of plan.stopped) removeChild(shard, batch, head, child)
   for (const { entry, input } of plan.liveNew) startLive(shard, batch, head, entry, input)
   batch.deliveries.push(...plan.deliveries)
   for (const { to, event } of plan.tells) sendTell(shard, batch, head.address, to, event)
@@ -486,16 +486,6 @@ export function addTimerRow(
     address: head.address,
     dueAt: timer.dueAt,
   })
-}
-
-function stopChild(shard: ShardContext, batch: Batch, head: Head, child: ChildEntry): void {
-  if (child.kind === 'live') {
-    batch.write(liveKey(shard.shard, child.effectId), null)
-    batch.releases.push({ kind: 'live-stop', effectId: child.effectId })
-    return
-  }
-  const childHead = shard.heads.get(childOf(head.address, child.childId, shard.limits))
-  if (childHead) removeActor(shard, batch, childHead)
 }
 
 function startLive(

@@ -20,7 +20,7 @@ interface OrderContext {
 }
 
 const charge = task({
-  name: 'order.charge',
+  name: 'charge',
   run: async ({ input }: { input: unknown }) => {
     if ((input as { amount: number }).amount > 1_000) {
       throw new TaskError('permanent', 'the bank refuses')
