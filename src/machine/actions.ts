@@ -64,6 +64,8 @@ export function reply<
   TContext extends MachineContext,
   TEvent extends XEventObject,
   TParams extends ParameterizedObject['params'] | undefined = undefined,
->(value: Resolvable<TContext, TEvent, TParams, unknown>): Action<TContext, TEvent, TParams> {
+>(
+  value: (args: ActionArgs<TContext, TEvent>, params: TParams) => unknown,
+): Action<TContext, TEvent, TParams> {
   return mark('reply', value) as Action<TContext, TEvent, TParams>
 }

@@ -222,21 +222,27 @@ function checkActions(
       if (!(type in machine.implementations.actions)) {
         refuse(name, place, `action "${type}" is not registered in setup({ actions })`)
       }
-    } else checkActionFunction(name, place, action, true)
+    } else checkActionFunction(name, machine, place, action, true)
   }
 }
 
 function checkNamedActions(name: string, machine: AnyStateMachine): void {
   const { actions, guards } = machine.implementations
   for (const [type, action] of Object.entries(actions)) {
-    checkActionFunction(name, `actions.${type}`, action, false)
+    checkActionFunction(name, machine, `actions.${type}`, action, false)
   }
   for (const [type, guard] of Object.entries(guards))
     checkGuard(name, machine, `guards.${type}`, guard)
 }
 
 /** Built-in actions are data; a plain function inside the chart has no name that survives. */
-function checkActionFunction(name: string, place: string, action: unknown, inline: boolean): void {
+function checkActionFunction(
+  name: string,
+  machine: AnyStateMachine,
+  place: string,
+  action: unknown,
+  inline: boolean,
+): void {
   if (typeof action !== 'function' || isMarkedAction(action)) return
   const builtin = action as unknown as {
     type?: string
@@ -245,6 +251,7 @@ function checkActionFunction(name: string, place: string, action: unknown, inlin
     src?: unknown
     id?: unknown
     systemId?: unknown
+    delay?: unknown
   }
   if (builtin.resolve === undefined) {
     if (inline)
@@ -255,9 +262,16 @@ function checkActionFunction(name: string, place: string, action: unknown, inlin
       )
     return
   }
+  const { delay } = builtin
+  // XState would act at once.
+  if (typeof delay === 'string' && !Object.hasOwn(machine.implementations.delays, delay))
+    refuse(name, place, `the delay "${delay}" is not registered in setup({ delays })`)
   if (builtin.type === 'xstate.assign') checkSpawnText(name, place, builtin.assignment)
   if (builtin.type === 'xstate.spawnChild') {
-    if (typeof builtin.src !== 'string')
+    if (
+      typeof builtin.src !== 'string' ||
+      !Object.hasOwn(machine.implementations.actors, builtin.src)
+    )
       refuse(name, place, 'spawnChild() needs the name of an actor registered in setup({ actors })')
     if (builtin.id === undefined)
       refuse(name, place, 'spawnChild() needs an id: without one the child has no address')
@@ -285,7 +299,13 @@ function checkSpawnText(name: string, place: string, assignment: unknown): void 
 }
 
 function checkGuard(name: string, machine: AnyStateMachine, place: string, guard: unknown): void {
-  if (guard === undefined || typeof guard === 'function') return
+  if (guard === undefined) return
+  if (typeof guard === 'function') {
+    // and(), or(), not() hold the guards that they combine.
+    const { guards } = guard as { guards?: unknown }
+    if (Array.isArray(guards)) for (const inner of guards) checkGuard(name, machine, place, inner)
+    return
+  }
   const type = typeof guard === 'string' ? guard : (guard as { type: string }).type
   if (!(type in machine.implementations.guards)) {
     refuse(name, place, `guard "${type}" is not registered in setup({ guards })`)
@@ -309,15 +329,10 @@ function checkEvents(definition: MachineDefinition): void {
     }
   }
   for (const type of machine.events as string[]) {
-    if (
-      type.startsWith('xstate.') ||
-      type.includes('*') ||
-      type === '' ||
-      type === 'troupe.deadLetter'
-    )
-      continue
+    if (type === 'troupe.deadLetter') continue
     if (type.startsWith('troupe.'))
       refuse(name, `event ${type}`, 'names that begin with "troupe." are reserved')
+    if (type.startsWith('xstate.') || type.includes('*') || type === '') continue
     if (!Object.hasOwn(events, type) && !internal.includes(type)) {
       refuse(
         name,

@@ -132,7 +132,7 @@ function pathKey(node: AnyStateNode): string {
 
 /** By the root's id and the path: custom ids may hold anything. */
 function idTarget(node: AnyStateNode): string {
-  return [`#${node.machine.id}`, ...node.path].join('.')
+  return [`#${node.machine.id.replace(/[\\.]/g, '\\$&')}`, ...node.path].join('.')
 }
 
 /** A copy of the configuration with the transitions added, and every `*` closed to our event. */

@@ -78,7 +78,10 @@ function stepDerived(
     )
     const moved = result as AnyMachineSnapshot
     if (moved.status === 'error') return { result: moved, effects }
-    return { result: rehydrate(chart.machine, dehydrate(moved), moved.children), effects }
+    const stored = dehydrate(moved)
+    // One that had finished has no output any more.
+    if (stored.status === 'active') stored.output = undefined
+    return { result: rehydrate(chart.machine, stored, moved.children), effects }
   })
 }
 

@@ -12,7 +12,6 @@ import {
   machineOf,
   OPERATOR_OPERATIONS,
   type Outcome,
-  pack,
   READ_OPERATIONS,
   type StateValue,
 } from '../protocol/index.ts'
@@ -38,6 +37,9 @@ export function applyCommand(
   if (refused) return { error: refused }
   if (READ_OPERATIONS.has(command.op))
     return withDurability(answer(shard, batch, command), durability)
+  if (command.dryRun && 'taskId' in command) {
+    return { error: errorRecord('malformed', `${command.op} cannot be tried without doing it`) }
+  }
   if (command.dryRun) return withDurability(answer(shard, batch, command), durability)
   if (command.id === undefined) {
     return {
@@ -210,7 +212,6 @@ function send(
   if ('error' in checked) return checked
   if (head.status !== 'active') return { error: finishedError(head) }
   if (command.dryRun) return drySend(head, checked.event)
-  const bytes = shard.limits.payloadBytesMax
   const delivered = deliver(shard, batch, head, {
     kind: 'event',
     event: checked.event,
@@ -219,15 +220,6 @@ function send(
   })
   switch (delivered.kind) {
     case 'turn':
-      if (delivered.reply !== undefined && pack(delivered.reply).length > bytes) {
-        return {
-          error: errorRecord(
-            'too-large',
-            `the reply of ${head.address} exceeds ${bytes} bytes (payloadBytesMax)`,
-            { address: head.address },
-          ),
-        }
-      }
       return { ok: turnView(head, delivered.handled, delivered.reply) }
     case 'kept':
       return { ok: { ...turnView(head, false, undefined), kept: delivered.count } }

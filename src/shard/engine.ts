@@ -237,7 +237,9 @@ export class ShardEngine {
       if (!head || head.keptFrom >= head.keptTo || head.paused || head.parked)
         this.#draining.delete(address)
     }
-    for (const { effectId, dueAt } of this.#timers.takeDue(batch.now, limits.batchCountMax)) {
+    // What earlier batches left goes first: a timer could leave a state that it is meant for.
+    const room = batch.deliveries.length === 0 ? limits.batchCountMax : 0
+    for (const { effectId, dueAt } of this.#timers.takeDue(batch.now, room)) {
       fireTimer(this.#context, batch, effectId.slice(0, effectId.indexOf('#')), effectId, dueAt)
       drainDeliveries(this.#context, batch)
     }

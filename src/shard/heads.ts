@@ -187,7 +187,7 @@ function makeHead(
   bytes: number,
 ): Head {
   const { record, stored } = decoded
-  const index = indexOf(hosted, record.sources, stored.context)
+  const index = indexOfStored(hosted, record.sources, stored.context)
   const text = stateText(stored.value)
   const head: Head = {
     ...record,
@@ -219,7 +219,9 @@ function bringUpToDate(head: Head, chart: Chart): void {
   const outcome = migrate(
     { ...head.hosted, chart },
     {
-      version: head.version,
+      // Migrations know the root's context; a child of an older version only has to fit its chart.
+      version:
+        head.sources.length === 0 ? head.version : Math.max(head.version, definition.version),
       chartHash: head.chartHash,
       value: head.stored.value,
       context: head.stored.context,
@@ -238,11 +240,27 @@ function bringUpToDate(head: Head, chart: Chart): void {
     head.version = definition.version
     head.chartHash = chart.hash
     head.stateText = stateText(outcome.value)
-    head.index = indexOf(head.hosted, head.sources, outcome.context)
+    head.index = indexOfStored(head.hosted, head.sources, outcome.context)
   }
 }
 
-/** Only root actors are indexed by their machine's fields. */
+/** A context of another version may be beyond what `index` can read: then it stands in no index. */
+function indexOfStored(
+  hosted: HostedMachine,
+  sources: readonly string[],
+  context: unknown,
+): Readonly<Record<string, IndexValue>> {
+  try {
+    return indexOf(hosted, sources, context)
+  } catch {
+    return NO_INDEX
+  }
+}
+
+/**
+ * Only root actors are indexed by their machine's fields.
+ * @throws what `index` throws, or that it gave something that has no order
+ */
 export function indexOf(
   hosted: HostedMachine,
   sources: readonly string[],
@@ -251,9 +269,15 @@ export function indexOf(
   const fields = hosted.definition.index
   if (!fields || sources.length > 0) return NO_INDEX
   const index: Record<string, IndexValue> = {}
-  for (const [field, value] of Object.entries(fields(context))) index[field] = value ?? null
+  for (const [field, value] of Object.entries(fields(context))) {
+    if (value !== undefined && value !== null && !INDEXED_TYPES.has(typeof value))
+      throw new Error(`the index field "${field}" is not a text, a number, a boolean or null`)
+    index[field] = value ?? null
+  }
   return index
 }
+const INDEXED_TYPES: ReadonlySet<string> = new Set(['string', 'number', 'boolean'])
+
 export const NO_INDEX: Readonly<Record<string, IndexValue>> = Object.freeze({})
 
 export function identityOf(head: Pick<Head, 'address'>): StepIdentity {

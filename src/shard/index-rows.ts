@@ -5,7 +5,7 @@
 import type { IndexValue } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { EMPTY, fieldPrefix, fieldSuffix, sinceSuffix, statePrefix } from './keys.ts'
+import { clipState, EMPTY, fieldPrefix, fieldSuffix, sinceSuffix, statePrefix } from './keys.ts'
 import { conditionOf, type Head, type IndexedAs } from './records.ts'
 
 /** Brings the index rows to what the head says now. */
@@ -40,7 +40,7 @@ export function removeIndexRows(shard: ShardContext, batch: Batch, head: Head): 
 }
 
 function counterName(head: Head, as: IndexedAs) {
-  return { machine: head.kindName, condition: as.condition, state: as.stateText }
+  return { machine: head.kindName, condition: as.condition, state: clipState(as.stateText) }
 }
 
 function stateRow(shard: ShardContext, head: Head, as: IndexedAs): Buffer {

@@ -7,6 +7,7 @@
 import {
   type Chart,
   describeEffect,
+  type Effect,
   type Step,
   stepReentry,
   stepToState,
@@ -25,13 +26,13 @@ import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { controlTurn, saveHead, takeKept } from './control.ts'
 import { describeIssues, stepArrival } from './deliver.ts'
-import { identityOf, indexOf, snapshotOf } from './heads.ts'
+import { identityOf, snapshotOf } from './heads.ts'
 import type { Cause } from './history.ts'
 import { drainingKey, EMPTY, sequencedKey, TABLE, timerKey } from './keys.ts'
 import { type Head, KEPT_TIMER, type TimerEntry } from './records.ts'
 import { removeActor, removeBelongings } from './removal.ts'
 import { type Answer, interruptTasks, releaseTasks } from './tasks.ts'
-import { addTimerRow, applyTurn, encodeWithin } from './turn.ts'
+import { addTimerRow, applyTurn, encodeWithin, indexWithin } from './turn.ts'
 import { diffContexts, receiptOf } from './views.ts'
 
 type OperatorOperation = Extract<
@@ -266,6 +267,7 @@ function atInitial(head: Head, chart: Chart): Head {
   return {
     ...head,
     stored: { ...head.stored, value, historyValue: null, status: 'active' },
+    children: [],
     snapshot: undefined,
   }
 }
@@ -286,15 +288,19 @@ function applyResume(
 ): Answer {
   const condition = { paused: head.paused, parked: head.parked, unreadable: head.unreadable }
   const was = { status: head.status, timers: head.timers }
+  const abandoned = head.unreadable === null ? [] : endOfAll(head)
   head.paused = null
   head.parked = null
   head.unreadable = null
   if (head.status !== 'active') reopen(shard, batch, head)
   if (step?.kind === 'stepped') {
     const note = command.state ?? (command.retry ? 'retry' : undefined)
-    const turn = applyTurn(shard, batch, head, step.snapshot, step.effects, causeOf(command, note))
+    const effects = [...abandoned, ...step.effects]
+    const turn = applyTurn(shard, batch, head, step.snapshot, effects, causeOf(command, note))
     if (turn.kind === 'refused') {
       Object.assign(head, condition, was)
+      for (const timer of was.timers)
+        if (timer.kind === 'purge') addTimerRow(shard, batch, head, timer)
       return { error: turn.error }
     }
     head.version = head.hosted.definition.version
@@ -304,6 +310,15 @@ function applyResume(
     if (member.paused && !command.dryRun) resumeMember(shard, batch, member, command)
   }
   return { ok: receiptOf(head) }
+}
+
+/** What belongs to states that the chart no longer has: no exit of theirs will end it. */
+function endOfAll(head: Head): Effect[] {
+  const timers = head.timers.filter((timer) => timer.kind === 'event')
+  return [
+    ...timers.map(({ id }): Effect => ({ kind: 'cancel', id })),
+    ...head.children.map(({ childId }): Effect => ({ kind: 'stop', childId })),
+  ]
 }
 
 /** A finished actor lives again: it is not purged. */
@@ -341,19 +356,18 @@ function goOn(shard: ShardContext, batch: Batch, head: Head): void {
  * and while it is not empty, everything that arrives joins its end.
  */
 export function drainKept(shard: ShardContext, batch: Batch, head: Head): void {
-  const wasDraining = head.keptFrom > 0
   while (head.keptFrom < head.keptTo && !head.paused && !head.parked) {
     if (batch.steps >= shard.limits.stepsPerBatchMax) break
     const arrival = takeKept(shard, batch, head)
     batch.steps += 1
     if (!arrival) continue
-    stepArrival(shard, batch, head, arrival)
+    stepArrival(shard, batch, head, arrival, false)
     if (batch.removed.has(head.address)) return
   }
   const left = head.keptFrom < head.keptTo
   if (left && !head.paused && !head.parked)
     batch.write(drainingKey(shard.shard, head.address), EMPTY)
-  else if (wasDraining || left) batch.write(drainingKey(shard.shard, head.address), null)
+  else batch.write(drainingKey(shard.shard, head.address), null)
   saveHead(shard, batch, head)
 }
 
@@ -376,7 +390,7 @@ function patch(
       }),
     }
   }
-  if (typeof context !== 'object' || context === null) {
+  if (typeof context !== 'object' || context === null || Array.isArray(context)) {
     return {
       error: errorRecord('invalid-context', `the context of ${head.address} must stay an object`, {
         address: head.address,
@@ -387,9 +401,11 @@ function patch(
   const stored = { ...head.stored, context }
   const encoded = encodeWithin(shard, head, stored)
   if (!(encoded instanceof Uint8Array)) return { error: encoded }
+  const index = indexWithin(head, stored)
+  if ('error' in index) return index
   head.stored = stored
   head.snapshot = undefined
-  head.index = indexOf(head.hosted, head.sources, context)
+  head.index = index.index
   controlTurn(shard, batch, head, causeOf(command))
   return { ok: receiptOf(head) }
 }

@@ -47,11 +47,15 @@ export function answerQuery(
       const page = listActors(shard, counters, query)
       return 'error' in page ? page : { ok: page, durability }
     }
-    case 'count':
-      return {
-        ok: { counts: counters.rows((name) => matchesName(shard, name, query.filter)) },
-        durability,
+    case 'count': {
+      const { where, idPrefix, olderThanMs } = query.filter
+      if (where ?? idPrefix ?? olderThanMs) {
+        const why = 'counts are kept by machine, state, tag and condition only: list instead'
+        return { error: errorRecord('invalid-query', why) }
       }
+      const counts = counters.rows((name) => matchesName(shard, name, query.filter))
+      return { ok: { counts }, durability }
+    }
     case 'audit':
       return { ok: { rows: auditRows(shard, query) }, durability }
     case 'dead-letters':

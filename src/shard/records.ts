@@ -175,7 +175,7 @@ export function encodeActor(record: ActorRecord, stored: StoredSnapshot): Uint8A
     stored.value,
     stored.context,
     stored.historyValue,
-    stored.output,
+    stored.output === undefined ? null : [stored.output],
     record.recentFrom,
     record.recent,
     record.paused && [
@@ -274,7 +274,7 @@ export function decodeActor(bytes: Uint8Array): DecodedActor {
       context: f[11],
       historyValue: (f[12] ?? null) as Record<string, string[]> | null,
       status: status === 'done' ? 'done' : 'active',
-      output: f[13] ?? undefined,
+      output: (f[13] as Fields | null | undefined)?.[0],
     },
   }
 }

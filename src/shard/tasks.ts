@@ -5,8 +5,8 @@
 import { type Command, type ErrorRecord, errorRecord, type Operation } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { park, saveHead } from './control.ts'
-import { deliver } from './deliver.ts'
+import { type Arrival, park, saveHead } from './control.ts'
+import { type Delivered, deliver } from './deliver.ts'
 import { timerKey } from './keys.ts'
 import { type Head, isHolding, KEPT_TIMER, type TaskEntry, type TimerEntry } from './records.ts'
 import { removeActor } from './removal.ts'
@@ -141,20 +141,32 @@ function finish(
     command.op === 'task.done'
       ? { kind: 'task-done' as const, taskId: command.taskId, output: command.output }
       : { kind: 'task-failed' as const, taskId: command.taskId, failure: command.failure }
-  if (command.op === 'task.failed' && head.paused && command.failure.class === 'temporary') {
+  const delivered = endAttempt(shard, batch, head, task, arrival)
+  if (delivered?.kind === 'refused') return { error: delivered.error }
+  return { ok: null }
+}
+
+/** Brings the end of an attempt to its actor; while that is paused, what is left to tell is kept. */
+function endAttempt(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  task: TaskEntry,
+  arrival: Arrival & { kind: 'task-done' | 'task-failed' },
+): Delivered | undefined {
+  if (arrival.kind === 'task-failed' && head.paused && arrival.failure.class === 'temporary') {
     // A retry is planned at once, so that the kept queue holds only what the chart will see.
-    const decision = failTask(shard, batch, head, command.taskId, command.failure)
-    if (decision.kind === 'again') return { ok: null }
+    const decision = failTask(shard, batch, head, task.effectId, arrival.failure)
+    if (decision.kind === 'again') return undefined
   }
   const delivered = deliver(shard, batch, head, arrival)
   if (delivered.kind === 'kept') {
-    replaceTask(head, { ...task, state: 'result-kept', token: '', worker: task.worker })
+    replaceTask(head, { ...task, state: 'result-kept', token: '' })
     dropTaskTimers(shard, batch, head, task.effectId)
     writeTaskRow(shard, batch, { ...task, state: 'result-kept' })
     saveHead(shard, batch, head)
   }
-  if (delivered.kind === 'refused') return { error: delivered.error }
-  return { ok: null }
+  return delivered
 }
 
 /** A timer is due: matched by its full effect id with the present head, or dropped. */
@@ -225,7 +237,7 @@ function checkLease(
     loseAttempt(shard, batch, head, task, message)
     return
   }
-  deliver(shard, batch, head, {
+  endAttempt(shard, batch, head, task, {
     kind: 'task-failed',
     taskId: task.effectId,
     failure: { class: 'temporary', message, code: 'worker-lost' },

@@ -79,6 +79,9 @@ export function applyTurn(
   let stored: StoredSnapshot
   try {
     plan = planTurn(shard, batch, head, effects)
+    // Nothing may happen that the caller cannot be told.
+    if (plan.replied && cause.commandId !== undefined)
+      checkOutgoing(shard, `the reply of ${head.address}`, plan.reply)
     stored = dehydrate(snapshot)
     finishPlan(shard, batch, head, plan, stored)
   } catch (thrown) {
@@ -93,6 +96,15 @@ export function applyTurn(
   flushPlan(shard, batch, head, plan)
   if (head.status === 'done') finishActor(shard, batch, head, stored.output)
   return { kind: 'done', reply: plan.reply, replied: plan.replied }
+}
+
+/** What leaves the actor has to be packable, and not too large for a message. */
+function checkOutgoing(shard: ShardContext, what: string, value: unknown): void {
+  const { payloadBytesMax } = shard.limits
+  if (pack(value).length <= payloadBytesMax) return
+  throw new TroupeError('too-large', `${what} exceeds ${payloadBytesMax} bytes (payloadBytesMax)`, {
+    detail: { limit: 'payloadBytesMax' },
+  })
 }
 
 /** Applies a step of a reducer: it asks for no effects. */
@@ -203,6 +215,7 @@ function planEffect(
       return
     }
     case 'child': {
+      checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
       const kind = sourceKind(head, effect.src)
       plan.children.push(childEntry(effect.childId, effect.src, kind, effect.sync, effectId))
       const to = childOf(head.address, effect.childId, shard.limits)
@@ -218,6 +231,7 @@ function planEffect(
       return
     }
     case 'live': {
+      checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
       const entry = childEntry(effect.childId, effect.src, 'live', false, effectId)
       plan.children.push(entry)
       plan.liveNew.push({ entry, input: effect.input })
@@ -228,6 +242,7 @@ function planEffect(
     case 'send':
       return planSend(shard, head, plan, effect)
     case 'tell':
+      checkOutgoing(shard, `the event ${effect.event.type} for ${effect.to}`, effect.event)
       plan.tells.push({ to: canonicalAddress(effect.to, shard.limits), event: effect.event })
       return
     case 'reply':
@@ -235,6 +250,7 @@ function planEffect(
       plan.replied = true
       return
     case 'emit':
+      checkOutgoing(shard, `the emitted event ${effect.event.type}`, effect.event)
       plan.releases.push({
         kind: 'emit',
         address: head.address,
@@ -392,18 +408,34 @@ function storeTurn(
     children: plan.children,
   })
   const encoded = encodeWithin(shard, head, stored)
-  if (!(encoded instanceof Uint8Array)) {
+  const index = indexWithin(head, stored)
+  if (!(encoded instanceof Uint8Array) || 'error' in index) {
     Object.assign(head, previous)
-    return encoded
+    return encoded instanceof Uint8Array ? (index as { error: ErrorRecord }).error : encoded
   }
   head.stored = stored
   head.stateText = text
-  if (head.hosted.definition.index) head.index = indexOf(head.hosted, head.sources, stored.context)
+  head.index = index.index
   shard.heads.resized(head, encoded.length)
   head.encoded = encoded
   batch.touch(head)
   announce(shard, batch, head, cause, before)
   return undefined
+}
+
+/** The fields of its index, or why they cannot be had: `index` is the machine's own code. */
+export function indexWithin(
+  head: Head,
+  stored: StoredSnapshot,
+): { index: Head['index'] } | { error: ErrorRecord } {
+  if (!head.hosted.definition.index) return { index: head.index }
+  try {
+    return { index: indexOf(head.hosted, head.sources, stored.context) }
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown)
+    const message = `the index of ${head.hosted.definition.name} failed: ${why}`
+    return { error: errorRecord('conflict', message, { address: head.address }) }
+  }
 }
 
 /** The packed record, or why it cannot be stored. */

@@ -1,0 +1,102 @@
+/** P3: a command is applied once, however often it is sent. */
+import { expect, it } from 'vitest'
+import { code, commandId, counter, get, open, restart, send, start } from './support.ts'
+
+const ADD = { type: 'ADD', by: 1 }
+
+it('once in one batch', async () => {
+  const h = open([counter])
+  await start(h, 'counter/a')
+  const id = commandId(h)
+  const [first, second] = await h.run(
+    Promise.all([h.client.send('counter/a', ADD, { id }), h.client.send('counter/a', ADD, { id })]),
+  )
+  expect(second).toEqual(first)
+  expect((await get(h, 'counter/a')).context).toMatchObject({ n: 1 })
+})
+
+it('once over batches and restarts, with the first reply', async () => {
+  let h = open([counter])
+  await start(h, 'counter/a')
+  const id = commandId(h)
+  const first = await h.run(h.client.send('counter/a', ADD, { id }))
+  await send(h, 'counter/a', 'ADD', { by: 10 })
+  expect(await h.run(h.client.send('counter/a', ADD, { id }))).toEqual(first)
+  h = restart(h, [counter])
+  expect(await h.run(h.client.send('counter/a', ADD, { id }))).toEqual(first)
+  expect((await get(h, 'counter/a')).context).toMatchObject({ n: 11 })
+})
+
+it('an event that was not handled is remembered as that', async () => {
+  let h = open([counter])
+  await start(h, 'counter/a')
+  const id = commandId(h)
+  expect(await h.run(h.client.send('counter/a', { type: 'ON' }, { id }))).toMatchObject({ handled: false })
+  await send(h, 'counter/a', 'OFF')
+  h = restart(h, [counter])
+  expect(await h.run(h.client.send('counter/a', { type: 'ON' }, { id }))).toMatchObject({ handled: false, turn: 1 })
+  expect((await get(h, 'counter/a')).value).toBe('off')
+})
+
+it('a start is repeated without harm, even when the actor is gone again', async () => {
+  const h = open([counter])
+  const id = commandId(h)
+  const first = await h.run(h.client.start('counter/a', undefined, { id }))
+  expect(await h.run(h.client.start('counter/a', undefined, { id }))).toEqual(first)
+  await h.run(h.client.delete('counter/a'))
+  expect(await h.run(h.client.start('counter/a', undefined, { id }))).toEqual(first)
+  expect(await code(h, h.client.get('counter/a'))).toBe('unknown-actor')
+})
+
+it('a failure that parked is remembered; a refusal is not, since nothing was applied', async () => {
+  const h = open([counter])
+  await start(h, 'counter/a')
+  const id = commandId(h)
+  expect(await code(h, h.client.send('counter/a', { type: 'BAD' }, { id }))).toBe('parked')
+  const turn = (await get(h, 'counter/a')).turn
+  expect(await code(h, h.client.send('counter/a', { type: 'BAD' }, { id }))).toBe('parked')
+  expect((await get(h, 'counter/a')).turn).toBe(turn)
+  const other = commandId(h)
+  expect(await code(h, h.client.send('counter/b', ADD, { id: other }))).toBe('unknown-actor')
+  await start(h, 'counter/b')
+  expect(await h.run(h.client.send('counter/b', ADD, { id: other }))).toMatchObject({ handled: true })
+})
+
+it('an id that is past the window is expired, known or not', async () => {
+  let h = open([counter], { shardCount: 1 })
+  await start(h, 'counter/a')
+  const applied = commandId(h)
+  const unknown = commandId(h)
+  await h.run(h.client.send('counter/a', ADD, { id: applied }))
+  await h.advance(h.limits.dedupeWindowMs - 120_000)
+  await send(h, 'counter/a', 'ADD', { by: 10 })
+  expect(await h.run(h.client.send('counter/a', ADD, { id: applied }))).toMatchObject({ turn: 2 })
+  await h.advance(300_000)
+  await send(h, 'counter/a', 'ADD', { by: 10 })
+  await send(h, 'counter/a', 'ADD', { by: 10 })
+  h = restart(h, [counter])
+  for (const id of [applied, unknown])
+    expect(await code(h, h.client.send('counter/a', ADD, { id }))).toBe('expired')
+  expect((await get(h, 'counter/a')).context).toMatchObject({ n: 31 })
+})
+
+it('an id from the future is refused', async () => {
+  const h = open([counter])
+  await start(h, 'counter/a')
+  const { clockSkewMaxMs } = h.limits
+  const far = commandId(h, h.clock.now() + clockSkewMaxMs + 1_000)
+  expect(await code(h, h.client.send('counter/a', ADD, { id: far }))).toBe('clock-skew')
+  const near = commandId(h, h.clock.now() + clockSkewMaxMs - 1_000)
+  expect(await h.run(h.client.send('counter/a', ADD, { id: near }))).toMatchObject({ handled: true })
+})
+
+it('operator commands are remembered too', async () => {
+  let h = open([counter])
+  await start(h, 'counter/a')
+  const id = commandId(h)
+  const first = await h.run(h.client.pause('counter/a', { id }))
+  await h.run(h.client.resume('counter/a'))
+  h = restart(h, [counter])
+  expect(await h.run(h.client.pause('counter/a', { id }))).toEqual(first)
+  expect((await get(h, 'counter/a')).paused).toBeUndefined()
+})
