@@ -68,6 +68,8 @@ export interface ResumeOptions extends CallOptions {
 export interface ActorHandle<TTypes extends MachineTypes = MachineTypes> {
   readonly address: string
   start(input?: TTypes['input'], options?: StartOptions): Promise<TurnView>
+  /** Starts it unless it lives already. */
+  ensure(input?: TTypes['input'], options?: StartOptions): Promise<void>
   send(event: TTypes['event'], options?: CallOptions): Promise<TurnView>
   /** Sends and returns what the machine answers with `reply(...)`. */
   ask(event: TTypes['event'], options?: CallOptions): Promise<unknown>
@@ -101,6 +103,7 @@ export class Client {
     return {
       address,
       start: (input, options) => this.start(address, input, options),
+      ensure: (input, options) => this.ensure(address, input, options),
       send: (event, options) => this.send(address, event as EventObject, options),
       ask: (event, options) => this.ask(address, event as EventObject, options),
       get: (options) => this.get(address, options),
@@ -109,6 +112,15 @@ export class Client {
 
   start(address: string, input?: unknown, options?: StartOptions): Promise<TurnView> {
     return this.#call(address, { op: 'start', input }, options)
+  }
+
+  /** Starts the actor unless it lives already; either way it does then. */
+  async ensure(address: string, input?: unknown, options?: StartOptions): Promise<void> {
+    try {
+      await this.start(address, input, options)
+    } catch (thrown) {
+      if (!(thrown instanceof TroupeError) || thrown.code !== 'already-exists') throw thrown
+    }
   }
 
   send(address: string, event: EventObject, options?: CallOptions): Promise<TurnView> {

@@ -7,6 +7,7 @@ import { SystemClock, SystemRandom, silentLog } from '../adapters/system/index.t
 import { Client } from '../client/index.ts'
 import type { Clock, Log, Random } from '../ports/index.ts'
 import {
+  formatAddress,
   type Limits,
   resolveLimits,
   type Subjects,
@@ -227,11 +228,7 @@ class EmbeddedNode implements TroupeNode {
   async #startSingletons(): Promise<void> {
     for (const { app } of this.apps) {
       for (const { machine, id, input } of app.singletons ?? []) {
-        await this.client
-          .start(`${machine}/${encodeURIComponent(id)}`, input)
-          .catch((error: unknown) => {
-            if (!(error instanceof TroupeError) || error.code !== 'already-exists') throw error
-          })
+        await this.client.ensure(formatAddress(machine, id, [], this.limits), input)
       }
     }
   }

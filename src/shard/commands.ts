@@ -33,7 +33,7 @@ export function applyCommand(
   command: Command,
   durability: Durability,
 ): Outcome {
-  const refused = checkEnvelope(shard, batch, command)
+  const refused = checkEnvelope(shard, command)
   if (refused) return { error: refused }
   if (READ_OPERATIONS.has(command.op))
     return withDurability(answer(shard, batch, command), durability)
@@ -61,12 +61,14 @@ function withDurability(applied: Answer, durability: Durability): Outcome {
   return 'ok' in applied ? { ok: applied.ok, durability } : applied
 }
 
-function checkEnvelope(shard: ShardContext, batch: Batch, command: Command) {
+function checkEnvelope(shard: ShardContext, command: Command) {
   const { deadline, address } = command
-  if (deadline !== undefined && deadline < batch.now) {
+  // By the clock itself: the shard's own time may be ahead of it, after it was set back.
+  const now = shard.clock.now()
+  if (deadline !== undefined && deadline < now) {
     return errorRecord(
       'deadline',
-      `the deadline of the command passed ${batch.now - deadline} ms ago; it was not applied`,
+      `the deadline of the command passed ${now - deadline} ms ago; it was not applied`,
       { address },
     )
   }

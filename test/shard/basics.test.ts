@@ -49,26 +49,26 @@ it('what is refused changes nothing and says why', async () => {
   await start(h, 'counter/a')
   const before = [await get(h, 'counter/a'), await history(h, 'counter/a'), rows(h)]
   const { client } = h
-  const cases: [string, Promise<unknown>, string][] = [
-    ['invalid-event', client.send('counter/a', { type: 'ADD', by: 'x' }), 'by'],
-    ['invalid-event', client.send('counter/a', { type: 'ADD' }), 'by'],
-    ['invalid-event', client.send('counter/a', { type: 'NOPE' }), 'it takes: ADD'],
-    ['invalid-event', client.send('counter/a', { type: 'xstate.init' }), 'takes no event'],
-    ['invalid-event', client.send('counter/a', { type: 'troupe.goto' }), 'takes no event'],
-    ['invalid-event', client.send('counter/a', { type: 'constructor' }), 'takes no event'],
-    ['unknown-actor', client.send('counter/b', { type: 'ADD', by: 1 }), 'counter/b'],
-    ['unknown-machine', client.start('nothing/b'), 'counter'],
-    ['unknown-machine', client.get('nothing/b'), 'counter'],
-    ['malformed', client.execute('counter/a', { op: 'fly' } as never), 'fly'],
-    ['malformed', client.execute('counter/a', { op: 'send', event: {} } as never), 'type'],
-    ['malformed', client.execute('counter/a', { op: 'pause', timers: 'melt' } as never), 'freeze'],
-    ['malformed', client.send('counter/a', { type: 'ADD', by: 1 }, { id: 'x' }), 'command id'],
-    ['malformed', client.start('counter/c', {}, { durability: 'journaled' }), 'flushed'],
-    ['conflict', client.resume('counter/a'), 'neither paused nor parked'],
-    ['unknown-state', client.resume('counter/a', { state: 'up' }), 'on, off, end'],
+  const cases: [string, () => Promise<unknown>, string][] = [
+    ['invalid-event', () => client.send('counter/a', { type: 'ADD', by: 'x' }), 'by'],
+    ['invalid-event', () => client.send('counter/a', { type: 'ADD' }), 'by'],
+    ['invalid-event', () => client.send('counter/a', { type: 'NOPE' }), 'it takes: ADD'],
+    ['invalid-event', () => client.send('counter/a', { type: 'xstate.init' }), 'takes no event'],
+    ['invalid-event', () => client.send('counter/a', { type: 'troupe.goto' }), 'takes no event'],
+    ['invalid-event', () => client.send('counter/a', { type: 'constructor' }), 'takes no event'],
+    ['unknown-actor', () => client.send('counter/b', { type: 'ADD', by: 1 }), 'counter/b'],
+    ['unknown-machine', () => client.start('nothing/b'), 'counter'],
+    ['unknown-machine', () => client.get('nothing/b'), 'counter'],
+    ['malformed', () => client.execute('counter/a', { op: 'fly' } as never), 'fly'],
+    ['malformed', () => client.execute('counter/a', { op: 'send', event: {} } as never), 'type'],
+    ['malformed', () => client.execute('counter/a', { op: 'pause', timers: 'melt' } as never), 'freeze'],
+    ['malformed', () => client.send('counter/a', { type: 'ADD', by: 1 }, { id: 'x' }), 'command id'],
+    ['malformed', () => client.start('counter/c', {}, { durability: 'journaled' }), 'flushed'],
+    ['conflict', () => client.resume('counter/a'), 'neither paused nor parked'],
+    ['unknown-state', () => client.resume('counter/a', { state: 'up' }), 'on, off, end'],
   ]
   for (const [expected, work, words] of cases) {
-    const error = await failure(h, work)
+    const error = await failure(h, work())
     expect([error.code, error.message]).toEqual([expected, expect.stringContaining(words)])
   }
   expect([await get(h, 'counter/a'), await history(h, 'counter/a'), rows(h)]).toEqual(before)

@@ -277,9 +277,10 @@ const onlySafe = host(
 )
 
 describe('children of other kinds', () => {
-  const reducer = fromTransition((state: { total: number }, event: { by?: number }) => {
-    if (event.by === 13) throw new Error('unlucky')
-    return { total: state.total + (event.by ?? 0) }
+  const reducer = fromTransition((state: { total: number }, event) => {
+    const { by = 0 } = event as { by?: number }
+    if (by === 13) throw new Error('unlucky')
+    return { total: state.total + by }
   }, ({ input }: { input: { total: number } }) => ({ total: input.total }))
   const holder = host(
     'holder',

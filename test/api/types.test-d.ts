@@ -1,0 +1,82 @@
+/** A wrong event, payload or input is an error of the compiler, not of the night. */
+import { assertType, expectTypeOf, test } from 'vitest'
+import { assign, setup } from 'xstate'
+import { z } from 'zod'
+import { type Client, defineMachine, type TaskOptions, task } from '../../src/index.ts'
+
+const machine = setup({
+  types: {
+    context: {} as { n: number },
+    input: {} as { from: number },
+    output: {} as { total: number },
+    events: {} as { type: 'ADD'; by: number } | { type: 'STOP' } | { type: 'TICK' },
+  },
+}).createMachine({
+  id: 'counter',
+  context: ({ input }) => ({ n: input.from }),
+  initial: 'on',
+  states: {
+    on: { on: { ADD: { actions: assign({ n: ({ context, event }) => context.n + event.by }) } } },
+  },
+})
+
+const counter = defineMachine({
+  machine,
+  events: { ADD: z.object({ by: z.number() }), STOP: z.object({}) },
+  internal: ['TICK'],
+})
+
+declare const client: Client
+const actor = client.actor(counter, 'a')
+
+test('events of the machine are taken, others are not', () => {
+  assertType(actor.send({ type: 'ADD', by: 1 }))
+  assertType(actor.send({ type: 'STOP' }))
+  // @ts-expect-error there is no such event
+  assertType(actor.send({ type: 'HALT' }))
+  // @ts-expect-error the payload is of another type
+  assertType(actor.send({ type: 'ADD', by: '1' }))
+  // @ts-expect-error the payload is missing
+  assertType(actor.send({ type: 'ADD' }))
+  // @ts-expect-error only the machine itself raises it
+  assertType(actor.send({ type: 'TICK' }))
+})
+
+test('input, context and output have their types', async () => {
+  assertType(actor.start({ from: 3 }))
+  // @ts-expect-error the input is of another type
+  assertType(actor.start({ from: 'three' }))
+  const view = await actor.get()
+  expectTypeOf(view.context).toEqualTypeOf<{ n: number }>()
+  expectTypeOf(view.output).toEqualTypeOf<{ total: number } | undefined>()
+})
+
+test('every event has a schema that fits it', () => {
+  // @ts-expect-error STOP has no schema
+  defineMachine({ machine, events: { ADD: z.object({ by: z.number() }) }, internal: ['TICK'] })
+  defineMachine({
+    machine,
+    // @ts-expect-error the schema of ADD gives a text
+    events: { ADD: z.object({ by: z.string() }), STOP: z.object({}) },
+    internal: ['TICK'],
+  })
+})
+
+test('a task gives its input and output to the machine', () => {
+  const double = task<{ n: number }, number>({
+    name: 'double',
+    run: async ({ input }) => {
+      expectTypeOf(input).toEqualTypeOf<{ n: number }>()
+      return input.n * 2
+    },
+  })
+  setup({ types: { context: {} as { n: number } }, actors: { double } }).createMachine({
+    context: { n: 1 },
+    invoke: {
+      src: 'double',
+      input: ({ context }) => ({ n: context.n }),
+      onDone: { actions: assign({ n: ({ event }) => event.output }) },
+    },
+  })
+  expectTypeOf<TaskOptions<number, string>['run']>().returns.toEqualTypeOf<Promise<string>>()
+})
