@@ -191,17 +191,17 @@ export function encodeActor(record: ActorRecord, stored: StoredSnapshot): Uint8A
       record.parked.failedChildren,
     ],
     record.keptTo === 0 ? null : [record.keptFrom, record.keptTo],
-    listOrNull(record.timers.map(timerFields)),
-    listOrNull(record.tasks.map(taskFields)),
-    listOrNull(record.children.map(childFields)),
-    listOrNull(record.sources),
+    fieldsOf(record.timers, timerFields),
+    fieldsOf(record.tasks, taskFields),
+    fieldsOf(record.children, childFields),
+    record.sources.length === 0 ? null : record.sources,
   ]
   while (fields.length > 15 && (fields.at(-1) === null || fields.at(-1) === undefined)) fields.pop()
   return pack(fields)
 }
 
-function listOrNull(list: readonly unknown[]): readonly unknown[] | null {
-  return list.length === 0 ? null : list
+function fieldsOf<T>(list: readonly T[], fields: (entry: T) => Fields): Fields[] | null {
+  return list.length === 0 ? null : list.map(fields)
 }
 
 function timerFields(t: TimerEntry): Fields {

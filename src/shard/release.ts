@@ -20,18 +20,12 @@ export function release(
     case 'cancel-task':
       return deps.transport.publish(deps.subjects.cancel(effect.worker), pack(effect.taskId))
     case 'transition': {
-      const { kind: _kind, ...transition } = effect
-      return deps.transport.publish(
-        deps.subjects.event(effect.address),
-        pack({ kind: 'transition', ...transition }),
-      )
+      const { kind, address, turn, cause, from, to, status } = effect
+      return announce(deps, address, { kind, address, turn, cause, from, to, status })
     }
     case 'emit': {
       const { address, event, turn } = effect
-      return deps.transport.publish(
-        deps.subjects.event(address),
-        pack({ kind: 'emitted', address, event, turn }),
-      )
+      return announce(deps, address, { kind: 'emitted', address, event, turn })
     }
     case 'action':
       return runAction(context, effect)
@@ -53,6 +47,12 @@ export function release(
       )
     }
   }
+}
+
+/** Most transitions are watched by nobody. */
+function announce(deps: EngineDeps, address: string, message: object): void {
+  const subject = deps.subjects.event(address)
+  if (deps.transport.hears(subject)) deps.transport.publish(subject, pack(message))
 }
 
 /** A plain action of a machine is best effort; what it throws is its own. */

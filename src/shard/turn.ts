@@ -385,28 +385,28 @@ function storeTurn(
   const moved = text !== head.stateText || plan.turn === 1 || stored.status !== head.status
   const status: ActorStatus = stored.status
   const before = plan.turn === 1 ? null : head.stateText
+  const { turn, updatedAt, since, timers, tasks, children } = head
   const previous = {
-    turn: head.turn,
-    updatedAt: head.updatedAt,
-    since: head.since,
+    turn,
+    updatedAt,
+    since,
     status: head.status,
-    timers: head.timers,
-    tasks: head.tasks,
-    children: head.children,
-    version: head.version,
-    chartHash: head.chartHash,
+    timers,
+    tasks,
+    children,
     recent: head.recent,
     recentFrom: head.recentFrom,
   }
-  Object.assign(head, withEntry(shard, head, plan.turn, batch.now, cause, before, text), {
-    turn: plan.turn,
-    updatedAt: batch.now,
-    since: moved ? batch.now : head.since,
-    status,
-    timers: plan.timers,
-    tasks: plan.tasks,
-    children: plan.children,
-  })
+  const { recent, recentFrom } = withEntry(shard, head, plan.turn, batch.now, cause, before, text)
+  head.recent = recent
+  head.recentFrom = recentFrom
+  head.turn = plan.turn
+  head.updatedAt = batch.now
+  if (moved) head.since = batch.now
+  head.status = status
+  head.timers = plan.timers
+  head.tasks = plan.tasks
+  head.children = plan.children
   const encoded = encodeWithin(shard, head, stored)
   const index = indexWithin(head, stored)
   if (!(encoded instanceof Uint8Array) || 'error' in index) {

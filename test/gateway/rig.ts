@@ -47,12 +47,12 @@ export const order = defineMachine({
     id: 'order',
     context: ({ input }) => ({ customer: input.customer, amount: 0, card: input.card ?? '' }),
     initial: 'draft',
-    on: { CLOSE: '.closed', ASK: { actions: reply(({ context }) => ({ amount: context.amount })) } },
+    on: { CLOSE: '.closed', ASK: { actions: reply<OrderContext, { type: 'ASK' }>(({ context }) => ({ amount: context.amount })) } },
     states: {
       draft: {
         on: {
           OPEN: { target: 'open', actions: assign({ amount: ({ event }) => event.amount }) },
-          BIG: { actions: reply(({ event }) => event.id + 1n) },
+          BIG: { actions: reply<OrderContext, { type: 'BIG'; id: bigint }>(({ event }) => event.id + 1n) },
         },
       },
       open: { tags: ['waiting'], on: { PAY: 'charging' } },

@@ -1,9 +1,9 @@
 /** The history of an actor: no gaps, the last N, over restarts and batches. */
 import { expect, it } from 'vitest'
-import { counter, get, history, host, open, restart, send, start } from './support.ts'
+import { change, counter, get, history, host, open, restart, send, start } from './support.ts'
 
-const small = host('small', { on: { GO: { actions: [] } } }, {}, { retention: { historyCount: 11 } } as never)
-const none = host('none', { on: { GO: { actions: [] } } }, {}, { retention: { historyCount: 0 } } as never)
+const small = host('small', { on: { GO: { actions: change(() => ({ n: 1 })) } } }, {}, { retention: { historyCount: 11 } } as never)
+const none = host('none', { on: { GO: { actions: change(() => ({ n: 1 })) } } }, {}, { retention: { historyCount: 0 } } as never)
 
 const turns = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 

@@ -88,6 +88,11 @@ export class MemoryTransport implements Transport {
     this.send(subject, copyOf(payload), undefined)
   }
 
+  hears(subject: string): boolean {
+    const { everyone, groups } = this.targetOf(subject)
+    return everyone.length > 0 || groups.length > 0
+  }
+
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     checkSubject(subject)
     const listener: Listener = { subject, queue: options.queue, handle, active: true }

@@ -1,0 +1,54 @@
+/**
+ * `troupe machines …`: what is registered, and where an actor stands in its chart.
+ */
+import type { Command } from 'commander'
+import { lastName } from '../protocol/index.ts'
+import { table } from './text.ts'
+import type { AddVerb } from './verbs.ts'
+
+interface MachineRow {
+  name: string
+  version: number
+  states: number
+  events: string[]
+  app: string | null
+}
+
+interface MachinePage {
+  name: string
+  version: number
+  states: string[]
+  events: { type: string }[]
+  tasks: string[]
+  current?: string[]
+  mermaid: string
+}
+
+export function addMachineVerbs(program: Command, add: AddVerb): void {
+  const machines = program.command('machines').description('the machines that a node hosts')
+  add(machines, 'list', 'all of them', {
+    examples: ['troupe machines list'],
+    run: async (session) => {
+      const { body } = await session.api.call({ method: 'GET', path: '/troupe/v1/machines' })
+      session.answer(body as { rows: MachineRow[] }, ({ rows }) => {
+        const cells = rows.map((row) => [row.name, String(row.version), String(row.states), row.app ?? '', row.events.join(' ')])
+        return table(['MACHINE', 'VERSION', 'STATES', 'APP', 'EVENTS'], cells, session.paint)
+      })
+    },
+  })
+  add(machines, 'show <name>', 'its chart as a Mermaid diagram; with an actor, its state marked', {
+    options: [['--actor <id>', 'mark where this actor stands: its id or address']],
+    examples: ['troupe machines show order', 'troupe machines show order --actor 7 > order.mmd'],
+    run: async (session, [name = ''], { actor }) => {
+      const given = typeof actor === 'string' ? actor : undefined
+      const id = given?.startsWith(`${name}/`) ? lastName(given) : given
+      const path = `/troupe/v1/machines/${encodeURIComponent(name)}`
+      const { body } = await session.api.call({ method: 'GET', path, query: { actor: id } })
+      session.answer(body as MachinePage, (page) => [
+        `%% ${page.name} v${page.version}${page.current ? `; ${given} is in ${page.current.join(', ')}` : ''}`,
+        `%% events: ${page.events.map((event) => event.type).join(' ')}`,
+        ...page.mermaid.trimEnd().split('\n'),
+      ])
+    },
+  })
+}

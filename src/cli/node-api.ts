@@ -1,0 +1,120 @@
+/**
+ * Calls to a node over HTTP. Decides: how its answers become results or errors, and how "nobody is
+ * there" is told from "it said no". The path goes out as it is written: an id may be `..`.
+ */
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import type { VerbRequest, VerbResponse } from '../node/index.ts'
+import { fromJson, parseAddress, toJson, TroupeError, type ErrorRecord } from '../protocol/index.ts'
+import { Unreachable, UsageError } from './exit-codes.ts'
+
+export interface NodeApiOptions {
+  url: string
+  /** How long the node may take; it is told, so that it gives up first. */
+  timeoutMs: number | undefined
+  author: string | undefined
+  signal: AbortSignal
+}
+
+export const URL_DEFAULT = 'http://127.0.0.1:9800'
+/** An answer needs time to travel after the node has given up. */
+const TRAVEL_MS = 2_000
+const TIMEOUT_MS_DEFAULT = 40_000
+
+export class NodeApi {
+  readonly url: string
+  readonly #options: NodeApiOptions
+
+  /** @throws UsageError when the URL is none */
+  constructor(options: NodeApiOptions) {
+    this.#options = options
+    this.url = normalUrl(options.url)
+  }
+
+  /** @throws TroupeError as the node answered @throws Unreachable */
+  async call(request: VerbRequest): Promise<VerbResponse> {
+    const incoming = await this.#send(request)
+    const text = await this.#textOf(incoming)
+    const status = incoming.statusCode ?? 0
+    const isJson = String(incoming.headers['content-type'] ?? '').includes('json')
+    const body = isJson ? fromJson(text) : text
+    if (status >= 400) {
+      const record = (body as { error?: ErrorRecord } | null)?.error
+      if (typeof record?.code === 'string') throw TroupeError.from(record)
+    }
+    return { status, body }
+  }
+
+  #send({ method, path, query = {}, body }: VerbRequest): Promise<IncomingMessage> {
+    const { timeoutMs, author, signal } = this.#options
+    const target = new URL(this.url)
+    const headers: Record<string, string> = { accept: 'application/json' }
+    // Node writes headers as latin1; the gateway reads them as UTF-8.
+    if (author !== undefined) headers['x-troupe-author'] = Buffer.from(author, 'utf8').toString('latin1')
+    if (timeoutMs !== undefined) headers['x-troupe-timeout-ms'] = String(timeoutMs)
+    const payload = body === undefined ? undefined : toJson(body)
+    if (payload !== undefined) headers['content-type'] = 'application/json'
+    const options = {
+      method,
+      hostname: target.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: target.port,
+      path: `${target.pathname.replace(/\/$/, '')}${path}${queryOf(query)}`,
+      headers,
+      timeout: (timeoutMs ?? TIMEOUT_MS_DEFAULT) + TRAVEL_MS,
+      signal,
+    }
+    return new Promise((resolve, reject) => {
+      const open = target.protocol === 'https:' ? httpsRequest : httpRequest
+      const outgoing = open(options, resolve)
+      outgoing.on('timeout', () => outgoing.destroy(noAnswer(this.url)))
+      outgoing.on('error', (error) => reject(this.#explain(error)))
+      outgoing.end(payload)
+    })
+  }
+
+  async #textOf(incoming: IncomingMessage): Promise<string> {
+    const chunks: Buffer[] = []
+    try {
+      for await (const chunk of incoming) chunks.push(chunk as Buffer)
+    } catch (error) {
+      throw this.#explain(error)
+    }
+    return Buffer.concat(chunks).toString('utf8')
+  }
+
+  #explain(error: unknown): unknown {
+    if (error instanceof TroupeError) return error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EHOSTUNREACH') {
+      return new Unreachable(`no node answers at ${this.url}; start one with: troupe start`)
+    }
+    if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_CONSTANT') return noAnswer(this.url)
+    return error
+  }
+}
+
+function noAnswer(url: string): TroupeError {
+  return new TroupeError('no-answer', `the node at ${url} did not answer; look before you send it again`)
+}
+
+function normalUrl(given: string): string {
+  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? given : `http://${given}`
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new UsageError(`--http: "${given}" is not a URL such as ${URL_DEFAULT}`)
+  }
+  return url.replace(/\/$/, '')
+}
+
+function queryOf(query: Readonly<Record<string, string | undefined>>): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, value)
+  return search.size > 0 ? `?${search}` : ''
+}
+
+/** `order/7/payment` as the gateway writes it in a path. @throws TroupeError `invalid-address` */
+export function actorPath(address: string, verb = ''): string {
+  const { machine, id, path } = parseAddress(address)
+  const children = path.map((child) => `/children/${encodeURIComponent(child)}`).join('')
+  const tail = verb === '' ? '' : `/${verb}`
+  return `/troupe/v1/actors/${encodeURIComponent(machine)}/${encodeURIComponent(id)}${children}${tail}`
+}

@@ -1,0 +1,86 @@
+/**
+ * The `troupe` command. Decides: its verbs, and that every failure becomes a message on standard
+ * error and an exit code. Leaves to others: what the verbs do.
+ */
+import { Command, CommanderError } from 'commander'
+import type { App } from '../node/index.ts'
+import { addActorVerbs } from './actor-verbs.ts'
+import { addAppVerbs } from './app-verbs.ts'
+import { EXIT, EXIT_HELP, exitCodeOf } from './exit-codes.ts'
+import { addMachineVerbs } from './machine-verbs.ts'
+import { describeFailure } from './session.ts'
+import { start, type StartOptions } from './start.ts'
+import { processTerminal, type Terminal } from './terminal.ts'
+import { painter } from './text.ts'
+import { verbAdder, withExamples } from './verbs.ts'
+
+export interface CliOptions {
+  /** The apps that ship with Troupe. */
+  apps: readonly App[]
+  /** Without the program and the script. */
+  argv: readonly string[]
+  terminal?: Terminal
+}
+
+/** Runs one command line. @returns the exit code; it never throws */
+export async function runCli({ apps, argv, terminal = processTerminal() }: CliOptions): Promise<number> {
+  const outcome = { code: EXIT.ok as number }
+  try {
+    const program = programOf(apps, terminal, outcome)
+    await program.parseAsync([...argv], { from: 'user' })
+    return outcome.code
+  } catch (thrown) {
+    // Commander has said what is wrong with the words; help is not a failure.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage
+    terminal.writeError(describeFailure(thrown, isJson(argv), painter(terminal)))
+    return exitCodeOf(thrown)
+  }
+}
+
+function programOf(apps: readonly App[], terminal: Terminal, outcome: { code: number }): Command {
+  const program = new Command('troupe')
+    .description('Durable, distributed XState machines: start a node, look at its actors, operate them.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.write(text),
+      writeErr: (text) => terminal.writeError(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .showSuggestionAfterError()
+    .showHelpAfterError('(see --help)')
+    .addHelpText('after', EXIT_HELP)
+  addStart(program, apps, terminal, outcome)
+  const add = verbAdder(terminal)
+  addActorVerbs(program, add)
+  addMachineVerbs(program, add)
+  addAppVerbs(program, apps, terminal)
+  return program
+}
+
+function addStart(program: Command, apps: readonly App[], terminal: Terminal, outcome: { code: number }): void {
+  const command = program
+    .command('start')
+    .description('start a node here; it serves until Ctrl-C')
+    .option('--data <dir>', 'where it keeps everything (.data)')
+    .option('--http <host:port>', 'where it listens (127.0.0.1:9800); port 0 takes a free one')
+    .option('--name <name>', "of this node (the host's name)")
+    .option('--config <file>', 'a YAML file; flags win over it (config/troupe.yaml shows every setting)')
+    .option('--app <file...>', 'modules of your own machines, JavaScript or TypeScript')
+    .option('--log-level <level>', 'debug, info, warn, error or silent (info)')
+    .option('--quiet', 'print where it listens and nothing else')
+    .option('--json', 'print where it listens as JSON')
+  withExamples(command, [
+    'troupe start',
+    'troupe start --data /var/lib/troupe --http 127.0.0.1:9801',
+    'troupe start --app ./order.ts --config troupe.yaml',
+  ])
+  command.action(async () => {
+    outcome.code = await start(apps, command.opts<StartOptions>(), terminal)
+  })
+}
+
+function isJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--')
+  return (end < 0 ? argv : argv.slice(0, end)).includes('--json')
+}

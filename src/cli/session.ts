@@ -1,0 +1,90 @@
+/**
+ * One run of a verb: the node it talks to and the way it answers. Decides: what `--http`, `--json`
+ * and `--timeout` mean on every verb, and how failures are told.
+ */
+import { durationMs } from '../gateway/index.ts'
+import { toJson, toErrorRecord, TroupeError, type ErrorCode } from '../protocol/index.ts'
+import { UsageError } from './exit-codes.ts'
+import { NodeApi, URL_DEFAULT } from './node-api.ts'
+import type { Terminal } from './terminal.ts'
+import { painter, type Paint } from './text.ts'
+
+export interface SessionOptions {
+  http?: string
+  json?: boolean
+  timeout?: string
+}
+
+export class Session {
+  readonly terminal: Terminal
+  readonly json: boolean
+  readonly paint: Paint
+  readonly api: NodeApi
+  readonly signal: AbortSignal
+  readonly #stop = new AbortController()
+  readonly #forget: () => void
+
+  /** @throws UsageError */
+  constructor(options: SessionOptions, terminal: Terminal) {
+    this.terminal = terminal
+    this.json = options.json === true
+    this.paint = painter(terminal)
+    this.signal = this.#stop.signal
+    this.api = new NodeApi({
+      url: options.http ?? terminal.env['TROUPE_HTTP'] ?? URL_DEFAULT,
+      timeoutMs: timeoutOf(options.timeout),
+      author: terminal.env['TROUPE_AUTHOR'],
+      signal: this.signal,
+    })
+    this.#forget = terminal.onSignal((signal) => {
+      if (this.signal.aborted) terminal.exit(signal === 'SIGINT' ? 130 : 143)
+      this.#stop.abort()
+    })
+  }
+
+  close(): void {
+    this.#forget()
+  }
+
+  print(line: string): void {
+    this.terminal.write(`${line}\n`)
+  }
+
+  /** Under `--json` the value, otherwise what `lines` makes of it. */
+  answer<T>(value: T, lines: (value: T) => readonly string[]): void {
+    if (this.json) this.print(toJson(value, this.terminal.isTty ? 2 : undefined))
+    else for (const line of lines(value)) this.print(line)
+  }
+}
+
+export function timeoutOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const parsed = durationMs.safeParse(text)
+  if (!parsed.success || parsed.data < 1) {
+    throw new UsageError(`--timeout: ${parsed.error?.issues[0]?.message ?? 'must be longer than 0'}`)
+  }
+  return parsed.data
+}
+
+/** What to do next, where it can be said in general. */
+const NEXT_STEPS: Partial<Record<ErrorCode, string>> = {
+  'unknown-actor': 'see who lives here: troupe actors list',
+  'unknown-machine': 'see what is registered: troupe machines list',
+  'already-exists': 'look at it: troupe actors get ADDRESS',
+  'invalid-event': 'see what it takes now: troupe actors events ADDRESS',
+  parked: 'see why: troupe actors get ADDRESS; then: troupe actors resume ADDRESS --retry',
+  busy: 'try again in a moment',
+  unavailable: 'try again in a moment',
+  'no-answer': 'it may or may not have been done: look with troupe actors get ADDRESS',
+}
+
+export function describeFailure(thrown: unknown, json: boolean, paint: Paint): string {
+  if (json) return `${toJson({ error: toErrorRecord(thrown) })}\n`
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  const lines = [`${paint('red', 'error:')} ${message}`]
+  if (thrown instanceof TroupeError) {
+    const next = NEXT_STEPS[thrown.code]?.replaceAll('ADDRESS', thrown.address ?? 'ADDRESS')
+    lines.push(paint('dim', `  (${thrown.code})${next === undefined ? '' : ` ${next}`}`))
+  }
+  return `${lines.join('\n')}\n`
+}

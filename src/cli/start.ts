@@ -1,0 +1,113 @@
+/**
+ * `troupe start`: a node and its gateway, until it is told to stop or stops by itself. Decides: the
+ * order of start and stop, and what a person sees first.
+ */
+import { relative } from 'node:path'
+import { createGateway, requireLoopback, type Gateway } from '../gateway/index.ts'
+import { createNode, type App, type TroupeNode } from '../node/index.ts'
+import { toJson } from '../protocol/index.ts'
+import { EXIT } from './exit-codes.ts'
+import { settingsOf, type Settings, type StartFlags } from './settings.ts'
+import { openLog } from './system.ts'
+import type { Terminal } from './terminal.ts'
+import { painter } from './text.ts'
+import { loadUserApps } from './user-apps.ts'
+
+export interface StartOptions extends StartFlags {
+  app?: string[]
+  json?: boolean
+  quiet?: boolean
+}
+
+/** Resolves with the exit code once everything is closed. @throws TroupeError, UsageError */
+export async function start(shipped: readonly App[], options: StartOptions, terminal: Terminal): Promise<number> {
+  const settings = settingsOf(options, terminal.cwd)
+  // Before anything is opened: this mistake must not cost a start.
+  requireLoopback(settings.host)
+  const apps = [...shipped, ...(await loadUserApps(options.app ?? [], terminal.cwd))]
+  const log = openLog(settings.logLevel, terminal.isTty)
+  const stop = stopRequest(terminal)
+  const node = await createNode({
+    dataDirectory: settings.data,
+    name: settings.name,
+    cluster: settings.cluster,
+    apps,
+    limits: settings.limits,
+    worker: settings.worker,
+    config: settings.apps,
+    log,
+  })
+  let gateway: Gateway | undefined
+  try {
+    gateway = await createGateway({ node, host: settings.host, port: settings.port, log })
+    await greet(node, gateway, settings, options, terminal)
+    const ended = await Promise.race([stop.requested, node.stopped.then((why) => ({ why }))])
+    if ('signal' in ended) log.info({ signal: ended.signal }, 'stopping; a second signal ends at once')
+    else terminal.writeError(`error: the node stopped by itself: ${ended.why}\n`)
+    return 'signal' in ended ? EXIT.ok : EXIT.failed
+  } finally {
+    await gateway?.close()
+    await node.stop()
+    stop.forget()
+  }
+}
+
+function stopRequest(terminal: Terminal): { requested: Promise<{ signal: string }>; forget: () => void } {
+  let forget = () => {}
+  const requested = new Promise<{ signal: string }>((resolve) => {
+    let isSecond = false
+    forget = terminal.onSignal((signal) => {
+      if (isSecond) terminal.exit(signal === 'SIGINT' ? 130 : 143)
+      isSecond = true
+      resolve({ signal })
+    })
+  })
+  return { requested, forget: () => forget() }
+}
+
+async function greet(
+  node: TroupeNode,
+  gateway: Gateway,
+  settings: Settings,
+  options: StartOptions,
+  terminal: Terminal,
+): Promise<void> {
+  if (options.json) {
+    terminal.write(`${toJson({ url: gateway.url, name: node.name, data: settings.data })}\n`)
+    return
+  }
+  const paint = painter(terminal)
+  const flag = gateway.url === 'http://127.0.0.1:9800' ? '' : ` --http ${gateway.url}`
+  const lines = [`${paint('bold', 'troupe')} listens on ${paint('green', gateway.url)}`]
+  if (!options.quiet) {
+    const near = relative(terminal.cwd, settings.data)
+    const machines = [...node.machines.keys()].join(', ') || 'none yet: troupe start --app FILE'
+    lines.push(
+      `  node      ${node.name}`,
+      `  data      ${near === '' || near.startsWith('..') ? settings.data : near}`,
+      `  machines  ${machines}`,
+      '',
+      'See what is there, from another terminal:',
+      `  troupe actors list${flag}`,
+      `  troupe machines list${flag}`,
+      ...(await greetings(node)),
+      '',
+      'Ctrl-C stops it; what was acknowledged is on disk.',
+    )
+  }
+  terminal.write(`${lines.join('\n')}\n`)
+}
+
+async function greetings(node: TroupeNode): Promise<string[]> {
+  const lines: string[] = []
+  for (const { app, context } of node.apps) {
+    try {
+      const said = (await app.greeting?.(context)) ?? []
+      if (said.length > 0) lines.push('', ...said)
+    } catch (error) {
+      // A node serves without its greeting.
+      node.log.warn({ app: app.name, err: error }, 'the greeting of an app failed')
+    }
+  }
+  return lines
+}
