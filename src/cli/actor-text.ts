@@ -4,7 +4,6 @@
  */
 import { stateText } from '../machine/index.ts'
 import {
-  toJson,
   type ActorRow,
   type ActorView,
   type AuditView,
@@ -13,8 +12,9 @@ import {
   type LegalEventView,
   type OperatorReceipt,
   type TurnView,
+  toJson,
 } from '../protocol/index.ts'
-import { ago, duration, oneLine, table, type Paint } from './text.ts'
+import { ago, duration, oneLine, type Paint, table } from './text.ts'
 
 export function actorTable(rows: readonly ActorRow[], paint: Paint, now: number): string[] {
   const cells = rows.map((row) => [
@@ -74,20 +74,30 @@ function tasksOf(view: ActorView, now: number): string[] {
 
 function timersOf(view: ActorView, now: number): string[] {
   return view.timers.map((timer) => {
-    const due = timer.frozenMs === undefined ? `in ${duration(timer.dueAt - now)}` : `stands still with ${duration(timer.frozenMs)} left`
+    const due =
+      timer.frozenMs === undefined
+        ? `in ${duration(timer.dueAt - now)}`
+        : `stands still with ${duration(timer.frozenMs)} left`
     return `  timer     ${oneLine(timer.event)} ${due}`
   })
 }
 
 function indented(value: unknown): string[] {
   // JSON escapes control characters, so nothing in it can move the cursor.
-  return toJson(value ?? null, 2).split('\n').map((line) => `    ${line}`)
+  return toJson(value ?? null, 2)
+    .split('\n')
+    .map((line) => `    ${line}`)
 }
 
 export function turnLines(view: TurnView, paint: Paint): string[] {
   const kept = view.kept === undefined ? '' : `, paused: ${view.kept} kept`
-  const ignored = view.handled || view.kept !== undefined ? '' : paint('yellow', '  nothing changed: this state has no transition for it')
-  const lines = [`${view.address}  ${paint('green', stateText(view.value))}  (${view.status}, turn ${view.turn}${kept})${ignored}`]
+  const ignored =
+    view.handled || view.kept !== undefined
+      ? ''
+      : paint('yellow', '  nothing changed: this state has no transition for it')
+  const lines = [
+    `${view.address}  ${paint('green', stateText(view.value))}  (${view.status}, turn ${view.turn}${kept})${ignored}`,
+  ]
   if (view.reply !== undefined) lines.push(...indented(view.reply))
   if (view.output !== undefined) lines.push('  output', ...indented(view.output))
   return lines
@@ -97,14 +107,20 @@ export function receiptLines(receipt: OperatorReceipt, paint: Paint): string[] {
   const condition = conditionOf(receipt.status, receipt.paused, receipt.parked)
   const kept = receipt.kept > 0 ? `, ${receipt.kept} kept` : ''
   const tasks = receipt.tasksRunning > 0 ? `, ${receipt.tasksRunning} running` : ''
-  return [`${receipt.address}  ${paint('green', stateText(receipt.value))}  (${condition}, turn ${receipt.turn}${kept}${tasks})`]
+  return [
+    `${receipt.address}  ${paint('green', stateText(receipt.value))}  (${condition}, turn ${receipt.turn}${kept}${tasks})`,
+  ]
 }
 
 export function dryRunLines(view: DryRunView, paint: Paint): string[] {
-  const lines = [`${paint('yellow', 'dry run:')} nothing was changed; it would be in ${stateText(view.value)} (${view.status})`]
+  const lines = [
+    `${paint('yellow', 'dry run:')} nothing was changed; it would be in ${stateText(view.value)} (${view.status})`,
+  ]
   if (!view.handled) lines.push('  this state has no transition for it')
   for (const { path, before, after } of view.contextDiff) {
-    lines.push(`  ${oneLine(path === '' ? 'context' : path)}: ${oneLine(before ?? null)} → ${oneLine(after ?? null)}`)
+    lines.push(
+      `  ${oneLine(path === '' ? 'context' : path)}: ${oneLine(before ?? null)} → ${oneLine(after ?? null)}`,
+    )
   }
   return [...lines, ...view.effects.map((effect) => `  ${oneLine(effect)}`)]
 }

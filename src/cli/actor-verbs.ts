@@ -5,18 +5,27 @@
 import type { Command } from 'commander'
 import type { VerbRequest } from '../node/index.ts'
 import {
-  fromJson,
   type ActorRow,
   type ActorView,
   type AuditView,
   type CountRow,
   type DryRunView,
+  fromJson,
   type HistoryView,
   type LegalEventView,
   type OperatorReceipt,
   type TurnView,
 } from '../protocol/index.ts'
-import { actorPage, actorTable, auditTable, dryRunLines, eventTable, historyTable, receiptLines, turnLines } from './actor-text.ts'
+import {
+  actorPage,
+  actorTable,
+  auditTable,
+  dryRunLines,
+  eventTable,
+  historyTable,
+  receiptLines,
+  turnLines,
+} from './actor-text.ts'
 import { UsageError } from './exit-codes.ts'
 import { actorPath } from './node-api.ts'
 import type { Session } from './session.ts'
@@ -30,8 +39,11 @@ export function addActorVerbs(program: Command, add: AddVerb): void {
   const actors = program.command('actors').description('look at actors and operate them')
   addReads(actors, add)
   addLists(actors, add)
+  addCounts(actors, add)
   addCommands(actors, add)
   addPause(actors, add)
+  addRepairs(actors, add)
+  addEnds(actors, add)
 }
 
 function addReads(actors: Command, add: AddVerb): void {
@@ -50,14 +62,21 @@ function addReads(actors: Command, add: AddVerb): void {
     examples: ['troupe actors history order/7 --limit 5'],
     run: async (session, [actor = ''], { limit, before }) => {
       const query = { limit: text(limit), before: text(before) }
-      const rows = await ask<HistoryView[]>(session, { method: 'GET', path: actorPath(actor, 'history'), query })
+      const rows = await ask<HistoryView[]>(session, {
+        method: 'GET',
+        path: actorPath(actor, 'history'),
+        query,
+      })
       session.answer(rows, () => historyTable(rows, session.paint, verbClock.now()))
     },
   })
   add(actors, 'events <actor>', 'the events that its present state has transitions for', {
     examples: ['troupe actors events order/7'],
     run: async (session, [actor = '']) => {
-      const rows = await ask<LegalEventView[]>(session, { method: 'GET', path: actorPath(actor, 'events') })
+      const rows = await ask<LegalEventView[]>(session, {
+        method: 'GET',
+        path: actorPath(actor, 'events'),
+      })
       session.answer(rows, () => eventTable(rows, session.paint))
     },
   })
@@ -90,24 +109,50 @@ function addLists(actors: Command, add: AddVerb): void {
     ],
     run: async (session, _arguments, flags) => {
       const { sort, desc, limit, cursor } = flags
-      const query = { ...filterOf(flags), sort: text(sort), desc: yes(desc), limit: text(limit), cursor: text(cursor) }
-      const page = await ask<{ rows: ActorRow[]; cursor?: string }>(session, { method: 'GET', path: '/troupe/v1/actors', query })
+      const query = {
+        ...filterOf(flags),
+        sort: text(sort),
+        desc: yes(desc),
+        limit: text(limit),
+        cursor: text(cursor),
+      }
+      const page = await ask<{ rows: ActorRow[]; cursor?: string }>(session, {
+        method: 'GET',
+        path: '/troupe/v1/actors',
+        query,
+      })
       session.answer(page, () => {
         if (page.rows.length === 0 && page.cursor === undefined) return ['no actors']
         const lines = actorTable(page.rows, session.paint, verbClock.now())
-        if (page.cursor !== undefined) lines.push('', `there are more: troupe actors list --cursor ${page.cursor}`)
+        if (page.cursor !== undefined)
+          lines.push('', `there are more: troupe actors list --cursor ${page.cursor}`)
         return lines
       })
     },
   })
+}
+
+function addCounts(actors: Command, add: AddVerb): void {
   add(actors, 'count', 'how many, by machine, state and condition', {
     options: FILTER_OPTIONS,
     examples: ['troupe actors count --machine job'],
     run: async (session, _arguments, flags) => {
-      const counts = await ask<{ rows: CountRow[]; total: number }>(session, { method: 'GET', path: '/troupe/v1/count', query: filterOf(flags) })
+      const counts = await ask<{ rows: CountRow[]; total: number }>(session, {
+        method: 'GET',
+        path: '/troupe/v1/count',
+        query: filterOf(flags),
+      })
       session.answer(counts, () => {
-        const cells = counts.rows.map((row) => [String(row.count), row.machine, row.state, row.condition])
-        return [...table(['COUNT', 'MACHINE', 'STATE', 'CONDITION'], cells, session.paint), `${counts.total} in all`]
+        const cells = counts.rows.map((row) => [
+          String(row.count),
+          row.machine,
+          row.state,
+          row.condition,
+        ])
+        return [
+          ...table(['COUNT', 'MACHINE', 'STATE', 'CONDITION'], cells, session.paint),
+          `${counts.total} in all`,
+        ]
       })
     },
   })
@@ -119,7 +164,11 @@ function addLists(actors: Command, add: AddVerb): void {
     examples: ['troupe actors audit', 'troupe actors audit order/7'],
     run: async (session, [actor], { limit, before }) => {
       const query = { actor, limit: text(limit), before: text(before) }
-      const audit = await ask<{ rows: AuditView[] }>(session, { method: 'GET', path: '/troupe/v1/audit', query })
+      const audit = await ask<{ rows: AuditView[] }>(session, {
+        method: 'GET',
+        path: '/troupe/v1/audit',
+        query,
+      })
       session.answer(audit, () => auditTable(audit.rows, session.paint, verbClock.now()))
     },
   })
@@ -132,38 +181,92 @@ function addCommands(actors: Command, add: AddVerb): void {
     options: [DRY_RUN],
     examples: [`troupe actors start order/7 '{"customer":"ann"}'`],
     run: (session, [actor = '', input], flags) =>
-      change<TurnView>(session, flags, { method: 'POST', path: actorPath(actor), body: jsonOf(input, 'input') }, (view) => turnLines(view, session.paint)),
+      change<TurnView>(
+        session,
+        flags,
+        { method: 'POST', path: actorPath(actor), body: jsonOf(input, 'input') },
+        (view) => turnLines(view, session.paint),
+      ),
   })
-  add(actors, 'send <actor> <event> [payload]', 'send an event: its type and a JSON payload, or all of it as JSON', {
-    options: [DRY_RUN],
-    examples: ['troupe actors send order/7 PAY', `troupe actors send order/7 OPEN '{"amount":5}'`, `troupe actors send order/7 '{"type":"OPEN","amount":5}'`],
-    run: (session, [actor = '', event = '', payload], flags) =>
-      change<TurnView>(session, flags, { method: 'POST', path: actorPath(actor, 'send'), body: eventOf(event, payload) }, (view) => turnLines(view, session.paint)),
-  })
-  add(actors, 'resume <actor>', 'go on: where it was, by trying its state again, or at another state', {
-    options: [['--state <path>', 'at this state'], ['--retry', 'enter its present state again, so that its tasks run again'], DRY_RUN],
-    examples: ['troupe actors resume order/7', 'troupe actors resume order/7 --retry', 'troupe actors resume order/7 --state open --dry-run'],
-    run: (session, [actor = ''], flags) => {
-      const body = { state: text(flags['state']), retry: flags['retry'] }
-      return operate(session, flags, actor, 'resume', body)
+  add(
+    actors,
+    'send <actor> <event> [payload]',
+    'send an event: its type and a JSON payload, or all of it as JSON',
+    {
+      options: [DRY_RUN],
+      examples: [
+        'troupe actors send order/7 PAY',
+        `troupe actors send order/7 OPEN '{"amount":5}'`,
+        `troupe actors send order/7 '{"type":"OPEN","amount":5}'`,
+      ],
+      run: (session, [actor = '', event = '', payload], flags) =>
+        change<TurnView>(
+          session,
+          flags,
+          { method: 'POST', path: actorPath(actor, 'send'), body: eventOf(event, payload) },
+          (view) => turnLines(view, session.paint),
+        ),
     },
-  })
+  )
+}
+
+function addRepairs(actors: Command, add: AddVerb): void {
+  add(
+    actors,
+    'resume <actor>',
+    'go on: where it was, by trying its state again, or at another state',
+    {
+      options: [
+        ['--state <path>', 'at this state'],
+        ['--retry', 'enter its present state again, so that its tasks run again'],
+        DRY_RUN,
+      ],
+      examples: [
+        'troupe actors resume order/7',
+        'troupe actors resume order/7 --retry',
+        'troupe actors resume order/7 --state open --dry-run',
+      ],
+      run: (session, [actor = ''], flags) => {
+        const body = { state: text(flags['state']), retry: flags['retry'] }
+        return operate(session, flags, actor, 'resume', body)
+      },
+    },
+  )
   add(actors, 'patch <actor> <merge>', 'change its context by a JSON merge patch (RFC 7396)', {
     options: [DRY_RUN],
     examples: [`troupe actors patch order/7 '{"amount":6}' --dry-run`],
     run: (session, [actor = '', merge], flags) =>
-      change<OperatorReceipt>(session, flags, { method: 'PATCH', path: actorPath(actor), body: jsonOf(merge, 'merge') }, (receipt) => receiptLines(receipt, session.paint)),
+      change<OperatorReceipt>(
+        session,
+        flags,
+        { method: 'PATCH', path: actorPath(actor), body: jsonOf(merge, 'merge') },
+        (receipt) => receiptLines(receipt, session.paint),
+      ),
   })
-  add(actors, 'cancel <actor>', 'stop it for good: its tasks and timers end, its record stays for a while', {
-    options: [['--reason <text>', 'for the history'], DRY_RUN],
-    examples: ['troupe actors cancel order/7 --reason "ordered twice"'],
-    run: (session, [actor = ''], flags) => operate(session, flags, actor, 'cancel', { reason: text(flags['reason']) }),
-  })
+}
+
+function addEnds(actors: Command, add: AddVerb): void {
+  add(
+    actors,
+    'cancel <actor>',
+    'stop it for good: its tasks and timers end, its record stays for a while',
+    {
+      options: [['--reason <text>', 'for the history'], DRY_RUN],
+      examples: ['troupe actors cancel order/7 --reason "ordered twice"'],
+      run: (session, [actor = ''], flags) =>
+        operate(session, flags, actor, 'cancel', { reason: text(flags['reason']) }),
+    },
+  )
   add(actors, 'delete <actor>', 'remove it and its history', {
     options: [DRY_RUN],
     examples: ['troupe actors delete order/7'],
     run: (session, [actor = ''], flags) =>
-      change<OperatorReceipt>(session, flags, { method: 'DELETE', path: actorPath(actor) }, (receipt) => [`${receipt.address}  deleted`]),
+      change<OperatorReceipt>(
+        session,
+        flags,
+        { method: 'DELETE', path: actorPath(actor) },
+        (receipt) => [`${receipt.address}  deleted`],
+      ),
   })
 }
 
@@ -195,12 +298,25 @@ async function ask<T>(session: Session, request: VerbRequest): Promise<T> {
   return (await session.api.call(request)).body as T
 }
 
-function operate(session: Session, flags: Flags, actor: string, verb: string, body: Record<string, unknown>): Promise<void> {
+function operate(
+  session: Session,
+  flags: Flags,
+  actor: string,
+  verb: string,
+  body: Record<string, unknown>,
+): Promise<void> {
   const request: VerbRequest = { method: 'POST', path: actorPath(actor, verb), body }
-  return change<OperatorReceipt>(session, flags, request, (receipt) => receiptLines(receipt, session.paint))
+  return change<OperatorReceipt>(session, flags, request, (receipt) =>
+    receiptLines(receipt, session.paint),
+  )
 }
 
-async function change<T>(session: Session, flags: Flags, request: VerbRequest, lines: (view: T) => string[]): Promise<void> {
+async function change<T>(
+  session: Session,
+  flags: Flags,
+  request: VerbRequest,
+  lines: (view: T) => string[],
+): Promise<void> {
   if (flags['dryRun'] !== true) {
     const view = await ask<T>(session, request)
     return session.answer(view, lines)
@@ -240,13 +356,16 @@ function jsonOf(given: string | undefined, what: string): unknown {
   try {
     return fromJson(given)
   } catch (thrown) {
-    throw new UsageError(`${what}: ${(thrown as Error).message}; in a shell, put it into single quotes: '{"amount":5}'`)
+    throw new UsageError(
+      `${what}: ${(thrown as Error).message}; in a shell, put it into single quotes: '{"amount":5}'`,
+    )
   }
 }
 
 function eventOf(event: string, payload: string | undefined): unknown {
   if (event.trimStart().startsWith('{')) {
-    if (payload !== undefined) throw new UsageError('event: it is JSON already; leave out the payload')
+    if (payload !== undefined)
+      throw new UsageError('event: it is JSON already; leave out the payload')
     return jsonOf(event, 'event')
   }
   const fields = jsonOf(payload, 'payload') ?? {}

@@ -20,15 +20,22 @@ export function addAppVerbs(program: Command, apps: readonly App[], terminal: Te
 function addAppVerb(program: Command, app: App, verb: AppVerb, terminal: Terminal): void {
   const groups = verb.path.slice(0, -1)
   const name = verb.path.at(-1)
-  if (name === undefined) throw new TroupeError('invalid-config', `app ${app.name} has a verb without a name`)
+  if (name === undefined)
+    throw new TroupeError('invalid-config', `app ${app.name} has a verb without a name`)
   let parent = program
-  for (const group of groups) parent = find(parent, group) ?? parent.command(group).description(`verbs of the app ${app.name}`)
+  for (const group of groups)
+    parent =
+      find(parent, group) ?? parent.command(group).description(`verbs of the app ${app.name}`)
   if (find(parent, name)) {
-    throw new TroupeError('invalid-config', `app ${app.name} brings the verb "troupe ${verb.path.join(' ')}", which is there already`)
+    throw new TroupeError(
+      'invalid-config',
+      `app ${app.name} brings the verb "troupe ${verb.path.join(' ')}", which is there already`,
+    )
   }
   const command = parent.command(name).description(verb.summary)
   if (verb.arguments !== undefined && verb.arguments !== '') command.arguments(verb.arguments)
-  for (const { flags, description, default: value } of verb.options ?? []) command.option(flags, description, value)
+  for (const { flags, description, default: value } of verb.options ?? [])
+    command.option(flags, description, value)
   withCommonOptions(command, verb.examples)
   command.action(async () => {
     const options = command.opts<SessionOptions>()
@@ -45,7 +52,11 @@ function find(parent: Command, name: string): Command | undefined {
   return parent.commands.find((command) => command.name() === name)
 }
 
-function callOf(session: Session, words: readonly string[], options: Record<string, unknown>): VerbCall {
+function callOf(
+  session: Session,
+  words: readonly string[],
+  options: Record<string, unknown>,
+): VerbCall {
   return {
     arguments: words,
     options,

@@ -1,2 +1,2 @@
-export { runCli, type CliOptions } from './run.ts'
+export { type CliOptions, runCli } from './run.ts'
 export type { Terminal } from './terminal.ts'

@@ -31,7 +31,13 @@ export function addMachineVerbs(program: Command, add: AddVerb): void {
     run: async (session) => {
       const { body } = await session.api.call({ method: 'GET', path: '/troupe/v1/machines' })
       session.answer(body as { rows: MachineRow[] }, ({ rows }) => {
-        const cells = rows.map((row) => [row.name, String(row.version), String(row.states), row.app ?? '', row.events.join(' ')])
+        const cells = rows.map((row) => [
+          row.name,
+          String(row.version),
+          String(row.states),
+          row.app ?? '',
+          row.events.join(' '),
+        ])
         return table(['MACHINE', 'VERSION', 'STATES', 'APP', 'EVENTS'], cells, session.paint)
       })
     },

@@ -5,7 +5,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { VerbRequest, VerbResponse } from '../node/index.ts'
-import { fromJson, parseAddress, toJson, TroupeError, type ErrorRecord } from '../protocol/index.ts'
+import { type ErrorRecord, fromJson, parseAddress, TroupeError, toJson } from '../protocol/index.ts'
 import { Unreachable, UsageError } from './exit-codes.ts'
 
 export interface NodeApiOptions {
@@ -50,9 +50,11 @@ export class NodeApi {
     const target = new URL(this.url)
     const headers: Record<string, string> = { accept: 'application/json' }
     // Node writes headers as latin1; the gateway reads them as UTF-8.
-    if (author !== undefined) headers['x-troupe-author'] = Buffer.from(author, 'utf8').toString('latin1')
+    if (author !== undefined)
+      headers['x-troupe-author'] = Buffer.from(author, 'utf8').toString('latin1')
     if (timeoutMs !== undefined) headers['x-troupe-timeout-ms'] = String(timeoutMs)
-    const payload = body === undefined ? undefined : toJson(body)
+    // As bytes: Node writes headers in the encoding of a text that goes out with them.
+    const payload = body === undefined ? undefined : Buffer.from(toJson(body))
     if (payload !== undefined) headers['content-type'] = 'application/json'
     const options = {
       method,
@@ -85,16 +87,25 @@ export class NodeApi {
   #explain(error: unknown): unknown {
     if (error instanceof TroupeError) return error
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'EHOSTUNREACH') {
+    if (
+      code === 'ECONNREFUSED' ||
+      code === 'ENOTFOUND' ||
+      code === 'EAI_AGAIN' ||
+      code === 'EHOSTUNREACH'
+    ) {
       return new Unreachable(`no node answers at ${this.url}; start one with: troupe start`)
     }
-    if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_CONSTANT') return noAnswer(this.url)
+    if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_CONSTANT')
+      return noAnswer(this.url)
     return error
   }
 }
 
 function noAnswer(url: string): TroupeError {
-  return new TroupeError('no-answer', `the node at ${url} did not answer; look before you send it again`)
+  return new TroupeError(
+    'no-answer',
+    `the node at ${url} did not answer; look before you send it again`,
+  )
 }
 
 function normalUrl(given: string): string {
@@ -107,7 +118,8 @@ function normalUrl(given: string): string {
 
 function queryOf(query: Readonly<Record<string, string | undefined>>): string {
   const search = new URLSearchParams()
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, value)
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined) search.set(name, value)
   return search.size > 0 ? `?${search}` : ''
 }
 

@@ -9,7 +9,7 @@ import { addAppVerbs } from './app-verbs.ts'
 import { EXIT, EXIT_HELP, exitCodeOf } from './exit-codes.ts'
 import { addMachineVerbs } from './machine-verbs.ts'
 import { describeFailure } from './session.ts'
-import { start, type StartOptions } from './start.ts'
+import { type StartOptions, start } from './start.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { painter } from './text.ts'
 import { verbAdder, withExamples } from './verbs.ts'
@@ -23,7 +23,11 @@ export interface CliOptions {
 }
 
 /** Runs one command line. @returns the exit code; it never throws */
-export async function runCli({ apps, argv, terminal = processTerminal() }: CliOptions): Promise<number> {
+export async function runCli({
+  apps,
+  argv,
+  terminal = processTerminal(),
+}: CliOptions): Promise<number> {
   const outcome = { code: EXIT.ok as number }
   try {
     const program = programOf(apps, terminal, outcome)
@@ -39,7 +43,9 @@ export async function runCli({ apps, argv, terminal = processTerminal() }: CliOp
 
 function programOf(apps: readonly App[], terminal: Terminal, outcome: { code: number }): Command {
   const program = new Command('troupe')
-    .description('Durable, distributed XState machines: start a node, look at its actors, operate them.')
+    .description(
+      'Durable, distributed XState machines: start a node, look at its actors, operate them.',
+    )
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.write(text),
@@ -58,14 +64,22 @@ function programOf(apps: readonly App[], terminal: Terminal, outcome: { code: nu
   return program
 }
 
-function addStart(program: Command, apps: readonly App[], terminal: Terminal, outcome: { code: number }): void {
+function addStart(
+  program: Command,
+  apps: readonly App[],
+  terminal: Terminal,
+  outcome: { code: number },
+): void {
   const command = program
     .command('start')
     .description('start a node here; it serves until Ctrl-C')
     .option('--data <dir>', 'where it keeps everything (.data)')
     .option('--http <host:port>', 'where it listens (127.0.0.1:9800); port 0 takes a free one')
     .option('--name <name>', "of this node (the host's name)")
-    .option('--config <file>', 'a YAML file; flags win over it (config/troupe.yaml shows every setting)')
+    .option(
+      '--config <file>',
+      'a YAML file; flags win over it (config/troupe.yaml shows every setting)',
+    )
     .option('--app <file...>', 'modules of your own machines, JavaScript or TypeScript')
     .option('--log-level <level>', 'debug, info, warn, error or silent (info)')
     .option('--quiet', 'print where it listens and nothing else')

@@ -3,11 +3,11 @@
  * and `--timeout` mean on every verb, and how failures are told.
  */
 import { durationMs } from '../gateway/index.ts'
-import { toJson, toErrorRecord, TroupeError, type ErrorCode } from '../protocol/index.ts'
+import { type ErrorCode, TroupeError, toErrorRecord, toJson } from '../protocol/index.ts'
 import { UsageError } from './exit-codes.ts'
 import { NodeApi, URL_DEFAULT } from './node-api.ts'
 import type { Terminal } from './terminal.ts'
-import { painter, type Paint } from './text.ts'
+import { type Paint, painter } from './text.ts'
 
 export interface SessionOptions {
   http?: string
@@ -61,7 +61,9 @@ export function timeoutOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const parsed = durationMs.safeParse(text)
   if (!parsed.success || parsed.data < 1) {
-    throw new UsageError(`--timeout: ${parsed.error?.issues[0]?.message ?? 'must be longer than 0'}`)
+    throw new UsageError(
+      `--timeout: ${parsed.error?.issues[0]?.message ?? 'must be longer than 0'}`,
+    )
   }
   return parsed.data
 }

@@ -5,14 +5,14 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import {
+  type Config,
   DEFAULT_CONFIG,
   isNodeName,
+  type Limits,
   LOG_LEVELS,
+  type LogLevelName,
   parseConfig,
   TroupeError,
-  type Config,
-  type Limits,
-  type LogLevelName,
 } from '../protocol/index.ts'
 import { UsageError } from './exit-codes.ts'
 
@@ -38,10 +38,14 @@ export interface Settings {
 
 /** @throws UsageError for a flag @throws TroupeError `invalid-config` for the file */
 export function settingsOf(flags: StartFlags, cwd: string, host = hostname()): Settings {
-  const file = flags.config === undefined ? {} : readConfig(resolve(cwd, flags.config), flags.config)
-  const http: { host?: string; port?: number } = flags.http === undefined ? {} : readHttp(flags.http)
+  const file =
+    flags.config === undefined ? {} : readConfig(resolve(cwd, flags.config), flags.config)
+  const http: { host?: string; port?: number } =
+    flags.http === undefined ? {} : readHttp(flags.http)
   if (flags.name !== undefined && !isNodeName(flags.name)) {
-    throw new UsageError(`--name: "${flags.name}" is not a letter or digit and at most 63 letters, digits, "_" or "-"`)
+    throw new UsageError(
+      `--name: "${flags.name}" is not a letter or digit and at most 63 letters, digits, "_" or "-"`,
+    )
   }
   const defaults = DEFAULT_CONFIG
   const queues = file.worker?.queues
@@ -63,7 +67,10 @@ function readConfig(path: string, shown: string): Config {
   try {
     text = readFileSync(path, 'utf8')
   } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (cause as Error).message
+    const why =
+      (cause as NodeJS.ErrnoException).code === 'ENOENT'
+        ? 'there is no such file'
+        : (cause as Error).message
     throw new TroupeError('invalid-config', `--config ${shown}: ${why}`, { cause })
   }
   return parseConfig(text, shown)
@@ -73,10 +80,14 @@ function readConfig(path: string, shown: string): Config {
 function readHttp(text: string): { host?: string; port?: number } {
   const [, host, port] = /^(?:(\[[^\]]+\]|[^:]*):)?(\d{1,5})$/.exec(text) ?? []
   if (port === undefined || Number(port) > 65_535) {
-    throw new UsageError(`--http: "${text}" is not HOST:PORT, such as 127.0.0.1:9800 (port 0 takes a free one)`)
+    throw new UsageError(
+      `--http: "${text}" is not HOST:PORT, such as 127.0.0.1:9800 (port 0 takes a free one)`,
+    )
   }
   const name = host?.replace(/^\[(.*)\]$/, '$1')
-  return name === undefined || name === '' ? { port: Number(port) } : { host: name, port: Number(port) }
+  return name === undefined || name === ''
+    ? { port: Number(port) }
+    : { host: name, port: Number(port) }
 }
 
 function levelOf(text: string | undefined): LogLevelName | undefined {
@@ -87,6 +98,9 @@ function levelOf(text: string | undefined): LogLevelName | undefined {
 }
 
 export function nameOfHost(host: string): string {
-  const name = host.replace(/[^A-Za-z0-9_-]/g, '-').replace(/^[-_]+/, '').slice(0, 64)
+  const name = host
+    .replace(/[^A-Za-z0-9_-]/g, '-')
+    .replace(/^[-_]+/, '')
+    .slice(0, 64)
   return isNodeName(name) ? name : 'node'
 }

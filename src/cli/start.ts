@@ -3,11 +3,11 @@
  * order of start and stop, and what a person sees first.
  */
 import { relative } from 'node:path'
-import { createGateway, requireLoopback, type Gateway } from '../gateway/index.ts'
-import { createNode, type App, type TroupeNode } from '../node/index.ts'
+import { createGateway, type Gateway, requireLoopback } from '../gateway/index.ts'
+import { type App, createNode, type TroupeNode } from '../node/index.ts'
 import { toJson } from '../protocol/index.ts'
 import { EXIT } from './exit-codes.ts'
-import { settingsOf, type Settings, type StartFlags } from './settings.ts'
+import { type Settings, type StartFlags, settingsOf } from './settings.ts'
 import { openLog } from './system.ts'
 import type { Terminal } from './terminal.ts'
 import { painter } from './text.ts'
@@ -20,7 +20,11 @@ export interface StartOptions extends StartFlags {
 }
 
 /** Resolves with the exit code once everything is closed. @throws TroupeError, UsageError */
-export async function start(shipped: readonly App[], options: StartOptions, terminal: Terminal): Promise<number> {
+export async function start(
+  shipped: readonly App[],
+  options: StartOptions,
+  terminal: Terminal,
+): Promise<number> {
   const settings = settingsOf(options, terminal.cwd)
   // Before anything is opened: this mistake must not cost a start.
   requireLoopback(settings.host)
@@ -42,7 +46,8 @@ export async function start(shipped: readonly App[], options: StartOptions, term
     gateway = await createGateway({ node, host: settings.host, port: settings.port, log })
     await greet(node, gateway, settings, options, terminal)
     const ended = await Promise.race([stop.requested, node.stopped.then((why) => ({ why }))])
-    if ('signal' in ended) log.info({ signal: ended.signal }, 'stopping; a second signal ends at once')
+    if ('signal' in ended)
+      log.info({ signal: ended.signal }, 'stopping; a second signal ends at once')
     else terminal.writeError(`error: the node stopped by itself: ${ended.why}\n`)
     return 'signal' in ended ? EXIT.ok : EXIT.failed
   } finally {
@@ -52,7 +57,10 @@ export async function start(shipped: readonly App[], options: StartOptions, term
   }
 }
 
-function stopRequest(terminal: Terminal): { requested: Promise<{ signal: string }>; forget: () => void } {
+function stopRequest(terminal: Terminal): {
+  requested: Promise<{ signal: string }>
+  forget: () => void
+} {
   let forget = () => {}
   const requested = new Promise<{ signal: string }>((resolve) => {
     let isSecond = false

@@ -77,6 +77,8 @@ class LineLog implements Log {
       return `${name}=${SECRET_NAMES.includes(name) ? '•••' : typeof shown === 'string' ? shown : JSON.stringify(shown)}`
     })
     const time = new Date().toISOString().slice(11, 23)
-    process.stderr.write(`${time} ${level.padEnd(5)} ${message}${words.length > 0 ? `  ${words.join(' ')}` : ''}\n`)
+    process.stderr.write(
+      `${time} ${level.padEnd(5)} ${message}${words.length > 0 ? `  ${words.join(' ')}` : ''}\n`,
+    )
   }
 }

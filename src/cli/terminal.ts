@@ -17,7 +17,9 @@ export interface Terminal {
 
 export function processTerminal(): Terminal {
   // A reader that has seen enough (`| head`) is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? 0 : 1),
+  )
   return {
     env: process.env,
     cwd: process.cwd(),

@@ -20,7 +20,9 @@ export type Paint = (colour: Colour, text: string) => string
 export function painter(terminal: Terminal): Paint {
   const { NO_COLOR: noColour, TERM: term } = terminal.env
   const isPlain = !terminal.isTty || (noColour !== undefined && noColour !== '') || term === 'dumb'
-  return isPlain ? (_colour, text) => text : (colour, text) => `\u001b[${SEQUENCES[colour]}m${text}\u001b[0m`
+  return isPlain
+    ? (_colour, text) => text
+    : (colour, text) => `\u001b[${SEQUENCES[colour]}m${text}\u001b[0m`
 }
 
 /** Data as one line that cannot move a cursor. */
@@ -30,13 +32,20 @@ export function oneLine(value: unknown): string {
 }
 
 /** Columns aligned by their widest cell; the last one is as long as it is. */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[], paint: Paint): string[] {
+export function table(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  paint: Paint,
+): string[] {
   const cells = rows.map((row) => row.map(oneLine))
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...cells.map((row) => [...(row[column] ?? '')].length)),
   )
   const line = (row: readonly string[]) =>
-    row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0))).join('  ').trimEnd()
+    row
+      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd()
   return [paint('dim', line(headings)), ...cells.map(line)]
 }
 

@@ -27,7 +27,9 @@ export const resolve: ResolveHook = async (specifier, context, nextResolve) => {
     const found = await nextResolve(specifier, context)
     const isTypeScript = found.url.startsWith('file:') && /\.ts(?:$|\?)/.test(found.url)
     const isTheirs = !found.url.includes('/node_modules/')
-    return isTypeScript && isTheirs && found.format === 'commonjs' ? { ...found, format: 'module' } : found
+    return isTypeScript && isTheirs && found.format === 'commonjs'
+      ? { ...found, format: 'module' }
+      : found
   } catch (thrown) {
     if (!ours || !LENT.test(specifier)) throw thrown
     return nextResolve(specifier, { ...context, parentURL: ours.parent })

@@ -7,7 +7,7 @@ import { register } from 'node:module'
 import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { MachineDefinition } from '../machine/index.ts'
-import { defineApp, type App } from '../node/index.ts'
+import { type App, defineApp } from '../node/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 import type { ImportsData } from './troupe-imports.ts'
 
@@ -34,7 +34,11 @@ async function loadFile(path: string): Promise<App[]> {
   try {
     module = (await import(pathToFileURL(path).href)) as Record<string, unknown>
   } catch (cause) {
-    throw refusal(path, `it cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
+    throw refusal(
+      path,
+      `it cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+      cause,
+    )
   }
   return appsOf(module, path)
 }
@@ -54,9 +58,12 @@ async function prepare(): Promise<void> {
 
 /** @throws TroupeError `invalid-config` when nothing in it is an app or a machine */
 export function appsOf(module: Readonly<Record<string, unknown>>, path: string): App[] {
-  const candidates = [module['default'], module['app'], module['apps']].filter((one) => one !== undefined)
+  const candidates = [module['default'], module['app'], module['apps']].filter(
+    (one) => one !== undefined,
+  )
   const found = (candidates.length > 0 ? candidates : Object.values(module)).flat()
-  const wrong = candidates.length > 0 ? found.find((one) => !isApp(one) && !isMachine(one)) : undefined
+  const wrong =
+    candidates.length > 0 ? found.find((one) => !isApp(one) && !isMachine(one)) : undefined
   const apps = found.filter(isApp)
   const machines = found.filter(isMachine)
   if (wrong !== undefined || apps.length + machines.length === 0) {
@@ -66,16 +73,26 @@ export function appsOf(module: Readonly<Record<string, unknown>>, path: string):
       `it exports no app. Wanted is \`export const app = defineApp({ name, machines })\`, a list \`apps\`, or machines made by defineMachine; it exports: ${names}`,
     )
   }
-  const wrapped = machines.length > 0 ? [defineApp({ name: appNameOf(path), machines: [...new Set(machines)] })] : []
+  const wrapped =
+    machines.length > 0
+      ? [defineApp({ name: appNameOf(path), machines: [...new Set(machines)] })]
+      : []
   return [...new Set(apps), ...wrapped]
 }
 
 function isMachine(value: unknown): value is MachineDefinition {
-  return isRecord(value) && isRecord(value['machine']) && typeof value['version'] === 'number' && isRecord(value['events'])
+  return (
+    isRecord(value) &&
+    isRecord(value['machine']) &&
+    typeof value['version'] === 'number' &&
+    isRecord(value['events'])
+  )
 }
 
 function isApp(value: unknown): value is App {
-  return isRecord(value) && typeof value['name'] === 'string' && !isMachine(value) && !('root' in value)
+  return (
+    isRecord(value) && typeof value['name'] === 'string' && !isMachine(value) && !('root' in value)
+  )
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

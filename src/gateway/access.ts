@@ -40,7 +40,10 @@ export function accessOf(headers: Readonly<Record<string, unknown>>): Access {
 /** @throws TroupeError `forbidden` */
 export function requireRole(access: Access, role: Role): void {
   if (RANK[access.role] >= RANK[role]) return
-  throw new TroupeError('forbidden', `this needs the role ${role}; ${access.author} has ${access.role}`)
+  throw new TroupeError(
+    'forbidden',
+    `this needs the role ${role}; ${access.author} has ${access.role}`,
+  )
 }
 
 /** @throws TroupeError `invalid-config` for an address that others could reach */

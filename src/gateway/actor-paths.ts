@@ -8,7 +8,7 @@
  * Each part is percent-encoded by itself, so an id may hold slashes, and a child may be named like
  * a verb: what follows `children/` is always a name.
  */
-import { formatAddress, TroupeError, type AddressText, type Limits } from '../protocol/index.ts'
+import { type AddressText, formatAddress, type Limits, TroupeError } from '../protocol/index.ts'
 
 export interface ActorPath {
   address: AddressText
@@ -22,7 +22,11 @@ export interface ActorPath {
  */
 export function readActorPath(rest: string, limits: Limits): ActorPath {
   const [machine = '', id, ...parts] = rest.split('/').map(decodePart)
-  if (id === undefined) throw new TroupeError('not-found', `there is nothing at /actors/${machine}: an actor is /actors/<machine>/<id>`)
+  if (id === undefined)
+    throw new TroupeError(
+      'not-found',
+      `there is nothing at /actors/${machine}: an actor is /actors/<machine>/<id>`,
+    )
   const children: string[] = []
   while (parts[0] === 'children' && parts.length > 1) {
     children.push(parts[1] ?? '')
@@ -42,6 +46,8 @@ function decodePart(part: string): string {
   try {
     return decodeURIComponent(part)
   } catch (cause) {
-    throw new TroupeError('invalid-address', 'a percent sign must begin an escape such as %2F', { cause })
+    throw new TroupeError('invalid-address', 'a percent sign must begin an escape such as %2F', {
+      cause,
+    })
   }
 }

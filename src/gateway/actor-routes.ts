@@ -5,13 +5,13 @@
 import { z } from 'zod'
 import type { TroupeNode } from '../node/index.ts'
 import {
-  TroupeError,
   type ActorView,
   type DryRunView,
   type EventObject,
   type Operation,
+  TroupeError,
 } from '../protocol/index.ts'
-import { requireRole, type Role } from './access.ts'
+import { type Role, requireRole } from './access.ts'
 import { readActorPath } from './actor-paths.ts'
 import type { Exchange } from './exchange.ts'
 import { count, flag, readFields, readQuery } from './parameters.ts'
@@ -52,7 +52,10 @@ const ACTIONS: Readonly<Record<string, Readonly<Record<string, Action>>>> = {
   send: { POST: changing((exchange) => ({ op: 'send', event: eventOf(requireBody(exchange)) })) },
   history: {
     GET: reading(({ search }) => {
-      const { limit, before } = readQuery(search, { limit: count.optional(), before: count.optional() })
+      const { limit, before } = readQuery(search, {
+        limit: count.optional(),
+        before: count.optional(),
+      })
       return given({ op: 'history', limit, beforeTurn: before })
     }),
   },
@@ -65,7 +68,11 @@ const ACTIONS: Readonly<Record<string, Readonly<Record<string, Action>>>> = {
   pause: {
     POST: changing((exchange) => {
       const timers = z.enum(['run', 'freeze'], { error: 'must be "run" or "freeze"' })
-      const shape = { reason: text.optional(), interrupt: truth.optional(), timers: timers.optional() }
+      const shape = {
+        reason: text.optional(),
+        interrupt: truth.optional(),
+        timers: timers.optional(),
+      }
       return given({ op: 'pause', ...readFields(exchange.body(), shape) })
     }),
   },
@@ -90,18 +97,26 @@ function changing(read: Action['read'], role: Role = 'operate'): Action {
   return { role, changes: true, read }
 }
 
-export async function answerActor(node: TroupeNode, rest: string, exchange: Exchange): Promise<Reply> {
+export async function answerActor(
+  node: TroupeNode,
+  rest: string,
+  exchange: Exchange,
+): Promise<Reply> {
   const { address, verb } = readActorPath(rest, node.limits)
   const methods = Object.hasOwn(ACTIONS, verb) ? ACTIONS[verb] : undefined
   if (!methods) {
     const verbs = Object.keys(ACTIONS).filter((name) => name !== '')
-    throw new TroupeError('not-found', `an actor has no "${verb.slice(0, 60)}"; it has: ${verbs.join(', ')}, children/<child>`)
+    throw new TroupeError(
+      'not-found',
+      `an actor has no "${verb.slice(0, 60)}"; it has: ${verbs.join(', ')}, children/<child>`,
+    )
   }
   const action = Object.hasOwn(methods, exchange.method) ? methods[exchange.method] : undefined
   if (!action) throw wrongMethod(exchange.method, Object.keys(methods))
   requireRole(exchange.access, action.role)
   // Before the body: a mistake in the URL is the nearer one.
-  const isDryRun = action.changes && readQuery(exchange.search, { dryRun: flag.optional() }).dryRun === true
+  const isDryRun =
+    action.changes && readQuery(exchange.search, { dryRun: flag.optional() }).dryRun === true
   const operation = action.read(exchange)
   const client = node.client.as(exchange.access.author)
   const secrets = secretsOf(node, address)
@@ -123,7 +138,10 @@ function requireBody(exchange: Exchange): unknown {
 function eventOf(body: unknown): EventObject {
   const type = (body as { type?: unknown } | null)?.type
   if (typeof body !== 'object' || typeof type !== 'string') {
-    throw new TroupeError('malformed', 'an event is a JSON object with a text "type", such as {"type":"PAY"}')
+    throw new TroupeError(
+      'malformed',
+      'an event is a JSON object with a text "type", such as {"type":"PAY"}',
+    )
   }
   return body as EventObject
 }

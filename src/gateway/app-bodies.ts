@@ -9,7 +9,11 @@ import { readJson, textOf } from './json.ts'
 import { HttpRefusal } from './statuses.ts'
 
 /** @throws TroupeError `malformed`; whatever a parser of the app throws counts as that too */
-export function parseAppBody(route: AppRoute, contentType: string | undefined, bytes: Uint8Array): unknown {
+export function parseAppBody(
+  route: AppRoute,
+  contentType: string | undefined,
+  bytes: Uint8Array,
+): unknown {
   if (bytes.length === 0) return undefined
   const media = (splitOnce(contentType ?? '', ';')[0] ?? '').trim().toLowerCase()
   const own = route.parsers?.[media]
@@ -18,8 +22,17 @@ export function parseAppBody(route: AppRoute, contentType: string | undefined, b
   if (media === 'application/json' || media.endsWith('+json')) return readJson(bytes)
   if (media === '') return guessOf(bytes)
   if (media === 'text/plain') return textOf(bytes)
-  const known = ['application/json', 'application/x-www-form-urlencoded', 'text/plain', ...Object.keys(route.parsers ?? {})]
-  throw new HttpRefusal(415, 'malformed', `bodies of type ${media.slice(0, 60)} are not read here; these are: ${known.join(', ')}`)
+  const known = [
+    'application/json',
+    'application/x-www-form-urlencoded',
+    'text/plain',
+    ...Object.keys(route.parsers ?? {}),
+  ]
+  throw new HttpRefusal(
+    415,
+    'malformed',
+    `bodies of type ${media.slice(0, 60)} are not read here; these are: ${known.join(', ')}`,
+  )
 }
 
 function parseBy(parse: (bytes: Uint8Array) => unknown, media: string, bytes: Uint8Array): unknown {
@@ -33,15 +46,13 @@ function parseBy(parse: (bytes: Uint8Array) => unknown, media: string, bytes: Ui
 
 /** A field given once is a text; a field given several times is a list of texts. */
 function formOf(text: string): Record<string, string | string[]> {
-  const fields: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>
+  const fields = new Map<string, string | string[]>()
   for (const [name, value] of new URLSearchParams(text)) {
-    const known = fields[name]
-    if (known === undefined) fields[name] = value
-    else if (Array.isArray(known)) known.push(value)
-    else fields[name] = [known, value]
+    const known = fields.get(name)
+    fields.set(name, known === undefined ? value : [known, value].flat())
   }
-  delete fields['__proto__']
-  return { ...fields }
+  // Defines own fields whatever their names; none can reach a prototype.
+  return Object.fromEntries(fields)
 }
 
 /** Without a content type: JSON when it begins like an object or a list, else a form. */

@@ -28,7 +28,8 @@ export function claimRoutes(apps: readonly RunningApp[]): ClaimedRoute[] {
       const shape = shapeOf(route.path)
       const own = OWN.find((path) => shape === path || shape.startsWith(`${path}/`))
       if (!route.path.startsWith('/') || own !== undefined) {
-        const why = own === undefined ? 'a path begins with a slash' : `${own} belongs to the gateway`
+        const why =
+          own === undefined ? 'a path begins with a slash' : `${own} belongs to the gateway`
         throw new TroupeError('invalid-config', `app ${app.name} claims the route ${name}: ${why}`)
       }
       claim(owners, `${route.method} ${shape}`, app.name, `the route ${name}`)
@@ -54,7 +55,10 @@ export function claimMethods(apps: readonly RunningApp[]): Map<string, ClaimedMe
 function claim(owners: Map<string, string>, key: string, app: string, what: string): void {
   const owner = owners.get(key)
   if (owner !== undefined) {
-    const who = owner === app ? `app ${app} claims ${what} twice` : `apps ${owner} and ${app} both claim ${what}`
+    const who =
+      owner === app
+        ? `app ${app} claims ${what} twice`
+        : `apps ${owner} and ${app} both claim ${what}`
     throw new TroupeError('invalid-config', `${who}: change one of them`)
   }
   owners.set(key, app)

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AppRequest, AppResponse, AppRoute } from '../node/index.ts'
 import { toJson } from '../protocol/index.ts'
-import { accessOf, AUTHOR_UNKNOWN, requireRole } from './access.ts'
+import { AUTHOR_UNKNOWN, accessOf, requireRole } from './access.ts'
 import { parseAppBody } from './app-bodies.ts'
 import type { ClaimedRoute } from './app-claims.ts'
 import { splitOnce } from './exchange.ts'
@@ -22,7 +22,9 @@ export function serveAppRoutes(
   streamed: FastifyInstance,
   open: OpenRequests,
 ): void {
-  const heads = new Set(claims.filter(({ route }) => route.method === 'HEAD').map(({ route }) => route.path))
+  const heads = new Set(
+    claims.filter(({ route }) => route.method === 'HEAD').map(({ route }) => route.path),
+  )
   for (const { route } of claims) {
     const scope = route.body === 'stream' ? streamed : buffered
     const answersHead = route.method === 'GET' && !heads.has(route.path)
@@ -75,7 +77,11 @@ function bodyOf(route: AppRoute, request: FastifyRequest): unknown {
   return parseAppBody(route, request.headers['content-type'], bytes)
 }
 
-function respond(request: FastifyRequest, reply: FastifyReply, response: AppResponse): FastifyReply {
+function respond(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  response: AppResponse,
+): FastifyReply {
   reply.code(response.status ?? 200)
   for (const [name, value] of Object.entries(response.headers ?? {})) reply.header(name, value)
   const { payload, type } = payloadOf(response.body)
@@ -86,11 +92,16 @@ function respond(request: FastifyRequest, reply: FastifyReply, response: AppResp
   return reply.send()
 }
 
-function payloadOf(body: unknown): { payload: string | Buffer | Readable | undefined; type?: string } {
+function payloadOf(body: unknown): {
+  payload: string | Buffer | Readable | undefined
+  type?: string
+} {
   if (body === undefined) return { payload: undefined }
   if (typeof body === 'string') return { payload: body, type: 'text/plain; charset=utf-8' }
   if (body instanceof Uint8Array) {
-    const payload = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+    const payload = Buffer.isBuffer(body)
+      ? body
+      : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
     return { payload, type: 'application/octet-stream' }
   }
   if (body instanceof Readable) return { payload: body, type: 'application/octet-stream' }

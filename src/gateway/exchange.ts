@@ -4,8 +4,8 @@
  */
 import type { FastifyRequest } from 'fastify'
 import type { CallOptions } from '../client/index.ts'
-import { issuedAtOf, TroupeError, type Durability } from '../protocol/index.ts'
-import { accessOf, type Access } from './access.ts'
+import { type Durability, issuedAtOf, TroupeError } from '../protocol/index.ts'
+import { type Access, accessOf } from './access.ts'
 import { readJson } from './json.ts'
 import { HttpRefusal } from './statuses.ts'
 
@@ -78,7 +78,10 @@ function callOptionsOf(headers: FastifyRequest['headers']): CallOptions {
   if (durability !== undefined) {
     const known = DURABILITIES.find((one) => one === durability)
     if (!known) {
-      throw new TroupeError('malformed', `X-Troupe-Durability must be one of: ${DURABILITIES.join(', ')}`)
+      throw new TroupeError(
+        'malformed',
+        `X-Troupe-Durability must be one of: ${DURABILITIES.join(', ')}`,
+      )
     }
     options.durability = known
   }

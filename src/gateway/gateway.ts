@@ -3,15 +3,15 @@
  * It speaks to actors through the node's client only; whatever it refuses has changed nothing.
  */
 import type { AddressInfo } from 'node:net'
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { TroupeNode } from '../node/index.ts'
 import type { Log } from '../ports/index.ts'
-import { errorRecord, toJson, TroupeError } from '../protocol/index.ts'
+import { errorRecord, TroupeError, toJson } from '../protocol/index.ts'
 import { accessOf, requireLoopback, requireRole } from './access.ts'
 import { answerActor, type Reply } from './actor-routes.ts'
 import { claimMethods, claimRoutes } from './app-claims.ts'
 import { serveAppRoutes } from './app-routes.ts'
-import { exchangeOf, jsonBodyOf, type Exchange } from './exchange.ts'
+import { type Exchange, exchangeOf, jsonBodyOf } from './exchange.ts'
 import { countActors, listActors, listAudit, listDeadLetters, listShards } from './list-routes.ts'
 import { listMachines, showMachine } from './machine-routes.ts'
 import { OpenRequests } from './open-requests.ts'
@@ -100,7 +100,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-async function serveAll(server: FastifyInstance, node: TroupeNode, log: Log, open: OpenRequests): Promise<void> {
+async function serveAll(
+  server: FastifyInstance,
+  node: TroupeNode,
+  log: Log,
+  open: OpenRequests,
+): Promise<void> {
   const routes = claimRoutes(node.apps)
   const methods = claimMethods(node.apps)
   await server.register((scope, _options, done) => {
@@ -115,7 +120,8 @@ async function serveAll(server: FastifyInstance, node: TroupeNode, log: Log, ope
       } catch (thrown) {
         return sendJson(reply, parseFailure(thrown))
       }
-      const report = (thrown: unknown) => log.error({ err: thrown, request: request.id }, 'a method failed')
+      const report = (thrown: unknown) =>
+        log.error({ err: thrown, request: request.id }, 'a method failed')
       const answer = await answerRpc(methods, body, request.id, report)
       return answer === undefined ? reply.code(204).send() : sendJson(reply, answer)
     })
@@ -136,7 +142,9 @@ async function serveAll(server: FastifyInstance, node: TroupeNode, log: Log, ope
 /** Bodies arrive as bytes; what they mean is decided by who is asked. */
 function takeBytes(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers()
-  scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, parsed) => parsed(null, bytes))
+  scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, parsed) =>
+    parsed(null, bytes),
+  )
 }
 
 type Ask = (exchange: Exchange) => unknown
@@ -151,17 +159,25 @@ function serveGeneric(scope: FastifyInstance, node: TroupeNode): void {
     '/shards': (exchange) => listShards(node, exchange),
   }
   for (const [path, ask] of Object.entries(reads)) {
-    serveJson(scope, ['GET', 'HEAD'], path, async (exchange) => ({ status: 200, body: await ask(exchange) }))
+    serveJson(scope, ['GET', 'HEAD'], path, async (exchange) => ({
+      status: 200,
+      body: await ask(exchange),
+    }))
   }
   serveJson(scope, ['GET', 'HEAD'], '/machines/:name', async (exchange, { name = '' }) => ({
     status: 200,
     body: await showMachine(node, name, exchange),
   }))
   // The raw path is read, not the router's parameters: each part is decoded once, by itself.
-  serveJson(scope, ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'], '/actors/*', async (exchange) => {
-    const reply = await answerActor(node, exchange.path.slice(`${ROOT}/actors/`.length), exchange)
-    return reply.status === 201 ? { ...reply, headers: { location: exchange.path } } : reply
-  })
+  serveJson(
+    scope,
+    ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    '/actors/*',
+    async (exchange) => {
+      const reply = await answerActor(node, exchange.path.slice(`${ROOT}/actors/`.length), exchange)
+      return reply.status === 201 ? { ...reply, headers: { location: exchange.path } } : reply
+    },
+  )
 }
 
 function serveJson(
@@ -176,7 +192,10 @@ function serveJson(
     handler: async (request, reply) => {
       const exchange = exchangeOf(request)
       requireRole(exchange.access, 'read')
-      const { status, body, headers } = await answer(exchange, request.params as Record<string, string>)
+      const { status, body, headers } = await answer(
+        exchange,
+        request.params as Record<string, string>,
+      )
       return sendJson(reply.code(status).headers({ ...headers }), body)
     },
   })
@@ -205,14 +224,22 @@ function serveHealth(scope: FastifyInstance, node: TroupeNode): void {
 
 function sendJson(reply: FastifyReply, body: unknown): FastifyReply {
   const text = toJson(body ?? null)
-  reply.header('content-type', 'application/json; charset=utf-8').header('cache-control', 'no-store')
+  reply
+    .header('content-type', 'application/json; charset=utf-8')
+    .header('cache-control', 'no-store')
   if (reply.request.method !== 'HEAD') return reply.send(text)
   return reply.header('content-length', Buffer.byteLength(text)).send()
 }
 
-function fail(thrown: unknown, request: FastifyRequest, reply: FastifyReply, log: Log): FastifyReply {
+function fail(
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: Log,
+): FastifyReply {
   const { status, headers, record, isFault } = failureOf(thrown, request.id)
-  if (isFault) log.error({ err: thrown, request: request.id, method: request.method }, 'a request failed')
+  if (isFault)
+    log.error({ err: thrown, request: request.id, method: request.method }, 'a request failed')
   return sendJson(reply.code(status).headers(headers), { error: record })
 }
 
@@ -222,15 +249,24 @@ async function listen(server: FastifyInstance, host: string, port: number): Prom
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const why: Record<string, string> = {
-      EADDRINUSE: 'another program listens there: stop it, or choose another port (0 takes a free one)',
+      EADDRINUSE:
+        'another program listens there: stop it, or choose another port (0 takes a free one)',
       EACCES: 'this user may not listen there: choose a port above 1023',
       EADDRNOTAVAIL: 'this machine has no such address',
     }
-    throw new TroupeError('invalid-config', `http: cannot listen on ${host}:${port}: ${why[code ?? ''] ?? (cause as Error).message}`, { cause })
+    throw new TroupeError(
+      'invalid-config',
+      `http: cannot listen on ${host}:${port}: ${why[code ?? ''] ?? (cause as Error).message}`,
+      { cause },
+    )
   }
 }
 
-async function closeAll(server: FastifyInstance, open: OpenRequests, graceMs: number): Promise<void> {
+async function closeAll(
+  server: FastifyInstance,
+  open: OpenRequests,
+  graceMs: number,
+): Promise<void> {
   open.abortStreams()
   const late = setTimeout(() => {
     open.abortAll()

@@ -5,11 +5,11 @@
 import { z } from 'zod'
 import type { TroupeNode } from '../node/index.ts'
 import {
-  canonicalAddress,
-  TroupeError,
   type ActorFilter,
   type ActorQuery,
+  canonicalAddress,
   type IndexValue,
+  TroupeError,
 } from '../protocol/index.ts'
 import type { Exchange } from './exchange.ts'
 import { count, durationMs, flag, indexValueOf, readQuery } from './parameters.ts'
@@ -35,9 +35,16 @@ const PAGE = {
 
 export async function listActors(node: TroupeNode, { search }: Exchange): Promise<unknown> {
   const { plain, where } = splitWhere(search)
-  const { sort, desc, limit, cursor, ...rest } = readQuery(plain, { ...FILTER, ...PAGE }, 'invalid-query')
+  const { sort, desc, limit, cursor, ...rest } = readQuery(
+    plain,
+    { ...FILTER, ...PAGE },
+    'invalid-query',
+  )
   if (cursor !== undefined && search.size > (limit === undefined ? 1 : 2)) {
-    throw new TroupeError('invalid-query', 'a cursor belongs to its filter and sort order: give it alone, or with limit')
+    throw new TroupeError(
+      'invalid-query',
+      'a cursor belongs to its filter and sort order: give it alone, or with limit',
+    )
   }
   if (sort === undefined && desc !== undefined) {
     throw new TroupeError('invalid-query', 'desc needs sort: what to sort by')
@@ -83,7 +90,10 @@ export async function listShards(node: TroupeNode, { search }: Exchange): Promis
 }
 
 /** `where.<field>=<value>` names fields of the machine's own; the rest has a fixed list. */
-function splitWhere(search: URLSearchParams): { plain: URLSearchParams; where: Record<string, IndexValue> } {
+function splitWhere(search: URLSearchParams): {
+  plain: URLSearchParams
+  where: Record<string, IndexValue>
+} {
   const plain = new URLSearchParams()
   const where: Record<string, IndexValue> = {}
   for (const [name, value] of search) {
@@ -101,7 +111,10 @@ function splitWhere(search: URLSearchParams): { plain: URLSearchParams; where: R
 }
 
 function filterOf(
-  { olderThan, ...rest }: { olderThan?: number | undefined } & { [K in keyof ActorFilter]?: ActorFilter[K] | undefined },
+  {
+    olderThan,
+    ...rest
+  }: { olderThan?: number | undefined } & { [K in keyof ActorFilter]?: ActorFilter[K] | undefined },
   where: Record<string, IndexValue>,
 ): ActorFilter {
   const filter = Object.fromEntries(
@@ -116,11 +129,17 @@ function filterOf(
 function requireKnownMachine(node: TroupeNode, machine: string | undefined): void {
   if (machine === undefined || node.machines.has(machine)) return
   const known = [...node.machines.keys()].join(', ') || 'none'
-  throw new TroupeError('unknown-machine', `no machine is named "${machine.slice(0, 80)}"; registered are: ${known}`)
+  throw new TroupeError(
+    'unknown-machine',
+    `no machine is named "${machine.slice(0, 80)}"; registered are: ${known}`,
+  )
 }
 
 function requirePage(node: TroupeNode, limit: number | undefined): void {
   const { pageCountMax } = node.limits
   if (limit === undefined || (limit >= 1 && limit <= pageCountMax)) return
-  throw new TroupeError('invalid-query', `limit is a whole number from 1 to ${pageCountMax} (pageCountMax), not ${limit}`)
+  throw new TroupeError(
+    'invalid-query',
+    `limit is a whole number from 1 to ${pageCountMax} (pageCountMax), not ${limit}`,
+  )
 }

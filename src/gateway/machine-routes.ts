@@ -3,9 +3,9 @@
  * machine, with JSON Schema wherever a schema can be written as one.
  */
 import { z } from 'zod'
-import { leavesOf, mermaid, stateText, type HostedMachine } from '../machine/index.ts'
+import { type HostedMachine, leavesOf, mermaid, stateText } from '../machine/index.ts'
 import type { TroupeNode } from '../node/index.ts'
-import { formatAddress, TroupeError, type StateValue } from '../protocol/index.ts'
+import { formatAddress, type StateValue, TroupeError } from '../protocol/index.ts'
 import type { Exchange } from './exchange.ts'
 import { readQuery } from './parameters.ts'
 
@@ -21,12 +21,19 @@ export function listMachines(node: TroupeNode, { search }: Exchange): unknown {
   return { rows }
 }
 
-export async function showMachine(node: TroupeNode, name: string, exchange: Exchange): Promise<unknown> {
+export async function showMachine(
+  node: TroupeNode,
+  name: string,
+  exchange: Exchange,
+): Promise<unknown> {
   const { actor } = readQuery(exchange.search, { actor: z.string().optional() })
   const hosted = node.machines.get(name)
   if (!hosted) {
     const known = [...node.machines.keys()].join(', ') || 'none'
-    throw new TroupeError('unknown-machine', `no machine is named "${name.slice(0, 80)}"; registered are: ${known}`)
+    throw new TroupeError(
+      'unknown-machine',
+      `no machine is named "${name.slice(0, 80)}"; registered are: ${known}`,
+    )
   }
   if (actor === undefined) return viewOf(hosted, undefined)
   const address = formatAddress(name, actor, [], node.limits)
@@ -41,7 +48,10 @@ function viewOf(hosted: HostedMachine, value: StateValue | undefined): Record<st
     version: definition.version,
     chartHash: chart.hash,
     states: chart.states,
-    events: Object.entries(definition.events).map(([type, schema]) => ({ type, schema: schemaOf(schema) })),
+    events: Object.entries(definition.events).map(([type, schema]) => ({
+      type,
+      schema: schemaOf(schema),
+    })),
     internalEvents: definition.internal,
     input: schemaOf(definition.input),
     context: schemaOf(definition.context),

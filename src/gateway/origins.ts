@@ -9,7 +9,10 @@ import { TroupeError } from '../protocol/index.ts'
 import { isLoopback } from './access.ts'
 
 /** @throws TroupeError `forbidden` */
-export function requireOwnOrigin(headers: { host?: string | undefined; origin?: string | undefined }): void {
+export function requireOwnOrigin(headers: {
+  host?: string | undefined
+  origin?: string | undefined
+}): void {
   const { host, origin } = headers
   // HTTP/1.0 clients may leave it out; no browser does.
   if (host !== undefined && !isLoopback(nameOf(host))) {

@@ -3,7 +3,7 @@
  * repeated parameters are errors with a suggestion, and how durations and indexed values are written.
  */
 import { z } from 'zod'
-import { nearest, TroupeError, type ErrorCode, type IndexValue } from '../protocol/index.ts'
+import { type ErrorCode, type IndexValue, nearest, TroupeError } from '../protocol/index.ts'
 
 const DURATION = /^(\d{1,12})(ms|s|m|h|d)?$/
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
@@ -12,7 +12,9 @@ const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as c
 export const durationMs = z.string().transform((text, context) => {
   const [, count, unit] = DURATION.exec(text) ?? []
   if (count === undefined) {
-    context.addIssue(`must be a duration such as 500ms, 90s, 10m, 2h or 1d, not "${text.slice(0, 40)}"`)
+    context.addIssue(
+      `must be a duration such as 500ms, 90s, 10m, 2h or 1d, not "${text.slice(0, 40)}"`,
+    )
     return z.NEVER
   }
   return Number(count) * UNIT_MS[(unit ?? 'ms') as keyof typeof UNIT_MS]
@@ -52,8 +54,10 @@ export function readQuery<TShape extends z.ZodRawShape>(
 ): z.infer<z.ZodObject<TShape, z.core.$strict>> {
   const given: Record<string, string> = {}
   for (const [name, value] of search) {
-    if (Object.hasOwn(given, name)) throw new TroupeError(code, `the parameter "${name}" is given twice`)
-    if (!Object.hasOwn(shape, name)) throw new TroupeError(code, unknownName('parameter', name, Object.keys(shape)))
+    if (Object.hasOwn(given, name))
+      throw new TroupeError(code, `the parameter "${name}" is given twice`)
+    if (!Object.hasOwn(shape, name))
+      throw new TroupeError(code, unknownName('parameter', name, Object.keys(shape)))
     given[name] = value
   }
   return checked(z.strictObject(shape), given, code, 'parameter') as z.infer<
@@ -67,7 +71,10 @@ export function readFields<TShape extends z.ZodRawShape>(
   shape: TShape,
 ): z.infer<z.ZodObject<TShape, z.core.$strict>> {
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) {
-    throw new TroupeError('malformed', `the body must be a JSON object with: ${Object.keys(shape).join(', ')}`)
+    throw new TroupeError(
+      'malformed',
+      `the body must be a JSON object with: ${Object.keys(shape).join(', ')}`,
+    )
   }
   const unknown = Object.keys(body ?? {}).find((name) => !Object.hasOwn(shape, name))
   if (unknown !== undefined) {

@@ -87,7 +87,12 @@ async function invoke(
   if (!method) return failed(null, CODES.method, `there is no method "${name.slice(0, 80)}"`)
   const checked = method.params.safeParse(params)
   if (!checked.success) {
-    return failed(null, CODES.params, `the params of ${name} are not what it wants`, checked.error.issues)
+    return failed(
+      null,
+      CODES.params,
+      `the params of ${name} are not what it wants`,
+      checked.error.issues,
+    )
   }
   try {
     return { jsonrpc: '2.0', id: null, result: (await method.handle(checked.data)) ?? null }
@@ -99,5 +104,9 @@ async function invoke(
 }
 
 function failed(id: null, code: number, message: string, data?: unknown): RpcAnswer {
-  return { jsonrpc: '2.0', id, error: data === undefined ? { code, message } : { code, message, data } }
+  return {
+    jsonrpc: '2.0',
+    id,
+    error: data === undefined ? { code, message } : { code, message, data },
+  }
 }

@@ -4,12 +4,12 @@
  */
 import type { TroupeNode } from '../node/index.ts'
 import {
-  machineOf,
   type ActorRow,
   type ActorView,
   type AuditView,
   type DryRunView,
   type IndexValue,
+  machineOf,
 } from '../protocol/index.ts'
 
 export const MASK = '•••'
@@ -37,9 +37,15 @@ export function maskDryRun(view: DryRunView, secrets: ReadonlySet<string>): DryR
   const contextDiff = view.contextDiff.map((entry) => {
     // The empty path is the whole context.
     if (entry.path === '') {
-      return { ...entry, before: maskFields(entry.before, secrets), after: maskFields(entry.after, secrets) }
+      return {
+        ...entry,
+        before: maskFields(entry.before, secrets),
+        after: maskFields(entry.after, secrets),
+      }
     }
-    const isSecret = [...secrets].some((name) => entry.path === name || entry.path.startsWith(`${name}.`))
+    const isSecret = [...secrets].some(
+      (name) => entry.path === name || entry.path.startsWith(`${name}.`),
+    )
     return isSecret ? { ...entry, before: MASK, after: MASK } : entry
   })
   return { ...view, contextDiff }
@@ -56,6 +62,9 @@ export function maskAudit(row: AuditView, secrets: ReadonlySet<string>): AuditVi
 function maskFields(value: unknown, secrets: ReadonlySet<string>): unknown {
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
-    Object.entries(value).map(([name, field]) => [name, secrets.has(name) && field != null ? MASK : field]),
+    Object.entries(value).map(([name, field]) => [
+      name,
+      secrets.has(name) && field != null ? MASK : field,
+    ]),
   )
 }

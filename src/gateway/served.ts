@@ -20,15 +20,22 @@ export class ServedRoutes {
   /** @param url as it was asked for */
   refusalOf(method: string, url: string): TroupeError {
     const path = url.replace(/\?.*$/s, '')
-    const allowed = this.#routes.filter(({ pattern }) => pattern.test(path)).map((route) => route.method)
+    const allowed = this.#routes
+      .filter(({ pattern }) => pattern.test(path))
+      .map((route) => route.method)
     if (allowed.length > 0) return wrongMethod(method, [...new Set(allowed)])
-    return new TroupeError('not-found', `there is nothing at ${path.slice(0, 200)}; the API is below /troupe/v1/`)
+    return new TroupeError(
+      'not-found',
+      `there is nothing at ${path.slice(0, 200)}; the API is below /troupe/v1/`,
+    )
   }
 }
 
 export function wrongMethod(method: string, allowed: readonly string[]): HttpRefusal {
   const list = allowed.join(', ')
-  return new HttpRefusal(405, 'not-found', `${method} is not served here; ${list} is`, { allow: list })
+  return new HttpRefusal(405, 'not-found', `${method} is not served here; ${list} is`, {
+    allow: list,
+  })
 }
 
 function patternOf(url: string): RegExp {

@@ -2,7 +2,7 @@
  * From Troupe's errors to HTTP. Decides: the status of each code, and what a fault of ours may show
  * to a stranger (nothing but a number to look for in the log).
  */
-import { errorRecord, TroupeError, type ErrorCode, type ErrorRecord } from '../protocol/index.ts'
+import { type ErrorCode, type ErrorRecord, errorRecord, TroupeError } from '../protocol/index.ts'
 
 /** Exhaustive by its type: a new code does not compile until it has a status. */
 export const HTTP_STATUSES: Readonly<Record<ErrorCode, number>> = {
@@ -70,7 +70,9 @@ export function failureOf(thrown: unknown, requestId: string): Failure {
   if (thrown instanceof TroupeError) {
     const isFault = thrown.code === 'internal' || thrown.code === 'store-failed'
     const record =
-      thrown.code === 'internal' ? hidden(requestId) : errorRecord(thrown.code, thrown.message, thrown)
+      thrown.code === 'internal'
+        ? hidden(requestId)
+        : errorRecord(thrown.code, thrown.message, thrown)
     const status = thrown instanceof HttpRefusal ? thrown.status : HTTP_STATUSES[thrown.code]
     const headers: Record<string, string> =
       thrown instanceof HttpRefusal ? { ...thrown.headers } : {}
@@ -94,7 +96,10 @@ function ofFramework(thrown: unknown): { status: number; record: ErrorRecord } |
   const { code, statusCode, message } = (thrown ?? {}) as Record<string, unknown>
   if (typeof code !== 'string' || !code.startsWith('FST_ERR_')) return undefined
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return { status: 413, record: errorRecord('too-large', 'the body is larger than this address takes') }
+    return {
+      status: 413,
+      record: errorRecord('too-large', 'the body is larger than this address takes'),
+    }
   }
   if (code === 'FST_ERR_BAD_URL') {
     const why = 'the path cannot be read: a percent sign must begin an escape such as %2F'

@@ -168,15 +168,6 @@ function checkNode(name: string, machine: AnyStateMachine, node: AnyStateNode): 
   if (node.path.length > 0 && (node.key === '' || node.key.includes('|'))) {
     refuse(name, `state "${node.key}"`, 'a state key must not be empty or hold "|"')
   }
-  checkActions(name, machine, `${place}, entry`, node.entry)
-  checkActions(name, machine, `${place}, exit`, node.exit)
-  if (node.initial) checkActions(name, machine, `${place}, initial`, node.initial.actions)
-  const always = node.always ?? []
-  for (const transition of [...[...node.transitions.values()].flat(), ...always]) {
-    const on = `${place}, on ${transition.eventType || 'always'}`
-    checkActions(name, machine, on, transition.actions)
-    checkGuard(name, machine, on, transition.guard)
-  }
   for (const { delay } of node.after) {
     if (
       typeof delay === 'string' &&
@@ -185,6 +176,15 @@ function checkNode(name: string, machine: AnyStateMachine, node: AnyStateNode): 
     ) {
       refuse(name, `${place}, after ${delay}`, 'the delay is not registered in setup({ delays })')
     }
+  }
+  checkActions(name, machine, `${place}, entry`, node.entry)
+  checkActions(name, machine, `${place}, exit`, node.exit)
+  if (node.initial) checkActions(name, machine, `${place}, initial`, node.initial.actions)
+  const always = node.always ?? []
+  for (const transition of [...[...node.transitions.values()].flat(), ...always]) {
+    const on = `${place}, on ${transition.eventType || 'always'}`
+    checkActions(name, machine, on, transition.actions)
+    checkGuard(name, machine, on, transition.guard)
   }
   for (const invoke of node.invoke) checkInvoke(name, machine, place, invoke)
 }

@@ -23,6 +23,7 @@ import {
 } from '../shard/index.ts'
 import { Worker } from '../worker/index.ts'
 import type { App, AppContext, AppDaemon } from './app.ts'
+import { serveSubject } from './app-subjects.ts'
 import { type DataDirectory, openData } from './data.ts'
 import { LiveActors } from './live-host.ts'
 import type { ReadyReport, RunningApp, TroupeNode } from './node.ts'
@@ -137,6 +138,9 @@ class EmbeddedNode implements TroupeNode {
     }))
     await this.#startSingletons()
     for (const { app, context } of this.apps) {
+      for (const subject of app.subjects?.(context) ?? []) {
+        serveSubject(this.#transport, this.#subjects, this.log, app.name, subject)
+      }
       for (const daemon of app.daemons?.(context) ?? []) {
         await daemon.start()
         this.#daemons.push(daemon)

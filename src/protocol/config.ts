@@ -176,14 +176,15 @@ function checkRelations(
     resolveLimits(config.limits)
   } catch (thrown) {
     const line = lineOf(document, lines, ['limits'])
-    const why = (thrown as Error).message.replace(/^broken invariant: /, '')
-    throw invalid([`${source}:${line}: limits: wanted is ${why}`])
+    const why = (thrown as Error).message.replace(/^limits: /, '')
+    throw invalid([`${source}:${line}: limits: ${why}`])
   }
 }
 
 /** The known name that a mistyped one probably means; undefined when none is close. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
-  const most = Math.max(1, Math.floor(name.length / 3))
+  // Two changes at least: letters that changed places are two.
+  const most = name.length < 4 ? 1 : Math.max(2, Math.floor(name.length / 3))
   let best: { one: string; distance: number } | undefined
   for (const one of known) {
     const distance = editDistance(name.toLowerCase().slice(0, 64), one.toLowerCase())

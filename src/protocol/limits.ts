@@ -112,7 +112,8 @@ export function resolveLimits(given: Partial<Limits> = {}): Limits {
   }
   for (const [lower, relation, upper] of RELATIONS) {
     const holds = relation === '<' ? limits[lower] < limits[upper] : limits[lower] <= limits[upper]
-    if (!holds) throw bad(`${lower} (${limits[lower]}) ${relation} ${upper} (${limits[upper]}) must hold`)
+    if (!holds)
+      throw bad(`${lower} (${limits[lower]}) ${relation} ${upper} (${limits[upper]}) must hold`)
   }
   if (limits.addressBytesMax > ADDRESS_BYTES_BOUND) {
     throw bad(`addressBytesMax is at most ${ADDRESS_BYTES_BOUND}: an address is part of a key`)

@@ -14,6 +14,8 @@ export interface Subjects {
   /** Committed transitions of an actor; `*` for any id. */
   event(address: AddressText): string
   eventOf(machine: string, id?: string): string
+  /** A subject of an app: JSON in, JSON out. */
+  app(app: string, name: string): string
   /** Tells a worker that a task is no longer wanted: the packed task id. */
   cancel(worker: string): string
 }
@@ -31,6 +33,7 @@ export function subjectsOf(cluster: string): Subjects {
     },
     eventOf: (machine, id) =>
       `${root}.event.${machine}.${id === undefined ? '>' : toSubjectToken(id)}`,
+    app: (app, name) => `${root}.app.${toSubjectToken(app)}.${toSubjectToken(name)}`,
     cancel: (worker) => `${root}.cancel.${toSubjectToken(worker)}`,
   }
 }

@@ -11,10 +11,12 @@ import {
   type Durability,
   type ErrorRecord,
   errorRecord,
+  formatAddress,
   type Outcome,
   type ShardPage,
   type ShardQuery,
   type ShardStatus,
+  toErrorRecord,
   unpack,
 } from '../protocol/index.ts'
 import type { ShardContext } from './context.ts'
@@ -79,6 +81,12 @@ function listActors(
   counters: Counters,
   query: ActorsQuery,
 ): ShardPage | { error: ErrorRecord } {
+  const { idPrefix } = query.filter
+  if (idPrefix !== undefined) {
+    const encoded = encodedPrefix(idPrefix)
+    if (typeof encoded !== 'string') return encoded
+    query = { ...query, filter: { ...query.filter, idPrefix: encoded } }
+  }
   const sources = sourcesOf(shard, counters, query)
   if ('error' in sources) return sources
   const { limit } = query
@@ -91,6 +99,15 @@ function listActors(
     if (rows.length >= limit || scanned >= shard.limits.scanCountMax) return { rows, next: sortKey }
   }
   return { rows }
+}
+
+/** Ids stand in addresses with their escapes, character by character. */
+function encodedPrefix(idPrefix: string): string | { error: ErrorRecord } {
+  try {
+    return idPrefix && formatAddress('m', idPrefix).slice('m/'.length)
+  } catch (thrown) {
+    return { error: errorRecord('invalid-query', `idPrefix: ${toErrorRecord(thrown).message}`) }
+  }
 }
 
 function sourcesOf(

@@ -3,6 +3,8 @@
  * run on virtual time, on real time, and on a real server alike.
  */
 
+import { until as waitUntil } from '../waiting.ts'
+
 /** How a suite lets time pass for its subject. */
 export interface Passing {
   /** Lets this much of the subject's own time pass, and what is due happen. */
@@ -11,7 +13,14 @@ export interface Passing {
 
 /** Real time. */
 export const realTime: Passing = {
-  elapse: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  async elapse(ms) {
+    const end = performance.now() + ms
+    await waitUntil(
+      () => performance.now() >= end,
+      { timeoutMs: ms + 10_000, every: 1 },
+      `${ms} ms`,
+    )
+  },
 }
 
 const STEP_MS = 5

@@ -11,36 +11,66 @@ afterAll(() => rig.close())
 
 describe('one actor', () => {
   it('is started, driven, read and closed', async () => {
-    const started = await rig.call('POST', '/troupe/v1/actors/order/1', { body: { customer: 'ann' } })
-    expect(started).toMatchObject({ status: 201, body: { address: 'order/1', value: 'draft', turn: 1 } })
+    const started = await rig.call('POST', '/troupe/v1/actors/order/1', {
+      body: { customer: 'ann' },
+    })
+    expect(started).toMatchObject({
+      status: 201,
+      body: { address: 'order/1', value: 'draft', turn: 1 },
+    })
     expect(started.headers['location']).toBe('/troupe/v1/actors/order/1')
 
-    const sent = await rig.call('POST', '/troupe/v1/actors/order/1/send', { body: { type: 'OPEN', amount: 5 } })
+    const sent = await rig.call('POST', '/troupe/v1/actors/order/1/send', {
+      body: { type: 'OPEN', amount: 5 },
+    })
     expect(sent).toMatchObject({ status: 200, body: { value: 'open', handled: true } })
 
-    const asked = await rig.call('POST', '/troupe/v1/actors/order/1/send', { body: { type: 'ASK' } })
+    const asked = await rig.call('POST', '/troupe/v1/actors/order/1/send', {
+      body: { type: 'ASK' },
+    })
     expect(asked.body.reply).toEqual({ amount: 5 })
 
     const view = await rig.call('GET', '/troupe/v1/actors/order/1/')
-    expect(view.body).toMatchObject({ value: 'open', tags: ['waiting'], index: { customer: 'ann', amount: 5 } })
+    expect(view.body).toMatchObject({
+      value: 'open',
+      tags: ['waiting'],
+      index: { customer: 'ann', amount: 5 },
+    })
 
     const legal = await rig.call('GET', '/troupe/v1/actors/order/1/events')
     expect(legal.body.map((one: { type: string }) => one.type)).toEqual(['ASK', 'CLOSE', 'PAY'])
 
     const history = await rig.call('GET', '/troupe/v1/actors/order/1/history?limit=2')
     expect(history.body.map((one: { cause: string }) => one.cause)).toEqual(['ASK', 'OPEN'])
-    const older = await rig.call('GET', `/troupe/v1/actors/order/1/history?before=${history.body[1].turn}`)
+    const older = await rig.call(
+      'GET',
+      `/troupe/v1/actors/order/1/history?before=${history.body[1].turn}`,
+    )
     expect(older.body).toHaveLength(1)
 
-    const closed = await rig.call('POST', '/troupe/v1/actors/order/1/send', { body: { type: 'CLOSE' } })
+    const closed = await rig.call('POST', '/troupe/v1/actors/order/1/send', {
+      body: { type: 'CLOSE' },
+    })
     expect(closed.body.status).toBe('done')
     const gone = await rig.call('DELETE', '/troupe/v1/actors/order/1')
     expect(gone.status).toBe(200)
-    expect((await rig.call('GET', '/troupe/v1/actors/order/1')).body.error.code).toBe('unknown-actor')
+    expect((await rig.call('GET', '/troupe/v1/actors/order/1')).body.error.code).toBe(
+      'unknown-actor',
+    )
   })
 
   it('lives under any id that the rules allow', async () => {
-    for (const id of ['a/b', 'per%cent', '100%25', 'sp ace', 'ünï', 'a+b', '..', 'children', 'send']) {
+    for (const id of [
+      'a/b',
+      'per%cent',
+      '100%25',
+      'sp ace',
+      'ünï',
+      'a+b',
+      '..',
+      'children',
+      'send',
+    ]) {
       const path = await rig.start(id)
       const view = await rig.call('GET', path)
       expect(view.body.address, id).toBe(`order/${view.body.address.slice(6)}`)
@@ -70,7 +100,7 @@ describe('one actor', () => {
     const path = await rig.start('paused')
     const paused = await rig.call('POST', `${path}/pause`, {
       body: { reason: 'look at it' },
-      headers: { 'x-troupe-author': 'zoë' },
+      headers: { 'x-troupe-author': Buffer.from('zoë', 'utf8').toString('latin1') },
     })
     expect(paused).toMatchObject({ status: 200, body: { paused: true } })
     const kept = await rig.call('POST', `${path}/send`, { body: { type: 'OPEN', amount: 1 } })
@@ -85,8 +115,11 @@ describe('one actor', () => {
       'the kept event to be taken',
     )
     const audit = await rig.call('GET', `/troupe/v1/audit?actor=order/paused&limit=10`)
-    expect(audit.body.rows.map((row: { operation: string }) => row.operation)).toEqual(['resume', 'pause'])
-    expect(audit.body.rows[1]).toMatchObject({ author: Buffer.from('zoë').toString('latin1').length > 3 ? expect.any(String) : 'zoë' })
+    expect(audit.body.rows.map((row: { operation: string }) => row.operation)).toEqual([
+      'resume',
+      'pause',
+    ])
+    expect(audit.body.rows[1]).toMatchObject({ author: 'zoë' })
   })
 
   it('resumes at a state', async () => {
@@ -122,7 +155,9 @@ describe('one actor', () => {
 
   it('is cancelled with a reason', async () => {
     const path = await rig.start('cancelled')
-    const cancelled = await rig.call('POST', `${path}/cancel`, { body: { reason: 'no longer wanted' } })
+    const cancelled = await rig.call('POST', `${path}/cancel`, {
+      body: { reason: 'no longer wanted' },
+    })
     expect(cancelled).toMatchObject({ status: 200, body: { status: 'stopped' } })
   })
 })
@@ -145,7 +180,9 @@ describe('dry runs', () => {
   })
 
   it('of a start makes no actor', async () => {
-    const dry = await rig.call('POST', '/troupe/v1/actors/order/dry?dryRun', { body: { customer: 'x' } })
+    const dry = await rig.call('POST', '/troupe/v1/actors/order/dry?dryRun', {
+      body: { customer: 'x' },
+    })
     expect(dry).toMatchObject({ status: 200, body: { dryRun: true, value: 'draft' } })
     expect((await rig.call('GET', '/troupe/v1/actors/order/dry')).status).toBe(404)
   })

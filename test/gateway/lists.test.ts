@@ -7,7 +7,9 @@ let rig: Rig
 beforeAll(async () => {
   rig = await startRig()
   for (let n = 0; n < 12; n++) {
-    const path = await rig.start(`n${String(n).padStart(2, '0')}`, { customer: n % 2 ? 'odd' : 'even' })
+    const path = await rig.start(`n${String(n).padStart(2, '0')}`, {
+      customer: n % 2 ? 'odd' : 'even',
+    })
     if (n < 6) await rig.call('POST', `${path}/send`, { body: { type: 'OPEN', amount: n } })
   }
 })
@@ -21,8 +23,21 @@ async function ids(query: string): Promise<string[]> {
 
 it('filters', async () => {
   expect(await ids('machine=order&idPrefix=n1')).toEqual(['n10', 'n11'])
-  expect((await ids('machine=order&state=open')).sort()).toEqual(['n00', 'n01', 'n02', 'n03', 'n04', 'n05'])
-  expect(await ids('machine=order&where.customer=odd&idPrefix=n0')).toEqual(['n01', 'n03', 'n05', 'n07', 'n09'])
+  expect((await ids('machine=order&state=open')).sort()).toEqual([
+    'n00',
+    'n01',
+    'n02',
+    'n03',
+    'n04',
+    'n05',
+  ])
+  expect(await ids('machine=order&where.customer=odd&idPrefix=n0')).toEqual([
+    'n01',
+    'n03',
+    'n05',
+    'n07',
+    'n09',
+  ])
   expect(await ids('machine=order&where.amount=4')).toEqual(['n04'])
   expect(await ids('machine=order&where.amount="4"')).toEqual([])
   expect(await ids('machine=order&condition=paused')).toEqual([])
@@ -30,7 +45,11 @@ it('filters', async () => {
 })
 
 it('sorts', async () => {
-  expect(await ids('machine=order&state=open&sort=amount&desc=true&limit=3')).toEqual(['n05', 'n04', 'n03'])
+  expect(await ids('machine=order&state=open&sort=amount&desc=true&limit=3')).toEqual([
+    'n05',
+    'n04',
+    'n03',
+  ])
 })
 
 it('pages to the end without a gap or a double', async () => {
@@ -47,7 +66,12 @@ it('pages to the end without a gap or a double', async () => {
 it('counts', async () => {
   const { body } = await rig.call('GET', '/troupe/v1/count?machine=order')
   expect(body.total).toBe(12)
-  expect(body.rows).toContainEqual({ machine: 'order', state: 'open', condition: 'active', count: 6 })
+  expect(body.rows).toContainEqual({
+    machine: 'order',
+    state: 'open',
+    condition: 'active',
+    count: 6,
+  })
 })
 
 it('shows machines, their schemas and where an actor stands', async () => {
@@ -62,9 +86,15 @@ it('shows machines, their schemas and where an actor stands', async () => {
 
 it('says that it is up and ready', async () => {
   expect(await rig.call('GET', '/health')).toMatchObject({ status: 200, body: { status: 'up' } })
-  expect(await rig.call('GET', '/ready/')).toMatchObject({ status: 200, body: { ready: true, reasons: [] } })
+  expect(await rig.call('GET', '/ready/')).toMatchObject({
+    status: 200,
+    body: { ready: true, reasons: [] },
+  })
   expect(await rig.call('GET', '/troupe/v1/shards')).toMatchObject({ status: 200 })
-  expect(await rig.call('GET', '/troupe/v1/dead-letters')).toMatchObject({ status: 200, body: { rows: [] } })
+  expect(await rig.call('GET', '/troupe/v1/dead-letters')).toMatchObject({
+    status: 200,
+    body: { rows: [] },
+  })
 })
 
 it('is not ready once the node has stopped, and says why', async () => {

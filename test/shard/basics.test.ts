@@ -2,11 +2,29 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { reply } from '../../src/machine/index.ts'
-import { change, code, counter, failure, get, history, host, open, restart, rows, send, start } from './support.ts'
+import {
+  change,
+  code,
+  counter,
+  failure,
+  get,
+  history,
+  host,
+  open,
+  restart,
+  rows,
+  send,
+  start,
+} from './support.ts'
 
 it('starts an actor, sends to it and reads it, over a restart', async () => {
   let h = open([counter])
-  expect(await start(h, 'counter/a')).toMatchObject({ turn: 1, status: 'active', value: 'on', handled: true })
+  expect(await start(h, 'counter/a')).toMatchObject({
+    turn: 1,
+    status: 'active',
+    value: 'on',
+    handled: true,
+  })
   expect(await send(h, 'counter/a', 'ADD', { by: 2 })).toMatchObject({ turn: 2, handled: true })
   h = restart(h, [counter])
   await send(h, 'counter/a', 'ADD', { by: 3 })
@@ -32,7 +50,9 @@ it('refuses a second start, whatever the first has become', async () => {
 
 it('two starts in one batch: one of them wins', async () => {
   const h = open([counter])
-  const both = await h.run(Promise.allSettled([h.client.start('counter/a'), h.client.start('counter/a')]))
+  const both = await h.run(
+    Promise.allSettled([h.client.start('counter/a'), h.client.start('counter/a')]),
+  )
   expect(both.map((one) => one.status).sort()).toEqual(['fulfilled', 'rejected'])
 })
 
@@ -61,8 +81,16 @@ it('what is refused changes nothing and says why', async () => {
     ['unknown-machine', () => client.get('nothing/b'), 'counter'],
     ['malformed', () => client.execute('counter/a', { op: 'fly' } as never), 'fly'],
     ['malformed', () => client.execute('counter/a', { op: 'send', event: {} } as never), 'type'],
-    ['malformed', () => client.execute('counter/a', { op: 'pause', timers: 'melt' } as never), 'freeze'],
-    ['malformed', () => client.send('counter/a', { type: 'ADD', by: 1 }, { id: 'x' }), 'command id'],
+    [
+      'malformed',
+      () => client.execute('counter/a', { op: 'pause', timers: 'melt' } as never),
+      'freeze',
+    ],
+    [
+      'malformed',
+      () => client.send('counter/a', { type: 'ADD', by: 1 }, { id: 'x' }),
+      'command id',
+    ],
     ['malformed', () => client.start('counter/c', {}, { durability: 'journaled' }), 'flushed'],
     ['conflict', () => client.resume('counter/a'), 'neither paused nor parked'],
     ['unknown-state', () => client.resume('counter/a', { state: 'up' }), 'on, off, end'],
@@ -94,7 +122,11 @@ it('a finished actor takes no events and keeps its output', async () => {
 })
 
 it('an output of null stays one', async () => {
-  const nil = host('nil', { initial: 'end', states: { end: { type: 'final' } }, output: () => null })
+  const nil = host('nil', {
+    initial: 'end',
+    states: { end: { type: 'final' } },
+    output: () => null,
+  })
   let h = open([nil])
   await start(h, 'nil/a')
   h = restart(h, [nil])
@@ -151,7 +183,9 @@ it.each([
   const h = open([asked])
   await start(h, 'asked/a')
   const before = await get(h, 'asked/a')
-  expect([expected, 'malformed']).toContain(await code(h, h.client.send('asked/a', { type: 'ASK' })))
+  expect([expected, 'malformed']).toContain(
+    await code(h, h.client.send('asked/a', { type: 'ASK' })),
+  )
   expect(await get(h, 'asked/a')).toEqual(before)
   expect(h.stops).toEqual([])
 })

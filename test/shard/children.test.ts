@@ -1,4 +1,6 @@
 /** Child actors: how they start, talk, finish, fail and go. */
+
+import { describe, expect, it } from 'vitest'
 import {
   enqueueActions,
   fromCallback,
@@ -8,7 +10,6 @@ import {
   spawnChild,
   stopChild,
 } from 'xstate'
-import { describe, expect, it } from 'vitest'
 import {
   type Args,
   change,
@@ -36,7 +37,15 @@ const child = chart(
     initial: 'idle',
     context: ({ input }: { input?: { n?: number } }) => ({ n: input?.n ?? 0, seen: [] }),
     on: {
-      HELLO: { actions: ['greet', sendParent(({ context }) => ({ type: 'HI', text: `hi ${(context as Args['context']).n}` }))] },
+      HELLO: {
+        actions: [
+          'greet',
+          sendParent(({ context }) => ({
+            type: 'HI',
+            text: `hi ${(context as Args['context']).n}`,
+          })),
+        ],
+      },
       BREAK: { actions: 'broken' },
       END: '.end',
       DEEP: '.deep',
@@ -277,17 +286,27 @@ const onlySafe = host(
 )
 
 describe('children of other kinds', () => {
-  const reducer = fromTransition((state: { total: number }, event) => {
-    const { by = 0 } = event as { by?: number }
-    if (by === 13) throw new Error('unlucky')
-    return { total: state.total + by }
-  }, ({ input }: { input: { total: number } }) => ({ total: input.total }))
+  const reducer = fromTransition(
+    (state: { total: number }, event) => {
+      const { by = 0 } = event as { by?: number }
+      if (by === 13) throw new Error('unlucky')
+      return { total: state.total + by }
+    },
+    ({ input }: { input: { total: number } }) => ({ total: input.total }),
+  )
   const holder = host(
     'holder',
     {
       initial: 'idle',
       states: {
-        idle: { on: { SPAWN: { actions: 'birth' }, TALK: { actions: 'talk' }, STOP: { actions: 'end' }, MANY: { actions: 'many' } } },
+        idle: {
+          on: {
+            SPAWN: { actions: 'birth' },
+            TALK: { actions: 'talk' },
+            STOP: { actions: 'end' },
+            MANY: { actions: 'many' },
+          },
+        },
       },
     },
     {
@@ -374,7 +393,11 @@ describe('callbacks', () => {
       states: {
         on: {
           invoke: { src: 'ticker', id: 't', input: { every: 5 }, onDone: { actions: see('done') } },
-          on: { OFF: 'off', TICK: { actions: see('tick') }, PING: { actions: sendTo('t', { type: 'PONG' }) } },
+          on: {
+            OFF: 'off',
+            TICK: { actions: see('tick') },
+            PING: { actions: sendTo('t', { type: 'PONG' }) },
+          },
         },
         off: { on: { ON: 'on' } },
       },
@@ -441,7 +464,11 @@ describe('callbacks', () => {
       { actors: { ticker: fromCallback(() => {}) } },
     )
     const sent: string[] = []
-    const host_ = { start: () => {}, stop: () => {}, send: (_: string, e: { type: string }) => void sent.push(e.type) }
+    const host_ = {
+      start: () => {},
+      stop: () => {},
+      send: (_: string, e: { type: string }) => void sent.push(e.type),
+    }
     const h = open([later], { live: host_ })
     await start(h, 'later/a')
     await h.advance(1_500)

@@ -31,10 +31,15 @@ it('an event that was not handled is remembered as that', async () => {
   let h = open([counter])
   await start(h, 'counter/a')
   const id = commandId(h)
-  expect(await h.run(h.client.send('counter/a', { type: 'ON' }, { id }))).toMatchObject({ handled: false })
+  expect(await h.run(h.client.send('counter/a', { type: 'ON' }, { id }))).toMatchObject({
+    handled: false,
+  })
   await send(h, 'counter/a', 'OFF')
   h = restart(h, [counter])
-  expect(await h.run(h.client.send('counter/a', { type: 'ON' }, { id }))).toMatchObject({ handled: false, turn: 1 })
+  expect(await h.run(h.client.send('counter/a', { type: 'ON' }, { id }))).toMatchObject({
+    handled: false,
+    turn: 1,
+  })
   expect((await get(h, 'counter/a')).value).toBe('off')
 })
 
@@ -59,7 +64,9 @@ it('a failure that parked is remembered; a refusal is not, since nothing was app
   const other = commandId(h)
   expect(await code(h, h.client.send('counter/b', ADD, { id: other }))).toBe('unknown-actor')
   await start(h, 'counter/b')
-  expect(await h.run(h.client.send('counter/b', ADD, { id: other }))).toMatchObject({ handled: true })
+  expect(await h.run(h.client.send('counter/b', ADD, { id: other }))).toMatchObject({
+    handled: true,
+  })
 })
 
 it('an id that is past the window is expired, known or not', async () => {
@@ -87,7 +94,9 @@ it('an id from the future is refused', async () => {
   const far = commandId(h, h.clock.now() + clockSkewMaxMs + 1_000)
   expect(await code(h, h.client.send('counter/a', ADD, { id: far }))).toBe('clock-skew')
   const near = commandId(h, h.clock.now() + clockSkewMaxMs - 1_000)
-  expect(await h.run(h.client.send('counter/a', ADD, { id: near }))).toMatchObject({ handled: true })
+  expect(await h.run(h.client.send('counter/a', ADD, { id: near }))).toMatchObject({
+    handled: true,
+  })
 })
 
 it('operator commands are remembered too', async () => {

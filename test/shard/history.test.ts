@@ -2,10 +2,15 @@
 import { expect, it } from 'vitest'
 import { change, counter, get, history, host, open, restart, send, start } from './support.ts'
 
-const small = host('small', { on: { GO: { actions: change(() => ({ n: 1 })) } } }, {}, { retention: { historyCount: 11 } } as never)
-const none = host('none', { on: { GO: { actions: change(() => ({ n: 1 })) } } }, {}, { retention: { historyCount: 0 } } as never)
+const small = host('small', { on: { GO: { actions: change(() => ({ n: 1 })) } } }, {}, {
+  retention: { historyCount: 11 },
+} as never)
+const none = host('none', { on: { GO: { actions: change(() => ({ n: 1 })) } } }, {}, {
+  retention: { historyCount: 0 },
+} as never)
 
-const turns = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+const turns = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 it('has one entry per turn, whoever caused it', async () => {
   let h = open([counter])
@@ -29,23 +34,28 @@ it('has one entry per turn, whoever caused it', async () => {
   expect(entries[1]!.commandId).toMatch(/^\d+-/)
 })
 
-it.each([1, 7, 8, 9, 16, 17, 100])('keeps the last ones without gaps after %i turns', async (count) => {
-  let h = open([small])
-  await start(h, 'small/a')
-  for (let sent = 1; sent < count; sent++) await send(h, 'small/a', 'GO')
-  for (const found of [await history(h, 'small/a'), await history(restartOf(), 'small/a')]) {
-    expect(found.map(({ turn }) => turn)).toEqual(turns(Math.max(1, count - 10), count))
-  }
-  function restartOf() {
-    h = restart(h, [small])
-    return h
-  }
-})
+it.each([1, 7, 8, 9, 16, 17, 100])(
+  'keeps the last ones without gaps after %i turns',
+  async (count) => {
+    let h = open([small])
+    await start(h, 'small/a')
+    for (let sent = 1; sent < count; sent++) await send(h, 'small/a', 'GO')
+    for (const found of [await history(h, 'small/a'), await history(restartOf(), 'small/a')]) {
+      expect(found.map(({ turn }) => turn)).toEqual(turns(Math.max(1, count - 10), count))
+    }
+    function restartOf() {
+      h = restart(h, [small])
+      return h
+    }
+  },
+)
 
 it('many turns in one batch leave no gap either, also when one of them is refused', async () => {
   let h = open([counter])
   await start(h, 'counter/a')
-  const events = Array.from({ length: 45 }, (_, n) => (n % 9 === 4 ? { type: 'BIG', by: 900_000 } : { type: 'ADD', by: 1 }))
+  const events = Array.from({ length: 45 }, (_, n) =>
+    n % 9 === 4 ? { type: 'BIG', by: 900_000 } : { type: 'ADD', by: 1 },
+  )
   await h.run(Promise.allSettled(events.map((event) => h.client.send('counter/a', event))))
   const { turn } = await get(h, 'counter/a')
   expect(turn).toBe(41)
@@ -77,7 +87,9 @@ it('leaves no chunk behind when its actor is deleted', async () => {
     await start(h, 'small/a')
     for (let sent = 1; sent < count; sent++) await send(h, 'small/a', 'GO')
     await h.run(h.client.delete('small/a'))
-    const left = [...h.store.range({ from: Uint8Array.of(0, 0, 0x11), to: Uint8Array.of(0, 0, 0x12) })]
+    const left = [
+      ...h.store.range({ from: Uint8Array.of(0, 0, 0x11), to: Uint8Array.of(0, 0, 0x12) }),
+    ]
     expect(left).toEqual([])
   }
 })

@@ -25,7 +25,7 @@ const busy = host(
     initial: 'run',
     invoke: { src: 'kid', id: 'kid' },
     states: {
-      run: { invoke: { src: 'work', id: 't', onDone: 'fine' }, after: { 60_000: 'late' } },
+      run: { invoke: { src: 'work', id: 't', onDone: 'fine' }, after: { 60000: 'late' } },
       fine: {},
       late: {},
     },
@@ -47,7 +47,16 @@ describe('a dry run changes nothing', () => {
     ['delete', { op: 'delete' }, 'busy/a'],
     ['task.start', { op: 'task.start', taskId: 'THE', worker: 'w9' }, 'busy/a'],
     ['task.done', { op: 'task.done', taskId: 'THE', token: 'TOKEN' }, 'busy/a'],
-    ['task.failed', { op: 'task.failed', taskId: 'THE', token: 'TOKEN', failure: { class: 'permanent', message: 'x' } }, 'busy/a'],
+    [
+      'task.failed',
+      {
+        op: 'task.failed',
+        taskId: 'THE',
+        token: 'TOKEN',
+        failure: { class: 'permanent', message: 'x' },
+      },
+      'busy/a',
+    ],
   ])('%s', async (_name, operation, address) => {
     const h = open([counter, busy])
     await start(h, 'counter/a')
@@ -74,13 +83,17 @@ describe('a dry run changes nothing', () => {
     const h = open([counter, busy])
     await start(h, 'counter/a')
     await start(h, 'busy/a')
-    expect(await h.run(h.client.dryRun('counter/a', { op: 'send', event: { type: 'ADD', by: 2 } }))).toMatchObject({
+    expect(
+      await h.run(h.client.dryRun('counter/a', { op: 'send', event: { type: 'ADD', by: 2 } })),
+    ).toMatchObject({
       dryRun: true,
       value: 'on',
       handled: true,
       contextDiff: [{ path: 'n', before: 0, after: 2 }],
     })
-    expect(await h.run(h.client.dryRun('counter/a', { op: 'patch', merge: { n: 5, extra: 1 } }))).toMatchObject({
+    expect(
+      await h.run(h.client.dryRun('counter/a', { op: 'patch', merge: { n: 5, extra: 1 } })),
+    ).toMatchObject({
       contextDiff: [
         { path: 'n', before: 0, after: 5 },
         { path: 'extra', before: undefined, after: 1 },
@@ -106,7 +119,11 @@ describe('patch', () => {
     await h.run(h.client.patch('counter/a', { n: 7, deep: { a: 1, b: 2 } }))
     await h.run(h.client.as('eve').patch('counter/a', { deep: { a: null, c: 3 } }))
     h = restart(h, [counter])
-    expect(await get(h, 'counter/a')).toMatchObject({ context: { n: 7, seen: [], deep: { b: 2, c: 3 } }, index: { n: 7 }, turn: 3 })
+    expect(await get(h, 'counter/a')).toMatchObject({
+      context: { n: 7, seen: [], deep: { b: 2, c: 3 } },
+      index: { n: 7 },
+      turn: 3,
+    })
     expect((await history(h, 'counter/a')).map(({ cause, by }) => [cause, by])).toEqual([
       ['start', 'client'],
       ['patch', 'client'],
@@ -128,7 +145,10 @@ describe('patch', () => {
     await start(h, 'counter/a')
     await send(h, 'counter/a', 'BIG', { by: 250_000 })
     const before = await get(h, 'counter/a')
-    const patched = { ...(merge as object), ...(expected === 'too-large' ? { other: 'y'.repeat(1) } : {}) }
+    const patched = {
+      ...(merge as object),
+      ...(expected === 'too-large' ? { other: 'y'.repeat(1) } : {}),
+    }
     const value = typeof merge === 'object' && !Array.isArray(merge) ? patched : merge
     const work = expected === 'too-large' ? grow(h) : h.client.patch('counter/a', value)
     expect(await code(h, work)).toBe(expected)
@@ -137,7 +157,8 @@ describe('patch', () => {
   })
 
   async function grow(h: ReturnType<typeof open>): Promise<void> {
-    for (const field of ['p', 'q', 'r']) await h.client.patch('counter/a', { [field]: 'x'.repeat(300_000) })
+    for (const field of ['p', 'q', 'r'])
+      await h.client.patch('counter/a', { [field]: 'x'.repeat(300_000) })
   }
 
   it('without a schema still wants an object', async () => {
@@ -154,9 +175,17 @@ describe('cancel', () => {
     await start(h, 'busy/a')
     const { taskId } = await theTask(h, 'busy/a')
     const { token } = await h.run(worker(h).start(taskId))
-    expect(await h.run(h.client.cancel('busy/a', { reason: 'enough' }))).toMatchObject({ status: 'stopped' })
+    expect(await h.run(h.client.cancel('busy/a', { reason: 'enough' }))).toMatchObject({
+      status: 'stopped',
+    })
     h = restart(h, [busy])
-    expect(await get(h, 'busy/a')).toMatchObject({ status: 'stopped', value: 'run', tasks: [], timers: [], children: [] })
+    expect(await get(h, 'busy/a')).toMatchObject({
+      status: 'stopped',
+      value: 'run',
+      tasks: [],
+      timers: [],
+      children: [],
+    })
     expect(await code(h, worker(h).done(taskId, token))).toBe('task-gone')
     expect(await code(h, h.client.get('busy/a/kid'))).toBe('unknown-actor')
     expect(await code(h, h.client.cancel('busy/a'))).toBe('conflict')
@@ -207,7 +236,13 @@ describe('delete', () => {
     await h.run(Promise.all([h.client.delete('counter/a'), h.client.start('counter/a')]))
     expect(await get(h, 'counter/a')).toMatchObject({ turn: 1, kept: 0, context: { n: 0 } })
     expect(tablesWith(h, 'counter/a')).not.toContain(0x12)
-    await h.run(Promise.all([h.client.delete('counter/a'), h.client.start('counter/a'), h.client.delete('counter/a')]))
+    await h.run(
+      Promise.all([
+        h.client.delete('counter/a'),
+        h.client.start('counter/a'),
+        h.client.delete('counter/a'),
+      ]),
+    )
     expect(tablesWith(h, 'counter/a')).toEqual([])
     expect(await h.run(h.client.count({}))).toEqual([])
     expect(h.stops).toEqual([])
@@ -227,7 +262,9 @@ describe('delete', () => {
 
 describe('purge', () => {
   it('follows the retention of the machine', async () => {
-    const brief = host('brief', { initial: 'end', states: { end: { type: 'final' } } }, {}, { retention: { finishedMs: 5_000 } } as never)
+    const brief = host('brief', { initial: 'end', states: { end: { type: 'final' } } }, {}, {
+      retention: { finishedMs: 5_000 },
+    } as never)
     let h = open([brief])
     await start(h, 'brief/a')
     await h.advance(4_900)
@@ -239,7 +276,9 @@ describe('purge', () => {
   })
 
   it('at once, when nothing is to be kept', async () => {
-    const gone = host('gone', { initial: 'end', states: { end: { type: 'final' } } }, {}, { retention: { finishedMs: 0 } } as never)
+    const gone = host('gone', { initial: 'end', states: { end: { type: 'final' } } }, {}, {
+      retention: { finishedMs: 0 },
+    } as never)
     const h = open([gone])
     expect(await start(h, 'gone/a')).toMatchObject({ status: 'done' })
     await h.advance(1)
@@ -265,7 +304,9 @@ it('every operator command leaves a row in the audit trail, with author, detail 
   await h.run(ops.pause('counter/none').catch(() => {}))
   h = restart(h, [counter])
   const trail = (await h.run(h.client.audit({ address: 'counter/a' }))).reverse()
-  expect(trail.map(({ author, operation, before, after }) => [author, operation, before, after])).toEqual([
+  expect(
+    trail.map(({ author, operation, before, after }) => [author, operation, before, after]),
+  ).toEqual([
     ['ops', 'pause', 'on', 'on'],
     ['ops', 'resume', 'on', 'off'],
     ['ops', 'patch', 'off', 'off'],
@@ -274,5 +315,8 @@ it('every operator command leaves a row in the audit trail, with author, detail 
   ])
   expect(trail[0]!.detail).toEqual({ reason: 'why not' })
   expect(trail[1]!.detail).toEqual({ state: 'off' })
-  expect((await h.run(h.client.audit({ limit: 2 }))).map(({ operation }) => operation)).toEqual(['delete', 'cancel'])
+  expect((await h.run(h.client.audit({ limit: 2 }))).map(({ operation }) => operation)).toEqual([
+    'delete',
+    'cancel',
+  ])
 })

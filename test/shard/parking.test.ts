@@ -1,7 +1,23 @@
 /** P9: an actor never dies silently. What fails parks it where it stands, with the reason. */
 import { describe, expect, it } from 'vitest'
 import { reply, tell } from '../../src/machine/index.ts'
-import { change, code, counter, failure, get, history, host, job, open, restart, see, send, start, theTask, worker } from './support.ts'
+import {
+  change,
+  code,
+  counter,
+  failure,
+  get,
+  history,
+  host,
+  job,
+  open,
+  restart,
+  see,
+  send,
+  start,
+  theTask,
+  worker,
+} from './support.ts'
 
 it.each([
   ['a guard', 'BOOM', 'the guard broke'],
@@ -25,13 +41,22 @@ it.each([
 it.each([
   ['a tell to no address', tell({ to: 'nowhere', event: { type: 'X' } })],
   ['a tell that cannot be packed', tell({ to: 'counter/b', event: { type: 'X', f: () => 0 } })],
-  ['a tell that is too large', tell({ to: 'counter/b', event: { type: 'X', f: 'x'.repeat(600_000) } })],
+  [
+    'a tell that is too large',
+    tell({ to: 'counter/b', event: { type: 'X', f: 'x'.repeat(600_000) } }),
+  ],
   ['a context that cannot be stored', change(() => ({ f: () => 0 }))],
   ['too much context', change(() => ({ f: 'x'.repeat(800_000) }))],
 ])('%s is refused when somebody waits, and parks when nobody does', async (_name, action) => {
   const odd = host(
     'odd',
-    { initial: 'a', states: { a: { on: { GO: { actions: ['odd', 'seen'] }, LATER: 'b' } }, b: { after: { 1_000: { target: 'a', actions: 'odd' } } } } },
+    {
+      initial: 'a',
+      states: {
+        a: { on: { GO: { actions: ['odd', 'seen'] }, LATER: 'b' } },
+        b: { after: { 1000: { target: 'a', actions: 'odd' } } },
+      },
+    },
     { actions: { odd: action, seen: see('done') } },
   )
   const h = open([odd])
@@ -51,7 +76,7 @@ it('a timer whose step fails parks; the resume starts the wait again', async () 
   let fails = true
   const timed = host(
     'timed',
-    { initial: 'a', states: { a: { after: { 1_000: { target: 'b', guard: 'check' } } }, b: {} } },
+    { initial: 'a', states: { a: { after: { 1000: { target: 'b', guard: 'check' } } }, b: {} } },
     {
       guards: {
         check: () => {
@@ -95,7 +120,12 @@ describe('a task that fails', () => {
               id: 't',
               onDone: 'fine',
               ...(withError
-                ? { onError: { target: 'failed', actions: see(({ event }) => JSON.stringify(event.error)) } }
+                ? {
+                    onError: {
+                      target: 'failed',
+                      actions: see(({ event }) => JSON.stringify(event.error)),
+                    },
+                  }
                 : {}),
             },
           },
@@ -135,7 +165,11 @@ describe('a task that fails', () => {
       expect(view).toMatchObject({ value: 'failed', tasks: [] })
       expect((view.context as { seen: string[] }).seen[0]).toContain(message)
     } else {
-      expect(view).toMatchObject({ value: 'run', tasks: [], parked: { error: { message: expect.stringContaining(message) } } })
+      expect(view).toMatchObject({
+        value: 'run',
+        tasks: [],
+        parked: { error: { message: expect.stringContaining(message) } },
+      })
       await h.run(h.client.resume('m/x'))
       expect(await theTask(h, 'm/x')).toMatchObject({ attempt: 0, state: 'queued' })
     }
@@ -171,7 +205,11 @@ it('parking is told once and every event after it is kept', async () => {
   expect(await send(h, 'counter/a', 'ADD', { by: 2 })).toMatchObject({ kept: 2 })
   expect(await h.run(h.client.pause('counter/a'))).toMatchObject({ paused: true, parked: true })
   await h.run(h.client.resume('counter/a'))
-  expect(await get(h, 'counter/a')).toMatchObject({ kept: 1, context: { n: 0 }, parked: { cause: 'BAD' } })
+  expect(await get(h, 'counter/a')).toMatchObject({
+    kept: 1,
+    context: { n: 0 },
+    parked: { cause: 'BAD' },
+  })
   await h.run(h.client.resume('counter/a'))
   expect(await get(h, 'counter/a')).toMatchObject({ kept: 0, context: { n: 2 } })
 })

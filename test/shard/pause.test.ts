@@ -28,12 +28,19 @@ describe('the kept queue', () => {
   it('keeps the order over batches and restarts, and says how many wait', async () => {
     let h = open([counter])
     await start(h, 'counter/a')
-    expect(await h.run(h.client.pause('counter/a', { reason: 'lunch' }))).toMatchObject({ paused: true, kept: 0 })
+    expect(await h.run(h.client.pause('counter/a', { reason: 'lunch' }))).toMatchObject({
+      paused: true,
+      kept: 0,
+    })
     for (const text of numbers(5)) await send(h, 'counter/a', 'NOTE', { text })
     h = restart(h, [counter])
     const last = await send(h, 'counter/a', 'NOTE', { text: '5' })
     expect(last).toMatchObject({ handled: false, kept: 6 })
-    expect(await get(h, 'counter/a')).toMatchObject({ kept: 6, context: { seen: [] }, paused: { by: 'client', reason: 'lunch' } })
+    expect(await get(h, 'counter/a')).toMatchObject({
+      kept: 6,
+      context: { seen: [] },
+      paused: { by: 'client', reason: 'lunch' },
+    })
     await h.run(h.client.resume('counter/a'))
     expect(await seen(h, 'counter/a')).toEqual(numbers(6))
     expect(await get(h, 'counter/a')).toMatchObject({ kept: 0 })
@@ -44,7 +51,9 @@ describe('the kept queue', () => {
     let h = open([counter], { limits: { stepsPerBatchMax: 4 } })
     await start(h, 'counter/a')
     await h.run(h.client.pause('counter/a'))
-    await h.run(Promise.all(numbers(30).map((text) => h.client.send('counter/a', { type: 'NOTE', text }))))
+    await h.run(
+      Promise.all(numbers(30).map((text) => h.client.send('counter/a', { type: 'NOTE', text }))),
+    )
     const resumed = h.client.resume('counter/a')
     const more = numbers(10, 30).map((text) => h.client.send('counter/a', { type: 'NOTE', text }))
     const views = (await h.run(Promise.all([resumed, ...more]))).slice(1)
@@ -62,7 +71,9 @@ describe('the kept queue', () => {
     let h = open([counter], { limits })
     await start(h, 'counter/a')
     await h.run(h.client.pause('counter/a'))
-    await h.run(Promise.all(numbers(20).map((text) => h.client.send('counter/a', { type: 'NOTE', text }))))
+    await h.run(
+      Promise.all(numbers(20).map((text) => h.client.send('counter/a', { type: 'NOTE', text }))),
+    )
     h.client.resume('counter/a').catch(() => {})
     for (let turns = 0; turns < 4; turns++) {
       h.clock.advance(0)
@@ -104,7 +115,9 @@ describe('the kept queue', () => {
     const h = open([counter], { limits })
     await start(h, 'counter/a')
     await h.run(h.client.pause('counter/a'))
-    await h.run(Promise.all(numbers(20).map((text) => h.client.send('counter/a', { type: 'NOTE', text }))))
+    await h.run(
+      Promise.all(numbers(20).map((text) => h.client.send('counter/a', { type: 'NOTE', text }))),
+    )
     await h.run(Promise.all([h.client.resume('counter/a'), h.client.pause('counter/a')]))
     await h.advance(100)
     const view = await get(h, 'counter/a')
@@ -122,7 +135,9 @@ describe('the kept queue', () => {
     await send(h, 'counter/a', 'NOTE', { text: '1' })
     await send(h, 'counter/a', 'NOTE', { text: '2' })
     const before = await get(h, 'counter/a')
-    expect(await code(h, h.client.send('counter/a', { type: 'NOTE', text: '3' }))).toBe('limit-exceeded')
+    expect(await code(h, h.client.send('counter/a', { type: 'NOTE', text: '3' }))).toBe(
+      'limit-exceeded',
+    )
     expect(await get(h, 'counter/a')).toEqual(before)
   })
 })
@@ -133,13 +148,22 @@ describe('timers of a paused actor', () => {
     {
       initial: 'waiting',
       states: {
-        waiting: { after: { 10_000: 'late' }, on: { SKIP: 'skipped', REMIND: { actions: 'remind' } } },
+        waiting: {
+          after: { 10000: 'late' },
+          on: { SKIP: 'skipped', REMIND: { actions: 'remind' } },
+        },
         late: {},
         skipped: { on: { BACK: 'waiting' } },
       },
       on: { REMINDER: { actions: 'note' }, DROP: { actions: 'drop' } },
     },
-    { actions: { remind: raise({ type: 'REMINDER' }, { delay: 5_000, id: 'r' }), note: see('reminder'), drop: cancel('r') } },
+    {
+      actions: {
+        remind: raise({ type: 'REMINDER' }, { delay: 5_000, id: 'r' }),
+        note: see('reminder'),
+        drop: cancel('r'),
+      },
+    },
     { internal: ['REMINDER'] } as never,
   )
 
@@ -152,7 +176,11 @@ describe('timers of a paused actor', () => {
     expect(await get(h, 'timed/a')).toMatchObject({ value: 'waiting', kept: 2 })
     h = restart(h, [timed])
     await h.run(h.client.resume('timed/a'))
-    expect(await get(h, 'timed/a')).toMatchObject({ value: 'late', timers: [], context: { seen: ['reminder'] } })
+    expect(await get(h, 'timed/a')).toMatchObject({
+      value: 'late',
+      timers: [],
+      context: { seen: ['reminder'] },
+    })
   })
 
   it('freeze: they go on with what was left', async () => {
@@ -218,7 +246,13 @@ describe('tasks of a paused actor', () => {
     {
       initial: 'run',
       states: {
-        run: { invoke: { src: 'work', id: 't', onDone: { target: 'fine', actions: see(({ event }) => String(event.output)) } } },
+        run: {
+          invoke: {
+            src: 'work',
+            id: 't',
+            onDone: { target: 'fine', actions: see(({ event }) => String(event.output)) },
+          },
+        },
         fine: { on: { AGAIN: 'run' } },
       },
     },
@@ -234,13 +268,22 @@ describe('tasks of a paused actor', () => {
     expect(await get(h, 'worked/a')).toMatchObject({ paused: { pausing: true } })
     await h.run(worker(h).done(taskId, token, 'result'))
     h = restart(h, [worked])
-    expect(await get(h, 'worked/a')).toMatchObject({ value: 'run', kept: 1, tasks: [{ state: 'result-kept' }], paused: { pausing: false } })
+    expect(await get(h, 'worked/a')).toMatchObject({
+      value: 'run',
+      kept: 1,
+      tasks: [{ state: 'result-kept' }],
+      paused: { pausing: false },
+    })
     expect(await code(h, worker(h).start(taskId))).toBe('task-held')
     expect(await code(h, worker(h).done(taskId, token, 'twice'))).toBe('task-stale')
     await h.advance(200_000)
     expect((await get(h, 'worked/a')).kept).toBe(1)
     await h.run(h.client.resume('worked/a'))
-    expect(await get(h, 'worked/a')).toMatchObject({ value: 'fine', tasks: [], context: { seen: ['result'] } })
+    expect(await get(h, 'worked/a')).toMatchObject({
+      value: 'fine',
+      tasks: [],
+      context: { seen: ['result'] },
+    })
   })
 
   it('do not start, and are offered again on resume', async () => {
@@ -261,11 +304,17 @@ describe('tasks of a paused actor', () => {
     const h = open([worked])
     h.consume('default')
     const cancelled: unknown[] = []
-    h.transport.subscribe('troupe.test.cancel.w1', {}, ({ payload }) => void cancelled.push(payload))
+    h.transport.subscribe(
+      'troupe.test.cancel.w1',
+      {},
+      ({ payload }) => void cancelled.push(payload),
+    )
     await start(h, 'worked/a')
     const { taskId } = await theTask(h, 'worked/a')
     const { token } = await h.run(worker(h).start(taskId))
-    expect(await h.run(h.client.pause('worked/a', { interrupt: true }))).toMatchObject({ tasksRunning: 0 })
+    expect(await h.run(h.client.pause('worked/a', { interrupt: true }))).toMatchObject({
+      tasksRunning: 0,
+    })
     await h.advance(0)
     expect(cancelled).toHaveLength(1)
     expect(await code(h, worker(h).done(taskId, token, 'late'))).toBe('task-stale')
@@ -284,7 +333,9 @@ describe('tasks of a paused actor', () => {
     await h.run(worker(h).start(taskId))
     expect(await h.run(h.client.pause('worked/a'))).toMatchObject({ tasksRunning: 1 })
     expect(await code(h, h.client.pause('worked/a'))).toBe('conflict')
-    expect(await h.run(h.client.pause('worked/a', { interrupt: true }))).toMatchObject({ tasksRunning: 0 })
+    expect(await h.run(h.client.pause('worked/a', { interrupt: true }))).toMatchObject({
+      tasksRunning: 0,
+    })
   })
 
   it('a worker that falls silent during the pause does not lose the task', async () => {
@@ -307,7 +358,10 @@ it('children are paused and resumed with their parent', async () => {
   const parent = host(
     'parent',
     { invoke: { src: 'kid', id: 'kid' }, on: { SAY: { actions: 'say' } } },
-    { actors: { kid }, actions: { say: sendTo('kid', ({ event }: Args) => ({ ...event, type: 'HEAR' })) } },
+    {
+      actors: { kid },
+      actions: { say: sendTo('kid', ({ event }: Args) => ({ ...event, type: 'HEAR' })) },
+    },
   )
   let h = open([parent])
   await start(h, 'parent/a')
@@ -319,5 +373,10 @@ it('children are paused and resumed with their parent', async () => {
   await h.advance(0)
   expect((await get(h, 'parent/a/kid')).paused).toBeUndefined()
   expect(await seen(h, 'parent/a/kid')).toEqual(['heard'])
-  expect((await history(h, 'parent/a/kid')).map(({ cause }) => cause)).toEqual(['start', 'pause', 'resume', 'HEAR'])
+  expect((await history(h, 'parent/a/kid')).map(({ cause }) => cause)).toEqual([
+    'start',
+    'pause',
+    'resume',
+    'HEAR',
+  ])
 })

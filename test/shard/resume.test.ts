@@ -32,7 +32,13 @@ const plant = host(
           a: {
             initial: 'a1',
             states: {
-              a1: { entry: see('a1 in'), exit: see('a1 out'), invoke: { src: 'ta', id: 'ta' }, after: { 60_000: 'a2' }, on: { NEXT: 'a2' } },
+              a1: {
+                entry: see('a1 in'),
+                exit: see('a1 out'),
+                invoke: { src: 'ta', id: 'ta' },
+                after: { 60000: 'a2' },
+                on: { NEXT: 'a2' },
+              },
               a2: { entry: see('a2 in') },
             },
           },
@@ -66,7 +72,9 @@ describe('resume at a state', () => {
     await h.run(h.client.resume('plant/x', { state: 'work.a.a2' }))
     const view = await get(h, 'plant/x')
     expect(view.value).toEqual({ work: { a: 'a2', b: 'b2' } })
-    expect(view.context).toMatchObject({ seen: ['root in', 'a1 in', 'b1 in', 'b2 in', 'a1 out', 'a2 in'] })
+    expect(view.context).toMatchObject({
+      seen: ['root in', 'a1 in', 'b1 in', 'b2 in', 'a1 out', 'a2 in'],
+    })
     expect(await tasksOf(h, 'plant/x')).toEqual({ watch: before['watch'] })
     expect(view.timers).toEqual([])
   })
@@ -101,7 +109,17 @@ describe('resume at a state', () => {
     const error = await failure(h, h.client.resume('plant/x', { state: 'work.c' }))
     expect(error.code).toBe('unknown-state')
     expect(error.detail).toEqual({
-      states: ['work', 'work.a', 'work.a.a1', 'work.a.a2', 'work.b', 'work.b.b1', 'work.b.b2', 'rest', 'end'],
+      states: [
+        'work',
+        'work.a',
+        'work.a.a1',
+        'work.a.a2',
+        'work.b',
+        'work.b.b1',
+        'work.b.b2',
+        'rest',
+        'end',
+      ],
     })
     expect(await get(h, 'plant/x')).toEqual(before)
   })
@@ -112,7 +130,10 @@ describe('resume at a state', () => {
     await send(h, 'counter/a', 'FINISH')
     expect(await code(h, h.client.resume('counter/a'))).toBe('conflict')
     expect(await code(h, h.client.resume('counter/a', { retry: true }))).toBe('conflict')
-    expect(await h.run(h.client.resume('counter/a', { state: 'on' }))).toMatchObject({ status: 'active', value: 'on' })
+    expect(await h.run(h.client.resume('counter/a', { state: 'on' }))).toMatchObject({
+      status: 'active',
+      value: 'on',
+    })
     expect(await get(h, 'counter/a')).not.toHaveProperty('output')
     await send(h, 'counter/a', 'ADD', { by: 3 })
     h = restart(h, [counter])
@@ -201,7 +222,10 @@ describe('resume of what failed', () => {
     'flaky',
     {
       initial: 'run',
-      states: { run: { entry: see('in'), invoke: { src: 'work', id: 't', onDone: 'fine' } }, fine: {} },
+      states: {
+        run: { entry: see('in'), invoke: { src: 'work', id: 't', onDone: 'fine' } },
+        fine: {},
+      },
     },
     { actors: { work: job('work') } },
   )
@@ -276,19 +300,28 @@ describe('resume of what failed', () => {
 
 describe('versions', () => {
   const v = (version: number, states: object, options: object = {}) =>
-    host('v', { initial: 'a', states }, { actors: { work: job('work') } }, { version, ...options } as never)
+    host('v', { initial: 'a', states }, { actors: { work: job('work') } }, {
+      version,
+      ...options,
+    } as never)
   const one = v(1, {
     a: { on: { GO: 'old' } },
-    old: { invoke: { src: 'work', id: 't' }, after: { 1_000: 'a' } },
+    old: { invoke: { src: 'work', id: 't' }, after: { 1000: 'a' } },
   })
 
   it('a migration leads to the new states and contexts', async () => {
     let h = open([one])
     await start(h, 'v/x')
     await send(h, 'v/x', 'GO')
-    const two = v(2, { a: {}, b: { on: { ON: 'a' } } }, {
-      migrations: { 1: ({ context }: { context: object }) => ({ value: 'b', context: { ...context, n: 7 } }) },
-    })
+    const two = v(
+      2,
+      { a: {}, b: { on: { ON: 'a' } } },
+      {
+        migrations: {
+          1: ({ context }: { context: object }) => ({ value: 'b', context: { ...context, n: 7 } }),
+        },
+      },
+    )
     h = restart(h, [two])
     expect(await get(h, 'v/x')).toMatchObject({ value: 'b', version: 2, context: { n: 7 } })
     await send(h, 'v/x', 'ON')
@@ -304,14 +337,23 @@ describe('versions', () => {
     h = restart(h, [two])
     await h.advance(5_000)
     const view = await get(h, 'v/x')
-    expect(view.parked?.error).toMatchObject({ code: 'version-unknown', message: expect.stringContaining('no migration') })
+    expect(view.parked?.error).toMatchObject({
+      code: 'version-unknown',
+      message: expect.stringContaining('no migration'),
+    })
     expect(view.value).toBe('old')
     expect(await send(h, 'v/x', 'ON')).toMatchObject({ kept: 2 })
     expect(await code(h, h.client.resume('v/x'))).toBe('version-unknown')
     await h.run(h.client.resume('v/x', { state: 'b' }))
     h = restart(h, [two])
     await h.advance(0)
-    expect(await get(h, 'v/x')).toMatchObject({ value: 'a', version: 2, kept: 0, tasks: [], timers: [] })
+    expect(await get(h, 'v/x')).toMatchObject({
+      value: 'a',
+      version: 2,
+      kept: 0,
+      tasks: [],
+      timers: [],
+    })
     expect((await get(h, 'v/x')).parked).toBeUndefined()
   })
 
@@ -337,10 +379,16 @@ describe('versions', () => {
   it('an index that cannot read the context of an older version does not stop the shard', async () => {
     let h = open([one])
     await start(h, 'v/x')
-    const two = v(2, { a: {} }, {
-      migrations: { 1: ({ value }: { value: string }) => ({ value, context: { items: [1, 2] } }) },
-      index: (context: { items: number[] }) => ({ count: context.items.length }),
-    })
+    const two = v(
+      2,
+      { a: {} },
+      {
+        migrations: {
+          1: ({ value }: { value: string }) => ({ value, context: { items: [1, 2] } }),
+        },
+        index: (context: { items: number[] }) => ({ count: context.items.length }),
+      },
+    )
     h = restart(h, [two])
     expect((await get(h, 'v/x')).index).toEqual({ count: 2 })
     expect((await h.run(h.client.list({ filter: { machine: 'v' } }))).rows).toHaveLength(1)
@@ -352,7 +400,8 @@ describe('versions', () => {
     const parent = (version: number) =>
       host('p', { invoke: { src: 'kid', id: 'k' } }, { actors: { kid } }, {
         version,
-        migrations: version === 2 ? { 1: () => ({ value: {}, context: { n: 0, seen: ['migrated'] } }) } : {},
+        migrations:
+          version === 2 ? { 1: () => ({ value: {}, context: { n: 0, seen: ['migrated'] } }) } : {},
       } as never)
     let h = open([parent(1)])
     await start(h, 'p/x')

@@ -114,7 +114,10 @@ export const counter = host(
   } as Options,
 )
 
-export function open(machines: readonly MachineDefinition[], options: Partial<HarnessOptions> = {}) {
+export function open(
+  machines: readonly MachineDefinition[],
+  options: Partial<HarnessOptions> = {},
+) {
   return new Harness({ machines, ...options })
 }
 

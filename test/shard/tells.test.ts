@@ -4,7 +4,20 @@ import { sendParent } from 'xstate'
 import { z } from 'zod'
 import { tell } from '../../src/machine/index.ts'
 import { shardOf } from '../../src/protocol/index.ts'
-import { type Args, change, chart, counter, get, host, open, restart, see, seen, send, start } from './support.ts'
+import {
+  type Args,
+  change,
+  chart,
+  counter,
+  get,
+  host,
+  open,
+  restart,
+  see,
+  seen,
+  send,
+  start,
+} from './support.ts'
 
 const teller = host(
   'teller',
@@ -17,9 +30,15 @@ const teller = host(
   },
   {
     actions: {
-      tell: tell((({ event }: Args) => ({ to: event.to, event: { type: 'NOTE', text: event.text } })) as never),
+      tell: tell((({ event }: Args) => ({
+        to: event.to,
+        event: { type: 'NOTE', text: event.text },
+      })) as never),
       many: tell((({ event }: Args) =>
-        Array.from({ length: event.by }, (_, n) => ({ to: event.to, event: { type: 'NOTE', text: `${event.text}${n}` } }))) as never),
+        Array.from({ length: event.by }, (_, n) => ({
+          to: event.to,
+          event: { type: 'NOTE', text: `${event.text}${n}` },
+        }))) as never),
       dead: see(({ event }) => `${event.to}: ${(event.error as { code: string }).code}`),
     },
   },
@@ -27,7 +46,8 @@ const teller = host(
 
 /** An id whose actor lives on the wanted shard. */
 function idOn(machine: string, shard: number, shardCount = 4): string {
-  for (let n = 0; ; n++) if (shardOf(`${machine}/${n}`, shardCount) === shard) return `${machine}/${n}`
+  for (let n = 0; ; n++)
+    if (shardOf(`${machine}/${n}`, shardCount) === shard) return `${machine}/${n}`
 }
 
 const from = idOn('teller', 0)
@@ -60,10 +80,14 @@ describe.each([
 
   it.each([
     ['is not there', async () => {}, 'unknown-actor'],
-    ['has finished', async (h: ReturnType<typeof open>) => {
-      await start(h, to)
-      await send(h, to, 'FINISH')
-    }, 'finished'],
+    [
+      'has finished',
+      async (h: ReturnType<typeof open>) => {
+        await start(h, to)
+        await send(h, to, 'FINISH')
+      },
+      'finished',
+    ],
   ])('that %s: a dead letter, told to the sender', async (_case, prepare, expected) => {
     let h = open([teller, counter])
     await start(h, from)
@@ -73,7 +97,9 @@ describe.each([
     await h.advance(10)
     expect(await seen(h, from)).toEqual([`${to}: ${expected}`])
     const letters = await h.run(h.client.deadLetters())
-    expect(letters).toMatchObject([{ from, to, event: { type: 'NOTE', text: 'hello' }, error: { code: expected } }])
+    expect(letters).toMatchObject([
+      { from, to, event: { type: 'NOTE', text: 'hello' }, error: { code: expected } },
+    ])
     await h.advance(5_000)
     expect(await seen(h, from)).toHaveLength(1)
   })
@@ -84,8 +110,12 @@ describe.each([
     await start(h, from)
     await start(h, to)
     const expected: string[] = []
+    const id = (burst: number) => `${startedAt}-burst${burst}`
+    const startedAt = h.clock.now()
     for (let burst = 0; burst < 20; burst++) {
-      h.client.send(from, { type: 'MANY', to, text: `${burst}.`, by: 50 }, { id: `${h.clock.now()}-burst${burst}` }).catch(() => {})
+      h.client
+        .send(from, { type: 'MANY', to, text: `${burst}.`, by: 50 }, { id: id(burst) })
+        .catch(() => {})
       for (let n = 0; n < 50; n++) expected.push(`${burst}.${n}`)
       // From one call to a few: the restart falls into different moments of the way.
       for (let calls = 0; calls < burst % 5; calls++) await h.advance(0)
@@ -94,7 +124,9 @@ describe.each([
         h = restart(h, [teller, counter], { limits })
         // What the crash swallowed is sent again with its id; the order of first arrival counts.
         for (const one of again)
-          await h.run(h.client.send(from, { type: 'MANY', to, text: `${one}.`, by: 50 }, { id: `${h.clock.now()}-burst${one}` }))
+          await h.run(
+            h.client.send(from, { type: 'MANY', to, text: `${one}.`, by: 50 }, { id: id(one) }),
+          )
       }
     }
     await h.advance(10_000)
@@ -110,7 +142,9 @@ describe.each([
 })
 
 it('an event that does not match the schema of its target is a dead letter', async () => {
-  const strict = host('strict', { on: { NOTE: { actions: [] } } }, {}, { events: { NOTE: z.object({ text: z.number() }) } } as never)
+  const strict = host('strict', { on: { NOTE: { actions: [] } } }, {}, {
+    events: { NOTE: z.object({ text: z.number() }) },
+  } as never)
   const h = open([teller, strict])
   await start(h, from)
   for (const shard of [0, 2]) {
@@ -119,7 +153,10 @@ it('an event that does not match the schema of its target is a dead letter', asy
     await send(h, from, 'TELL', { to, text: 'no number' })
     await h.advance(10)
   }
-  expect((await h.run(h.client.deadLetters())).map(({ error }) => error.code)).toEqual(['invalid-event', 'invalid-event'])
+  expect((await h.run(h.client.deadLetters())).map(({ error }) => error.code)).toEqual([
+    'invalid-event',
+    'invalid-event',
+  ])
   expect(await seen(h, from)).toHaveLength(2)
 })
 
@@ -149,7 +186,12 @@ it('a child can tell, and learns of a dead letter', async () => {
     },
     { actions: { tell: tell({ to: idOn('counter', 2), event: { type: 'NOTE', text: 'x' } }) } },
   )
-  const parent = host('parent', { invoke: { src: 'kid', id: 'k' }, on: { HEARD: { actions: see('heard') } } }, { actors: { kid } }, { internal: ['HEARD'] } as never)
+  const parent = host(
+    'parent',
+    { invoke: { src: 'kid', id: 'k' }, on: { HEARD: { actions: see('heard') } } },
+    { actors: { kid } },
+    { internal: ['HEARD'] } as never,
+  )
   const h = open([parent])
   await start(h, 'parent/x')
   await h.advance(10)
@@ -163,7 +205,10 @@ it('actors that tell each other do not starve others, and end where they should'
     {
       actions: {
         hit: change(({ context }) => ({ n: context.n + 1 })),
-        back: tell((({ event }: Args) => ({ to: event.to, event: { type: 'BALL', to: event.text, text: event.to } })) as never),
+        back: tell((({ event }: Args) => ({
+          to: event.to,
+          event: { type: 'BALL', to: event.text, text: event.to },
+        })) as never),
       },
     },
   )
@@ -177,6 +222,9 @@ it('actors that tell each other do not starve others, and end where they should'
     await send(h, 'counter/a', 'ADD', { by: 1 })
     h = restart(h, [pong, counter], { limits: { stepsPerBatchMax: 10 } })
     await h.advance(30_000)
-    expect([(await get(h, a)).context, (await get(h, b)).context]).toMatchObject([{ n: 200 }, { n: 200 }])
+    expect([(await get(h, a)).context, (await get(h, b)).context]).toMatchObject([
+      { n: 200 },
+      { n: 200 },
+    ])
   }
 })

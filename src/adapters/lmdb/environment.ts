@@ -9,7 +9,6 @@ import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import type { StoreFailure, StoreTransaction } from '../../ports/index.ts'
 import { notOurs, type SpaceUsed } from './errors.ts'
-import type { LmdbStoreOptions } from './store.ts'
 
 const FORMAT = Buffer.from('troupe-store-1')
 const FORMAT_KEY = Buffer.from('format')
@@ -23,6 +22,16 @@ const MAGIC = 0xbeefc0de
 const FILE_BYTES_MIN = 8_192
 const DATABASES = new Set(['rows', 'troupe'])
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const
+
+export interface LmdbStoreOptions {
+  directory: string
+  /** The size the data can grow to. It costs address space only. */
+  mapSizeBytes?: number
+  /** Read transactions of all processes together. */
+  readersMax?: number
+  /** For tools that look at the store of a living node: does not take the directory over. */
+  readOnly?: boolean
+}
 
 export interface Environment {
   readonly rows: Database<Uint8Array, Uint8Array>

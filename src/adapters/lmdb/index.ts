@@ -1,1 +1,2 @@
-export * from './store.ts'
+export type { LmdbStoreOptions } from './environment.ts'
+export { LmdbStore } from './store.ts'

@@ -27,7 +27,7 @@ import type {
   StoreTransaction,
 } from '../../ports/index.ts'
 import { Conditions } from './conditions.ts'
-import { type Environment, openEnvironment } from './environment.ts'
+import { type Environment, type LmdbStoreOptions, openEnvironment } from './environment.ts'
 import { causeOfCommitFailure, openFailure, storeFailureOf } from './errors.ts'
 
 /** LMDB's limit with pages of 4 KiB. */
@@ -36,16 +36,6 @@ const PAGE_ROWS_MIN = 32
 const PAGE_ROWS_MAX = 512
 /** The smallest key there is. */
 const FIRST_KEY = Uint8Array.of(0)
-
-export interface LmdbStoreOptions {
-  directory: string
-  /** The size the data can grow to. It costs address space only. */
-  mapSizeBytes?: number
-  /** Read transactions of all processes together. */
-  readersMax?: number
-  /** For tools that look at the store of a living node: does not take the directory over. */
-  readOnly?: boolean
-}
 
 interface Entry {
   transaction: StoreTransaction

@@ -1,5 +1,6 @@
 /** Real time and a silent log, for tests that run real processes. */
 import type { Clock, Log } from '../../../src/ports/index.ts'
+import { until } from '../../waiting.ts'
 
 export const realClock: Clock = {
   now: () => Date.now(),
@@ -25,11 +26,9 @@ export async function eventually<T>(
   probe: () => T | undefined | false | Promise<T | undefined | false>,
   withinMs = 10_000,
 ): Promise<T> {
-  const deadline = performance.now() + withinMs
-  for (;;) {
+  const look = async () => {
     const found = await probe()
-    if (found !== undefined && found !== false) return found
-    if (performance.now() > deadline) throw new Error(`did not happen in ${withinMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    return found === undefined || found === false ? undefined : { found }
   }
+  return (await until(look, { timeoutMs: withinMs }, what)).found
 }

@@ -1,0 +1,103 @@
+/**
+ * The task `job-command`: the command of a job, run once.
+ *
+ * Decides: what an end of the command means. An exit code is a result, whatever it is; an end that
+ * nobody saw is not: under `rerun` it is tried again, otherwise an operator decides.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { z } from 'zod'
+import {
+  type RunSpec,
+  runProcess,
+  type TaskAttempt,
+  TaskError,
+  TroupeError,
+  task,
+} from '../../src/index.ts'
+import { CONTENT, SHELL_TEMPLATE } from './config.ts'
+
+export const commandInput = z.object({
+  content: z.string(),
+  /** The words of the job type, one of which stands for the content. */
+  template: z.array(z.string()).min(1),
+  groupId: z.int(),
+  onWorkerLost: z.enum(['wait', 'rerun', 'park']),
+  jobName: z.string(),
+  appName: z.string(),
+})
+
+export type CommandInput = z.infer<typeof commandInput>
+
+export interface CommandOutput {
+  code: number | null
+  signal: string | null
+  /** Unix ms. */
+  startedAt: number
+  endedAt: number
+  stdoutBytes: number
+  stderrBytes: number
+}
+
+/** The queue of a worker group. */
+export function queueOf(groupId: number): string {
+  return `job.group.${groupId}`
+}
+
+export const jobCommand = task<CommandInput, CommandOutput>({
+  name: 'job-command',
+  queue: ({ groupId }) => queueOf(groupId),
+  queues: [queueOf(1)],
+  input: commandInput,
+  onWorkerLost: ({ onWorkerLost }) => onWorkerLost,
+  reattach: true,
+  run,
+})
+
+async function run(attempt: TaskAttempt<CommandInput>): Promise<CommandOutput> {
+  const { content, template, jobName, appName } = attempt.input
+  // A place of its own: neither the node's directory, nor the records of the run.
+  const cwd = join(attempt.directory, 'work')
+  await mkdir(cwd, { recursive: true, mode: 0o700 })
+  const env = {
+    TROUPE_JOB_ID: attempt.address.slice(attempt.address.indexOf('/') + 1),
+    TROUPE_JOB_NAME: jobName,
+    TROUPE_APP: appName,
+  }
+  const exit = await runOnce(attempt, { command: commandOf(template, content), cwd, env })
+  if (exit.reason === 'exited') {
+    const { code, signal, startedAt, endedAt, stdoutBytes, stderrBytes } = exit
+    return { code, signal, startedAt, endedAt, stdoutBytes, stderrBytes }
+  }
+  throw unknownEnd(attempt, `the end of the command was not seen (${exit.reason})`)
+}
+
+/** The content is one word, whatever it holds: no shell sees it but one that the template names. */
+function commandOf(template: readonly string[], content: string): RunSpec['command'] {
+  // The runner's own way takes longer texts than an argument may have.
+  if (isDeepStrictEqual(template, SHELL_TEMPLATE)) return { shell: content }
+  return { argv: template.map((word) => (word === CONTENT ? content : word)) }
+}
+
+async function runOnce(attempt: TaskAttempt<CommandInput>, spec: RunSpec) {
+  try {
+    return await runProcess(attempt, spec)
+  } catch (thrown) {
+    // Without its directory nothing says whether the command has run.
+    const isLost = thrown instanceof TroupeError && thrown.code === 'not-found'
+    if (isLost) throw unknownEnd(attempt, 'the directory of the run was removed')
+    const isRefused = thrown instanceof TroupeError && REFUSALS.has(thrown.code)
+    if (isRefused) throw new TaskError('permanent', thrown.message, { code: thrown.code })
+    throw thrown
+  }
+}
+
+/** What would be refused the next time as well. */
+const REFUSALS: ReadonlySet<string> = new Set(['malformed', 'too-large'])
+
+function unknownEnd({ onWorkerLost }: TaskAttempt<CommandInput>, what: string): TaskError {
+  if (onWorkerLost === 'rerun') return new TaskError('temporary', what, { code: 'unknown-end' })
+  const message = `${what}; it may have done its work: look, then resume the job to run it again, or kill it`
+  return new TaskError('permanent', message, { code: 'unknown-end' })
+}

@@ -1,0 +1,44 @@
+/** Runs the command inside the test's process, with everything it writes taken down. */
+
+import { runCli, type Terminal } from '../../src/cli/index.ts'
+import type { App } from '../../src/node/index.ts'
+
+export interface Ran {
+  code: number
+  out: string
+  err: string
+}
+
+export interface RunInit {
+  apps?: readonly App[]
+  env?: Record<string, string>
+  cwd?: string
+  /** Aborting it is a signal to the command. */
+  interrupt?: AbortSignal
+  /** Called with all of standard output whenever it grows. */
+  onOut?: (out: string) => void
+}
+
+export async function run(argv: readonly string[], init: RunInit = {}): Promise<Ran> {
+  const ran: Ran = { code: -1, out: '', err: '' }
+  const terminal: Terminal = {
+    env: init.env ?? {},
+    cwd: init.cwd ?? process.cwd(),
+    isTty: false,
+    write: (chunk) => {
+      ran.out += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8')
+      init.onOut?.(ran.out)
+    },
+    writeError: (text) => {
+      ran.err += text
+    },
+    onSignal: (call) => {
+      const onAbort = () => call('SIGINT')
+      init.interrupt?.addEventListener('abort', onAbort)
+      return () => init.interrupt?.removeEventListener('abort', onAbort)
+    },
+    exit: () => {},
+  }
+  ran.code = await runCli({ apps: init.apps ?? [], argv, terminal })
+  return ran
+}

@@ -1,0 +1,295 @@
+/** What cannot be hosted is refused when it is registered, with the place in the chart. */
+import { expect, it } from 'vitest'
+import {
+  and,
+  assign,
+  createMachine,
+  enqueueActions,
+  fromPromise,
+  not,
+  raise,
+  sendTo,
+  setup,
+  spawnChild,
+} from 'xstate'
+import { z } from 'zod'
+import {
+  defineMachine,
+  hostMachine,
+  type MachineDefinition,
+  reply,
+  task,
+  tell,
+} from '../../src/machine/index.ts'
+import { DEFAULT_LIMITS, TroupeError } from '../../src/protocol/index.ts'
+
+function define(
+  config: object,
+  implementations: object = {},
+  options: object = {},
+): MachineDefinition {
+  const machine = createMachine({ id: 'm', ...config } as never, implementations as never)
+  const events = Object.fromEntries(
+    (machine.events as string[])
+      .filter((type) => !/^(xstate|troupe)\.|\*|^$/.test(type))
+      .map((type) => [type, z.looseObject({})]),
+  )
+  return defineMachine({ events, ...options, machine } as never) as MachineDefinition
+}
+
+function refusal(definition: MachineDefinition): { place: string; message: string } {
+  try {
+    hostMachine(definition, DEFAULT_LIMITS)
+  } catch (thrown) {
+    if (!(thrown instanceof TroupeError)) throw thrown
+    expect(thrown.code).toBe('not-hosted')
+    return { place: (thrown.detail as { place: string }).place, message: thrown.message }
+  }
+  throw new Error('it was hosted')
+}
+
+const kid = createMachine({ id: 'kid' })
+const work = fromPromise(() => Promise.resolve())
+const fine = () => {}
+
+it.each<[string, string, object, object?, object?]>([
+  [
+    'an inline action',
+    'state a, on GO',
+    { initial: 'a', states: { a: { on: { GO: { actions: () => {} } } } } },
+  ],
+  ['an inline entry action', 'root, entry', { entry: () => {} }],
+  ['an inline exit action', 'state a, exit', { initial: 'a', states: { a: { exit: () => {} } } }],
+  [
+    'an inline action of always',
+    'state a, on always',
+    { initial: 'a', states: { a: { always: { guard: 'ok', actions: fine } } } },
+    { guards: { ok: () => false } },
+  ],
+  [
+    'an inline action of onDone',
+    'state a, on xstate.done.actor.w',
+    {
+      initial: 'a',
+      states: { a: { invoke: { src: 'work', id: 'w', onDone: { actions: fine } } } },
+    },
+    { actors: { work } },
+  ],
+  [
+    'an inline action of initial',
+    'root, initial',
+    { initial: { target: 'a', actions: fine }, states: { a: {} } },
+  ],
+  [
+    'an inline actor',
+    'state a, invoke',
+    { initial: 'a', states: { a: { invoke: { src: work, id: 'w' } } } },
+  ],
+  ['an unregistered actor', 'root, invoke nobody', { invoke: { src: 'nobody' } }],
+  ['an unregistered action', 'root, entry', { entry: 'nothing' }],
+  ['an unregistered action with params', 'root, entry', { entry: { type: 'nothing', params: {} } }],
+  [
+    'an unregistered guard',
+    'root, on GO',
+    { on: { GO: { guard: 'nothing', actions: 'ok' } } },
+    { actions: { ok: fine } },
+  ],
+  [
+    'an unregistered guard within and()',
+    'root, on GO',
+    { on: { GO: { guard: and([not('nothing')]), actions: 'ok' } } },
+    { actions: { ok: fine } },
+  ],
+  [
+    'an unregistered guard of a guard',
+    'guards.both',
+    { on: { GO: { guard: 'both', actions: 'ok' } } },
+    { actions: { ok: fine }, guards: { both: and(['nothing']) } },
+  ],
+  [
+    'an unregistered delay of after',
+    'state a, after soon',
+    { initial: 'a', states: { a: { after: { soon: 'b' } }, b: {} } },
+  ],
+  [
+    'an unregistered delay of raise',
+    'root, entry',
+    { entry: raise({ type: 'X' }, { delay: 'soon' as never }) },
+  ],
+  [
+    'an unregistered delay of a named sendTo',
+    'actions.later',
+    { entry: 'later' },
+    { actions: { later: sendTo('kid', { type: 'X' }, { delay: 'soon' } as never) } },
+  ],
+  [
+    'spawn in an assign',
+    'actions.make',
+    { entry: 'make' },
+    { actions: { make: assign(({ spawn }) => ({ ref: spawn('kid' as never) })) }, actors: { kid } },
+  ],
+  [
+    'spawn in a property of an assign',
+    'root, entry',
+    { entry: assign({ ref: ({ spawn }) => spawn('kid' as never) }) },
+    { actors: { kid } },
+  ],
+  [
+    'spawn in the context',
+    'context',
+    { context: ({ spawn }: { spawn: (src: unknown) => unknown }) => ({ ref: spawn('kid') }) },
+    { actors: { kid } },
+  ],
+  [
+    'spawnChild without an id',
+    'root, entry',
+    { entry: spawnChild('kid' as never) },
+    { actors: { kid } },
+  ],
+  ['spawnChild of an inline actor', 'root, entry', { entry: spawnChild(kid, { id: 'k' }) }],
+  [
+    'spawnChild of an unregistered actor',
+    'root, entry',
+    { entry: spawnChild('nobody' as never, { id: 'k' } as never) },
+  ],
+  [
+    'spawnChild with a systemId',
+    'root, entry',
+    { entry: spawnChild('kid' as never, { id: 'k', systemId: 's' } as never) },
+    { actors: { kid } },
+  ],
+  ['a dotted state key', 'state "a.b"', { initial: 'a.b', states: { 'a.b': {} } }],
+  ['a state key with a bar', 'state "a|b"', { states: { 'a|b': {} }, initial: 'a|b' }],
+  ['an empty state key', 'state ""', { states: { '': {}, a: {} }, initial: 'a' }],
+  [
+    'an event named like XState does',
+    'event xstate.mine',
+    {},
+    {},
+    { events: { 'xstate.mine': z.object({}) } },
+  ],
+  [
+    'an event named like Troupe does',
+    'event troupe.goto',
+    { on: { 'troupe.goto': { actions: 'ok' } } },
+    { actions: { ok: fine } },
+  ],
+  [
+    'a wildcard over the events of Troupe',
+    'event troupe.*',
+    { on: { 'troupe.*': { actions: 'ok' } } },
+    { actions: { ok: fine } },
+  ],
+  ['a wildcard as an event', 'event A*', {}, {}, { events: { 'A*': z.object({}) } }],
+  [
+    'an event without a schema',
+    'event GO',
+    { on: { GO: { actions: 'ok' } } },
+    { actions: { ok: fine } },
+    { events: {} },
+  ],
+  [
+    'an event of a nested state without a schema',
+    'event DEEP',
+    { initial: 'a', states: { a: { on: { DEEP: 'a' } } } },
+    {},
+    { events: {} },
+  ],
+  [
+    'a systemId',
+    'root, invoke kid',
+    { invoke: { src: 'kid', systemId: 's' } },
+    { actors: { kid } },
+  ],
+  ['version 0', 'version', {}, {}, { version: 0 }],
+  ['version 1.5', 'version', {}, {}, { version: 1.5 }],
+  [
+    'a migration from the present version',
+    'migrations.2',
+    {},
+    {},
+    { version: 2, migrations: { 2: (state: unknown) => state } },
+  ],
+  [
+    'a migration from a version that is none',
+    'migrations.x',
+    {},
+    {},
+    { version: 2, migrations: { x: (state: unknown) => state } },
+  ],
+  ['an id that is no name', 'id', { id: 'two words' }],
+  ['no id', 'id', { id: undefined }],
+])('%s: %s', (_name, place, config, implementations, options) => {
+  const refused = refusal(define(config, implementations, options))
+  expect(refused.place).toContain(place)
+  expect(refused.message).toContain(refused.place)
+})
+
+it('a place inside a child machine is refused as well', () => {
+  const bad = createMachine({ id: 'kid', initial: 'a', states: { a: { entry: () => {} } } })
+  expect(refusal(define({ invoke: { src: 'kid', id: 'k' } }, { actors: { kid: bad } })).place).toBe(
+    'state a, entry',
+  )
+})
+
+it('two tasks of one name', () => {
+  const one = task({ name: 'same', run: () => Promise.resolve(1) })
+  const two = task({ name: 'same', run: () => Promise.resolve(2) })
+  expect(refusal(define({}, { actors: { one, two } })).message).toContain(
+    'another task is named same',
+  )
+  expect(() => task({ name: 'no name', run: () => Promise.resolve() })).toThrow(TroupeError)
+})
+
+it('what can be hosted is, and says what it is made of', () => {
+  const sealed = task({ name: 'seal', run: () => Promise.resolve() })
+  const machine = setup({
+    actors: { seal: sealed, plain: work, kid },
+    actions: {
+      note: () => {},
+      ask: tell({ to: 'm/x', event: { type: 'GO' } }) as never,
+      say: reply(1 as never) as never,
+    },
+    guards: { ok: () => true },
+    delays: { soon: 10 },
+  }).createMachine({
+    id: 'good-1_x',
+    initial: 'a',
+    states: {
+      a: {
+        entry: [
+          'note',
+          'ask',
+          raise({ type: 'X' }, { delay: 'soon' as never }),
+          enqueueActions(() => {}),
+        ],
+        invoke: { src: 'seal' },
+        after: { soon: 'b', 100: 'b' },
+        on: { GO: { guard: and(['ok', not(() => false)]), target: 'b', actions: 'say' }, '*': 'b' },
+      },
+      b: { invoke: { src: 'plain', onError: 'a' } },
+    },
+  })
+  const hosted = hostMachine(
+    defineMachine({
+      machine: machine as never,
+      events: { GO: z.object({}) },
+      internal: ['X'] as never,
+    }) as MachineDefinition,
+    DEFAULT_LIMITS,
+  )
+  expect([...hosted.tasks.keys()]).toEqual(['seal', 'good-1_x.plain'])
+  expect(hosted.chart.states).toEqual(['a', 'b'])
+  expect([...hosted.chart.sources].map(([name, source]) => [name, source.kind])).toEqual([
+    ['seal', 'task'],
+    ['plain', 'task'],
+    ['kid', 'machine'],
+  ])
+})
+
+it('leaves the machine of the user as it was', () => {
+  const definition = define({ on: { GO: { actions: 'ok' } } }, { actions: { ok: fine } })
+  const before = JSON.stringify([definition.machine.options, definition.machine.config])
+  hostMachine(definition, { ...DEFAULT_LIMITS, microstepsMax: 7 })
+  expect(JSON.stringify([definition.machine.options, definition.machine.config])).toBe(before)
+})
