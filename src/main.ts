@@ -5,4 +5,5 @@
 import { apps } from '../machines/index.ts'
 import { runCli } from './cli/index.ts'
 
-process.exitCode = await runCli({ apps, argv: process.argv.slice(2) })
+// Calls that a stopped node can no longer answer must not keep the process.
+process.exit(await runCli({ apps, argv: process.argv.slice(2) }))

@@ -4,7 +4,7 @@
  */
 import { durationMs } from '../gateway/index.ts'
 import { type ErrorCode, TroupeError, toErrorRecord, toJson } from '../protocol/index.ts'
-import { UsageError } from './exit-codes.ts'
+import { Unreachable, UsageError } from './exit-codes.ts'
 import { NodeApi, URL_DEFAULT } from './node-api.ts'
 import type { Terminal } from './terminal.ts'
 import { type Paint, painter } from './text.ts'
@@ -31,7 +31,7 @@ export class Session {
     this.paint = painter(terminal)
     this.signal = this.#stop.signal
     this.api = new NodeApi({
-      url: options.http ?? terminal.env['TROUPE_HTTP'] ?? URL_DEFAULT,
+      url: options.http ?? (terminal.env['TROUPE_HTTP'] || URL_DEFAULT),
       timeoutMs: timeoutOf(options.timeout),
       author: terminal.env['TROUPE_AUTHOR'],
       signal: this.signal,
@@ -81,7 +81,7 @@ const NEXT_STEPS: Partial<Record<ErrorCode, string>> = {
 }
 
 export function describeFailure(thrown: unknown, json: boolean, paint: Paint): string {
-  if (json) return `${toJson({ error: toErrorRecord(thrown) })}\n`
+  if (json) return `${toJson({ error: toErrorRecord(thrown, codeOf(thrown)) })}\n`
   const message = thrown instanceof Error ? thrown.message : String(thrown)
   const lines = [`${paint('red', 'error:')} ${message}`]
   if (thrown instanceof TroupeError) {
@@ -89,4 +89,10 @@ export function describeFailure(thrown: unknown, json: boolean, paint: Paint): s
     lines.push(paint('dim', `  (${thrown.code})${next === undefined ? '' : ` ${next}`}`))
   }
   return `${lines.join('\n')}\n`
+}
+
+/** What is no error of Troupe gets the code that comes nearest. */
+function codeOf(thrown: unknown): ErrorCode {
+  if (thrown instanceof Unreachable) return 'unavailable'
+  return thrown instanceof UsageError ? 'malformed' : 'internal'
 }

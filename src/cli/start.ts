@@ -7,6 +7,7 @@ import { createGateway, type Gateway, requireLoopback } from '../gateway/index.t
 import { type App, createNode, type TroupeNode } from '../node/index.ts'
 import { toJson } from '../protocol/index.ts'
 import { EXIT } from './exit-codes.ts'
+import { URL_DEFAULT } from './node-api.ts'
 import { type Settings, type StartFlags, settingsOf } from './settings.ts'
 import { openLog } from './system.ts'
 import type { Terminal } from './terminal.ts'
@@ -46,10 +47,14 @@ export async function start(
     gateway = await createGateway({ node, host: settings.host, port: settings.port, log })
     await greet(node, gateway, settings, options, terminal)
     const ended = await Promise.race([stop.requested, node.stopped.then((why) => ({ why }))])
-    if ('signal' in ended)
+    if ('signal' in ended) {
       log.info({ signal: ended.signal }, 'stopping; a second signal ends at once')
-    else terminal.writeError(`error: the node stopped by itself: ${ended.why}\n`)
-    return 'signal' in ended ? EXIT.ok : EXIT.failed
+      return EXIT.ok
+    }
+    terminal.writeError(`error: the node stopped by itself: ${ended.why}\n`)
+    // Nobody is left to answer what is under way.
+    await gateway.close({ graceMs: 0 })
+    return EXIT.failed
   } finally {
     await gateway?.close()
     await node.stop()
@@ -85,7 +90,7 @@ async function greet(
     return
   }
   const paint = painter(terminal)
-  const flag = gateway.url === 'http://127.0.0.1:9800' ? '' : ` --http ${gateway.url}`
+  const isDefault = gateway.url === URL_DEFAULT
   const lines = [`${paint('bold', 'troupe')} listens on ${paint('green', gateway.url)}`]
   if (!options.quiet) {
     const near = relative(terminal.cwd, settings.data)
@@ -96,8 +101,9 @@ async function greet(
       `  machines  ${machines}`,
       '',
       'See what is there, from another terminal:',
-      `  troupe actors list${flag}`,
-      `  troupe machines list${flag}`,
+      ...(isDefault ? [] : [`  export TROUPE_HTTP=${gateway.url}`]),
+      '  troupe actors list',
+      '  troupe machines list',
       ...(await greetings(node)),
       '',
       'Ctrl-C stops it; what was acknowledged is on disk.',

@@ -38,8 +38,11 @@ export interface GatewayOptions {
 export interface Gateway {
   readonly url: string
   readonly port: number
-  /** Stops listening, lets requests under way finish, then cuts what is left. Safe to call twice. */
-  close(): Promise<void>
+  /**
+   * Stops listening, lets requests under way finish for `graceMs`, then cuts what is left. Safe to
+   * call twice.
+   */
+  close(options?: { graceMs?: number }): Promise<void>
 }
 
 const ROOT = '/troupe/v1'
@@ -85,16 +88,16 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${bound}`
   log.info({ url }, 'the gateway listens')
   let closed: Promise<void> | undefined
-  const close = async () => {
+  const close = async (graceMs = options.graceMs ?? GRACE_MS_DEFAULT) => {
     closing.now = true
-    await closeAll(server, open, options.graceMs ?? GRACE_MS_DEFAULT)
+    await closeAll(server, open, graceMs)
     log.info({ url }, 'the gateway is closed')
   }
   return {
     url,
     port: bound,
-    close: () => {
-      closed ??= close()
+    close: ({ graceMs } = {}) => {
+      closed ??= close(graceMs)
       return closed
     },
   }

@@ -67,6 +67,14 @@ export function stepArrival(
 ): Delivered {
   switch (arrival.kind) {
     case 'event': {
+      const { tellFrom } = arrival
+      // It finished while this was kept.
+      if (tellFrom !== undefined && head.status !== 'active') {
+        const { event, by } = arrival
+        const delivery: Delivery = { kind: 'event', to: head.address, event, by, tellFrom }
+        deadLetter(shard, batch, delivery, finishedError(head))
+        return { kind: 'turn', handled: false, reply: undefined }
+      }
       const refusable = waits && arrival.commandId !== undefined
       const failed = failedChildOf(arrival.event)
       return step(shard, batch, head, arrival.event, causeOf(arrival), refusable, failed)

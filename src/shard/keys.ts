@@ -40,6 +40,13 @@ export const DEDUPE_STEP_MS = 60_000
 
 const HEAD = 3
 
+/** Times of six bytes: what lies beyond the year 10889 stands at its end. */
+const TIME_MAX_MS = 2 ** 48 - 1
+
+function keyTime(timeMs: number): number {
+  return Math.min(Math.max(0, timeMs), TIME_MAX_MS)
+}
+
 function begin(shard: number, table: number, rest: number): Buffer {
   const key = Buffer.allocUnsafe(HEAD + rest)
   key[0] = shard >> 8
@@ -126,20 +133,20 @@ export function dedupeKey(
 /** Everything issued before this time. */
 export function dedupeRangeBefore(shard: number, timeMs: number): { from: Buffer; to: Buffer } {
   const to = begin(shard, TABLE.dedupe, 6)
-  to.writeUIntBE(Math.max(0, timeMs), HEAD, 6)
+  to.writeUIntBE(keyTime(timeMs), HEAD, 6)
   return { from: begin(shard, TABLE.dedupe, 0), to }
 }
 
 export function timerKey(shard: number, dueAtMs: number, effectId: string): Buffer {
   const key = begin(shard, TABLE.timer, 6 + effectId.length)
-  key.writeUIntBE(dueAtMs, HEAD, 6)
+  key.writeUIntBE(keyTime(dueAtMs), HEAD, 6)
   key.write(effectId, HEAD + 6, 'latin1')
   return key
 }
 
 export function timerBound(shard: number, dueAtMs: number): Buffer {
   const key = begin(shard, TABLE.timer, 6)
-  key.writeUIntBE(dueAtMs, HEAD, 6)
+  key.writeUIntBE(keyTime(dueAtMs), HEAD, 6)
   return key
 }
 
@@ -199,7 +206,7 @@ export function sequencedBound(
   atMs: number,
 ): Buffer {
   const key = begin(shard, table, 6)
-  key.writeUIntBE(atMs, HEAD, 6)
+  key.writeUIntBE(keyTime(atMs), HEAD, 6)
   return key
 }
 

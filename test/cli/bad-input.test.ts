@@ -83,6 +83,8 @@ it('says how to start a node when none answers: exit 3', async () => {
   expect(ran.err).toContain(
     `no node answers at http://127.0.0.1:${port}; start one with: troupe start`,
   )
+  const json = await run(['actors', 'list', '--json', '--http', `127.0.0.1:${port}`])
+  expect(JSON.parse(json.err).error).toMatchObject({ code: 'unavailable', retry: true })
 })
 
 it('gives up on a node that does not answer: exit 6', async () => {

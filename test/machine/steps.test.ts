@@ -311,7 +311,7 @@ it('an event that changes nothing is told apart from one that is taken', () => {
       states: {
         a: {
           on: {
-            GO: { target: 'a', reenter: true },
+            GO: { actions: see('went') },
             NO: {},
             BE: { target: 'a', guard: () => false },
           },

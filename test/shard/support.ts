@@ -4,8 +4,12 @@
  */
 import { type AnyStateMachine, assign, createMachine } from 'xstate'
 import { z } from 'zod'
-import { task } from '../../src/index.ts'
-import { defineMachine, type MachineDefinition, type TaskOptions } from '../../src/machine/index.ts'
+import {
+  defineMachine,
+  type MachineDefinition,
+  type TaskOptions,
+  task,
+} from '../../src/machine/index.ts'
 import {
   type ActorView,
   type EventObject,

@@ -177,6 +177,21 @@ it('a dead letter does not hold up what comes after it', async () => {
   expect(await seen(h, to)).toEqual(['in time'])
 })
 
+it('what was kept for an actor that finishes before its turn comes is a dead letter', async () => {
+  const h = open([teller, counter])
+  const to = idOn('counter', 1)
+  await start(h, from)
+  await start(h, to)
+  await h.run(h.client.pause(to))
+  await send(h, to, 'FINISH')
+  await send(h, from, 'TELL', { to, text: 'too late' })
+  await h.advance(10)
+  await h.run(h.client.resume(to))
+  await h.advance(10)
+  expect(await seen(h, from)).toEqual([`${to}: finished`])
+  expect(await get(h, to)).toMatchObject({ status: 'done', kept: 0 })
+})
+
 it('a child can tell, and learns of a dead letter', async () => {
   const kid = chart(
     'kid',
