@@ -13,7 +13,7 @@ import { serverRoutes } from './server-routes.ts'
 import { verbs } from './verbs.ts'
 
 const DEMO_APP = 'demo'
-const DEMO_COMMAND = 'echo hello from $(hostname)'
+const DEMO_COMMAND = 'echo hello from $(uname -n)'
 
 export const jobs = defineApp<JobsConfig>({
   name: 'jobs',

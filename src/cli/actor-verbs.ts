@@ -26,10 +26,10 @@ import {
   receiptLines,
   turnLines,
 } from './actor-text.ts'
+import { verbClock } from './clock.ts'
 import { UsageError } from './exit-codes.ts'
 import { actorPath } from './node-api.ts'
 import type { Session } from './session.ts'
-import { verbClock } from './system.ts'
 import { table } from './text.ts'
 import type { AddVerb, Flags } from './verbs.ts'
 

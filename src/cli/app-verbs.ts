@@ -5,8 +5,8 @@
 import type { Command } from 'commander'
 import type { App, AppVerb, VerbCall } from '../node/index.ts'
 import { TroupeError } from '../protocol/index.ts'
+import { verbClock } from './clock.ts'
 import { Session, type SessionOptions } from './session.ts'
-import { verbClock } from './system.ts'
 import type { Terminal } from './terminal.ts'
 import { withCommonOptions } from './verbs.ts'
 

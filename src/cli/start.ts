@@ -4,12 +4,11 @@
  */
 import { relative } from 'node:path'
 import { createGateway, type Gateway, requireLoopback } from '../gateway/index.ts'
-import { type App, createNode, type TroupeNode } from '../node/index.ts'
+import { type App, createNode, openLog, type TroupeNode } from '../node/index.ts'
 import { toJson } from '../protocol/index.ts'
 import { EXIT } from './exit-codes.ts'
 import { URL_DEFAULT } from './node-api.ts'
 import { type Settings, type StartFlags, settingsOf } from './settings.ts'
-import { openLog } from './system.ts'
 import type { Terminal } from './terminal.ts'
 import { painter } from './text.ts'
 import { loadUserApps } from './user-apps.ts'
@@ -30,7 +29,7 @@ export async function start(
   // Before anything is opened: this mistake must not cost a start.
   requireLoopback(settings.host)
   const apps = [...shipped, ...(await loadUserApps(options.app ?? [], terminal.cwd))]
-  const log = openLog(settings.logLevel, terminal.isTty)
+  const log = openLog({ level: settings.logLevel })
   const stop = stopRequest(terminal)
   const node = await createNode({
     dataDirectory: settings.data,

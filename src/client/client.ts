@@ -191,6 +191,11 @@ export class Client {
     return this.#call(address, { ...operation }, options)
   }
 
+  /** For whoever made it: calls under way are no longer tried again. */
+  close(): void {
+    this.#router.close()
+  }
+
   list(query: ActorQuery): Promise<Page<ActorRow>> {
     return listActors(this.#router, query)
   }

@@ -44,7 +44,7 @@ export async function listActors(router: Router, query: ActorQuery): Promise<Pag
       `limit is a whole number from 1 to ${limits.pageCountMax} (pageCountMax), not ${String(limit)}`,
     )
   }
-  const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
+  const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, shardCount)
   const filter = cursor?.filter ?? query.filter
   const sort = cursor?.sort ?? query.sort ?? { by: defaultSort(filter) }
   const starts =
@@ -111,10 +111,17 @@ function encodeCursor(cursor: Cursor): string {
   return Buffer.from(pack(cursor)).toString('base64url')
 }
 
-function decodeCursor(text: string): Cursor {
+function decodeCursor(text: string, shardCount: number): Cursor {
   try {
     const cursor = unpack(Buffer.from(text, 'base64url')) as Cursor
-    if (Array.isArray(cursor.after) && typeof cursor.sort.by === 'string') return cursor
+    const wellFormed =
+      typeof cursor.sort.by === 'string' &&
+      typeof cursor.filter === 'object' &&
+      cursor.after.every(([shard, sortKey]) => {
+        const known = Number.isInteger(shard) && shard >= 0 && shard < shardCount
+        return known && (sortKey === null || sortKey instanceof Uint8Array)
+      })
+    if (wellFormed) return cursor
   } catch {
     // Falls through: whatever it is, it is not ours.
   }

@@ -47,6 +47,7 @@ export class Router {
   readonly #deps: RouterDeps
   readonly #queues = new Map<number, Waiting[]>()
   #planned = false
+  #closed = false
 
   constructor(deps: RouterDeps) {
     this.#deps = deps
@@ -62,6 +63,11 @@ export class Router {
       const end = this.#deps.clock.monotonic() + timeoutMs
       this.#enqueue({ command, end, tries: 0, resolve, reject })
     })
+  }
+
+  /** Nothing is tried again from now on: what waits is told how it stands. */
+  close(): void {
+    this.#closed = true
   }
 
   /** One question to one shard. */
@@ -126,14 +132,21 @@ export class Router {
 
   /** Tries again when it can help and there is time; certainly or possibly applied ids are the same. */
   #settle(waiting: Waiting, outcome: Outcome): void {
-    if ('ok' in outcome) return waiting.resolve(outcome.ok)
+    if ('ok' in outcome) return waiting.resolve(withDurability(outcome))
     const { clock } = this.#deps
     const waitMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** waiting.tries)
-    const again = outcome.error.retry && clock.monotonic() + waitMs < waiting.end
+    const again = !this.#closed && outcome.error.retry && clock.monotonic() + waitMs < waiting.end
     if (!again) return waiting.reject(TroupeError.from(outcome.error))
     waiting.tries += 1
     clock.after(waitMs, () => this.#enqueue(waiting))
   }
+}
+
+/** Every reply about an actor says what was true before it left. */
+function withDurability(outcome: Extract<Outcome, { ok: unknown }>): unknown {
+  const { ok, durability } = outcome
+  if (typeof ok === 'object' && ok !== null && 'address' in ok) Object.assign(ok, { durability })
+  return ok
 }
 
 /** What a transport says, as one outcome per command. */

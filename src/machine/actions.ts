@@ -3,7 +3,7 @@
  * nothing themselves: the step finds them by their mark and turns them into effects.
  */
 import type {
-  ActionFunction,
+  ActionArgs,
   MachineContext,
   ParameterizedObject,
   EventObject as XEventObject,
@@ -16,14 +16,18 @@ export interface TellTarget {
   event: EventObject
 }
 
-interface ActionArgs<TContext, TEvent> {
-  context: TContext
-  event: TEvent
-}
+type Params = ParameterizedObject['params'] | undefined
 
-type Resolvable<TContext, TEvent, TParams, TValue> =
-  | TValue
-  | ((args: ActionArgs<TContext, TEvent>, params: TParams) => TValue)
+/**
+ * The form of XState's own `log` action: the event of the expression and those of the machine are
+ * told apart, so that both can be inferred where the action stands.
+ */
+type Action<
+  TContext extends MachineContext,
+  TExpressionEvent extends XEventObject,
+  TParams extends Params,
+  TEvent extends XEventObject,
+> = (args: ActionArgs<TContext, TExpressionEvent, TEvent>, params: TParams) => void
 
 /** What marks a function as an action of Troupe. */
 export interface MarkedAction {
@@ -35,12 +39,6 @@ export function isMarkedAction(candidate: unknown): candidate is MarkedAction {
   return typeof candidate === 'function' && 'troupeAction' in candidate
 }
 
-type Action<
-  TContext extends MachineContext,
-  TEvent extends XEventObject,
-  TParams extends ParameterizedObject['params'] | undefined,
-> = ActionFunction<TContext, TEvent, TEvent, TParams, never, never, never, never, never>
-
 function mark(kind: MarkedAction['troupeAction'], value: unknown): object {
   const action = () => {
     throw new Error(`${kind}() takes effect only in a machine that Troupe hosts`)
@@ -51,21 +49,29 @@ function mark(kind: MarkedAction['troupeAction'], value: unknown): object {
 /** Sends an event to another actor: once, in order, after the commit (P4). */
 export function tell<
   TContext extends MachineContext,
+  TExpressionEvent extends XEventObject,
+  TParams extends Params,
   TEvent extends XEventObject,
-  TParams extends ParameterizedObject['params'] | undefined = undefined,
 >(
-  target: Resolvable<TContext, TEvent, TParams, TellTarget | TellTarget[]>,
-): Action<TContext, TEvent, TParams> {
-  return mark('tell', target) as Action<TContext, TEvent, TParams>
+  target:
+    | TellTarget
+    | readonly TellTarget[]
+    | ((
+        args: ActionArgs<TContext, TExpressionEvent, TEvent>,
+        params: TParams,
+      ) => TellTarget | readonly TellTarget[]),
+): Action<TContext, TExpressionEvent, TParams, TEvent> {
+  return mark('tell', target) as Action<TContext, TExpressionEvent, TParams, TEvent>
 }
 
 /** Answers the command that is being applied; without it `ask` gets the turn's summary only. */
 export function reply<
   TContext extends MachineContext,
+  TExpressionEvent extends XEventObject,
+  TParams extends Params,
   TEvent extends XEventObject,
-  TParams extends ParameterizedObject['params'] | undefined = undefined,
 >(
-  value: (args: ActionArgs<TContext, TEvent>, params: TParams) => unknown,
-): Action<TContext, TEvent, TParams> {
-  return mark('reply', value) as Action<TContext, TEvent, TParams>
+  value: (args: ActionArgs<TContext, TExpressionEvent, TEvent>, params: TParams) => unknown,
+): Action<TContext, TExpressionEvent, TParams, TEvent> {
+  return mark('reply', value) as Action<TContext, TExpressionEvent, TParams, TEvent>
 }

@@ -258,6 +258,7 @@ class EmbeddedNode implements TroupeNode {
   async #stopAll(): Promise<void> {
     for (const daemon of this.#daemons.reverse()) await daemon.stop()
     await this.#worker?.stop()
+    this.client.close()
     this.#live.stopAll()
     for (const server of this.#servers) server.stop()
     for (const engine of this.#engines) engine.stop()

@@ -21,3 +21,4 @@ export {
 export { type ClientOptions, createClient } from './connect.ts'
 export { createNode, type NodeOptions } from './create.ts'
 export type { ReadyReport, RunningApp, TroupeNode } from './node.ts'
+export { type LogOptions, openLog, systemClock } from './system.ts'

@@ -2,7 +2,7 @@
  * What callers see of actors. Decides: the shapes of replies. Times are unix ms throughout.
  */
 import type { AddressText } from './address.ts'
-import type { TimerMode } from './command.ts'
+import type { Durability, TimerMode } from './command.ts'
 import type { ErrorRecord } from './errors.ts'
 
 /** XState's status: `active`, `done`, `stopped` (cancelled). A failure parks and stays `active`. */
@@ -24,6 +24,8 @@ export interface TurnView {
   /** What the machine answered with `reply(...)`. */
   reply?: unknown
   output?: unknown
+  /** What was true before the reply left. */
+  durability?: Durability
 }
 
 export interface PauseView {
@@ -122,6 +124,7 @@ export interface OperatorReceipt {
   tasksRunning: number
   paused: boolean
   parked: boolean
+  durability?: Durability
 }
 
 /** What a dry run would do. */

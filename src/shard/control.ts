@@ -6,6 +6,7 @@ import {
   type ErrorRecord,
   type EventObject,
   errorRecord,
+  invariant,
   pack,
   type TaskFailure,
   unpack,
@@ -83,6 +84,21 @@ export function keep(
   head.keptTo += 1
   saveHead(shard, batch, head)
   return undefined
+}
+
+/**
+ * Puts what parked the actor before everything else, to be stepped again when it is resumed: a timer
+ * is never lost (P5). A state that the resume leaves or enters again cancels it, as it always does.
+ */
+export function putBack(shard: ShardContext, batch: Batch, head: Head, arrival: Arrival): void {
+  const at = head.keptFrom === 0 ? head.keptTo : head.keptFrom - 1
+  invariant(at === head.keptFrom - 1 || head.keptFrom === head.keptTo, 'the first place is free')
+  const row = pack(arrival)
+  batch.write(keptKey(shard.shard, head.address, at), row)
+  batch.kept.set(`${head.address}\0${at}`, row)
+  if (head.keptFrom === 0) head.keptTo = at + 1
+  else head.keptFrom = at
+  saveHead(shard, batch, head)
 }
 
 /** Takes the first of the kept queue. */

@@ -44,10 +44,7 @@ export class Dedupe {
     }
     const known = batch.outcomes.get(outcomeKey(command))
     if (known) return known
-    const key = dedupeKey(shard, issuedAt, command.address, command.id)
-    const row = store.get(key)
-    if (row) return { ...decodeOutcome(row, command.address), durability: 'flushed' } as Outcome
-    if (issuedAt < this.floor) return { error: expired(command, limits.dedupeWindowMs) }
+    // First of all: a time that is far enough ahead does not even fit a key.
     if (issuedAt > batch.now + limits.clockSkewMaxMs) {
       return {
         error: errorRecord(
@@ -57,6 +54,10 @@ export class Dedupe {
         ),
       }
     }
+    const key = dedupeKey(shard, issuedAt, command.address, command.id)
+    const row = store.get(key)
+    if (row) return { ...decodeOutcome(row, command.address), durability: 'flushed' } as Outcome
+    if (issuedAt < this.floor) return { error: expired(command, limits.dedupeWindowMs) }
     return undefined
   }
 

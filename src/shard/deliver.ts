@@ -4,17 +4,8 @@
  * Decides: what a failed step leads to, and which completions still count. Leaves to others: turns
  * (turn.ts), the order of arrivals (engine.ts).
  */
+import { namesEvent, stepEvent, stepTransition } from '../machine/index.ts'
 import {
-  type Chart,
-  initialTransition,
-  namesEvent,
-  stateText,
-  stepEvent,
-  stepInitial,
-  stepTransition,
-} from '../machine/index.ts'
-import {
-  type AddressText,
   childOf,
   type ErrorRecord,
   type EventObject,
@@ -24,13 +15,15 @@ import {
 } from '../protocol/index.ts'
 import type { Batch, ChildStart, Delivery } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { type Arrival, keep, park, saveHead } from './control.ts'
+import { type Arrival, keep, park, putBack, saveHead } from './control.ts'
 import { DEAD_LETTER_EVENT, deadLetter } from './dead-letters.ts'
-import { identityOf, indexOf, kindNameOf, logicAt, snapshotOf } from './heads.ts'
+import { checkEvent, finishedError } from './event-check.ts'
+import { identityOf, snapshotOf } from './heads.ts'
 import type { Cause } from './history.ts'
 import { liveKey, taskKey, timerKey } from './keys.ts'
-import { type Head, isHolding } from './records.ts'
+import { type Head, isHolding, KEPT_TIMER } from './records.ts'
 import { removeActor } from './removal.ts'
+import { makeChild } from './start-actor.ts'
 import { failTask } from './task-failures.ts'
 import { applyReducerTurn, applyTurn } from './turn.ts'
 
@@ -121,7 +114,7 @@ function step(
     if (refusable) return { kind: 'refused', error: turn.error }
     return fail(shard, batch, head, turn.error.message, cause, failedChildren)
   }
-  tellParentOfStep(shard, batch, head, chart)
+  tellParentOfStep(shard, batch, head)
   return { kind: 'turn', handled: true, reply: turn.reply }
 }
 
@@ -162,18 +155,20 @@ function stepReducer(
   if (outcome.kind === 'failed') return fail(shard, batch, head, outcome.message, cause, [])
   const turn = applyReducerTurn(shard, batch, head, outcome.context, cause)
   if (turn.kind === 'refused') return fail(shard, batch, head, turn.error.message, cause, [])
+  tellParentOfStep(shard, batch, head)
   return { kind: 'turn', handled: true, reply: undefined }
 }
 
-/** `onSnapshot` of the parent: it sees every step of the child. */
-function tellParentOfStep(shard: ShardContext, batch: Batch, head: Head, chart: Chart): void {
+/** `onSnapshot` of the parent: it sees every step of the child, the first included. */
+function tellParentOfStep(shard: ShardContext, batch: Batch, head: Head): void {
   const parent = parentOf(head.address)
   if (!parent || head.status !== 'active') return
   const childId = lastName(head.address)
   const entry = shard.heads.get(parent)?.children.find((child) => child.childId === childId)
   if (!entry?.sync) return
-  const { value, context, status, output } = snapshotOf(head, chart)
-  const event = { type: `xstate.snapshot.${childId}`, snapshot: { value, context, status, output } }
+  const { value, context, output } = head.stored
+  const snapshot = { value, context, status: head.status, output }
+  const event = { type: `xstate.snapshot.${childId}`, snapshot }
   batch.deliveries.push({ kind: 'event', to: parent, event, by: head.address })
 }
 
@@ -186,8 +181,15 @@ function stepTimer(shard: ShardContext, batch: Batch, head: Head, effectId: stri
   if (!timer?.event) return { kind: 'turn', handled: false, reply: undefined }
   head.timers = head.timers.filter((entry) => entry !== timer)
   const { event } = timer
-  if (timer.to === '')
-    return step(shard, batch, head, event, { type: event.type, by: 'timer' }, false)
+  if (timer.to === '') {
+    const cause = { type: event.type, by: 'timer' }
+    const delivered = step(shard, batch, head, event, cause, false)
+    if (delivered.kind === 'parked' && !batch.removed.has(head.address)) {
+      head.timers = [...head.timers, { ...timer, frozenMs: KEPT_TIMER }]
+      putBack(shard, batch, head, { kind: 'timer', effectId })
+    }
+    return delivered
+  }
   const live = head.children.find((child) => child.childId === timer.to && child.kind === 'live')
   if (live) {
     if (!live.done) batch.releases.push({ kind: 'live-send', effectId: live.effectId, event })
@@ -325,69 +327,6 @@ function markChildDone(shard: ShardContext, batch: Batch, head: Head, delivery: 
   saveHead(shard, batch, head)
 }
 
-export function finishedError(head: Head): ErrorRecord {
-  return errorRecord(
-    'finished',
-    `${head.address} has finished (${head.status} in ${head.stateText}); start another, or resume it at a state`,
-    { address: head.address, detail: { status: head.status, state: head.stateText } },
-  )
-}
-
-/** An event from outside or from another actor, checked by its schema. */
-export function checkEvent(
-  head: Head,
-  event: EventObject,
-): { event: EventObject } | { error: ErrorRecord } {
-  const { definition } = head.hosted
-  const { address } = head
-  if (head.sources.length > 0) {
-    const why = `${address} is a child: it takes events from its parent only`
-    return { error: errorRecord('invalid-event', why, { address }) }
-  }
-  const schema = Object.hasOwn(definition.events, event.type)
-    ? definition.events[event.type]
-    : undefined
-  if (!schema) {
-    const known = Object.keys(definition.events)
-    return {
-      error: errorRecord(
-        'invalid-event',
-        `${definition.name} takes no event "${String(event.type).slice(0, 80)}"; it takes: ${known.join(', ') || 'none'}`,
-        {
-          address,
-          detail: { events: known },
-        },
-      ),
-    }
-  }
-  const { type, ...payload } = event
-  const parsed = schema.safeParse(payload)
-  if (parsed.success) return { event: { ...(parsed.data as object), type } }
-  return {
-    error: errorRecord(
-      'invalid-event',
-      `event ${type} for ${address}: ${describeIssues(parsed.error.issues)}`,
-      {
-        address,
-        detail: parsed.error.issues,
-      },
-    ),
-  }
-}
-
-/** The issues of a schema in one line. */
-export function describeIssues(
-  issues: readonly { path: PropertyKey[]; message: string }[],
-): string {
-  return issues
-    .slice(0, 5)
-    .map(
-      (issue) =>
-        (issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : '') + issue.message,
-    )
-    .join('; ')
-}
-
 function startChild(shard: ShardContext, batch: Batch, start: ChildStart): void {
   const parent = shard.heads.get(start.parent)
   // Its state may have been left before it started, also in the very step that entered it.
@@ -398,116 +337,5 @@ function startChild(shard: ShardContext, batch: Batch, start: ChildStart): void 
     const type = `xstate.error.actor.${start.childId}`
     const event = { type, error: { message: made.error }, actorId: start.childId }
     deliverEvent(shard, batch, { kind: 'event', to: start.parent, event, by: start.to })
-  }
-}
-
-function makeChild(
-  shard: ShardContext,
-  batch: Batch,
-  parent: Head,
-  start: ChildStart,
-): { head: Head } | { error: string } {
-  const sources = [...parent.sources, start.src]
-  const logic = logicAt(parent.hosted.chart, sources)
-  if (!logic) return { error: `the actor "${start.src}" is not registered` }
-  return startActor(shard, batch, {
-    address: start.to,
-    hosted: parent.hosted,
-    logic,
-    sources,
-    input: start.input,
-    cause: { type: 'start', by: parent.address },
-  })
-}
-
-export interface StartRequest {
-  address: AddressText
-  hosted: Head['hosted']
-  logic: Head['logic']
-  sources: readonly string[]
-  input: unknown
-  cause: Cause
-}
-
-/** Gives an actor its first state. */
-export function startActor(
-  shard: ShardContext,
-  batch: Batch,
-  request: StartRequest,
-): { head: Head; reply: unknown } | { error: string } {
-  const head = blankHead(batch, request)
-  batch.steps += 1
-  // An actor that this very batch removed may have lived here.
-  batch.removed.delete(head.address)
-  shard.heads.add(head)
-  const failed = firstTurn(shard, batch, head, request)
-  if (typeof failed === 'string') {
-    shard.heads.removeForGood(head.address)
-    return { error: failed }
-  }
-  return { head, reply: failed.reply }
-}
-
-function firstTurn(
-  shard: ShardContext,
-  batch: Batch,
-  head: Head,
-  request: StartRequest,
-): { reply: unknown } | string {
-  const identity = identityOf(head)
-  if (request.logic.kind === 'reducer') {
-    const outcome = initialTransition(request.logic.logic, request.input, identity)
-    if (outcome.kind === 'failed') return outcome.message
-    const turn = applyReducerTurn(shard, batch, head, outcome.context, request.cause)
-    return turn.kind === 'refused' ? turn.error.message : { reply: undefined }
-  }
-  const outcome = stepInitial(request.logic.chart, request.input, identity)
-  if (outcome.kind === 'failed') return outcome.message
-  const turn = applyTurn(shard, batch, head, outcome.snapshot, outcome.effects, request.cause)
-  return turn.kind === 'refused' ? turn.error.message : { reply: turn.reply }
-}
-
-function blankHead(batch: Batch, request: StartRequest): Head {
-  const { address, hosted, logic, sources } = request
-  const stored = {
-    value: {},
-    context: undefined,
-    historyValue: null,
-    status: 'active' as const,
-    output: undefined,
-  }
-  return {
-    version: hosted.definition.version,
-    chartHash: logic.kind === 'chart' ? logic.chart.hash : '',
-    birth: batch.nextBirth(),
-    turn: 0,
-    operations: 0,
-    createdAt: batch.now,
-    updatedAt: batch.now,
-    since: batch.now,
-    status: 'active',
-    paused: null,
-    parked: null,
-    keptFrom: 0,
-    keptTo: 0,
-    timers: [],
-    tasks: [],
-    children: [],
-    sources,
-    recent: new Uint8Array(0),
-    recentFrom: 1,
-    address,
-    hosted,
-    logic,
-    kindName: kindNameOf(hosted, sources),
-    stored,
-    snapshot: undefined,
-    stateText: stateText(stored.value),
-    index: indexOf(hosted, ['none'], undefined),
-    bytes: 0,
-    encoded: undefined,
-    dirty: false,
-    unreadable: null,
-    indexed: undefined,
-  }
+  } else tellParentOfStep(shard, batch, made.head)
 }

@@ -16,6 +16,7 @@ import {
   pack,
   type ShardQuery,
   type ShardStatus,
+  toErrorRecord,
 } from '../protocol/index.ts'
 import { Batch, type ChildStart, type Delivery } from './batch.ts'
 import { Channels, type RelayReply, type RelayRequest } from './channels.ts'
@@ -26,13 +27,14 @@ import { Counters } from './counters.ts'
 import { Dedupe } from './dedupe.ts'
 import { deliverEvent, drainDeliveries } from './deliver.ts'
 import { type EngineDeps, makeContext } from './engine-deps.ts'
+import { Inbound } from './inbound.ts'
 import { updateIndexRows } from './index-rows.ts'
-import { actorKey, inboundKey, metaKey, outboxKey } from './keys.ts'
+import { actorKey, metaKey, outboxKey } from './keys.ts'
 import { Mailbox, type MailItem } from './mailbox.ts'
-import { drainKept } from './operators.ts'
 import { answerQuery } from './queries.ts'
-import { type Inbound, readShard } from './recovery.ts'
+import { readShard } from './recovery.ts'
 import { release } from './release.ts'
+import { drainKept } from './resume.ts'
 import { Retention } from './retention.ts'
 import { TaskBoard } from './task-board.ts'
 import { fireTimer } from './tasks.ts'
@@ -51,7 +53,7 @@ export class ShardEngine {
   readonly #board: TaskBoard
   readonly #retention: Retention
   #dedupe: Dedupe
-  #inbound = new Map<number, Inbound>()
+  #inbound: Inbound
   /** Deliveries that did not fit the last batch; their rows are in channel (S, S). */
   #carried: (Delivery | ChildStart)[] = []
   #carriedRows = 0
@@ -63,6 +65,7 @@ export class ShardEngine {
   #inFlight: { batch: Batch; replies: Reply[]; since: number } | undefined
   #afterCommit: (() => void)[] = []
   #cancelWake: (() => void) | undefined
+  /** On the monotonic clock: the other may jump, and a wake that is planned does not jump with it. */
   #wakeAt = Number.POSITIVE_INFINITY
 
   constructor(deps: EngineDeps) {
@@ -77,6 +80,7 @@ export class ShardEngine {
     this.#channels = new Channels({ ...deps, acknowledged: () => this.#enqueue({ kind: 'wake' }) })
     this.#dedupe = new Dedupe(this.#context, 0)
     this.#retention = new Retention(this.#context)
+    this.#inbound = new Inbound(this.#context, new Map())
   }
 
   get state(): EngineState {
@@ -132,16 +136,18 @@ export class ShardEngine {
         this.#stop(outcome.why, outcome.kind)
         return done({ error: this.#unavailable() })
       }
-      done(
-        answerQuery(
-          this.#context,
-          this.#counters,
-          query,
-          () => this.status(),
-          this.#deps.commit.durability,
-        ),
-      )
+      done(this.#answer(query))
     })
+  }
+
+  /** A question that makes no sense is the asker's failure, not the engine's. */
+  #answer(query: ShardQuery): Outcome {
+    const { durability } = this.#deps.commit
+    try {
+      return answerQuery(this.#context, this.#counters, query, () => this.status(), durability)
+    } catch (thrown) {
+      return { error: toErrorRecord(thrown, 'invalid-query') }
+    }
   }
 
   status(): ShardStatus {
@@ -169,7 +175,7 @@ export class ShardEngine {
     const found = readShard(this.#context)
     this.#lastTime = found.lastTime
     this.#dedupe = new Dedupe(this.#context, found.dedupeFloor)
-    this.#inbound = found.inbound
+    this.#inbound = new Inbound(this.#context, found.inbound)
     this.#carried = found.carried
     this.#carriedRows = found.carried.length
     for (const address of found.draining) this.#draining.add(address)
@@ -275,7 +281,8 @@ export class ShardEngine {
         return
       }
       case 'relay':
-        return this.#takeRelay(batch, item, replies)
+        replies.push(replyOf(item.done, this.#inbound.take(batch, item.request)))
+        return
       case 'live': {
         const head = this.#context.heads.get(item.address)
         const runs = head?.children.some((child) => child.effectId === item.effectId && !child.done)
@@ -290,46 +297,6 @@ export class ShardEngine {
       }
       case 'wake':
     }
-  }
-
-  #takeRelay(batch: Batch, item: MailItem & { kind: 'relay' }, replies: Reply[]): void {
-    const { from, generation, first, messages } = item.request
-    const known = this.#inbound.get(from)
-    if (known && generation < known.generation) {
-      replies.push(
-        replyOf(item.done, {
-          error: errorRecord('conflict', 'the channel has begun a new generation'),
-        }),
-      )
-      return
-    }
-    const fresh = !known || generation > known.generation
-    if (fresh && known)
-      this.#deps.log.error(
-        { from, generation },
-        'a channel from another shard began anew: messages may be missing',
-      )
-    let last = fresh ? 0 : known.last
-    if (first > last + 1) {
-      replies.push(replyOf(item.done, { expected: last + 1 }))
-      return
-    }
-    messages.forEach((message, index) => {
-      if (first + index <= last) return
-      deliverEvent(this.#context, batch, {
-        kind: 'event',
-        to: message.to,
-        event: message.event,
-        by: message.from,
-        tellFrom: message.from,
-      })
-      last = first + index
-    })
-    if (fresh || last !== known.last) {
-      batch.write(inboundKey(this.shard, from), pack([generation, last]))
-      this.#inbound.set(from, { generation, last })
-    }
-    replies.push(replyOf(item.done, { acked: last }))
   }
 
   /** Rows that are written once per batch, whatever happened in it. */
@@ -395,9 +362,10 @@ export class ShardEngine {
     const now = this.#deps.clock.now()
     const at = this.#timers.nextWakeAt(now)
     if (at <= now) return this.#planPump()
-    if (this.#cancelWake && at >= this.#wakeAt) return
+    const wakeAt = this.#deps.clock.monotonic() + (at - now)
+    if (this.#cancelWake && wakeAt >= this.#wakeAt) return
     this.#cancelWake?.()
-    this.#wakeAt = at
+    this.#wakeAt = wakeAt
     this.#cancelWake = this.#deps.clock.after(at - now, () => {
       this.#cancelWake = undefined
       this.#wakeAt = Number.POSITIVE_INFINITY

@@ -9,7 +9,8 @@ import { logicAt } from './heads.ts'
 import { metaKey, nameOfKey, outboxKey, peerOfKey, TABLE, tableRange } from './keys.ts'
 import { decodeTaskRow, type TaskRow } from './task-rows.ts'
 
-export interface Inbound {
+/** The newest message of a channel that took effect here. */
+export interface LastInbound {
   generation: number
   last: number
 }
@@ -19,7 +20,7 @@ export type LiveStart = Omit<Extract<Release, { kind: 'live-start' }>, 'kind'>
 export interface RecoveredShard {
   lastTime: number
   dedupeFloor: number
-  inbound: Map<number, Inbound>
+  inbound: Map<number, LastInbound>
   carried: (Delivery | ChildStart)[]
   draining: string[]
   tasks: (TaskRow & { taskId: string })[]
@@ -30,7 +31,7 @@ export function readShard(context: ShardContext): RecoveredShard {
   const { shard, store } = context
   const meta = store.get(metaKey(shard))
   const [, lastTime, dedupeFloor] = meta ? (unpack(meta) as [number, number, number]) : [0, 0, 0]
-  const inbound = new Map<number, Inbound>()
+  const inbound = new Map<number, LastInbound>()
   for (const { key, value } of store.range(tableRange(shard, TABLE.inbound))) {
     const [generation, last] = unpack(value) as [number, number]
     inbound.set(peerOfKey(key), { generation, last })

@@ -5,18 +5,10 @@
  * Leaves to others: choosing the event (deliver.ts) and the commit (engine.ts).
  */
 import type { AnyMachineSnapshot } from 'xstate'
-import {
-  dehydrate,
-  describeEffect,
-  type Effect,
-  type StoredSnapshot,
-  stateText,
-} from '../machine/index.ts'
+import { dehydrate, type Effect, type StoredSnapshot, stateText } from '../machine/index.ts'
 import {
   type ActorStatus,
   type AddressText,
-  canonicalAddress,
-  childOf,
   type ErrorRecord,
   type EventObject,
   errorRecord,
@@ -24,47 +16,22 @@ import {
   pack,
   parentOf,
   shardOf,
-  TroupeError,
   toErrorRecord,
 } from '../protocol/index.ts'
-import type { Batch, ChildStart, Delivery, Release } from './batch.ts'
+import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { indexOf } from './heads.ts'
 import { type Cause, flushHistory, withEntry } from './history.ts'
 import { EMPTY, liveKey, timerKey } from './keys.ts'
-import {
-  type ChildEntry,
-  encodeActor,
-  type Head,
-  type TaskEntry,
-  type TimerEntry,
-} from './records.ts'
+import { checkOutgoing, emptyPlan, finishPlan, type Plan, planTurn } from './plan.ts'
+import { type ChildEntry, encodeActor, type Head, type TimerEntry } from './records.ts'
 import { removeActor, removeChild, removeTaskRow } from './removal.ts'
-import { newTask, publishTask, writeTaskRow } from './task-rows.ts'
+import { publishTask, writeTaskRow } from './task-rows.ts'
 
 export type TurnOutcome =
   | { kind: 'done'; reply: unknown; replied: boolean }
   /** Nothing changed. */
   | { kind: 'refused'; error: ErrorRecord }
-
-/** Everything a turn would change, before it is known that it may. */
-interface Plan {
-  turn: number
-  timers: TimerEntry[]
-  tasks: TaskEntry[]
-  children: ChildEntry[]
-  timersGone: TimerEntry[]
-  timersNew: TimerEntry[]
-  tasksGone: TaskEntry[]
-  tasksNew: TaskEntry[]
-  stopped: ChildEntry[]
-  liveNew: { entry: ChildEntry; input: unknown }[]
-  deliveries: (Delivery | ChildStart)[]
-  tells: { to: AddressText; event: EventObject }[]
-  releases: Release[]
-  reply: unknown
-  replied: boolean
-}
 
 /** Applies a successful step of a chart. */
 export function applyTurn(
@@ -98,15 +65,6 @@ export function applyTurn(
   return { kind: 'done', reply: plan.reply, replied: plan.replied }
 }
 
-/** What leaves the actor has to be packable, and not too large for a message. */
-function checkOutgoing(shard: ShardContext, what: string, value: unknown): void {
-  const { payloadBytesMax } = shard.limits
-  if (pack(value).length <= payloadBytesMax) return
-  throw new TroupeError('too-large', `${what} exceeds ${payloadBytesMax} bytes (payloadBytesMax)`, {
-    detail: { limit: 'payloadBytesMax' },
-  })
-}
-
 /** Applies a step of a reducer: it asks for no effects. */
 export function applyReducerTurn(
   shard: ShardContext,
@@ -120,256 +78,6 @@ export function applyReducerTurn(
   return refused
     ? { kind: 'refused', error: refused }
     : { kind: 'done', reply: undefined, replied: false }
-}
-
-function emptyPlan(head: Head): Plan {
-  return {
-    turn: head.turn + 1,
-    timers: [...head.timers],
-    tasks: [...head.tasks],
-    children: [...head.children],
-    timersGone: [],
-    timersNew: [],
-    tasksGone: [],
-    tasksNew: [],
-    stopped: [],
-    liveNew: [],
-    deliveries: [],
-    tells: [],
-    releases: [],
-    reply: undefined,
-    replied: false,
-  }
-}
-
-function planTurn(shard: ShardContext, batch: Batch, head: Head, effects: readonly Effect[]): Plan {
-  const plan = emptyPlan(head)
-  const { effectsPerTurnMax } = shard.limits
-  if (effects.length > effectsPerTurnMax) {
-    throw new TroupeError(
-      'limit-exceeded',
-      `a turn has at most ${effectsPerTurnMax} effects (effectsPerTurnMax), this one has ${effects.length}`,
-    )
-  }
-  effects.forEach((effect, index) => {
-    planEffect(
-      shard,
-      batch,
-      head,
-      plan,
-      effect,
-      `${head.address}#${head.birth}:${plan.turn}:${index}`,
-    )
-  })
-  if (plan.timers.length > shard.limits.timersPerActorMax) {
-    throw new TroupeError(
-      'limit-exceeded',
-      `an actor has at most ${shard.limits.timersPerActorMax} timers (timersPerActorMax)`,
-    )
-  }
-  if (plan.children.length > shard.limits.childrenPerActorMax) {
-    throw new TroupeError(
-      'limit-exceeded',
-      `an actor has at most ${shard.limits.childrenPerActorMax} children and tasks (childrenPerActorMax)`,
-    )
-  }
-  return plan
-}
-
-function planEffect(
-  shard: ShardContext,
-  batch: Batch,
-  head: Head,
-  plan: Plan,
-  effect: Effect,
-  effectId: string,
-): void {
-  switch (effect.kind) {
-    case 'timer': {
-      const id = effect.id || effectId
-      dropTimers(plan, (timer) => timer.kind === 'event' && timer.id === id)
-      const delayMs = Number.isFinite(effect.delayMs) ? Math.max(0, Math.round(effect.delayMs)) : 0
-      const to =
-        effect.to.kind === 'self' ? '' : effect.to.kind === 'parent' ? '^' : effect.to.childId
-      const dueAt = batch.now + delayMs
-      const timer: TimerEntry = {
-        id,
-        effectId,
-        dueAt,
-        kind: 'event',
-        to,
-        event: effect.event,
-        frozenMs: null,
-      }
-      plan.timers.push(timer)
-      plan.timersNew.push(timer)
-      return
-    }
-    case 'cancel':
-      return dropTimers(plan, (timer) => timer.kind === 'event' && timer.id === effect.id)
-    case 'task': {
-      const task = newTask(shard, head, effect, effectId, batch.now)
-      plan.children.push(childEntry(effect.childId, effect.src, 'task', false, effectId))
-      plan.tasks.push(task)
-      plan.tasksNew.push(task)
-      return
-    }
-    case 'child': {
-      checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
-      const kind = sourceKind(head, effect.src)
-      plan.children.push(childEntry(effect.childId, effect.src, kind, effect.sync, effectId))
-      const to = childOf(head.address, effect.childId, shard.limits)
-      plan.deliveries.push({
-        kind: 'start',
-        to,
-        parent: head.address,
-        childId: effect.childId,
-        effectId,
-        src: effect.src,
-        input: effect.input,
-      })
-      return
-    }
-    case 'live': {
-      checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
-      const entry = childEntry(effect.childId, effect.src, 'live', false, effectId)
-      plan.children.push(entry)
-      plan.liveNew.push({ entry, input: effect.input })
-      return
-    }
-    case 'stop':
-      return planStop(plan, effect.childId)
-    case 'send':
-      return planSend(shard, head, plan, effect)
-    case 'tell':
-      checkOutgoing(shard, `the event ${effect.event.type} for ${effect.to}`, effect.event)
-      plan.tells.push({ to: canonicalAddress(effect.to, shard.limits), event: effect.event })
-      return
-    case 'reply':
-      plan.reply = effect.value
-      plan.replied = true
-      return
-    case 'emit':
-      checkOutgoing(shard, `the emitted event ${effect.event.type}`, effect.event)
-      plan.releases.push({
-        kind: 'emit',
-        address: head.address,
-        event: effect.event,
-        turn: plan.turn,
-      })
-      return
-    case 'log':
-      plan.releases.push({ kind: 'log', address: head.address, value: effect.value })
-      return
-    case 'action':
-      plan.releases.push({
-        kind: 'action',
-        address: head.address,
-        type: effect.type,
-        run: effect.run,
-      })
-  }
-}
-
-function childEntry(
-  childId: string,
-  src: string,
-  kind: ChildEntry['kind'],
-  sync: boolean,
-  effectId: string,
-): ChildEntry {
-  return { childId, src, kind, sync, done: false, effectId }
-}
-
-function sourceKind(head: Head, src: string): 'machine' | 'transition' {
-  const source = head.logic.kind === 'chart' ? head.logic.chart.sources.get(src) : undefined
-  return source?.kind === 'transition' ? 'transition' : 'machine'
-}
-
-function planSend(
-  shard: ShardContext,
-  head: Head,
-  plan: Plan,
-  effect: Effect & { kind: 'send' },
-): void {
-  const by = head.address
-  if (effect.to.kind === 'self') {
-    plan.deliveries.push({ kind: 'event', to: head.address, event: effect.event, by })
-  } else if (effect.to.kind === 'parent') {
-    const parent = parentOf(head.address)
-    if (parent) plan.deliveries.push({ kind: 'event', to: parent, event: effect.event, by })
-  } else {
-    const { childId } = effect.to
-    const child = plan.children.find((entry) => entry.childId === childId)
-    // A task or a finished child takes no events; XState drops them too.
-    if (!child || child.done || child.kind === 'task') return
-    if (child.kind === 'live') {
-      plan.releases.push({ kind: 'live-send', effectId: child.effectId, event: effect.event })
-      return
-    }
-    const to = childOf(head.address, childId, shard.limits)
-    plan.deliveries.push({ kind: 'event', to, event: effect.event, by })
-  }
-}
-
-/** A child is stopped by the exit of its state; a finished one is only taken off the list. */
-function planStop(plan: Plan, childId: string): void {
-  const at = plan.children.findIndex((entry) => entry.childId === childId)
-  const entry = plan.children[at]
-  if (!entry) return
-  plan.children.splice(at, 1)
-  const task = plan.tasks.find((candidate) => candidate.effectId === entry.effectId)
-  if (task) {
-    plan.tasks = plan.tasks.filter((candidate) => candidate !== task)
-    dropTimers(plan, (timer) => timer.kind !== 'event' && timer.to === task.effectId)
-    if (plan.tasksNew.includes(task))
-      plan.tasksNew = plan.tasksNew.filter((candidate) => candidate !== task)
-    else plan.tasksGone.push(task)
-  }
-  const started = plan.liveNew.findIndex((live) => live.entry === entry)
-  if (started >= 0) plan.liveNew.splice(started, 1)
-  else if (!entry.done && !task) plan.stopped.push(entry)
-}
-
-function dropTimers(plan: Plan, drop: (timer: TimerEntry) => boolean): void {
-  for (const timer of plan.timers.filter(drop)) {
-    plan.timers = plan.timers.filter((candidate) => candidate !== timer)
-    if (plan.timersNew.includes(timer))
-      plan.timersNew = plan.timersNew.filter((candidate) => candidate !== timer)
-    else plan.timersGone.push(timer)
-  }
-}
-
-/** A final state cancels what it leaves pending: XState itself does not cancel other delayed raises. */
-function finishPlan(
-  shard: ShardContext,
-  batch: Batch,
-  head: Head,
-  plan: Plan,
-  stored: StoredSnapshot,
-): void {
-  if (stored.status === 'active') return
-  dropTimers(plan, () => true)
-  for (const child of [...plan.children]) planStop(plan, child.childId)
-  if (parentOf(head.address)) return
-  addPurgeTimer(shard, batch, head, plan)
-}
-
-function addPurgeTimer(shard: ShardContext, batch: Batch, head: Head, plan: Plan): void {
-  const retentionMs =
-    head.hosted.definition.retention.finishedMs ?? shard.limits.finishedRetentionMs
-  const effectId = `${head.address}#${head.birth}:${plan.turn}:purge`
-  const timer: TimerEntry = {
-    id: 'troupe.purge',
-    effectId,
-    dueAt: batch.now + retentionMs,
-    kind: 'purge',
-    to: '',
-    event: null,
-    frozenMs: null,
-  }
-  plan.timers.push(timer)
-  plan.timersNew.push(timer)
 }
 
 /** Encodes and checks; changes the head only when it fits. */
@@ -570,9 +278,4 @@ function finishActor(shard: ShardContext, batch: Batch, head: Head, output: unkn
     by: head.address,
   })
   removeActor(shard, batch, head)
-}
-
-/** The effects of a step in words, for dry runs. */
-export function describeEffects(effects: readonly Effect[]): string[] {
-  return effects.map(describeEffect)
 }

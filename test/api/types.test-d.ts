@@ -2,7 +2,7 @@
 import { assertType, expectTypeOf, test } from 'vitest'
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
-import { type Client, defineMachine, type TaskOptions, task } from '../../src/index.ts'
+import { type Client, defineMachine, reply, type TaskOptions, task, tell } from '../../src/index.ts'
 
 const machine = setup({
   types: {
@@ -79,4 +79,27 @@ test('a task gives its input and output to the machine', () => {
     },
   })
   expectTypeOf<TaskOptions<number, string>['run']>().returns.toEqualTypeOf<Promise<string>>()
+})
+
+test('tell and reply know the context and the event, in the chart and in setup', () => {
+  const types = { context: {} as { n: number }, events: {} as { type: 'ASK'; to: string } }
+  setup({
+    types,
+    actions: {
+      answer: reply(({ context }) => context.n),
+      pass: tell(({ event }) => ({ to: event.to, event: { type: 'HI' } })),
+    },
+  }).createMachine({
+    context: { n: 1 },
+    entry: 'answer',
+    on: {
+      ASK: {
+        actions: [
+          'pass',
+          reply(({ context, event }) => `${context.n} ${event.to}`),
+          tell(({ event }) => ({ to: event.to, event: { type: 'HI' } })),
+        ],
+      },
+    },
+  })
 })

@@ -37,7 +37,7 @@ const snapshots = (src: object, id: string) =>
   )
 
 describe('onSnapshot', () => {
-  it.fails('also sees the steps of a reducer', async () => {
+  it('also sees the steps of a reducer', async () => {
     const h = open([
       snapshots(
         fromTransition((state: { n: number }) => ({ n: state.n + 1 }), { n: 0 }),
@@ -50,7 +50,7 @@ describe('onSnapshot', () => {
     expect(await seen(h, 'watcher/a')).toContain('{"n":1}')
   })
 
-  it.fails('also sees the first snapshot, as in XState', async () => {
+  it('also sees the first snapshot, as in XState', async () => {
     const kid = chart('kid', { context: { n: 5 } })
     const h = open([snapshots(kid, 'k')])
     await start(h, 'watcher/a')
@@ -59,7 +59,7 @@ describe('onSnapshot', () => {
   })
 })
 
-it.fails('a timer of a parent state whose step parked rings again after the resume', async () => {
+it('a timer of a parent state whose step parked rings again after the resume', async () => {
   let breaks = true
   const nested = host(
     'nested',

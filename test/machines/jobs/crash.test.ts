@@ -55,8 +55,15 @@ class NodeProcess {
   }
 
   async call(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
-    const init = body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
-    const response = await fetch(this.#url + path, { method, ...init, signal: AbortSignal.timeout(20_000) })
+    const init =
+      body === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+    const response = await fetch(this.#url + path, {
+      method,
+      ...init,
+      signal: AbortSignal.timeout(20_000),
+    })
     return (await response.json()) as Record<string, unknown>
   }
 
@@ -72,7 +79,8 @@ class NodeProcess {
         return view['isFinal'] === true ? (view as unknown as JobView) : undefined
       },
       { timeoutMs: 25_000 },
-      async () => `the end of job ${jobId}: ${JSON.stringify(await this.call('GET', `/jobs/${jobId}`))}`,
+      async () =>
+        `the end of job ${jobId}: ${JSON.stringify(await this.call('GET', `/jobs/${jobId}`))}`,
     )
   }
 }
@@ -97,10 +105,16 @@ it('a command outlives kill -9 of its node: it runs once and loses no output', a
 it('a command that ends while no node lives is found ended, with its exit code', async () => {
   const witness = join(directory, 'witness')
   await node.start()
-  const jobId = await node.submit(`echo began >>'${witness}'; sleep 0.5; echo ended >>'${witness}'; exit 9`)
+  const jobId = await node.submit(
+    `echo began >>'${witness}'; sleep 0.5; echo ended >>'${witness}'; exit 9`,
+  )
   await until(() => readFile(witness, 'utf8'), { timeoutMs: 10_000 }, 'the command to begin')
   await node.kill()
-  await until(async () => (await readFile(witness, 'utf8')).includes('ended'), { timeoutMs: 10_000 }, 'its end')
+  await until(
+    async () => (await readFile(witness, 'utf8')).includes('ended'),
+    { timeoutMs: 10_000 },
+    'its end',
+  )
   await node.start()
   expect(await node.ended(jobId)).toMatchObject({ status: 'failed', message: 'exit code 9' })
   expect(await readFile(witness, 'utf8')).toBe('began\nended\n')
@@ -112,7 +126,9 @@ it('kills at any moment: every job that was taken runs exactly once, and ids are
   for (let round = 0; round < 4; round++) {
     await node.start()
     const batch = await Promise.all(
-      Array.from({ length: 6 }, () => node.submit(`echo "$TROUPE_JOB_ID" >>'${witness}'; sleep 0.${round}; echo done`)),
+      Array.from({ length: 6 }, () =>
+        node.submit(`echo "$TROUPE_JOB_ID" >>'${witness}'; sleep 0.${round}; echo done`),
+      ),
     )
     jobIds.push(...batch)
     await node.kill()
@@ -128,7 +144,9 @@ it('a stop leaves a command to itself, and the next start finds it', async () =>
   const jobs = await JobsNode.create()
   try {
     await jobs.addApp('tests')
-    const jobId = await jobs.submit('echo $$; for i in 1 2 3 4 5 6 7 8; do sleep 0.1; done; echo late')
+    const jobId = await jobs.submit(
+      'echo $$; for i in 1 2 3 4 5 6 7 8; do sleep 0.1; done; echo late',
+    )
     await jobs.reaches(jobId, '3')
     await jobs.stop()
     await jobs.start()

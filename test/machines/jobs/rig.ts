@@ -95,7 +95,12 @@ export class JobsNode {
   }
 
   /** As an app, with a good token; `undefined` leaves a field out. */
-  async call(path: string, fields: Values, app = 'tests', as: 'form' | 'json' = 'form'): Promise<Answer> {
+  async call(
+    path: string,
+    fields: Values,
+    app = 'tests',
+    as: 'form' | 'json' = 'form',
+  ): Promise<Answer> {
     const proof = { name: app, ...makeToken(this.keyOf(app), Date.now()) }
     return this.raw(path, { ...proof, ...fields }, as)
   }
@@ -110,13 +115,18 @@ export class JobsNode {
   }
 
   async operate(method: string, path: string, body?: unknown): Promise<Answer> {
-    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
+    const headers: Record<string, string> =
+      body === undefined ? {} : { 'content-type': 'application/json' }
     const payload = body === undefined ? {} : { body: JSON.stringify(body) }
     return this.#fetch(path, { method, headers, ...payload })
   }
 
   async submit(content: string, fields: Values = {}, app = 'tests'): Promise<string> {
-    const { status, body } = await this.call('/server/execute', { jobName: 'test', content, ...fields }, app)
+    const { status, body } = await this.call(
+      '/server/execute',
+      { jobName: 'test', content, ...fields },
+      app,
+    )
     if (status !== 200) throw new Error(`not submitted: ${JSON.stringify(body)}`)
     return body.params.jobId
   }

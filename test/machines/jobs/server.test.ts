@@ -38,7 +38,13 @@ describe.each(['form', 'json'] as const)('a job over HTTP, bodies as %s', (as) =
       params: { data: ['one', 'two'], rowCnt: 2, isEnd: true, volume: '', offset: 8 },
     })
     const log = await node.call('/server/querylog', { jobId }, 'tests', as)
-    expect(log.body).toEqual({ respCode: 0, respMsg: 'success', log: 'warning\n', isEnd: true, offset: 8 })
+    expect(log.body).toEqual({
+      respCode: 0,
+      respMsg: 'success',
+      log: 'warning\n',
+      isEnd: true,
+      offset: 8,
+    })
     const kill = await node.call('/server/killjob', { jobId }, 'tests', as)
     expect(kill).toMatchObject({ status: 409, body: { respCode: 1 } })
     expect(kill.body.respMsg).toContain('has ended already')
@@ -52,7 +58,9 @@ describe('the life of a job', () => {
     const bySignal = await node.submit('kill -9 $$')
     await node.reaches(bySignal, '5')
     const messages = await Promise.all(
-      [byCode, bySignal].map(async (jobId) => (await node.call('/server/jobstatus', { jobId })).body.params.message),
+      [byCode, bySignal].map(
+        async (jobId) => (await node.call('/server/jobstatus', { jobId })).body.params.message,
+      ),
     )
     expect(messages).toEqual(['failed: exit code 7', 'failed: ended by SIGKILL'])
   })
@@ -71,24 +79,42 @@ describe('the life of a job', () => {
     expect(await Promise.all(pids.map(lives))).toEqual([true, true])
     const killed = await node.call('/server/killjob', { jobId })
     expect(killed).toMatchObject({ status: 200, body: { respCode: 0, params: { jobStatus: '8' } } })
-    await until(async () => !(await Promise.all(pids.map(lives))).includes(true), { timeoutMs: 15_000 }, 'the end of the group')
+    await until(
+      async () => !(await Promise.all(pids.map(lives))).includes(true),
+      { timeoutMs: 15_000 },
+      'the end of the group',
+    )
     // Again: it is as it should be.
     expect((await node.call('/server/killjob', { jobId })).status).toBe(200)
-    expect((await node.call('/server/jobstatus', { jobId })).body.params.message).toBe('killed: killed by app tests')
+    expect((await node.call('/server/jobstatus', { jobId })).body.params.message).toBe(
+      'killed: killed by app tests',
+    )
   })
 
   it('waits for a worker of its group, and is killed there', async () => {
     const jobId = await node.submit('echo never', { groupId: 77 })
     const { body } = await node.call('/server/jobstatus', { jobId })
-    expect(body.params).toMatchObject({ jobStatus: '1', message: 'waiting: waits for a worker of group 77 (job.group.77)' })
-    expect((await node.call('/server/querylog', { jobId })).body).toMatchObject({ log: '', isEnd: false })
+    expect(body.params).toMatchObject({
+      jobStatus: '1',
+      message: 'waiting: waits for a worker of group 77 (job.group.77)',
+    })
+    expect((await node.call('/server/querylog', { jobId })).body).toMatchObject({
+      log: '',
+      isEnd: false,
+    })
     await node.call('/server/killjob', { jobId })
     expect(await node.statusOf(jobId)).toBe('8')
-    expect((await node.call('/server/querylog', { jobId })).body).toMatchObject({ log: '', isEnd: true })
+    expect((await node.call('/server/querylog', { jobId })).body).toMatchObject({
+      log: '',
+      isEnd: true,
+    })
   })
 
   it('has a directory, a name and an id of its own', async () => {
-    const jobId = await node.submit('basename "$PWD"; echo "$TROUPE_JOB_ID $TROUPE_JOB_NAME $TROUPE_APP"', { jobName: 'näme' })
+    const jobId = await node.submit(
+      'basename "$PWD"; echo "$TROUPE_JOB_ID $TROUPE_JOB_NAME $TROUPE_APP"',
+      { jobName: 'näme' },
+    )
     await node.reaches(jobId, '0')
     const { data } = (await node.call('/server/result', { jobId })).body.params
     expect(data).toEqual(['work', `${jobId} näme tests`])
@@ -151,21 +177,75 @@ describe('refusals', () => {
     ['no content', '/server/execute', { ...good, content: undefined }, 400, 'content is missing'],
     ['an empty content', '/server/execute', { ...good, content: '' }, 400, 'content is missing'],
     ['no jobName', '/server/execute', { ...good, jobName: undefined }, 400, 'jobName is missing'],
-    ['a jobName of two lines', '/server/execute', { ...good, jobName: 'a\nb' }, 400, 'control characters'],
-    ['a jobName that is long', '/server/execute', { ...good, jobName: 'n'.repeat(257) }, 400, 'jobName has 257'],
-    ['a group that is no number', '/server/execute', { ...good, groupId: 'one' }, 400, 'groupId must be'],
+    [
+      'a jobName of two lines',
+      '/server/execute',
+      { ...good, jobName: 'a\nb' },
+      400,
+      'control characters',
+    ],
+    [
+      'a jobName that is long',
+      '/server/execute',
+      { ...good, jobName: 'n'.repeat(257) },
+      400,
+      'jobName has 257',
+    ],
+    [
+      'a group that is no number',
+      '/server/execute',
+      { ...good, groupId: 'one' },
+      400,
+      'groupId must be',
+    ],
     ['group 0', '/server/execute', { ...good, groupId: 0 }, 400, 'groupId must be'],
-    ['an unknown type', '/server/execute', { ...good, jobType: 'hive' }, 400, 'jobType "hive" is not known'],
-    ['a type of the prototype', '/server/execute', { ...good, jobType: 'constructor' }, 400, 'is not known'],
-    ['an unknown policy', '/server/execute', { ...good, onWorkerLost: 'panic' }, 400, 'onWorkerLost must be'],
+    [
+      'an unknown type',
+      '/server/execute',
+      { ...good, jobType: 'hive' },
+      400,
+      'jobType "hive" is not known',
+    ],
+    [
+      'a type of the prototype',
+      '/server/execute',
+      { ...good, jobType: 'constructor' },
+      400,
+      'is not known',
+    ],
+    [
+      'an unknown policy',
+      '/server/execute',
+      { ...good, onWorkerLost: 'panic' },
+      400,
+      'onWorkerLost must be',
+    ],
     ['a content with NUL', '/server/execute', { ...good, content: 'a\0b' }, 400, 'NUL'],
-    ['a content that is long', '/server/execute', { ...good, content: 'x'.repeat(262_145) }, 413, 'contentBytesMax'],
+    [
+      'a content that is long',
+      '/server/execute',
+      { ...good, content: 'x'.repeat(262_145) },
+      413,
+      'contentBytesMax',
+    ],
     ['no jobId', '/server/jobstatus', {}, 400, 'jobId is missing'],
     ['a jobId that is none', '/server/jobstatus', { jobId: '7x' }, 400, 'jobId must be'],
     ['a jobId below 1', '/server/killjob', { jobId: '0' }, 400, 'jobId must be'],
     ['a jobId beyond 2^53', '/server/result', { jobId: '9007199254740993' }, 400, 'jobId must be'],
-    ['an unknown job', '/server/jobstatus', { jobId: '999999999' }, 404, 'there is no job 999999999'],
-    ['an offset that is none', '/server/result', { jobId: '1', offset: '-1' }, 400, 'offset must be'],
+    [
+      'an unknown job',
+      '/server/jobstatus',
+      { jobId: '999999999' },
+      404,
+      'there is no job 999999999',
+    ],
+    [
+      'an offset that is none',
+      '/server/result',
+      { jobId: '1', offset: '-1' },
+      400,
+      'offset must be',
+    ],
     ['no lines at all', '/server/querylog', { jobId: '1', lines: '0' }, 400, 'lines must be'],
   ])('refuses %s', async (_what, path, fields, status, message) => {
     for (const as of ['form', 'json'] as const) {
@@ -177,7 +257,11 @@ describe('refusals', () => {
 
   it('refuses bodies that it cannot read, in the envelope', async () => {
     const send = (type: string, body: string | Uint8Array<ArrayBuffer>) =>
-      fetch(`${node.url}/server/execute`, { method: 'POST', headers: { 'content-type': type }, body })
+      fetch(`${node.url}/server/execute`, {
+        method: 'POST',
+        headers: { 'content-type': type },
+        body,
+      })
     const answers = await Promise.all([
       send('application/json', '{"a":'),
       send('application/json', '[1]'),
@@ -196,7 +280,10 @@ describe('refusals', () => {
     const jobId = await node.submit('sleep 60')
     for (const path of ['jobstatus', 'querylog', 'result', 'killjob']) {
       const answer = await node.call(`/server/${path}`, { jobId }, 'others')
-      expect(answer).toMatchObject({ status: 404, body: { respCode: 1, respMsg: `there is no job ${jobId}` } })
+      expect(answer).toMatchObject({
+        status: 404,
+        body: { respCode: 1, respMsg: `there is no job ${jobId}` },
+      })
     }
     expect(['1', '3']).toContain(await node.statusOf(jobId))
     await node.call('/server/killjob', { jobId })

@@ -22,7 +22,11 @@ interface Said {
 }
 
 /** Runs a verb as the command line would. */
-async function run(verb: string, words: string[] = [], options: Record<string, unknown> = {}): Promise<Said> {
+async function run(
+  verb: string,
+  words: string[] = [],
+  options: Record<string, unknown> = {},
+): Promise<Said> {
   const found = apps.flatMap((app) => app.verbs ?? []).find(({ path }) => path.join(' ') === verb)
   if (!found) throw new Error(`there is no verb ${verb}`)
   const said: Said = { out: '', err: '' }
@@ -30,7 +34,9 @@ async function run(verb: string, words: string[] = [], options: Record<string, u
   const defaults = Object.fromEntries(
     (found.options ?? []).flatMap(({ flags, default: value }) => {
       const name = /--([a-z-]+)/.exec(flags)?.[1] ?? ''
-      return value === undefined ? [] : [[name.replace(/-(.)/g, (_all, letter: string) => letter.toUpperCase()), value]]
+      return value === undefined
+        ? []
+        : [[name.replace(/-(.)/g, (_all, letter: string) => letter.toUpperCase()), value]]
     }),
   )
   const call: VerbCall = {
@@ -38,7 +44,10 @@ async function run(verb: string, words: string[] = [], options: Record<string, u
     options: { ...defaults, ...rest },
     json: json === true,
     http: async ({ method, path, query = {}, body }) => {
-      const given = Object.entries(query).filter(([, value]) => value !== undefined) as [string, string][]
+      const given = Object.entries(query).filter(([, value]) => value !== undefined) as [
+        string,
+        string,
+      ][]
       const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`
       const answer = await node.operate(method, path + search, body)
       const { error } = answer.body as { error?: ConstructorParameters<typeof Error>[0] }
@@ -72,8 +81,13 @@ describe('troupe apps', () => {
     expect(added.out).toMatch(/^[0-9a-f]{32}\n$/)
     expect(added.err).toContain('not shown again')
     expect((await run('apps token', ['reports'])).out).toMatch(/^\d{10}[0-9a-f]{32}\n$/)
-    const json = JSON.parse((await run('apps token', ['reports'], { json: true })).out) as { time: string }
-    expect(json).toMatchObject({ name: 'reports', time: expect.stringMatching(/^\d{10}$/) as string })
+    const json = JSON.parse((await run('apps token', ['reports'], { json: true })).out) as {
+      time: string
+    }
+    expect(json).toMatchObject({
+      name: 'reports',
+      time: expect.stringMatching(/^\d{10}$/) as string,
+    })
     expect((await run('apps list')).out).toContain('reports  enabled  since 20')
   })
 })
@@ -107,7 +121,9 @@ describe('troupe jobs', () => {
     const open = await submit(['seq 9; printf 10'])
     await run('jobs status', [open], { wait: true })
     expect((await run('jobs log', [open], { stdout: true, lines: '2' })).out).toBe('9\n10')
-    expect((await run('jobs log', [open], { stdout: true, lines: '99' })).out).toBe('1\n2\n3\n4\n5\n6\n7\n8\n9\n10')
+    expect((await run('jobs log', [open], { stdout: true, lines: '99' })).out).toBe(
+      '1\n2\n3\n4\n5\n6\n7\n8\n9\n10',
+    )
   })
 
   it('kills, and says so', async () => {
@@ -153,13 +169,20 @@ it.each([
 it('greets with a line to paste that works', async () => {
   const [app] = node.node.apps
   const lines = (await app?.app.greeting?.(app.context)) ?? []
-  const curl = lines.find((line) => line.includes('curl'))?.trim() ?? 'false'
-  const answer = execFileSync('/bin/sh', ['-c', curl], {
-    encoding: 'utf8',
-    env: { ...process.env, TROUPE_HTTP: node.url },
-    timeout: 20_000,
-  })
-  const { params } = JSON.parse(answer) as { params: { jobId: string } }
+  const line = lines.find((one) => one.includes('curl'))?.trim() ?? 'false'
+  // The shell's own words; the request is ours, since not every machine has curl.
+  const script = `curl() { printf '%s\\0' "$@"; }\n${line}`
+  const env = { ...process.env, TROUPE_HTTP: node.url }
+  const words = execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8', env }).split('\0')
+  const url = words.find((word) => word.startsWith('http')) ?? ''
+  const form = words.flatMap((word, at) => (words[at - 1] === '--data-urlencode' ? [word] : []))
+  const fields = form.map((word) => [
+    word.slice(0, word.indexOf('=')),
+    word.slice(word.indexOf('=') + 1),
+  ])
+  const body = new URLSearchParams(Object.fromEntries(fields) as Record<string, string>)
+  const answer = await fetch(url, { method: 'POST', body })
+  const { params } = (await answer.json()) as { params: { jobId: string } }
   expect((await run('jobs result', [params.jobId])).out).toMatch(/^hello from .+\n$/)
 })
 
