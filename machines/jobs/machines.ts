@@ -138,7 +138,7 @@ export const jobIds = defineMachine({
           TAKE: {
             guard: ({ context, event }) => context.next + event.count <= Number.MAX_SAFE_INTEGER,
             actions: [
-              reply<TakeContext, TakeEvent>(({ context, event }) => ({
+              reply(({ context, event }) => ({
                 from: context.next,
                 count: event.count,
               })),

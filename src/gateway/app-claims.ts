@@ -16,7 +16,7 @@ export interface ClaimedMethod {
 }
 
 /** Addresses of the gateway's own; apps stay out of everything below them. */
-const OWN = ['/troupe', '/health', '/ready', '/rpc']
+const OWN = ['/troupe', '/health', '/ready', '/metrics', '/rpc']
 
 /** @throws TroupeError `invalid-config` */
 export function claimRoutes(apps: readonly RunningApp[]): ClaimedRoute[] {

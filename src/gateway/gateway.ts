@@ -14,6 +14,7 @@ import { serveAppRoutes } from './app-routes.ts'
 import { type Exchange, exchangeOf, jsonBodyOf } from './exchange.ts'
 import { countActors, listActors, listAudit, listDeadLetters, listShards } from './list-routes.ts'
 import { listMachines, showMachine } from './machine-routes.ts'
+import { type Metrics, metricsOf } from './metrics.ts'
 import { OpenRequests } from './open-requests.ts'
 import { requireOwnOrigin } from './origins.ts'
 import { readQuery } from './parameters.ts'
@@ -111,10 +112,12 @@ async function serveAll(
 ): Promise<void> {
   const routes = claimRoutes(node.apps)
   const methods = claimMethods(node.apps)
+  const metrics = metricsOf(node, log)
   await server.register((scope, _options, done) => {
     takeBytes(scope)
     serveGeneric(scope, node)
     serveHealth(scope, node)
+    serveMetrics(scope, metrics)
     scope.post('/rpc', async (request, reply) => {
       requireRole(accessOf(request.headers), 'operate')
       let body: unknown
@@ -221,6 +224,17 @@ function serveHealth(scope: FastifyInstance, node: TroupeNode): void {
       noParameters(request)
       const { ready, reasons } = await node.ready()
       return sendJson(reply.code(ready ? 200 : 503), { ready, reasons })
+    },
+  })
+}
+
+function serveMetrics(scope: FastifyInstance, metrics: Metrics): void {
+  scope.route({
+    method: ['GET', 'HEAD'],
+    url: '/metrics',
+    handler: async (request, reply) => {
+      requireRole(accessOf(request.headers), 'read')
+      return reply.type(metrics.contentType).send(await metrics.text())
     },
   })
 }

@@ -162,10 +162,13 @@ export interface AppDaemon {
   stop(): Promise<void>
 }
 
+/** A value that Prometheus reads from `/metrics`; collected when it is asked for. */
 export interface AppMetric {
+  /** As Prometheus wants it: `<family>_<what>_<unit>`. */
   name: string
   help: string
-  type: 'counter' | 'gauge'
+  /** Names of its labels. */
+  labels?: readonly string[]
   collect: () => Promise<readonly { labels: Readonly<Record<string, string>>; value: number }[]>
 }
 

@@ -8,24 +8,17 @@
  * | path | holds | lives |
  * |---|---|---|
  * | `live/<name>` | task id and the id of its `task.start`, before it is sent | until the result is answered |
- * | `attempts/<name>/attempt.json` | what `task.start` answered | with the directory |
+ * | `attempts/<name>/attempt.json` | what `task.start` answered, before it runs | with the directory |
  * | `attempts/<name>/result.json` | what is reported, and under which command id | with the directory |
- * | `attempts/<name>/ended` | marks the end; its time is the time of the end | with the directory |
  * | `by-address/<address>` | the attempt that ran a command for this actor last | with the directory |
  *
- * A file appears whole or not at all (written aside, then renamed). A crash of the process loses none;
- * what has to outlive a loss of power is flushed as well.
+ * A file that a crash left half written counts as missing, and what it was written for had not begun:
+ * no intent, then the owner was not asked; no attempt, then it did not run and is asked for again
+ * under the same id; no result, then nobody was told. So no file needs a rename. A crash of the
+ * process loses no whole file; what has to outlive a loss of power is flushed as well.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { open, readdir, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, open, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
 import type { WorkerLostPolicy } from '../machine/index.ts'
@@ -66,12 +59,7 @@ export interface StoredResult {
   result: AttemptResult
 }
 
-const FILES = {
-  attempt: 'attempt.json',
-  result: 'result.json',
-  ended: 'ended',
-  beat: 'beat',
-} as const
+const FILES = { attempt: 'attempt.json', result: 'result.json', beat: 'beat' } as const
 /** Files of ours, which alone are no reason to keep a directory. */
 const OWN_FILES: ReadonlySet<string> = new Set(Object.values(FILES))
 /** File systems end names at 255 bytes. */
@@ -89,11 +77,11 @@ export class AttemptFiles {
     this.#pointers = join(root, 'by-address')
   }
 
-  /** Makes what is missing. @throws TroupeError `store-failed` */
-  open(): void {
-    guarded('prepare the directory of the worker', () => {
+  /** Makes what is missing. @throws TroupeError `store-failed`, as everything here */
+  open(): Promise<void> {
+    return guarded('prepare the directory of the worker', async () => {
       for (const path of [this.attemptsDirectory, this.#live, this.#pointers]) {
-        mkdirSync(path, { recursive: true, mode: 0o700 })
+        await mkdir(path, { recursive: true, mode: 0o700 })
       }
     })
   }
@@ -108,161 +96,167 @@ export class AttemptFiles {
   }
 
   /** Attempts that have not come to their end, as they were left by an earlier process. */
-  live(): { name: string; intent: Intent }[] {
-    return guarded('list live attempts', () =>
-      readdirSync(this.#live).flatMap((name) => {
-        const intent = readJson<Intent>(join(this.#live, name))
-        return intent === undefined ? [] : [{ name, intent }]
-      }),
-    )
+  live(): Promise<{ name: string; intent: Intent }[]> {
+    return guarded('list live attempts', async () => {
+      const found: { name: string; intent: Intent }[] = []
+      for (const name of await readdir(this.#live)) {
+        const intent = await readJson<Intent>(join(this.#live, name))
+        if (intent === undefined) await this.forget(name)
+        else found.push({ name, intent })
+      }
+      return found
+    })
   }
 
   isLive(name: string): boolean {
     return existsSync(join(this.#live, name))
   }
 
-  writeIntent(name: string, intent: Intent): void {
-    guarded('write an intent', () => put(join(this.#live, name), JSON.stringify(intent)))
+  writeIntent(name: string, intent: Intent): Promise<void> {
+    return guarded('write an intent', () => put(join(this.#live, name), JSON.stringify(intent)))
   }
 
   /** The task was not started: as if it had never come. */
-  forget(name: string): void {
-    guarded('forget an attempt', () => rmSync(join(this.#live, name), { force: true }))
+  forget(name: string): Promise<void> {
+    return guarded('forget an attempt', () => unlink(join(this.#live, name)))
   }
 
-  async writeAttempt(name: string, record: AttemptRecord): Promise<void> {
-    const { input, ...rest } = record
-    const directory = this.directoryOf(name)
-    const text = JSON.stringify({ ...rest, input: toBase64(input) })
-    guarded('write an attempt', () => {
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
-      put(join(directory, FILES.attempt), text)
+  writeAttempt(name: string, record: AttemptRecord): Promise<void> {
+    return guarded('write an attempt', async () => {
+      const { input, ...rest } = record
+      const directory = this.directoryOf(name)
+      const path = join(directory, FILES.attempt)
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      await put(path, JSON.stringify({ ...rest, input: toBase64(input) }))
+      // Under `rerun` a lost record costs nothing: the lease ends, and another attempt begins.
+      if (record.onWorkerLost === 'rerun') return
+      await flush(path)
+      await Promise.all([directory, this.attemptsDirectory, this.#live].map(flush))
     })
-    // Under `rerun` a lost record costs nothing: the lease ends, and another attempt begins.
-    if (record.onWorkerLost === 'rerun') return
-    await flush(join(directory, FILES.attempt))
-    await Promise.all([directory, this.attemptsDirectory, this.#live].map(flush))
   }
 
-  readAttempt(name: string): AttemptRecord | undefined {
-    const path = join(this.directoryOf(name), FILES.attempt)
-    const found = guarded('read an attempt', () =>
-      readJson<AttemptRecord & { input: string }>(path),
-    )
-    return found && { ...found, input: fromBase64(found.input) }
+  readAttempt(name: string): Promise<AttemptRecord | undefined> {
+    return guarded('read an attempt', async () => {
+      const path = join(this.directoryOf(name), FILES.attempt)
+      const found = await readJson<AttemptRecord & { input: string }>(path)
+      return found && { ...found, input: fromBase64(found.input) }
+    })
   }
 
-  writeResult(name: string, { commandId, result }: StoredResult): void {
+  writeResult(name: string, { commandId, result }: StoredResult): Promise<void> {
     const body = toBase64(result.op === 'task.done' ? result.output : result.failure)
-    guarded('write a result', () => {
-      const path = join(this.directoryOf(name), FILES.result)
-      put(path, JSON.stringify({ commandId, op: result.op, body }))
-    })
+    const path = join(this.directoryOf(name), FILES.result)
+    return guarded('write a result', () =>
+      put(path, JSON.stringify({ commandId, op: result.op, body })),
+    )
   }
 
-  readResult(name: string): StoredResult | undefined {
-    const path = join(this.directoryOf(name), FILES.result)
-    const found = guarded('read a result', () =>
-      readJson<{ commandId: string; op: AttemptResult['op']; body: string }>(path),
-    )
-    if (found === undefined) return undefined
-    const { commandId, op } = found
-    const body = fromBase64(found.body)
-    const result: AttemptResult =
-      op === 'task.done' ? { op, output: body } : { op, failure: body as TaskFailure }
-    return { commandId, result }
+  readResult(name: string): Promise<StoredResult | undefined> {
+    return guarded('read a result', async () => {
+      const path = join(this.directoryOf(name), FILES.result)
+      const found = await readJson<{ commandId: string; op: AttemptResult['op']; body: string }>(
+        path,
+      )
+      if (found === undefined) return undefined
+      const { commandId, op } = found
+      const body = fromBase64(found.body)
+      const result: AttemptResult =
+        op === 'task.done' ? { op, output: body } : { op, failure: body as TaskFailure }
+      return { commandId, result }
+    })
   }
 
   /** The attempt is over and answered for. A directory that nobody wrote anything to is removed. */
   async retire(name: string): Promise<void> {
     const directory = this.directoryOf(name)
     const names = await readdir(directory).catch(() => [])
-    if (names.every((one) => OWN_FILES.has(one)))
-      await rm(directory, { recursive: true, force: true })
-    else guarded('mark an end', () => writeFileSync(join(directory, FILES.ended), ''))
-    this.forget(name)
+    if (names.every((one) => OWN_FILES.has(one))) {
+      await guarded('remove an attempt', () => rm(directory, { recursive: true, force: true }))
+    }
+    await this.forget(name)
   }
 
   /** Makes this attempt the one that `latest` finds for the address. */
-  point(address: string, name: string): void {
-    guarded('write a pointer', () => {
-      put(this.#pointerPath(address), JSON.stringify({ address, name }))
+  point(address: string, name: string): Promise<void> {
+    return guarded('write a pointer', async () => {
+      await put(await this.#pointerPath(address), JSON.stringify({ address, name }))
     })
   }
 
   /** The directory of the attempt that ran a command for this actor last, if it is still there. */
-  latest(address: string): string | undefined {
-    const name = guarded('read a pointer', () => this.#pointerOf(this.#pointerPath(address))?.name)
+  async latest(address: string): Promise<string | undefined> {
+    const name = await this.#pointedAt(address)
     if (name === undefined) return undefined
     const directory = this.directoryOf(name)
     return existsSync(directory) ? directory : undefined
   }
 
   /** After a directory was removed: its pointer goes too, unless a newer attempt has it. */
-  dropPointer(address: string, name: string): void {
-    guarded('remove a pointer', () => {
-      const path = this.#pointerPath(address)
-      if (this.#pointerOf(path)?.name === name) rmSync(path, { force: true })
-    })
+  async dropPointer(address: string, name: string): Promise<void> {
+    if ((await this.#pointedAt(address)) !== name) return
+    await guarded('remove a pointer', async () => unlink(await this.#pointerPath(address)))
   }
 
-  #pointerOf(path: string): { address: string; name: string } | undefined {
-    return readJson(path)
+  #pointedAt(address: string): Promise<string | undefined> {
+    return guarded('read a pointer', async () => {
+      const found = await readJson<Pointer>(await this.#pointerPath(address))
+      return found?.name
+    })
   }
 
   /**
    * An address is printable ASCII without `^`, so that its slashes can become that. A long one ends in
    * a hash; should two share it, they take turns at numbered names.
    */
-  #pointerPath(address: string): string {
+  async #pointerPath(address: string): Promise<string> {
     const plain = address.replaceAll('/', '^')
     if (plain.length <= POINTER_BYTES_MAX) return join(this.#pointers, plain)
     const stem = `${plain.slice(0, POINTER_BYTES_MAX - 30)}^^${hashOf(address)}`
     for (let turn = 0; ; turn++) {
       const path = join(this.#pointers, `${stem}-${turn}`)
-      const found = this.#pointerOf(path)
+      const found = await readJson<Pointer>(path)
       if (found === undefined || found.address === address) return path
     }
   }
 }
 
-/** When an attempt came to its end, for the sweep. */
-export const ENDED_FILE = FILES.ended
-
-/** Synchronous: a hundred bytes into the page cache take less than a trip to the thread pool. */
-function put(path: string, text: string): void {
-  const draft = `${path}.draft`
-  writeFileSync(draft, text, { mode: 0o600 })
-  renameSync(draft, path)
+interface Pointer {
+  address: string
+  name: string
 }
 
-/** Undefined when there is none. A draft that a crash left behind is none either. */
-function readJson<T>(path: string): T | undefined {
-  if (path.endsWith('.draft')) return undefined
+function put(path: string, text: string): Promise<void> {
+  return writeFile(path, text, { mode: 0o600 })
+}
+
+/** Undefined when there is none, or only a part of one. */
+async function readJson<T>(path: string): Promise<T | undefined> {
+  let text: string
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T
+    text = await readFile(path, 'utf8')
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw cause
   }
-}
-
-async function flush(path: string): Promise<void> {
   try {
-    const file = await open(path, 'r')
-    try {
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-  } catch (cause) {
-    throw new TroupeError('store-failed', `the worker cannot flush ${path}`, { cause })
+    return JSON.parse(text) as T
+  } catch {
+    return undefined
   }
 }
 
-function guarded<T>(what: string, act: () => T): T {
+async function flush(path: string): Promise<void> {
+  const file = await open(path, 'r')
   try {
-    return act()
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function guarded<T>(what: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new TroupeError('store-failed', `the worker cannot ${what}: ${why}`, { cause })

@@ -50,7 +50,7 @@ export class Endings {
 
   async finish(name: string, record: AttemptRecord, result: AttemptResult): Promise<void> {
     const stored = { commandId: this.#deps.reporter.newId(), result }
-    this.#save(name, stored)
+    await this.#save(name, stored)
     await this.report(name, record, stored)
   }
 
@@ -67,9 +67,9 @@ export class Endings {
   }
 
   /** On a full disk the owner is told all the same; only a restart would have to run it again. */
-  #save(name: string, stored: StoredResult): void {
+  async #save(name: string, stored: StoredResult): Promise<void> {
     try {
-      this.#deps.files.writeResult(name, stored)
+      await this.#deps.files.writeResult(name, stored)
     } catch (cause) {
       this.#deps.log.error({ name, error: toErrorRecord(cause) }, 'a result could not be kept')
     }

@@ -36,7 +36,7 @@ export interface RunRuntime {
   /** True when the machine was restarted since the attempt began. */
   rebooted: boolean
   /** Makes the directory the newest run of the actor. */
-  point(): void
+  point(): Promise<void>
   own(run: RunningProcess): void
 }
 

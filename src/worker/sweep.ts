@@ -7,7 +7,7 @@ import { join } from 'node:path'
 
 import type { Clock, Log } from '../ports/index.ts'
 import { toErrorRecord } from '../protocol/index.ts'
-import { type AttemptFiles, ENDED_FILE } from './attempt-files.ts'
+import type { AttemptFiles } from './attempt-files.ts'
 import type { WorkerLimits } from './limits.ts'
 import type { LogStore } from './logs/index.ts'
 
@@ -63,8 +63,9 @@ async function measure(
   const directory = files.directoryOf(name)
   const bytes = await bytesOf(directory)
   if (files.isLive(name)) return { bytes }
-  const end = await stat(join(directory, ENDED_FILE)).catch(() => undefined)
-  return end === undefined ? { bytes } : { bytes, endedAt: end.mtimeMs }
+  // The last thing that is made in a directory is the result.
+  const last = await stat(directory).catch(() => undefined)
+  return last === undefined ? { bytes } : { bytes, endedAt: last.mtimeMs }
 }
 
 async function bytesOf(directory: string): Promise<number> {
@@ -82,7 +83,7 @@ async function remove({ files, logs, log }: SweepDeps, name: string): Promise<bo
   try {
     const address = await addressOf(join(files.directoryOf(name), 'attempt.json'))
     await logs.remove(files.directoryOf(name))
-    if (address !== undefined) files.dropPointer(address, name)
+    if (address !== undefined) await files.dropPointer(address, name)
     return true
   } catch (cause) {
     // One attempt that cannot be removed must not keep all others.
@@ -92,6 +93,6 @@ async function remove({ files, logs, log }: SweepDeps, name: string): Promise<bo
 }
 
 async function addressOf(path: string): Promise<string | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : (JSON.parse(text) as { address: string }).address
+  const text = await readFile(path, 'utf8').catch(() => '{}')
+  return (JSON.parse(text) as { address?: string }).address
 }

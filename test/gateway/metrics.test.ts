@@ -1,0 +1,65 @@
+/** What Prometheus reads. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { setup } from 'xstate'
+import { createGateway, type Gateway } from '../../src/gateway/index.ts'
+import {
+  type AppMetric,
+  createNode,
+  defineApp,
+  defineMachine,
+  type TroupeNode,
+} from '../../src/index.ts'
+
+const lamp = defineMachine({
+  machine: setup({}).createMachine({ id: 'lamp', initial: 'off', states: { off: {} } }),
+  events: {},
+})
+
+let directory: string
+let node: TroupeNode
+let gateway: Gateway | undefined
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'troupe-'))
+})
+
+afterEach(async () => {
+  await gateway?.close()
+  await node.stop()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+async function serve(metrics: readonly AppMetric[]): Promise<void> {
+  const app = defineApp({ name: 'lamps', machines: [lamp], metrics: () => metrics })
+  node = await createNode({ dataDirectory: directory, apps: [app] })
+  gateway = await createGateway({ node, port: 0 })
+}
+
+test('counts of actors, the shards, and what apps measure', async () => {
+  const watts = { name: 'lamps_power_watts', help: 'Power', labels: ['room'] }
+  const broken = {
+    name: 'lamps_broken',
+    help: 'Fails',
+    collect: () => Promise.reject(new Error('no')),
+  }
+  await serve([
+    { ...watts, collect: async () => [{ labels: { room: 'hall' }, value: 60 }] },
+    broken,
+  ])
+  await node.client.start('lamp/a')
+  await node.client.start('lamp/b')
+  const response = await fetch(`${gateway?.url}/metrics`)
+  expect(response.headers.get('content-type')).toContain('text/plain')
+  const text = await response.text()
+  expect(text).toContain('troupe_actors{machine="lamp",condition="active"} 2')
+  expect(text).toMatch(/troupe_slot\{shard="63"\} \d+/)
+  expect(text).toContain('lamps_power_watts{room="hall"} 60')
+})
+
+test('two metrics of one name are refused at the start', async () => {
+  const metric = { name: 'lamps_count', help: 'Lamps', collect: async () => [] }
+  await expect(serve([metric, metric])).rejects.toMatchObject({ code: 'invalid-config' })
+})
