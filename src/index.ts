@@ -10,10 +10,10 @@ export {
   type ResumeOptions,
   type WatchedEvent,
 } from './client/index.ts'
+export { createGateway, type Gateway, type GatewayOptions } from './gateway/index.ts'
 export {
   defineMachine,
   type MachineDefinition,
-  mermaid,
   type RetryPolicy,
   reply,
   type TaskAttempt,
@@ -48,4 +48,20 @@ export {
   type TurnView,
   toJson,
 } from './protocol/index.ts'
-export * from './worker/index.ts'
+export {
+  inspectRun,
+  type LogLine,
+  type LogLines,
+  type LogPiece,
+  LogStore,
+  type ProcessExit,
+  ProcessRunner,
+  type ProcessSpec,
+  type RunLog,
+  type RunningProcess,
+  type RunResult,
+  type RunSpec,
+  type RunState,
+  runProcess,
+  type StreamName,
+} from './worker/index.ts'

@@ -118,7 +118,7 @@ export class AttemptFiles {
 
   /** The task was not started: as if it had never come. */
   forget(name: string): Promise<void> {
-    return guarded('forget an attempt', () => unlink(join(this.#live, name)))
+    return guarded('forget an attempt', () => remove(join(this.#live, name)))
   }
 
   writeAttempt(name: string, record: AttemptRecord): Promise<void> {
@@ -194,7 +194,7 @@ export class AttemptFiles {
   /** After a directory was removed: its pointer goes too, unless a newer attempt has it. */
   async dropPointer(address: string, name: string): Promise<void> {
     if ((await this.#pointedAt(address)) !== name) return
-    await guarded('remove a pointer', async () => unlink(await this.#pointerPath(address)))
+    await guarded('remove a pointer', async () => remove(await this.#pointerPath(address)))
   }
 
   #pointedAt(address: string): Promise<string | undefined> {
@@ -227,6 +227,14 @@ interface Pointer {
 
 function put(path: string, text: string): Promise<void> {
   return writeFile(path, text, { mode: 0o600 })
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
+  }
 }
 
 /** Undefined when there is none, or only a part of one. */

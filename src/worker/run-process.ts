@@ -70,7 +70,7 @@ export async function runProcess(attempt: TaskAttempt<unknown>, spec: RunSpec): 
   if (!attempt.reattached) signal.throwIfAborted()
   else refuseUnknown(attempt, runtime)
   const { killGraceMs = runtime.killGraceMs, ...rest } = spec
-  runtime.point()
+  await runtime.point()
   const run = await runtime
     .runner()
     .start(directory, { ...rest, ...watchdog(attempt, runtime, spec) })

@@ -152,7 +152,7 @@ const histories = fc.array(steps, { minLength: 3, maxLength: 25 })
 it('every tell arrives once and in order', async () => {
   await fc.assert(
     fc.asyncProperty(histories, (list) => play(list)),
-    { numRuns: 1500 },
+    { numRuns: 150 },
   )
 })
 
@@ -199,7 +199,6 @@ it.each<[string, Sabotage]>([
     fc.asyncProperty(histories, (list) => play(list, sabotage)),
     { numRuns: 60, endOnFailure: true },
   )
-  process.stdout.write(String(result.errorInstance).slice(0, 600) + JSON.stringify(result.counterexample) + "\n")
   expect(result.failed).toBe(true)
   expect(result.counterexample).not.toBeNull()
 })

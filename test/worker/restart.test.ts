@@ -18,7 +18,7 @@ let files: AttemptFiles
 beforeEach(async () => {
   rig = await WorkerRig.create()
   files = new AttemptFiles(rig.directory)
-  files.open()
+  await files.open()
 })
 
 afterEach(() => rig.close())
@@ -42,7 +42,10 @@ async function leave(record: Partial<AttemptRecord> = {}): Promise<AttemptRecord
     bootId: await bootId(),
     ...record,
   }
-  files.writeIntent('left', { taskId: whole.taskId, commandId: formatCommandId(Date.now(), 'x') })
+  await files.writeIntent('left', {
+    taskId: whole.taskId,
+    commandId: formatCommandId(Date.now(), 'x'),
+  })
   await files.writeAttempt('left', whole)
   return whole
 }
@@ -53,7 +56,7 @@ describe('after a kill -9', () => {
     rig.task({ name: 'work', run: async () => ++runs })
     await leave()
     const commandId = formatCommandId(Date.now(), 'kept')
-    files.writeResult('left', {
+    await files.writeResult('left', {
       commandId,
       result: { op: 'task.done', output: { rows: new Map([[1, 2n]]) } },
     })
@@ -112,7 +115,7 @@ describe('after a kill -9', () => {
   it('a start whose answer was lost is asked for again, under the same id', async () => {
     rig.task({ name: 'work', run: async () => 'ran' })
     const commandId = formatCommandId(Date.now(), 'of-before')
-    files.writeIntent('left', { taskId: TASK_ID, commandId })
+    await files.writeIntent('left', { taskId: TASK_ID, commandId })
     rig.grant({ taskId: TASK_ID, name: 'work' })
     await rig.worker()
     await until(() => rig.asked('task.done').length === 1, SOON, 'the report')
@@ -235,18 +238,18 @@ describe('files', () => {
   it('finds the newest run of an actor, however long its address', async () => {
     const addresses = ['a/1', 'a/1/b', 'a/1%2Fb', `a/${'x'.repeat(250)}`, `a/${'x'.repeat(251)}`]
     for (const [index, address] of addresses.entries()) {
-      files.point(address, `first${index}`)
-      expect(files.latest(address)).toBeUndefined()
-      files.point(address, `then${index}`)
+      await files.point(address, `first${index}`)
+      expect(await files.latest(address)).toBeUndefined()
+      await files.point(address, `then${index}`)
       mkdirSync(files.directoryOf(`then${index}`))
     }
-    const found = addresses.map((address) => files.latest(address))
+    const found = await Promise.all(addresses.map((address) => files.latest(address)))
     expect(found).toEqual(addresses.map((_address, index) => files.directoryOf(`then${index}`)))
     // One that is removed takes only its own pointer along.
-    files.dropPointer('a/1', 'first0')
-    expect(files.latest('a/1')).toBe(files.directoryOf('then0'))
-    files.dropPointer('a/1', 'then0')
-    expect(files.latest('a/1')).toBeUndefined()
+    await files.dropPointer('a/1', 'first0')
+    expect(await files.latest('a/1')).toBe(files.directoryOf('then0'))
+    await files.dropPointer('a/1', 'then0')
+    expect(await files.latest('a/1')).toBeUndefined()
   })
 
   it('clears away what is old or too much, oldest first, and never what is live', async () => {
@@ -255,11 +258,11 @@ describe('files', () => {
       const record = { ...(await leave({ address: `thing/${name}` })) }
       await files.writeAttempt(name, record)
       await writeFile(join(files.directoryOf(name), 'stdout'), Buffer.alloc(bytes))
-      files.point(record.address, name)
+      await files.point(record.address, name)
       if (isLive) return files.writeIntent(name, { taskId: 't', commandId: 'c' })
       await files.retire(name)
       const at = (now - daysAgo * 86_400_000) / 1_000
-      await utimes(join(files.directoryOf(name), 'ended'), at, at)
+      await utimes(files.directoryOf(name), at, at)
     }
     await make('live', 30, 50_000, true)
     await make('old', 8, 10)
@@ -272,9 +275,9 @@ describe('files', () => {
       ['live', 'old', 'big', 'small'].filter((name) => existsSync(files.directoryOf(name)))
     expect(await sweep({ attemptKeepMs: 7 * 86_400_000, attemptKeepBytesMax: 1_000_000 })).toBe(1)
     expect(there()).toEqual(['live', 'big', 'small'])
-    expect(files.latest('thing/old')).toBeUndefined()
+    expect(await files.latest('thing/old')).toBeUndefined()
     expect(await sweep({ attemptKeepMs: 7 * 86_400_000, attemptKeepBytesMax: 60_000 })).toBe(1)
     expect(there()).toEqual(['live', 'small'])
-    expect(files.latest('thing/small')).toBe(files.directoryOf('small'))
+    expect(await files.latest('thing/small')).toBe(files.directoryOf('small'))
   })
 })
