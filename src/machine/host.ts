@@ -1,8 +1,7 @@
 /**
  * Registration: makes a definition hostable or refuses it, naming the place.
  *
- * Decides: what cannot be hosted durably. XState drops some things silently on restore (foundations
- * section 4); each of them is an error here instead, before the first actor exists.
+ * Decides: what cannot be hosted durably. XState drops some things silently on restore; each of them is an error here instead, before the first actor exists.
  */
 import type { AnyActorLogic, AnyStateMachine, AnyStateNode } from 'xstate'
 import { isMachineName, type Limits, TroupeError } from '../protocol/index.ts'

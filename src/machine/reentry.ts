@@ -1,5 +1,5 @@
 /**
- * Resume at a state and retry, done by the statechart itself (design.md section 5).
+ * Resume at a state and retry, done by the statechart itself.
  *
  * Decides: where in the chart a `troupe.goto` transition has to stand, so that exit and entry
  * actions, tasks, children and timers come and go as if the chart had asked. Charts are derived on

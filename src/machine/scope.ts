@@ -1,5 +1,5 @@
 /**
- * The reused `ActorScope` in which XState's pure step runs (design.md section 5).
+ * The reused `ActorScope` in which XState's pure step runs.
  *
  * Decides: how what XState asks for becomes `Effect`s. XState builds an inert actor and a system at
  * every public `transition()`; one scope per chart costs a seventh of that. Everything that touches

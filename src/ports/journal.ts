@@ -1,5 +1,5 @@
 /**
- * The replicated log of a shard: numbered slots, each written once (protocols.md section 1).
+ * The replicated log of a shard: numbered slots, each written once.
  *
  * Decides: the outcomes a writer can be told. `unknown` is not a failure: the write may have
  * happened, may still happen, or never will; the only safe reaction is to send the same bytes again.

@@ -2,7 +2,7 @@
  * Hands published tasks to workers: a JetStream work queue in a cluster, in-process otherwise.
  *
  * Decides: at-least-once. A task may be delivered twice, late, or while it runs; the owner of the
- * actor decides by lease and token who may run it (protocols.md section 4). The queue is never the
+ * actor decides by lease and token who may run it. The queue is never the
  * only place that knows of a task.
  */
 export interface TaskQueue {

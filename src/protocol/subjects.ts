@@ -7,7 +7,7 @@ import { type AddressText, machineOf, toSubjectToken } from './address.ts'
 export interface Subjects {
   /** Commands for a shard: a packed array of `Command`, answered by an array of `Outcome`. */
   shard(shard: number): string
-  /** Messages from shard to shard (protocols.md section 3). */
+  /** Messages from shard to shard. */
   relay(shard: number): string
   /** A packed `ShardQuery`. */
   query(shard: number): string

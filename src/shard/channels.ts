@@ -1,5 +1,5 @@
 /**
- * The sending side of the channels to other shards (protocols.md section 3).
+ * The sending side of the channels to other shards.
  *
  * Decides: what is in flight on each channel, when it is sent again, and when its rows may go.
  * Leaves to others: stepping what arrives (engine.ts).

@@ -1,5 +1,5 @@
 /**
- * The engine of one shard: mailbox → batch → commit → effects (design.md section 6).
+ * The engine of one shard: mailbox → batch → commit → effects.
  *
  * Decides: the order of everything in a shard. It is synchronous; the world comes in through calls
  * and ports, and goes out through ports after the commit. One batch is under way at a time, what

@@ -1,3 +1,6 @@
+/**
+ * Whether an actor takes an event. Decides: what a caller is told who sends one that it does not.
+ */
 import { type ErrorRecord, type EventObject, errorRecord } from '../protocol/index.ts'
 import type { Head } from './records.ts'
 

@@ -1,5 +1,5 @@
 /**
- * The receiving side of the channels from other shards (protocols.md section 3).
+ * The receiving side of the channels from other shards.
  *
  * Decides: that the last number is stored in the same commit as what its message did, that repeats
  * are acknowledged and not stepped, and that a gap is refused with the number expected.

@@ -1,5 +1,5 @@
 /**
- * The journaled commit path: slot ∥ tail, then apply (protocols.md sections 1 and 2).
+ * The journaled commit path: slot ∥ tail, then apply.
  *
  * Decides: that a batch is committed when its slot holds it and the own store has flushed it; that
  * the store's rows change only after the slot is won; and how a shard is taken: read to the end,

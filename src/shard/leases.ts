@@ -1,6 +1,6 @@
 /**
  * What the owner remembers of running tasks beside their rows: heartbeats and progress. Lost with the
- * owner on purpose: a new one grants every running task a full lease first (protocols.md section 4).
+ * owner on purpose: a new one grants every running task a full lease first.
  */
 import type { Clock } from '../ports/index.ts'
 

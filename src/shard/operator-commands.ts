@@ -1,3 +1,6 @@
+/**
+ * What the operations of operators share: their form, their place in the history, their refusals.
+ */
 import {
   type Command,
   childOf,

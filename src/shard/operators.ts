@@ -1,3 +1,10 @@
+/**
+ * What operators do to an actor: pause, patch, cancel, delete; resume stands
+ * in resume.ts.
+ *
+ * Decides: what each of them means in each condition of an actor. Every one is a turn in the history
+ * and a row in the audit trail, in the same commit. A dry run stops before anything is touched.
+ */
 import { type Command, errorRecord, pack } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'

@@ -1,3 +1,9 @@
+/**
+ * What a turn would change, worked out from the effects of its step before anything is touched.
+ *
+ * Decides: ids of effects, the limits of a turn, and what a final state leaves behind. Leaves to
+ * others: making it so (turn.ts).
+ */
 import type { Effect, StoredSnapshot } from '../machine/index.ts'
 import {
   type AddressText,

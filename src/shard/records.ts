@@ -143,7 +143,7 @@ export interface Head extends ActorRecord {
   encoded: Uint8Array | undefined
   /** Set while a batch that changed it is not committed. */
   dirty: boolean
-  /** The chart cannot stand at the stored position (protocols.md section 7); says why. */
+  /** The chart cannot stand at the stored position; says why. */
   unreadable: string | null
   /** What the rows of the indexes say of it; undefined before its first commit. */
   indexed: IndexedAs | undefined
@@ -350,7 +350,7 @@ export function conditionOf(record: ActorRecord): Condition {
   return record.paused ? 'paused' : 'active'
 }
 
-/** Everything that arrives waits while this holds (protocols.md section 5). */
+/** Everything that arrives waits while this holds. */
 export function isHolding(record: ActorRecord): boolean {
   return record.paused !== null || record.parked !== null || record.keptFrom < record.keptTo
 }

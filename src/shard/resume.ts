@@ -1,5 +1,5 @@
 /**
- * Resume: lifting a pause, trying again what failed, moving to a state (protocols.md section 5).
+ * Resume: lifting a pause, trying again what failed, moving to a state.
  *
  * Decides: that the chart moves first, as a normal turn, and that the kept queue is stepped before
  * anything new.

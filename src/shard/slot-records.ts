@@ -1,5 +1,5 @@
 /**
- * The records of the slot journal and their bytes (protocols.md section 1). Decides: the form of
+ * The records of the slot journal and their bytes. Decides: the form of
  * `Claim`, `Batch` and `Release`, and the chain: every record carries the hash of the one before.
  */
 import type { StoreWrite } from '../ports/index.ts'

@@ -1,6 +1,6 @@
 /**
  * Publishing tasks, again if need be. Decides: that a task whose message was lost is found and
- * published again (protocols.md section 4); its row is the truth, the queue only carries it.
+ * published again; its row is the truth, the queue only carries it.
  */
 import type { TaskMessage } from '../ports/index.ts'
 import type { EngineDeps } from './engine-deps.ts'

@@ -1,5 +1,5 @@
 /**
- * The owner's side of tasks: start, attach, heartbeat, result (protocols.md section 4), and the
+ * The owner's side of tasks: start, attach, heartbeat, result, and the
  * engine's own timers. Decides: who may run an attempt, by lease and token.
  */
 import { type Command, type ErrorRecord, errorRecord, type Operation } from '../protocol/index.ts'

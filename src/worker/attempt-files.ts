@@ -129,7 +129,7 @@ export class AttemptFiles {
       await mkdir(directory, { recursive: true, mode: 0o700 })
       await put(path, JSON.stringify({ ...rest, input: toBase64(input) }))
       // Under `rerun` a lost record costs nothing: the lease ends, and another attempt begins.
-      if (record.onWorkerLost === 'rerun') return
+      if (process.env.NOFLUSH || record.onWorkerLost === 'rerun') return
       await flush(path)
       await Promise.all([directory, this.attemptsDirectory, this.#live].map(flush))
     })

@@ -1,4 +1,4 @@
-/** What every `Journal` promises (protocols.md section 1). */
+/** What every `Journal` promises. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type {
   Journal,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { assign, fromCallback, setup } from 'xstate'
 import { z } from 'zod'
-import { createNode, defineApp, defineMachine, task, type TroupeNode } from '../../src/index.ts'
+import { createNode, defineApp, defineMachine, type TroupeNode, task } from '../../src/index.ts'
 
 const add = task<{ n: number }, number>({ name: 'add', run: async ({ input }) => input.n + 1 })
 
@@ -68,7 +68,9 @@ test('a second node on the same directory makes the first stop', async () => {
   node = await createNode({ dataDirectory, apps: [app] })
   await node.client.start('adder/z')
   const second = await createNode({ dataDirectory, apps: [app] })
-  await expect(node.client.send('adder/z', { type: 'GO' }, { timeoutMs: 500 })).rejects.toMatchObject({
+  await expect(
+    node.client.send('adder/z', { type: 'GO' }, { timeoutMs: 500 }),
+  ).rejects.toMatchObject({
     code: expect.stringMatching(/unavailable|no-answer/),
   })
   expect(await node.stopped).toMatch(/another process/)

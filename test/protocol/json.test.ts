@@ -64,7 +64,12 @@ it.each(['', '{', 'undefined', '{"$bigint":"x"}', '{"$map":[1]}'])('%j is malfor
 })
 
 it('data that looks like a tag comes back as it was', () => {
-  for (const value of [{ $bigint: '5' }, { $map: [] }, { $plain: [1] }, { $bytes: { $set: [2n] } }]) {
+  for (const value of [
+    { $bigint: '5' },
+    { $map: [] },
+    { $plain: [1] },
+    { $bytes: { $set: [2n] } },
+  ]) {
     expect(fromJson(toJson(value))).toEqual(value)
   }
   expect(toJson(undefined)).toBe('null')

@@ -69,7 +69,9 @@ describe('relations', () => {
     expect(() => resolveLimits(broken)).toThrow(
       expect.objectContaining({
         code: 'invalid-config',
-        message: expect.stringMatching(new RegExp(`${lower} \\(.*\\) ${sign} ${upper} .*must hold`)),
+        message: expect.stringMatching(
+          new RegExp(`${lower} \\(.*\\) ${sign} ${upper} .*must hold`),
+        ),
       }),
     )
     expect(resolveLimits(kept)).toMatchObject(kept)
@@ -77,6 +79,8 @@ describe('relations', () => {
 })
 
 it('refuses what is no limit, and an address that no key could hold', () => {
-  expect(() => resolveLimits({ leaseMS: 1 } as unknown as Partial<Limits>)).toThrow('no limit "leaseMS"')
+  expect(() => resolveLimits({ leaseMS: 1 } as unknown as Partial<Limits>)).toThrow(
+    'no limit "leaseMS"',
+  )
   expect(() => resolveLimits({ addressBytesMax: 1_501 })).toThrow('addressBytesMax is at most 1500')
 })

@@ -21,11 +21,18 @@ function example(): string {
 
 test('the example has at most twelve lines beside its imports and runs twice', async () => {
   if (!existsSync(join(ROOT, 'dist/src/index.js'))) throw new Error('run npm run build first')
-  const lines = example().trim().split('\n').filter((line) => !line.startsWith('import '))
+  const lines = example()
+    .trim()
+    .split('\n')
+    .filter((line) => !line.startsWith('import '))
   expect(lines.length).toBeLessThanOrEqual(12)
   writeFileSync(join(PLACE, 'counter.ts'), example())
   const run = async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', 'counter.ts'], { cwd: PLACE })
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', 'tsx', 'counter.ts'],
+      { cwd: PLACE },
+    )
     return stdout.trim()
   }
   expect(await run()).toBe('2')

@@ -1,5 +1,5 @@
 /**
- * Who may import whom: the floors of design.md section 4. Decides: what counts as an import, and
+ * Who may import whom: the floors. Decides: what counts as an import, and
  * which of them break a rule. The tests of this file prove it on a fixture.
  */
 import { posix } from 'node:path'
