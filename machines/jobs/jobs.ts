@@ -123,19 +123,17 @@ export class Jobs {
   /** Kills a job that waits or runs; one that was killed already is as it should be. */
   async kill(jobId: number, author: string): Promise<JobView> {
     const address = addressOf(jobId)
-    try {
-      await this.#client.as(author).send(address, { type: 'KILL', by: author })
-    } catch (thrown) {
-      if (!(thrown instanceof TroupeError) || thrown.code !== 'finished')
-        throw this.#unknown(thrown, jobId)
-      const view = await this.view(jobId)
-      if (view.status === 'killed') return view
-      throw new TroupeError(
-        'finished',
-        `job ${jobId} has ended already: ${view.status}, ${view.message}`,
-        { address },
-      )
+    const client = this.#client.as(author)
+    const now = await this.#get(jobId)
+    const { isFinal, status, message } = conditionOf(now)
+    if (status === 'killed') return viewOf(jobId, now)
+    if (isFinal) {
+      const why = `job ${jobId} has ended already: ${status}, ${message}`
+      throw new TroupeError('finished', why, { address })
     }
+    // An event would wait until somebody resumes the job.
+    if (now.parked || now.paused) await client.cancel(address, { reason: `killed by ${author}` })
+    else await client.send(address, { type: 'KILL', by: author }).catch(unlessFinished)
     return this.view(jobId)
   }
 
@@ -201,18 +199,19 @@ export class Jobs {
     try {
       return await this.#client.get(addressOf(jobId))
     } catch (thrown) {
-      throw this.#unknown(thrown, jobId)
+      const isUnknown = thrown instanceof TroupeError && thrown.code === 'unknown-actor'
+      throw isUnknown ? unknownJob(jobId) : thrown
     }
-  }
-
-  #unknown(thrown: unknown, jobId: number): unknown {
-    const isUnknown = thrown instanceof TroupeError && thrown.code === 'unknown-actor'
-    return isUnknown ? unknownJob(jobId) : thrown
   }
 }
 
 export function unknownJob(jobId: number): TroupeError {
   return new TroupeError('not-found', `there is no job ${jobId}`)
+}
+
+/** It has come to its end between two looks. */
+function unlessFinished(thrown: unknown): void {
+  if (!(thrown instanceof TroupeError) || thrown.code !== 'finished') throw thrown
 }
 
 function addressOf(jobId: number): string {

@@ -35,7 +35,8 @@ export function conditionOf(view: ActorView): JobCondition {
 
 function describe(view: ActorView): { status: JobStatus; message: string } {
   const { reason, groupId } = view.context as JobContext
-  if (view.status === 'stopped') return { status: 'killed', message: 'cancelled by an operator' }
+  if (view.status === 'stopped')
+    return { status: 'killed', message: 'cancelled; its history says by whom' }
   const { value } = view
   if (value === 'success' || value === 'failed' || value === 'killed')
     return { status: value, message: reason }

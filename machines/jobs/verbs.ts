@@ -260,17 +260,15 @@ async function copyStream(
   }
 }
 
-function pause(call: VerbCall): Promise<void> {
+function pause({ clock, signal }: VerbCall): Promise<void> {
   return new Promise((resolve) => {
-    const cancel = call.clock.after(FOLLOW_MS, resolve)
-    call.signal.addEventListener(
-      'abort',
-      () => {
-        cancel()
-        resolve()
-      },
-      { once: true },
-    )
+    const done = () => {
+      cancel()
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const cancel = clock.after(FOLLOW_MS, done)
+    signal.addEventListener('abort', done, { once: true })
   })
 }
 

@@ -233,7 +233,9 @@ export class Client {
     const timeoutMs = options.timeoutMs ?? this.#deps.limits.requestTimeoutMs
     const end = this.#deps.clock.monotonic() + timeoutMs
     const stop = new AbortController()
-    options.signal?.addEventListener('abort', () => stop.abort(), { once: true })
+    const giveUp = () => stop.abort()
+    options.signal?.addEventListener('abort', giveUp, { once: true })
+    if (options.signal?.aborted) giveUp()
     const cancel = this.#deps.clock.after(timeoutMs, () => stop.abort())
     try {
       const events = this.watch({ address: canonicalAddress(address) }, stop.signal)[
@@ -250,6 +252,7 @@ export class Client {
       }
     } finally {
       cancel()
+      options.signal?.removeEventListener('abort', giveUp)
       stop.abort()
     }
     throw new TroupeError('no-answer', `${address} did not get there within ${timeoutMs} ms`, {

@@ -53,7 +53,7 @@ export function applyCommand(
   }
   const identified = command as Command & { id: string }
   const known = dedupe.check(batch, identified)
-  if (known) return known
+  if (known) return withDurability(known, durability)
   const applied = answer(shard, batch, command)
   const parked = 'error' in applied && applied.error.code === 'parked'
   if ('ok' in applied || parked) dedupe.remember(batch, identified, applied)

@@ -29,9 +29,10 @@ export type TakeOutcome =
   | { kind: 'lost'; why: string }
   | { kind: 'failed'; why: string }
 
+/** `unknown`: the batch may have happened, so nobody may be told that it did not. */
 export type CommitOutcome =
   | { kind: 'committed' }
-  /** Another owner has taken the shard: nothing of the batch happened or will. */
-  | { kind: 'lost'; why: string }
+  /** This engine is no longer the owner: unless `unknown`, nothing of the batch happened or will. */
+  | { kind: 'lost'; why: string; unknown?: true }
   /** The disk refused: the process must end, since memory and disk no longer agree. */
-  | { kind: 'failed'; why: string }
+  | { kind: 'failed'; why: string; unknown?: true }

@@ -311,6 +311,18 @@ export function deliverEvent(shard: ShardContext, batch: Batch, delivery: Delive
   deliver(shard, batch, head, arrival)
 }
 
+/** An event of a callback or observable, if that still runs for its parent. */
+export function deliverLive(
+  shard: ShardContext,
+  batch: Batch,
+  live: { address: string; effectId: string; event: EventObject },
+): void {
+  const { address: to, effectId, event } = live
+  const head = shard.heads.get(to)
+  const runs = head?.children.some((child) => child.effectId === effectId && !child.done)
+  if (runs) deliverEvent(shard, batch, { kind: 'event', to, event, by: 'callback' })
+}
+
 function failedChildOf(event: EventObject): string[] {
   const prefix = 'xstate.error.actor.'
   return event.type.startsWith(prefix) ? [event.type.slice(prefix.length)] : []

@@ -25,7 +25,7 @@ import type { CommitOutcome } from './commit.ts'
 import type { ShardContext } from './context.ts'
 import { Counters } from './counters.ts'
 import { Dedupe } from './dedupe.ts'
-import { deliverEvent, drainDeliveries } from './deliver.ts'
+import { deliverLive, drainDeliveries } from './deliver.ts'
 import { type EngineDeps, makeContext } from './engine-deps.ts'
 import { Inbound } from './inbound.ts'
 import { updateIndexRows } from './index-rows.ts'
@@ -33,6 +33,7 @@ import { actorKey, metaKey, outboxKey } from './keys.ts'
 import { Mailbox, type MailItem } from './mailbox.ts'
 import { answerQuery } from './queries.ts'
 import { readShard } from './recovery.ts'
+import { Reindex } from './reindex.ts'
 import { release } from './release.ts'
 import { drainKept } from './resume.ts'
 import { Retention } from './retention.ts'
@@ -52,6 +53,7 @@ export class ShardEngine {
   readonly #counters: Counters
   readonly #board: TaskBoard
   readonly #retention: Retention
+  readonly #reindex: Reindex
   #dedupe: Dedupe
   #inbound: Inbound
   /** Deliveries that did not fit the last batch; their rows are in channel (S, S). */
@@ -63,7 +65,8 @@ export class ShardEngine {
   #lastTime = 0
   #pumpPlanned = false
   #inFlight: { batch: Batch; replies: Reply[]; since: number } | undefined
-  #afterCommit: (() => void)[] = []
+  /** Answered with the next batch, from what is applied then. */
+  #queries: Reply[] = []
   #cancelWake: (() => void) | undefined
   /** On the monotonic clock: the other may jump, and a wake that is planned does not jump with it. */
   #wakeAt = Number.POSITIVE_INFINITY
@@ -80,6 +83,7 @@ export class ShardEngine {
     this.#channels = new Channels({ ...deps, acknowledged: () => this.#enqueue({ kind: 'wake' }) })
     this.#dedupe = new Dedupe(this.#context, 0)
     this.#retention = new Retention(this.#context)
+    this.#reindex = new Reindex(this.#context)
     this.#inbound = new Inbound(this.#context, new Map())
   }
 
@@ -126,18 +130,9 @@ export class ShardEngine {
   /** Lists answer from applied state; like every read they wait for the ownership to be confirmed. */
   query(query: ShardQuery, done: (answer: Outcome) => void): void {
     if (this.#state !== 'serving') return done({ error: this.#unavailable() })
-    // What is visible may not be flushed yet: the answer waits for the batch that is under way.
-    if (this.#inFlight) {
-      this.#afterCommit.push(() => this.query(query, done))
-      return
-    }
-    this.#deps.commit.confirm((outcome) => {
-      if (outcome.kind !== 'committed') {
-        this.#stop(outcome.why, outcome.kind)
-        return done({ error: this.#unavailable() })
-      }
-      done(this.#answer(query))
-    })
+    const send = (refused: unknown) => done((refused as Outcome) ?? this.#answer(query))
+    this.#queries.push({ value: undefined, send })
+    this.#planPump()
   }
 
   /** A question that makes no sense is the asker's failure, not the engine's. */
@@ -180,6 +175,7 @@ export class ShardEngine {
     this.#carriedRows = found.carried.length
     for (const address of found.draining) this.#draining.add(address)
     this.#counters.load()
+    this.#reindex.load()
     this.#channels.load()
     this.#board.recover(found.tasks)
     for (const live of found.live) {
@@ -209,7 +205,8 @@ export class ShardEngine {
     if (this.#inFlight || this.#state !== 'serving') return
     const now = Math.max(this.#deps.clock.now(), this.#lastTime)
     const batch = new Batch(this.#nextSlot, now)
-    const replies: Reply[] = []
+    const replies = this.#queries
+    this.#queries = []
     try {
       this.#gather(batch, replies)
       this.#finish(batch)
@@ -283,18 +280,8 @@ export class ShardEngine {
       case 'relay':
         replies.push(replyOf(item.done, this.#inbound.take(batch, item.request)))
         return
-      case 'live': {
-        const head = this.#context.heads.get(item.address)
-        const runs = head?.children.some((child) => child.effectId === item.effectId && !child.done)
-        if (runs)
-          deliverEvent(this.#context, batch, {
-            kind: 'event',
-            to: item.address,
-            event: item.event,
-            by: 'callback',
-          })
-        return
-      }
+      case 'live':
+        return deliverLive(this.#context, batch, item)
       case 'wake':
     }
   }
@@ -303,6 +290,7 @@ export class ShardEngine {
   #finish(batch: Batch): void {
     if (batch.deliveries.length > 0) this.#carryOver(batch)
     this.#channels.write(batch)
+    this.#reindex.step(batch)
     for (const head of batch.dirty) {
       invariant(head.encoded, 'a changed actor was encoded')
       updateIndexRows(this.#context, batch, head)
@@ -328,7 +316,9 @@ export class ShardEngine {
     this.#inFlight = undefined
     if (!flight) return
     if (outcome.kind !== 'committed') {
-      for (const reply of flight.replies) reply.send({ error: this.#unavailable() })
+      // Of what may have happened nobody is told that it did not.
+      if (!outcome.unknown)
+        for (const { send } of flight.replies) send({ error: this.#unavailable() })
       return this.#stop(outcome.why, outcome.kind)
     }
     const { batch, replies } = flight
@@ -344,21 +334,15 @@ export class ShardEngine {
       else release(this.#deps, this.#context, this.#board, effect)
     }
     this.#context.heads.trim()
-    this.#runAfterCommit()
-    const more = this.#mailbox.count > 0 || this.#carried.length > 0 || this.#draining.size > 0
-    if (more) this.#planPump()
+    const waiting = this.#mailbox.count + this.#carried.length + this.#queries.length
+    if (waiting > 0 || this.#draining.size > 0) this.#planPump()
     else this.#planWake()
-  }
-
-  #runAfterCommit(): void {
-    const waiting = this.#afterCommit
-    this.#afterCommit = []
-    for (const call of waiting) call()
   }
 
   /** Wakes for the next timer, and now and then to forget old command ids. */
   #planWake(): void {
     if (this.#state !== 'serving') return
+    if (this.#reindex.busy) return this.#planPump()
     const now = this.#deps.clock.now()
     const at = this.#timers.nextWakeAt(now)
     if (at <= now) return this.#planPump()
@@ -385,7 +369,7 @@ export class ShardEngine {
       if (item.kind === 'command') item.done({ error: this.#unavailable() })
       if (item.kind === 'relay') item.done({ error: this.#unavailable() })
     }
-    this.#runAfterCommit()
+    for (const { send } of this.#queries) send({ error: this.#unavailable() })
     this.#deps.stopped({ shard: this.shard, why, kind })
   }
 }

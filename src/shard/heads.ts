@@ -22,9 +22,10 @@ import {
   type Limits,
   lastName,
   machineOf,
+  pack,
 } from '../protocol/index.ts'
 import { actorKey } from './keys.ts'
-import { conditionOf, type DecodedActor, decodeActor, type Head } from './records.ts'
+import { conditionOf, type DecodedActor, decodeActor, type Head, NO_INDEX } from './records.ts'
 
 /** Machines by name; the same for all shards of a node. */
 export type Machines = ReadonlyMap<string, HostedMachine>
@@ -97,6 +98,21 @@ export class Heads {
   peek(address: AddressText): Head | undefined {
     const bytes = this.#store.get(actorKey(this.#shard, address))
     return bytes && this.decode(address, bytes)
+  }
+
+  /** Of a row that a walk over the store came to: what memory says of it, or what is made of it. */
+  visit(address: AddressText, bytes: Uint8Array): Head | undefined {
+    if (this.#gone.has(address)) return undefined
+    return this.#heads.get(address) ?? this.decode(address, bytes)
+  }
+
+  holds(head: Head): boolean {
+    return this.#heads.get(head.address) === head
+  }
+
+  /** Forgets one that nobody asked for, unless a batch that changed it is not committed. */
+  letGo(head: Head): void {
+    if (!head.dirty && this.holds(head)) this.#release(head.address)
   }
 
   add(head: Head): void {
@@ -187,7 +203,6 @@ function makeHead(
   bytes: number,
 ): Head {
   const { record, stored } = decoded
-  const index = indexOfStored(hosted, record.sources, stored.context)
   const text = stateText(stored.value)
   const head: Head = {
     ...record,
@@ -198,12 +213,17 @@ function makeHead(
     stored,
     snapshot: undefined,
     stateText: text,
-    index,
+    index: indexOfStored(hosted, record.sources, stored.context),
     bytes,
     encoded: undefined,
     dirty: false,
     unreadable: null,
-    indexed: { condition: conditionOf(record), stateText: text, since: record.since, index },
+    indexed: {
+      condition: conditionOf(record),
+      stateText: text,
+      since: record.since,
+      index: record.index,
+    },
   }
   if (logic.kind === 'chart') bringUpToDate(head, logic.chart)
   return head
@@ -213,7 +233,7 @@ export function kindNameOf(hosted: HostedMachine, sources: readonly string[]): s
   return [hosted.definition.name, ...sources].join('/')
 }
 
-/** An older version is migrated in memory; the next commit stores it. */
+/** An older version is migrated in memory; the next commit stores it (protocols.md section 7). */
 function bringUpToDate(head: Head, chart: Chart): void {
   const { definition } = head.hosted
   const outcome = migrate(
@@ -227,20 +247,48 @@ function bringUpToDate(head: Head, chart: Chart): void {
       context: head.stored.context,
     },
   )
-  if (outcome.kind === 'newer' || outcome.kind === 'stuck') {
-    const why =
-      outcome.kind === 'stuck'
-        ? outcome.why
-        : `written by version ${head.version} of ${definition.name}; this node knows version ${definition.version}`
-    head.unreadable = why
-    const error = errorRecord('version-unknown', why, { address: head.address })
-    head.parked ??= { since: head.updatedAt, error, cause: 'version', failedChildren: [] }
-  } else if (outcome.kind === 'migrated') {
+  if (outcome.kind === 'newer') {
+    // Its rows are those of the newer version, which is expected back.
+    head.index = head.indexed?.index ?? NO_INDEX
+    const known = `this node knows version ${definition.version}`
+    return stand(head, `written by version ${head.version} of ${definition.name}; ${known}`)
+  }
+  if (outcome.kind === 'stuck') return stand(head, outcome.why)
+  if (outcome.kind === 'migrated') {
+    const broken = whyUnstorable(outcome.context)
+    if (broken !== undefined) {
+      const why = `the migration of ${definition.name} to version ${definition.version} gave a context that cannot be stored: ${broken}`
+      return stand(head, why)
+    }
     head.stored = { ...head.stored, value: outcome.value, context: outcome.context }
     head.version = definition.version
     head.chartHash = chart.hash
     head.stateText = stateText(outcome.value)
     head.index = indexOfStored(head.hosted, head.sources, outcome.context)
+  }
+  // The chart can stand there again: nobody has to resume it.
+  if (standsForVersion(head)) head.parked = null
+}
+
+/** What has finished does not go on anyhow. */
+function stand(head: Head, why: string): void {
+  head.unreadable = why
+  if (head.status !== 'active' || (head.parked && !standsForVersion(head))) return
+  const error = errorRecord('version-unknown', why, { address: head.address })
+  head.parked = { since: head.updatedAt, error, cause: 'version', failedChildren: [] }
+}
+
+/** Parked by `stand`, and not by a failure of its own. */
+export function standsForVersion(head: Head): boolean {
+  return head.parked?.error.code === 'version-unknown'
+}
+
+function whyUnstorable(context: unknown): string | undefined {
+  try {
+    pack(context)
+    return undefined
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown.message : String(thrown)
   }
 }
 
@@ -277,8 +325,6 @@ export function indexOf(
   return index
 }
 const INDEXED_TYPES: ReadonlySet<string> = new Set(['string', 'number', 'boolean'])
-
-export const NO_INDEX: Readonly<Record<string, IndexValue>> = Object.freeze({})
 
 export function identityOf(head: Pick<Head, 'address'>): StepIdentity {
   const child = isChild(head.address)

@@ -5,7 +5,15 @@
 import type { IndexValue } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { clipState, EMPTY, fieldPrefix, fieldSuffix, sinceSuffix, statePrefix } from './keys.ts'
+import {
+  clipIndexValue,
+  clipState,
+  EMPTY,
+  fieldPrefix,
+  fieldSuffix,
+  sinceSuffix,
+  statePrefix,
+} from './keys.ts'
 import { conditionOf, type Head, type IndexedAs } from './records.ts'
 
 /** Brings the index rows to what the head says now. */
@@ -63,9 +71,14 @@ function updateFields(
       fieldSuffix(value, head.address),
     ])
   for (const [field, value] of Object.entries(was ?? {})) {
-    if (now[field] !== value) batch.write(fieldRow(field, value), null)
+    if (!sameRow(now[field], value)) batch.write(fieldRow(field, value), null)
   }
   for (const [field, value] of Object.entries(now)) {
-    if (was?.[field] !== value) batch.write(fieldRow(field, value), EMPTY)
+    if (!sameRow(was?.[field], value)) batch.write(fieldRow(field, value), EMPTY)
   }
+}
+
+/** What was stored may be cut; no row tells the difference. */
+function sameRow(a: IndexValue | undefined, b: IndexValue): boolean {
+  return a !== undefined && clipIndexValue(a) === clipIndexValue(b)
 }

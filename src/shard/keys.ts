@@ -31,8 +31,10 @@ export const TABLE = {
   stateIndex: 0x60,
   fieldIndex: 0x61,
   counter: 0x62,
+  fingerprint: 0x63,
   audit: 0x70,
   tail: 0x80,
+  quarantine: 0x81,
 } as const
 
 /** The window of remembered ids moves in steps of this, so that not every batch has to look. */
@@ -216,6 +218,14 @@ export function tailKey(shard: number, slot: number): Buffer {
   return key
 }
 
+/** A record that was off the chain of the journal; its hash tells those of one slot apart. */
+export function quarantineKey(shard: number, slot: number, hash: string): Buffer {
+  const key = begin(shard, TABLE.quarantine, 6 + hash.length)
+  key.writeUIntBE(slot, HEAD, 6)
+  key.write(hash, HEAD + 6, 'latin1')
+  return key
+}
+
 export function slotOfTailKey(key: Uint8Array): number {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(HEAD, 6)
 }
@@ -294,6 +304,12 @@ export function addressOfFieldSuffix(suffix: Uint8Array): AddressText {
 /** Bytes of a text value that take part in the order; longer ones are cut, and equal to that point. */
 const INDEX_TEXT_BYTES_MAX = 256
 
+/** What of a value its rows can tell: a text is cut behind the bytes that take part in the order. */
+export function clipIndexValue(value: IndexValue): IndexValue {
+  // One more, so that a pair of surrogates that is cut here lies behind those bytes.
+  return typeof value === 'string' ? value.slice(0, INDEX_TEXT_BYTES_MAX + 1) : value
+}
+
 /** Ordered bytes: null, false, true, numbers, texts (ended by a zero byte, zeros inside cut). */
 export function indexValueBytes(value: IndexValue): Buffer {
   if (value === null) return Buffer.from([0x01])
@@ -314,6 +330,11 @@ export function indexValueBytes(value: IndexValue): Buffer {
     INDEX_TEXT_BYTES_MAX,
   )
   return Buffer.concat([Buffer.from([0x05]), text, Buffer.from([0])])
+}
+
+/** Under which form of a machine its actors are stored and indexed (reindex.ts). */
+export function fingerprintKey(shard: number, machine: string): Buffer {
+  return addressKey(shard, TABLE.fingerprint, machine)
 }
 
 export interface CounterName {

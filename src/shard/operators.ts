@@ -158,10 +158,10 @@ function patch(
   }
   if (command.dryRun) return dryRun(head, [], head.stored.value, context)
   const stored = { ...head.stored, context }
-  const encoded = encodeWithin(shard, head, stored)
-  if (!(encoded instanceof Uint8Array)) return { error: encoded }
   const index = indexWithin(head, stored)
   if ('error' in index) return index
+  const encoded = encodeWithin(shard, { ...head, index: index.index }, stored)
+  if (!(encoded instanceof Uint8Array)) return { error: encoded }
   head.stored = stored
   head.snapshot = undefined
   head.index = index.index

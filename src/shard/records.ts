@@ -17,7 +17,7 @@ import {
   type TimerMode,
   unpack,
 } from '../protocol/index.ts'
-import type { Condition } from './keys.ts'
+import { type Condition, clipIndexValue } from './keys.ts'
 
 /** A pending timer. `kind` tells the engine's own from those of the chart. */
 export interface TimerEntry {
@@ -114,7 +114,11 @@ export interface ActorRecord {
   /** The newest entries of the history, packed one after the other (history.ts). */
   recent: Uint8Array
   recentFrom: number
+  /** The fields that it is indexed by; long texts come back cut (`clipIndexValue`). */
+  index: Readonly<Record<string, IndexValue>>
 }
+
+export const NO_INDEX: ActorRecord['index'] = Object.freeze({})
 
 /** The index rows that the store holds for an actor, to be removed when they no longer fit. */
 export interface IndexedAs {
@@ -136,7 +140,6 @@ export interface Head extends ActorRecord {
   /** The live snapshot; made on the first step after a load. */
   snapshot: AnyMachineSnapshot | undefined
   stateText: string
-  index: Readonly<Record<string, IndexValue>>
   /** Size of the packed record, for the resident budget. */
   bytes: number
   /** The packed record of the last change, until the batch writes it. */
@@ -195,6 +198,7 @@ export function encodeActor(record: ActorRecord, stored: StoredSnapshot): Uint8A
     fieldsOf(record.tasks, taskFields),
     fieldsOf(record.children, childFields),
     record.sources.length === 0 ? null : record.sources,
+    indexFields(record.index),
   ]
   while (fields.length > 15 && (fields.at(-1) === null || fields.at(-1) === undefined)) fields.pop()
   return pack(fields)
@@ -233,6 +237,12 @@ function childFields(c: ChildEntry): Fields {
   return [c.childId, c.src, CHILD_KINDS.indexOf(c.kind), c.sync, c.done, c.effectId]
 }
 
+/** Field, value, field, value…: names cost what they must, and nothing when there are none. */
+function indexFields(index: ActorRecord['index']): Fields | null {
+  const fields = Object.entries(index).flatMap(([field, value]) => [field, clipIndexValue(value)])
+  return fields.length === 0 ? null : fields
+}
+
 export interface DecodedActor {
   record: ActorRecord
   stored: StoredSnapshot
@@ -268,6 +278,7 @@ export function decodeActor(bytes: Uint8Array): DecodedActor {
       sources: (f[22] ?? []) as string[],
       recentFrom: f[14] as number,
       recent: f[15] as Uint8Array,
+      index: decodeIndex(f[23] as Fields | null | undefined),
     },
     stored: {
       value: f[10] as StateValue,
@@ -341,6 +352,13 @@ function decodeChild(f: Fields): ChildEntry {
     done: f[4] as boolean,
     effectId: f[5] as string,
   }
+}
+
+function decodeIndex(f: Fields | null | undefined): ActorRecord['index'] {
+  if (!f) return NO_INDEX
+  const index: Record<string, IndexValue> = {}
+  for (let at = 0; at < f.length; at += 2) index[f[at] as string] = f[at + 1] as IndexValue
+  return index
 }
 
 /** What operators call the condition of an actor; parked goes before paused. */

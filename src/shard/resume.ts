@@ -138,6 +138,7 @@ function applyResume(
       return { error: turn.error }
     }
     head.version = head.hosted.definition.version
+    if (head.logic.kind === 'chart') head.chartHash = head.logic.chart.hash
   } else controlTurn(shard, batch, head, causeOf(command))
   if (!batch.removed.has(head.address)) goOn(shard, batch, head)
   for (const member of familyOf(shard, head).slice(1)) {

@@ -1,21 +1,35 @@
 /**
  * Reading and writing one slot with certainty: an unknown outcome is asked again until it is known.
  *
- * Decides: what a writer of slot n may conclude. Leaves to others: what is
+ * Decides: what a writer of slot n may conclude (protocols.md section 1). Leaves to others: what is
  * written, and what being fenced means.
+ *
+ * It relies on an adapter that answers `unknown` to the first write of a shard on a new connection:
+ * then the end is read before anything is sent again, which is all that the connection rule asks.
  */
 import type { Clock, Journal, JournalEndOutcome } from '../ports/index.ts'
 
 export type KnownEnd = Extract<JournalEndOutcome, { kind: 'known' }>
 
+export interface SlotWrite {
+  slot: number
+  record: Uint8Array
+  /** Where the stream ended when the writer looked, and in which copy of it. */
+  after: { sequence: number; serverId: string }
+}
+
 export type SlotWriteOutcome =
   | { kind: 'written'; sequence: number }
   /** The slot holds somebody else's record, for ever. */
   | { kind: 'fenced'; record: Uint8Array }
+  /** The stream may have lost its end, or was cleared of this slot: whether it held the record is unknown. */
+  | { kind: 'reset'; why: string }
 
 /** Between two tries of the same bytes. */
 const AGAIN_FIRST_MS = 5
 const AGAIN_MAX_MS = 1_000
+/** Slots read at once when many are wanted. */
+const READS_MAX = 128
 
 export class SlotReader {
   readonly #shard: number
@@ -30,9 +44,11 @@ export class SlotReader {
     this.#clock = clock
   }
 
+  /** From now on nobody is told anything. */
   stop(): void {
     this.#stopped = true
     for (const cancel of this.#cancels) cancel()
+    this.#cancels.clear()
   }
 
   end(done: (end: KnownEnd) => void, tries = 0): void {
@@ -56,46 +72,57 @@ export class SlotReader {
     })
   }
 
-  /** Reads `from..to` in order; stops with undefined at a slot that is missing. */
-  readAll(
-    from: number,
-    to: number,
-    done: (records: Uint8Array[] | undefined) => void,
-    read: Uint8Array[] = [],
-  ): void {
-    if (from > to) return done(read)
-    this.read(from, (found) => {
-      if (!found) return done(undefined)
-      read.push(found.record)
-      this.readAll(from + 1, to, done, read)
+  /** Reads `from..to`, many at once; undefined when one of them is missing. */
+  readAll(from: number, to: number, done: (records: Uint8Array[] | undefined) => void): void {
+    const records = new Array<Uint8Array>(Math.max(0, to - from + 1))
+    if (records.length === 0) return done(records)
+    let next = from
+    let missing = records.length
+    let ended = false
+    const readNext = () => {
+      const slot = next++
+      this.read(slot, (found) => {
+        if (ended) return
+        if (found) {
+          records[slot - from] = found.record
+          missing -= 1
+        }
+        ended = !found || missing === 0
+        if (ended) done(found ? records : undefined)
+        else if (next <= to) readNext()
+      })
+    }
+    for (let reads = Math.min(READS_MAX, records.length); reads > 0; reads--) readNext()
+  }
+
+  /** Writes until it is certain whose record the slot holds, if that can be known at all. */
+  write(write: SlotWrite, done: (outcome: SlotWriteOutcome) => void, tries = 0): void {
+    const { slot, record, after } = write
+    const request = { shard: this.#shard, slot, record, afterSequence: after.sequence }
+    this.#journal.write(request, (outcome) => {
+      if (this.#stopped) return
+      if (outcome.kind === 'written') done(outcome)
+      else this.#judge(write, done, tries)
     })
   }
 
-  /**
-   * Writes until it is certain whose record the slot holds. The same bytes are sent every time: an
-   * earlier try may still land, and then it is ours.
-   */
-  write(
-    slot: number,
-    record: Uint8Array,
-    afterSequence: number,
-    done: (outcome: SlotWriteOutcome) => void,
-    tries = 0,
-  ): void {
-    const again = () =>
-      this.#again(tries, () => this.write(slot, record, afterSequence, done, tries + 1))
-    this.#journal.write({ shard: this.#shard, slot, record, afterSequence }, (outcome) => {
-      if (this.#stopped) return
-      if (outcome.kind === 'written') return done(outcome)
-      if (outcome.kind === 'unknown') return again()
+  /** Refused or unknown: the end first, then the slot; an earlier try of ours may have landed. */
+  #judge(write: SlotWrite, done: (outcome: SlotWriteOutcome) => void, tries: number): void {
+    const { slot, record, after } = write
+    this.end((end) => {
+      if (end.serverId !== after.serverId) {
+        return done({ kind: 'reset', why: 'the journal may have lost its end' })
+      }
       this.read(slot, (found) => {
-        if (!found) return again()
-        const ours = Buffer.compare(found.record, record) === 0
-        done(
-          ours
-            ? { kind: 'written', sequence: found.sequence }
-            : { kind: 'fenced', record: found.record },
-        )
+        if (found) return done(outcomeOf(found, record))
+        if (end.lastSequence > after.sequence) {
+          return done({ kind: 'reset', why: `slot ${slot} has come and gone` })
+        }
+        if (end.lastSequence < after.sequence) {
+          return done({ kind: 'reset', why: 'the journal has lost its end' })
+        }
+        // The same bytes every time: an earlier try may still land, and then it is ours.
+        this.#again(tries, () => this.write(write, done, tries + 1))
       })
     })
   }
@@ -108,4 +135,14 @@ export class SlotReader {
     })
     this.#cancels.add(cancel)
   }
+}
+
+function outcomeOf(
+  found: { record: Uint8Array; sequence: number },
+  record: Uint8Array,
+): SlotWriteOutcome {
+  const ours = Buffer.compare(found.record, record) === 0
+  return ours
+    ? { kind: 'written', sequence: found.sequence }
+    : { kind: 'fenced', record: found.record }
 }

@@ -3,7 +3,7 @@
  * `Claim`, `Batch` and `Release`, and the chain: every record carries the hash of the one before.
  */
 import type { StoreWrite } from '../ports/index.ts'
-import { pack, unpack } from '../protocol/index.ts'
+import { pack, TroupeError, unpack } from '../protocol/index.ts'
 
 /** The token of an owner: the slot of its claim and a random id. */
 export interface Epoch {
@@ -65,32 +65,48 @@ export function encodeRecord(record: SlotRecord): Uint8Array {
   }
 }
 
+/** @throws TroupeError `malformed` for bytes that this version cannot read: to guess would lose data */
 export function decodeRecord(bytes: Uint8Array): SlotRecord {
-  const [, kind, prev, ...f] = unpack(bytes) as [number, string, string, ...unknown[]]
-  if (kind === 'c') {
-    return {
-      kind: 'claim',
-      prev,
-      serverId: f[0] as string,
-      node: f[1] as string,
-      claimId: f[2] as string,
-      viewVersion: f[3] as number,
-    }
+  const fields = unpack(bytes)
+  if (!Array.isArray(fields)) throw unreadable('no list of fields')
+  const [form, kind, prev, ...f] = fields as [unknown, unknown, string, ...unknown[]]
+  if (form !== FORM) throw unreadable(`form ${String(form)}; this version reads ${FORM}`)
+  switch (kind) {
+    case 'c':
+      return {
+        kind: 'claim',
+        prev,
+        serverId: f[0] as string,
+        node: f[1] as string,
+        claimId: f[2] as string,
+        viewVersion: f[3] as number,
+      }
+    case 'b':
+      return {
+        kind: 'batch',
+        prev,
+        serverId: f[0] as string,
+        epoch: { slot: f[1] as number, claimId: f[2] as string },
+        batchId: f[3] as string,
+        writes: f[4] as StoreWrite[],
+      }
+    case 'r':
+      return {
+        kind: 'release',
+        prev,
+        epoch: { slot: f[0] as number, claimId: f[1] as string },
+        to: f[2] as string,
+      }
+    default:
+      throw unreadable(`kind ${String(kind)}`)
   }
-  if (kind === 'b') {
-    return {
-      kind: 'batch',
-      prev,
-      serverId: f[0] as string,
-      epoch: { slot: f[1] as number, claimId: f[2] as string },
-      batchId: f[3] as string,
-      writes: f[4] as StoreWrite[],
-    }
-  }
-  return {
-    kind: 'release',
-    prev,
-    epoch: { slot: f[0] as number, claimId: f[1] as string },
-    to: f[2] as string,
-  }
+}
+
+/** The copy of the stream that a record was sent to; undefined for a release, which does not say. */
+export function serverIdOf(record: SlotRecord): string | undefined {
+  return record.kind === 'release' ? undefined : record.serverId
+}
+
+function unreadable(what: string): TroupeError {
+  return new TroupeError('malformed', `a record of a slot: ${what}`)
 }

@@ -6,9 +6,9 @@ import { initialTransition, stateText, stepInitial } from '../machine/index.ts'
 import type { AddressText } from '../protocol/index.ts'
 import type { Batch, ChildStart } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { identityOf, indexOf, kindNameOf, logicAt } from './heads.ts'
+import { identityOf, kindNameOf, logicAt } from './heads.ts'
 import type { Cause } from './history.ts'
-import type { Head } from './records.ts'
+import { type Head, NO_INDEX } from './records.ts'
 import { applyReducerTurn, applyTurn } from './turn.ts'
 
 export function makeChild(
@@ -113,7 +113,7 @@ function blankHead(batch: Batch, request: StartRequest): Head {
     stored,
     snapshot: undefined,
     stateText: stateText(stored.value),
-    index: indexOf(hosted, ['none'], undefined),
+    index: NO_INDEX,
     bytes: 0,
     encoded: undefined,
     dirty: false,

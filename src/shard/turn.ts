@@ -104,6 +104,7 @@ function storeTurn(
     children,
     recent: head.recent,
     recentFrom: head.recentFrom,
+    index: head.index,
   }
   const { recent, recentFrom } = withEntry(shard, head, plan.turn, batch.now, cause, before, text)
   head.recent = recent
@@ -115,15 +116,15 @@ function storeTurn(
   head.timers = plan.timers
   head.tasks = plan.tasks
   head.children = plan.children
-  const encoded = encodeWithin(shard, head, stored)
   const index = indexWithin(head, stored)
-  if (!(encoded instanceof Uint8Array) || 'error' in index) {
+  if ('index' in index) head.index = index.index
+  const encoded = 'error' in index ? index.error : encodeWithin(shard, head, stored)
+  if (!(encoded instanceof Uint8Array)) {
     Object.assign(head, previous)
-    return encoded instanceof Uint8Array ? (index as { error: ErrorRecord }).error : encoded
+    return encoded
   }
   head.stored = stored
   head.stateText = text
-  head.index = index.index
   shard.heads.resized(head, encoded.length)
   head.encoded = encoded
   batch.touch(head)

@@ -127,11 +127,10 @@ export class AttemptFiles {
       const directory = this.directoryOf(name)
       const path = join(directory, FILES.attempt)
       await mkdir(directory, { recursive: true, mode: 0o700 })
-      await put(path, JSON.stringify({ ...rest, input: toBase64(input) }))
+      const text = JSON.stringify({ ...rest, input: toBase64(input) })
       // Under `rerun` a lost record costs nothing: the lease ends, and another attempt begins.
-      if (process.env.NOFLUSH || record.onWorkerLost === 'rerun') return
-      await flush(path)
-      await Promise.all([directory, this.attemptsDirectory, this.#live].map(flush))
+      if (record.onWorkerLost === 'rerun') await put(path, text)
+      else await putFlushed(path, text)
     })
   }
 
@@ -253,9 +252,15 @@ async function readJson<T>(path: string): Promise<T | undefined> {
   }
 }
 
-async function flush(path: string): Promise<void> {
-  const file = await open(path, 'r')
+/**
+ * The directories above are not flushed by themselves: file systems with a journal (ext4, xfs, btrfs)
+ * put what made a new file there before it, in order. Elsewhere a loss of power may lose the record,
+ * and the lease decides.
+ */
+async function putFlushed(path: string, text: string): Promise<void> {
+  const file = await open(path, 'w', 0o600)
   try {
+    await file.write(text)
     await file.sync()
   } finally {
     await file.close()

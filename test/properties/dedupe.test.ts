@@ -115,8 +115,9 @@ class Play {
     for (let round = 0; round < rounds; round++) await this.h.advance(0)
     this.restart()
     const reply = await this.h.run(this.#send(number, id))
-    // Nobody is told what a crash takes back.
-    if (early) expect(reply).toEqual(early)
+    // Nobody is told what a crash takes back; past the window the repeat may find it forgotten.
+    const isPast = this.h.clock.now() - issuedAt > LIMITS.dedupeWindowMs
+    if (early && !isPast) expect(reply).toEqual(early)
     this.#judge(number, id, issuedAt, reply)
   }
 
@@ -169,7 +170,7 @@ async function play(list: readonly Step[], sabotage: (h: Harness) => void = () =
   await one.finish()
 }
 
-const histories = fc.array(steps, { minLength: 2, maxLength: 25 })
+const histories = fc.array(steps, { minLength: 2, maxLength: 25, size: '+1' })
 
 it('applied at most once, answered alike, and expired after the window', async () => {
   await fc.assert(

@@ -91,7 +91,14 @@ describe('values of an index', () => {
         const expected = compareValues(a, b) || compareText(first, second)
         expect(order(row(a, first), row(b, second))).toBe(expected)
       }),
-      { numRuns: 2_000 },
+      {
+        numRuns: 2_000,
+        examples: [
+          [0, -0, 'm/b', 'm/a'],
+          [-0, 0, 'm/b', 'm/a'],
+          [-1, -0, 'm/a', 'm/a'],
+        ],
+      },
     )
   })
 
@@ -210,6 +217,7 @@ describe('every key', () => {
     keys.sequencedKey(shard, keys.TABLE.audit, n, n, 1),
     keys.tailKey(shard, n),
     keys.counterKey(shard, { machine: 'm', condition: 'active', state: 'a.b|c' }),
+    keys.fingerprintKey(shard, 'm'),
     Buffer.concat([keys.statePrefix(shard, 'm', 'parked', 'a|b'), keys.sinceSuffix(n, address)]),
     Buffer.concat([keys.fieldPrefix(shard, 'm', 'f'), keys.fieldSuffix(value, address)]),
   ]

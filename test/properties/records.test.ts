@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { StoredSnapshot } from '../../src/machine/index.ts'
 import { errorRecord, pack, type StateValue, unpack } from '../../src/protocol/index.ts'
+import { indexValueBytes } from '../../src/shard/keys.ts'
 import {
   type ActorRecord,
   type ChildEntry,
@@ -108,6 +109,11 @@ const records: fc.Arbitrary<ActorRecord> = fc
     sources: fc.array(text, { maxLength: 3 }),
     recent: fc.uint8Array({ maxLength: 40 }),
     recentFrom: count,
+    index: fc.dictionary(
+      key,
+      fc.oneof(fc.constantFrom(null, true, false), fc.integer(), fc.double(), text),
+      { maxKeys: 3, noNullPrototype: true },
+    ),
   })
   .map(({ kept, ...record }) => ({ ...record, keptFrom: kept[0] ?? 0, keptTo: kept[1] ?? 0 }))
 
@@ -148,6 +154,34 @@ it('the same record has the same bytes, whatever was packed before', () => {
       const bytes = Buffer.from(encodeActor(given, stored)).toString('hex')
       encodeActor(given, { ...stored, context: other })
       expect(Buffer.from(encodeActor(given, stored)).toString('hex')).toBe(bytes)
+    }),
+  )
+})
+
+it('a long text of the index is cut behind what its rows can tell', () => {
+  fc.assert(
+    fc.property(
+      records,
+      snapshots,
+      fc.string({ unit: 'grapheme', minLength: 240 }),
+      (given, rest, long) => {
+        const stored: StoredSnapshot = { ...rest, status: 'active' }
+        const value = long.repeat(2)
+        const back = decodeActor(encodeActor({ ...given, index: { value } }, stored)).record.index
+        expect(String(back['value']).length).toBeLessThanOrEqual(257)
+        expect(indexValueBytes(back['value']!)).toEqual(indexValueBytes(value))
+      },
+    ),
+  )
+})
+
+it('what was decoded is encoded to the same bytes: nothing is written for nothing', () => {
+  fc.assert(
+    fc.property(records, snapshots, (given, rest) => {
+      const status = given.status === 'done' ? 'done' : 'active'
+      const bytes = encodeActor(given, { ...rest, status })
+      const { record, stored } = decodeActor(bytes)
+      expect(Buffer.compare(encodeActor(record, stored), bytes)).toBe(0)
     }),
   )
 })

@@ -11,9 +11,9 @@ import { expect, it } from 'vitest'
 import { cancel, enqueueActions, raise } from 'xstate'
 import { TABLE } from '../../src/shard/keys.ts'
 import type { Harness } from '../shard/harness.ts'
-import { type Args, get, host, open, restart, see, send, start } from '../shard/support.ts'
+import { type Args, get, history, host, open, restart, see, send, start } from '../shard/support.ts'
 
-const LIMITS = { timerHorizonMs: 10_000, timerLoadCountMax: 3, historyCountMax: 1 }
+const LIMITS = { timerHorizonMs: 10_000, timerLoadCountMax: 3, historyCountMax: 1_000 }
 const ADDRESS = 'alarms/a'
 /** What the wall clock may be late by before a wake notices that it jumped. */
 const NOTICE_MS = LIMITS.timerHorizonMs / 2
@@ -71,12 +71,15 @@ class Play {
   /** Those that have to ring, by id. */
   readonly pending = new Map<string, Alarm>()
   rung: string[] = []
+  /** Whether every timer has to ring on the very millisecond. */
+  readonly #exact: boolean
   /** The latest that the wall clock ever said. */
   latest = 0
   readonly #sabotage: (h: Harness) => void
   #sets = 0
 
-  constructor(sabotage: (h: Harness) => void) {
+  constructor(exact: boolean, sabotage: (h: Harness) => void) {
+    this.#exact = exact
     this.#sabotage = sabotage
     this.h = open([alarms], { shardCount: 1, limits: LIMITS })
     sabotage(this.h)
@@ -116,25 +119,40 @@ class Play {
     if (set) expect(set.dueAt).toBe(updatedAt + delayMs)
   }
 
-  /** @param lateMs by how much a due timer may be late */
+  /**
+   * A look also wakes the engine, so the time at which a timer rang is read from the history.
+   * @param lateMs by how much a due timer may be late; 0 to leave that open
+   */
   async look(lateMs: number): Promise<void> {
+    // After a jump the first look finds a crowd that rings in several batches.
+    await get(this.h, ADDRESS)
+    await this.h.advance(0)
     const { context } = await get(this.h, ADDRESS)
     const { seen } = context as { seen: string[] }
+    const rings = (await history(this.h, ADDRESS)).filter(({ cause }) => cause === 'RING')
     this.latest = Math.max(this.latest, this.h.clock.now())
+    expect(rings).toHaveLength(seen.length)
     expect(seen.slice(0, this.rung.length)).toEqual(this.rung)
-    for (const text of seen.slice(this.rung.length)) {
-      const id = text.split('.')[0]!
-      const alarm = this.pending.get(id)
-      // Not one that was cancelled, replaced, or has rung before; and not before its time.
-      if (alarm?.text === text) {
-        expect(alarm.dueAt).toBeLessThanOrEqual(this.latest)
-        this.pending.delete(id)
-      } else expect(Number(text.split('.')[1])).toBe(this.#sets - 1)
-    }
+    for (let n = this.rung.length; n < seen.length; n++) this.#rang(seen[n]!, rings[n]!.at)
     this.rung = seen
     if (lateMs === 0) return
     for (const { text, dueAt } of this.pending.values())
       if (dueAt + lateMs <= this.h.clock.now()) throw new Error(`${text} is late`)
+  }
+
+  /** Not one that was cancelled, replaced, or has rung before; and not before its time. */
+  #rang(text: string, at: number): void {
+    const [id, number] = text.split('.')
+    const alarm = this.pending.get(id!)
+    expect(at).toBeLessThanOrEqual(this.latest)
+    if (alarm?.text !== text) {
+      // Due at once: it rang before anybody could ask when it is due.
+      expect(Number(number)).toBe(this.#sets - 1)
+      return
+    }
+    this.pending.delete(id!)
+    if (this.#exact) expect(at).toBe(alarm.dueAt)
+    else expect(at).toBeGreaterThanOrEqual(alarm.dueAt)
   }
 }
 
@@ -143,7 +161,7 @@ async function play(
   late: number,
   sabotage: (h: Harness) => void = () => {},
 ) {
-  const one = new Play(sabotage)
+  const one = new Play(late > 0, sabotage)
   await start(one.h, ADDRESS)
   for (const step of list) {
     await one.step(step)
@@ -161,7 +179,8 @@ async function play(
   expect(one.h.stops).toEqual([])
 }
 
-const histories = (jumps: boolean) => fc.array(steps(jumps), { minLength: 2, maxLength: 25 })
+const histories = (jumps: boolean) =>
+  fc.array(steps(jumps), { minLength: 2, maxLength: 25, size: '+1' })
 
 it('on a steady clock every timer rings on the millisecond', async () => {
   await fc.assert(
@@ -182,8 +201,9 @@ it('a timer that is set after a jump ahead is not late', async () => {
   await start(h, ADDRESS)
   h.clock.jumpWall(100_000)
   await send(h, ADDRESS, 'SET', { by: 1_000, text: '1.1' })
-  await h.advance(1_000)
-  expect((await get(h, ADDRESS)).context).toMatchObject({ seen: ['1.1'] })
+  const { updatedAt } = await get(h, ADDRESS)
+  await h.advance(3_000)
+  expect((await history(h, ADDRESS)).at(-1)).toMatchObject({ cause: 'RING', at: updatedAt + 1_000 })
 })
 
 /** Timer rows never reach the disk: only what is in memory rings. */

@@ -1,19 +1,7 @@
 /** Behaviour that XState's users would expect and that is not there yet. */
 import { describe, expect, it } from 'vitest'
 import { fromTransition, sendTo } from 'xstate'
-import {
-  type Args,
-  change,
-  chart,
-  get,
-  host,
-  open,
-  restart,
-  see,
-  seen,
-  send,
-  start,
-} from './support.ts'
+import { type Args, chart, get, host, open, see, seen, send, start } from './support.ts'
 
 const snapshots = (src: object, id: string) =>
   host(
@@ -91,29 +79,4 @@ it('a timer of a parent state whose step parked rings again after the resume', a
   await h.run(h.client.resume('nested/x'))
   await h.advance(5_000)
   expect((await get(h, 'nested/x')).value).toBe('late')
-})
-
-it.fails('a field that a new version indexes is found for actors that were stored before', async () => {
-  const machine = (index?: (context: { n: number }) => object) =>
-    host(
-      'm',
-      { on: { ADD: { actions: change(({ context }) => ({ n: context.n + 1 })) } } },
-      {},
-      (index ? { index } : {}) as never,
-    )
-  let h = open([machine()])
-  await start(h, 'm/x')
-  h = restart(h, [machine(({ n }) => ({ n }))])
-  const { rows } = await h.run(h.client.list({ filter: { machine: 'm' }, sort: { by: 'n' } }))
-  expect(rows).toHaveLength(1)
-})
-
-it.fails('an actor that is stuck after a roll-out is counted and listed as parked before it is touched', async () => {
-  const machine = (states: object) =>
-    host('m', { initial: 'a', states: { a: { on: { GO: 'old' } }, ...states } })
-  let h = open([machine({ old: {} })])
-  await start(h, 'm/x')
-  await send(h, 'm/x', 'GO')
-  h = restart(h, [machine({})])
-  expect((await h.run(h.client.list({ filter: { condition: 'parked' } }))).rows).toHaveLength(1)
 })

@@ -1,7 +1,7 @@
 /**
  * The streams behind `MemoryJournal`: what a JetStream server would hold.
  *
- * Decides: the two conditions of a write, exactly two (the slot does
+ * Decides: the two conditions of a write, and no other (the slot does
  * not exist, and the stream ends at the expected sequence), and what a server can lose: everything
  * that it has not synced, upon which its id changes.
  * Leaves to others: how answers travel (journal.ts).

@@ -1,0 +1,32 @@
+/**
+ * Entry of the processes that measure: one part of a scenario each, so that memory figures are those
+ * of that part. It gets its part and parameters as arguments and sends its result back.
+ */
+import { jobsPart } from './scenarios/jobs.ts'
+import { passiveCreate, passiveEvict, passiveOpen } from './scenarios/passive.ts'
+import { profilePart } from './scenarios/profile.ts'
+import { timersPart } from './scenarios/timers.ts'
+import { transitionsPart } from './scenarios/transitions.ts'
+
+const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
+  transitions: transitionsPart,
+  'passive-create': passiveCreate,
+  'passive-open': passiveOpen,
+  'passive-evict': passiveEvict,
+  timers: timersPart,
+  jobs: jobsPart,
+  profile: profilePart,
+}
+
+async function main(): Promise<void> {
+  const [name = '', params = '{}'] = process.argv.slice(2)
+  const part = PARTS[name]
+  if (part === undefined) throw new Error(`there is no part "${name}"`)
+  const result = await part(JSON.parse(params) as never)
+  process.send?.({ result }, () => process.exit(0))
+}
+
+void main().catch((thrown: unknown) => {
+  const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
+  process.send?.({ error }, () => process.exit(1))
+})

@@ -1,0 +1,172 @@
+/**
+ * Jobs per second with /bin/true: the machine and task of `machines/jobs` through a node and its
+ * worker, against the same shim in a bare loop of spawn and wait with as many at a time.
+ */
+import { spawn } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type JobInput, job } from '../../machines/jobs/machines.ts'
+import { defineApp, type TroupeNode } from '../../src/index.ts'
+import { cleanEnvironment } from '../../src/worker/index.ts'
+import { bootId } from '../../src/worker/process/identity.ts'
+import { DEFAULT_PROCESS_LIMITS } from '../../src/worker/process/limits.ts'
+import { shimArguments } from '../../src/worker/process/shim.ts'
+import { closedLoop, type Load, rssAnonMb, spreadOf } from '../measure.ts'
+import { openNode } from '../nodes.ts'
+import { type Bench, folderOf, runPart } from '../parts.ts'
+import { figureOf, type Report, ratiosOf, spread } from '../report.ts'
+
+/** The slots of a worker by default. */
+const SLOTS = 8
+const ROUNDS = 4
+const SETSID = '/usr/bin/setsid'
+const COMMAND = ['/bin/true']
+
+interface Params {
+  data: string
+  roundMs: number
+}
+
+interface Result {
+  jobs: Load[]
+  one: Load[]
+  bare: Load[]
+  bareOne: Load[]
+  spawns: Load[]
+  rssAnonMb: number
+}
+
+export async function jobsPart({ data, roundMs }: Params): Promise<Result> {
+  const app = defineApp({ name: 'bench-jobs', machines: [job] })
+  const node = await openNode({ directory: join(data, 'node'), apps: [app], slots: SLOTS })
+  const ends = new JobEnds(node)
+  const result: Result = { jobs: [], one: [], bare: [], bareOne: [], spawns: [], rssAnonMb: 0 }
+  const run = () => ends.run()
+  const bare = bareRunner(join(data, 'bare'))
+  await closedLoop(SLOTS * 2, roundMs, run)
+  for (let round = 0; round < ROUNDS; round++) {
+    result.spawns.push(await closedLoop(SLOTS, roundMs / 2, spawnTrue))
+    result.bare.push(await closedLoop(SLOTS, roundMs, bare))
+    // Twice as many under way as slots: a slot that is free finds the next job waiting.
+    result.jobs.push(await closedLoop(SLOTS * 2, roundMs, run))
+    result.bareOne.push(await closedLoop(1, roundMs / 2, bare))
+    result.one.push(await closedLoop(1, roundMs / 2, run))
+  }
+  result.rssAnonMb = rssAnonMb()
+  ends.stop()
+  await node.stop()
+  return result
+}
+
+/** Starts jobs and learns of their ends as any program could: by watching. */
+class JobEnds {
+  readonly #node: TroupeNode
+  readonly #waiting = new Map<string, (state: string) => void>()
+  readonly #stop = new AbortController()
+  #next = 1
+
+  constructor(node: TroupeNode) {
+    this.#node = node
+    void this.#watch()
+  }
+
+  stop(): void {
+    this.#stop.abort()
+  }
+
+  async run(): Promise<void> {
+    const address = `job/${this.#next++}`
+    const end = new Promise<string>((resolve) => this.#waiting.set(address, resolve))
+    await this.#node.client.start(address, inputOf(address))
+    const state = await end
+    this.#waiting.delete(address)
+    if (state !== 'success') throw new Error(`${address} ended as ${state}`)
+  }
+
+  async #watch(): Promise<void> {
+    for await (const event of this.#node.client.watch({ machine: 'job' }, this.#stop.signal)) {
+      if (event.kind !== 'transition' || event.status === 'active') continue
+      this.#waiting.get(event.address)?.(event.to)
+    }
+  }
+}
+
+function inputOf(address: string): JobInput {
+  return {
+    jobName: address,
+    appName: 'bench',
+    executor: 'bench',
+    jobType: 'true',
+    content: 'nothing',
+    submittedAt: Date.now(),
+    groupId: 1,
+    onWorkerLost: 'park',
+    template: COMMAND,
+  }
+}
+
+/** A directory, the shim and its end: what a run costs when nobody keeps book. */
+function bareRunner(parent: string): () => Promise<void> {
+  const environment = cleanEnvironment(process.env)
+  const { groupGraceMs } = DEFAULT_PROCESS_LIMITS
+  let next = 0
+  return () => {
+    const dir = join(parent, String(next++))
+    mkdirSync(dir, { recursive: true })
+    const words = shimArguments(
+      {
+        dir,
+        startedAt: Date.now(),
+        bootId: bootId(),
+        groupGraceMs,
+        watchdog: undefined,
+        setsidPath: SETSID,
+      },
+      COMMAND,
+    )
+    return ended('/bin/sh', words, dir, { ...environment, TROUPE_RUN: dir })
+  }
+}
+
+function spawnTrue(): Promise<void> {
+  return ended('/bin/true', [], '/', {})
+}
+
+function ended(file: string, words: string[], cwd: string, env: Record<string, string>) {
+  return new Promise<void>((resolve, reject) => {
+    const child = spawn(file, words, { cwd, env, detached: true, stdio: 'ignore' })
+    child.once('error', reject)
+    child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`exit ${code}`))))
+  })
+}
+
+export async function jobs(bench: Bench): Promise<Report> {
+  const params: Params = { data: folderOf(bench, 'jobs'), roundMs: bench.quick ? 500 : 3_000 }
+  const result = await runPart<Result>(bench, 'jobs', params)
+  const ratio = ratiosOf(
+    result.jobs.map((one) => one.perSecond),
+    result.bare.map((one) => one.perSecond),
+  )
+  const rate = (rounds: Load[]) => spread(spreadOf(rounds.map((one) => one.perSecond)))
+  return {
+    scenario: `jobs: /bin/true, ${SLOTS} at a time`,
+    figures: [
+      figureOf('jobs, 16 under way, 8 slots', result.jobs, result.rssAnonMb),
+      figureOf('one job at a time', result.one),
+      figureOf('limit: bare shim, 8 at a time', result.bare),
+      figureOf('bare shim, one at a time', result.bareOne),
+      figureOf('spawn without a shim, 8 at a time', result.spawns),
+    ],
+    demands: [
+      {
+        what: 'jobs/s with /bin/true',
+        measured: `${rate(result.jobs)} /s`,
+        limit: `${rate(result.bare)} /s (bare shim)`,
+        ratio,
+        demanded: '>= 0.5',
+        pass: ratio.median >= 0.5,
+      },
+    ],
+    notes: ['CPU figures are those of the node process; the commands have their own'],
+  }
+}

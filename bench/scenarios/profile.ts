@@ -1,0 +1,174 @@
+/**
+ * Where the microseconds of one transition go at 1,024 in flight: self time of the main thread by
+ * part, scaled to what a transition costs without the profiler, and the CPU of the other threads.
+ */
+import { join } from 'node:path'
+import {
+  CpuProfile,
+  type Frame,
+  type ProfileShare,
+  sharesOf,
+  type ThreadTime,
+  threadTimes,
+} from '../cpu-profile.ts'
+import { closedLoop, type Load } from '../measure.ts'
+import { openNode, startOrders } from '../nodes.ts'
+import { type Bench, folderOf, runPart } from '../parts.ts'
+import { type Breakdown, figureOf, number, type Report } from '../report.ts'
+
+const ACTORS = 10_000
+const IN_FLIGHT = 1_024
+const FUNCTIONS_SHOWN = 40
+
+/** The first rule that fits; functions where a file does several things. */
+const RULES: readonly (readonly [part: string, path: RegExp, functionName?: RegExp])[] = [
+  ['GC', /^$/, /^\(garbage collector\)$/],
+  ['idle', /^$/, /^\(idle\)$/],
+  ['native and kernel', /^$/, /^\(program\)$/],
+  ['the load itself', /^bench\/(?!machines)/],
+  ['step: machine and XState', /^(src\/machine\/|bench\/machines)/],
+  ['client', /^src\/client\//],
+  ['transport', /^src\/adapters\/memory\//],
+  ['event loop', /^src\/adapters\/system\/clock/],
+  ['ids', /^src\/adapters\/system\//],
+  ['LMDB on this thread: reads', /^src\/adapters\/lmdb\/store/, /^(get|page|range|count)$/],
+  ['LMDB on this thread: writes', /^src\/adapters\/lmdb\//],
+  [
+    'checks',
+    /^src\/protocol\/(check-command|command-id|address|errors|limits)|^src\/shard\/event-check/,
+  ],
+  ['dedupe', /^src\/shard\/dedupe/],
+  ['encode: record', /^src\/shard\/records/],
+  ['encode: history', /^src\/shard\/history/],
+  ['rows: index, keys, counters', /^src\/shard\/(index-rows|keys|counters|batch)/],
+  ['serving requests', /^src\/shard\/server/],
+  ['replies and events', /^src\/shard\/(release|views)/],
+  ['engine', /^src\/shard\//],
+  ['hash', /^src\/protocol\/hash/],
+]
+
+const CODEC = /^src\/protocol\/codec/
+
+function partOf(frame: Frame, callers: readonly Frame[]): string | undefined {
+  if (CODEC.test(frame.path)) {
+    const caller = callers.find(({ path }) => path.startsWith('src/') && !CODEC.test(path))
+    const isWire = caller !== undefined && /^src\/(client\/|shard\/server)/.test(caller.path)
+    return isWire ? 'codec: requests and replies' : undefined
+  }
+  for (const [part, path, functionName] of RULES) {
+    if (path.test(frame.path) && (functionName?.test(frame.functionName) ?? true)) return part
+  }
+  return undefined
+}
+
+interface Params {
+  data: string
+  roundMs: number
+}
+
+interface Result {
+  plain: Load[]
+  profiled: Load
+  /** µs of CPU per transition without the profiler. */
+  mainUs: number
+  otherUs: number
+  others: ThreadTime[]
+  parts: ProfileShare[]
+  functions: ProfileShare[]
+  operations: number
+}
+
+export async function profilePart({ data, roundMs }: Params): Promise<Result> {
+  const node = await openNode({ directory: join(data, 'node') })
+  await startOrders(node, ACTORS)
+  let next = 0
+  const send = () => node.client.send(`order/${next++ % ACTORS}`, { type: 'NEXT', by: 'bench' })
+  await closedLoop(IN_FLIGHT, roundMs, send)
+  const before = threadTimes()
+  const sentBefore = next
+  const plain = [
+    await closedLoop(IN_FLIGHT, roundMs, send),
+    await closedLoop(IN_FLIGHT, roundMs, send),
+    await closedLoop(IN_FLIGHT, roundMs, send),
+  ]
+  const operations = next - sentBefore
+  const threads = since(before)
+  const profile = new CpuProfile()
+  await profile.start()
+  const profiledFrom = next
+  const profiled = await closedLoop(IN_FLIGHT, roundMs, send)
+  const { parts, functions } = sharesOf(await profile.stop(), partOf)
+  const profiledCount = next - profiledFrom
+  await node.stop()
+  const perTransition = (shares: ProfileShare[]) =>
+    shares.map(({ name, us }) => ({ name, us: us / profiledCount }))
+  const [main, ...others] = threads
+  return {
+    plain,
+    profiled,
+    mainUs: (main?.us ?? 0) / operations,
+    otherUs: others.reduce((sum, { us }) => sum + us, 0) / operations,
+    others: others.map((one) => ({ ...one, us: one.us / operations })),
+    parts: perTransition(parts),
+    functions: perTransition(functions).slice(0, FUNCTIONS_SHOWN),
+    operations,
+  }
+}
+
+/** The main thread first; the others by what they used. */
+function since(before: ThreadTime[]): ThreadTime[] {
+  const used = threadTimes().map((now) => {
+    const was = before.find(({ thread }) => thread === now.thread)
+    return { ...now, us: now.us - (was?.us ?? 0) }
+  })
+  const main = used.filter(({ thread }) => thread === process.pid)
+  return [...main, ...used.filter((one) => !main.includes(one)).sort((a, b) => b.us - a.us)]
+}
+
+export async function profile(bench: Bench): Promise<Report> {
+  const params: Params = { data: folderOf(bench, 'profile'), roundMs: bench.quick ? 400 : 3_000 }
+  const result = await runPart<Result>(bench, 'profile', params)
+  const busy = result.parts.filter(({ name }) => name !== 'idle')
+  const total = busy.reduce((sum, { us }) => sum + us, 0)
+  // The profiler itself costs; what it sees is taken as shares.
+  const scale = result.mainUs / total
+  const share = (us: number) => `${number((100 * us) / (result.mainUs + result.otherUs), 1)} %`
+  const mainRows = busy.map(({ name, us }) => [name, number(us * scale, 1), share(us * scale)])
+  const threadRows = result.others
+    .filter(({ us }) => us >= 0.1)
+    .map(({ name, us }) => [`thread ${name}`, number(us, 1), share(us)])
+  const breakdown: Breakdown = {
+    title: `where the CPU of one transition goes, ${IN_FLIGHT} in flight`,
+    columns: ['part', 'µs', 'share'],
+    rows: [
+      ...mainRows,
+      ['main thread together', number(result.mainUs, 1), share(result.mainUs)],
+      ...threadRows,
+      [
+        'other threads together (LMDB writes, GC helpers)',
+        number(result.otherUs, 1),
+        share(result.otherUs),
+      ],
+    ],
+  }
+  return {
+    scenario: 'profile: the CPU of a transition',
+    figures: [
+      figureOf('without the profiler', result.plain),
+      figureOf('with it', [result.profiled]),
+    ],
+    demands: [],
+    breakdowns: [breakdown, functionsOf(result.functions, scale)],
+    notes: ['main thread: self time of a sampled profile, scaled to the CPU measured without it'],
+  }
+}
+
+function functionsOf(functions: ProfileShare[], scale: number): Breakdown {
+  return {
+    title: 'the same by function',
+    columns: ['function', 'µs'],
+    rows: functions
+      .filter(({ name }) => !name.startsWith('(idle)'))
+      .map(({ name, us }) => [name, number(us * scale, 2)]),
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The raw records that a node keeps of a shard (protocols.md section 1).
+ *
+ * Decides: where the record of a slot lies until the slot is removed from the journal, and that what
+ * turns out to be off the chain is set aside, never dropped, unless it certainly was never
+ * acknowledged. A row beyond `applied` is a candidate only: the journal says what is true.
+ */
+import type { Log, Store, StoreWrite } from '../ports/index.ts'
+import { hashBytes, unpack } from '../protocol/index.ts'
+import { appliedKey, quarantineKey, slotOfTailKey, TABLE, tableRange, tailKey } from './keys.ts'
+import { decodeRecord, GENESIS_HASH, type SlotRecord, serverIdOf } from './slot-records.ts'
+
+export interface TailRow {
+  slot: number
+  bytes: Uint8Array
+}
+
+/** The newest slot whose rows the store shows. */
+export interface Applied {
+  slot: number
+  hash: string
+}
+
+export class Tail {
+  readonly #shard: number
+  readonly #store: Store
+  readonly #log: Log
+
+  constructor(shard: number, store: Store, log: Log) {
+    this.#shard = shard
+    this.#store = store
+    this.#log = log
+  }
+
+  applied(): Applied {
+    const bytes = this.#store.get(appliedKey(this.#shard))
+    if (!bytes) return { slot: 0, hash: GENESIS_HASH }
+    const [slot, hash] = unpack(bytes) as [number, string]
+    return { slot, hash }
+  }
+
+  /** Every row behind a slot, whether or not it is the next one. */
+  *after(slot: number): Generator<TailRow> {
+    const range = {
+      from: tailKey(this.#shard, slot + 1),
+      to: tableRange(this.#shard, TABLE.tail).to,
+    }
+    for (const { key, value } of this.#store.range(range)) {
+      yield { slot: slotOfTailKey(key), bytes: value }
+    }
+  }
+
+  /** The rows behind a slot as far as each is the successor of the one before. */
+  chainAfter(slot: number, hash: string): TailRow[] {
+    const chain: TailRow[] = []
+    let prev = hash
+    for (const row of this.after(slot)) {
+      if (row.slot !== slot + 1 + chain.length || recordOf(row)?.prev !== prev) break
+      chain.push(row)
+      prev = hashBytes(row.bytes)
+    }
+    return chain
+  }
+
+  /**
+   * What goes when a shard is taken: rows beyond `applied` that are not what the journal holds.
+   * One that was sent to the present copy of the stream and is not there was never acknowledged.
+   */
+  clear(applied: number, records: readonly Uint8Array[], serverId: string): StoreWrite[] {
+    const writes: StoreWrite[] = []
+    const aside: number[] = []
+    const dropped: number[] = []
+    for (const row of this.after(applied)) {
+      const held = records[row.slot - applied - 1]
+      if (held && Buffer.compare(held, row.bytes) === 0) continue
+      writes.push([tailKey(this.#shard, row.slot), null])
+      const record = recordOf(row)
+      if (record && serverIdOf(record) === serverId) {
+        dropped.push(row.slot)
+        continue
+      }
+      writes.push([quarantineKey(this.#shard, row.slot, hashBytes(row.bytes)), row.bytes])
+      aside.push(row.slot)
+    }
+    this.#report(dropped, aside)
+    return writes
+  }
+
+  #report(dropped: readonly number[], aside: readonly number[]): void {
+    const shard = this.#shard
+    if (dropped.length > 0) {
+      this.#log.info(
+        { shard, slots: dropped },
+        'records that never reached the journal are dropped',
+      )
+    }
+    if (aside.length > 0) {
+      this.#log.error(
+        { shard, slots: aside },
+        'records of this store are off the chain of the journal: they are set aside and not applied',
+      )
+    }
+  }
+}
+
+/** Undefined when this version cannot read it. */
+export function recordOf({ bytes }: TailRow): SlotRecord | undefined {
+  try {
+    return decodeRecord(bytes)
+  } catch {
+    return undefined
+  }
+}
