@@ -6,15 +6,16 @@
  * msgpackr is the codec's when the codec calls and the record's when a record is packed.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { type Profiler, Session } from 'node:inspector'
+import { type HeapProfiler, type Profiler, Session } from 'node:inspector'
 
 export interface ProfileShare {
   name: string
-  /** Self time in µs. */
-  us: number
+  /** Self time in µs, or bytes allocated. */
+  amount: number
 }
 
 const SAMPLING_US = 250
+const SAMPLING_BYTES = 4_096
 
 /** A frame as the rules see it: the path below our code, or what stands for it. */
 export interface Frame {
@@ -50,6 +51,41 @@ export class CpuProfile {
   }
 }
 
+/** Bytes that this thread allocates while `work` runs, what is collected meanwhile included. */
+export async function allocationsOf(
+  work: () => Promise<unknown>,
+  sorter: Sorter,
+): Promise<{ parts: ProfileShare[]; functions: ProfileShare[] }> {
+  const session = new Session()
+  session.connect()
+  const post = <T>(method: string, params: object = {}) =>
+    new Promise<T>((resolve, reject) => {
+      session.post(method, params, (error, result) =>
+        error === null ? resolve(result as T) : reject(error),
+      )
+    })
+  await post('HeapProfiler.startSampling', {
+    samplingInterval: SAMPLING_BYTES,
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  })
+  await work()
+  const { profile } = await post<{ profile: HeapProfiler.SamplingHeapProfile }>(
+    'HeapProfiler.stopSampling',
+  )
+  session.disconnect()
+  const parts = new Map<string, number>()
+  const functions = new Map<string, number>()
+  const visit = (at: HeapProfiler.SamplingHeapProfileNode, parent: Node | undefined) => {
+    const { functionName, url } = at.callFrame
+    const node: Node = { frame: { functionName, path: pathOf(url) }, parent }
+    add(node, at.selfSize, sorter, parts, functions)
+    for (const child of at.children) visit(child, node)
+  }
+  visit(profile.head, undefined)
+  return { parts: sorted(parts), functions: sorted(functions) }
+}
+
 interface Node {
   frame: Frame
   parent: Node | undefined
@@ -69,12 +105,22 @@ export function sharesOf(
     if (node === undefined) continue
     // The sample stands for the time until the next one.
     const us = deltas[at + 1] ?? SAMPLING_US
-    const part = partOf(node, sorter)
-    const name = `${node.frame.functionName || '(anonymous)'}  ${node.frame.path}`
-    parts.set(part, (parts.get(part) ?? 0) + us)
-    functions.set(name, (functions.get(name) ?? 0) + us)
+    add(node, us, sorter, parts, functions)
   }
   return { parts: sorted(parts), functions: sorted(functions) }
+}
+
+function add(
+  node: Node,
+  amount: number,
+  sorter: Sorter,
+  parts: Map<string, number>,
+  functions: Map<string, number>,
+): void {
+  const part = partOf(node, sorter)
+  const name = `${node.frame.functionName || '(anonymous)'}  ${node.frame.path}`
+  parts.set(part, (parts.get(part) ?? 0) + amount)
+  functions.set(name, (functions.get(name) ?? 0) + amount)
 }
 
 function nodesOf(profile: Profiler.Profile): Map<number, Node> {
@@ -111,7 +157,7 @@ function partOf(node: Node, sorter: Sorter): string {
 }
 
 function sorted(times: Map<string, number>): ProfileShare[] {
-  return [...times].map(([name, us]) => ({ name, us })).sort((a, b) => b.us - a.us)
+  return [...times].map(([name, amount]) => ({ name, amount })).sort((a, b) => b.amount - a.amount)
 }
 
 export interface ThreadTime {
@@ -120,13 +166,23 @@ export interface ThreadTime {
   us: number
 }
 
+/** Node makes the threads of V8 (garbage, compiler) first; those of libuv write LMDB and files. */
+function kindOf(position: number): string {
+  if (position === 0) return 'main'
+  return position <= V8_THREADS ? 'V8 (GC helper, compiler)' : 'libuv pool (LMDB, fdatasync)'
+}
+/** One that delays tasks, and four that work (`--v8-pool-size`). */
+const V8_THREADS = 5
+
 /** CPU of every thread of this process so far, in steps of 10 ms. */
 export function threadTimes(): ThreadTime[] {
-  return readdirSync('/proc/self/task').map((thread) => {
+  const threads = readdirSync('/proc/self/task')
+    .map(Number)
+    .sort((a, b) => a - b)
+  return threads.map((thread, position) => {
     const line = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
-    const end = line.lastIndexOf(')')
-    const fields = line.slice(end + 2).split(' ')
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
     const ticks = Number(fields[11]) + Number(fields[12])
-    return { thread: Number(thread), name: line.slice(line.indexOf('(') + 1, end), us: ticks * 1e4 }
+    return { thread, name: kindOf(position), us: ticks * 1e4 }
   })
 }

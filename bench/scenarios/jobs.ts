@@ -11,16 +11,18 @@ import { cleanEnvironment } from '../../src/worker/index.ts'
 import { bootId } from '../../src/worker/process/identity.ts'
 import { DEFAULT_PROCESS_LIMITS } from '../../src/worker/process/limits.ts'
 import { shimArguments } from '../../src/worker/process/shim.ts'
+import { CpuProfile, type Frame, type ProfileShare, sharesOf } from '../cpu-profile.ts'
 import { closedLoop, type Load, rssAnonMb, spreadOf } from '../measure.ts'
 import { openNode } from '../nodes.ts'
 import { type Bench, folderOf, runPart } from '../parts.ts'
-import { figureOf, type Report, ratiosOf, spread } from '../report.ts'
+import { type Breakdown, figureOf, number, type Report, ratiosOf, spread } from '../report.ts'
 
 /** The slots of a worker by default. */
 const SLOTS = 8
 const ROUNDS = 4
 const SETSID = '/usr/bin/setsid'
 const COMMAND = ['/bin/true']
+const SHOWN_FROM_US = 15
 
 interface Params {
   data: string
@@ -34,13 +36,25 @@ interface Result {
   bareOne: Load[]
   spawns: Load[]
   rssAnonMb: number
+  /** µs of the main thread per job. */
+  parts: ProfileShare[]
+  functions: ProfileShare[]
 }
 
 export async function jobsPart({ data, roundMs }: Params): Promise<Result> {
   const app = defineApp({ name: 'bench-jobs', machines: [job] })
   const node = await openNode({ directory: join(data, 'node'), apps: [app], slots: SLOTS })
   const ends = new JobEnds(node)
-  const result: Result = { jobs: [], one: [], bare: [], bareOne: [], spawns: [], rssAnonMb: 0 }
+  const result: Result = {
+    jobs: [],
+    one: [],
+    bare: [],
+    bareOne: [],
+    spawns: [],
+    rssAnonMb: 0,
+    parts: [],
+    functions: [],
+  }
   const run = () => ends.run()
   const bare = bareRunner(join(data, 'bare'))
   await closedLoop(SLOTS * 2, roundMs, run)
@@ -53,9 +67,31 @@ export async function jobsPart({ data, roundMs }: Params): Promise<Result> {
     result.one.push(await closedLoop(1, roundMs / 2, run))
   }
   result.rssAnonMb = rssAnonMb()
+  await profileJobs(run, roundMs, result)
   ends.stop()
   await node.stop()
   return result
+}
+
+/** Whose time on the main thread a job takes: Node's own frames count for whoever of ours called. */
+async function profileJobs(run: () => Promise<void>, roundMs: number, result: Result) {
+  const profile = new CpuProfile()
+  await profile.start()
+  let count = 0
+  await closedLoop(SLOTS * 2, roundMs, () => {
+    count += 1
+    return run()
+  })
+  const { parts, functions } = sharesOf(await profile.stop(), partOf)
+  const perJob = ({ name, amount }: ProfileShare) => ({ name, amount: amount / count })
+  result.parts = parts.map(perJob).filter(({ amount }) => amount >= SHOWN_FROM_US)
+  result.functions = functions.map(perJob).filter(({ amount }) => amount >= SHOWN_FROM_US)
+}
+
+function partOf({ path, functionName }: Frame): string | undefined {
+  if (path === '' && functionName.startsWith('(')) return functionName
+  if (path.startsWith('src/worker/')) return `${path} ${functionName}`
+  return /^(?:src|machines|bench)\/[^/]+/.exec(path)?.[0]
 }
 
 /** Starts jobs and learns of their ends as any program could: by watching. */
@@ -167,6 +203,18 @@ export async function jobs(bench: Bench): Promise<Report> {
         pass: ratio.median >= 0.5,
       },
     ],
+    breakdowns: [
+      tableOf('µs of the main thread per job, by part (Node counts for its caller)', result.parts),
+      tableOf('the same by function', result.functions),
+    ],
     notes: ['CPU figures are those of the node process; the commands have their own'],
+  }
+}
+
+function tableOf(title: string, shares: ProfileShare[]): Breakdown {
+  return {
+    title,
+    columns: ['', 'µs'],
+    rows: shares.map(({ name, amount }) => [name, number(amount, 0)]),
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Where the microseconds of one transition go at 1,024 in flight: self time of the main thread by
+ * Where the microseconds of one transition go at 1,024 in flight and alone: self time of the main thread by
  * part, scaled to what a transition costs without the profiler, and the CPU of the other threads.
  */
 import { join } from 'node:path'
 import {
+  allocationsOf,
   CpuProfile,
   type Frame,
   type ProfileShare,
@@ -17,7 +18,7 @@ import { type Bench, folderOf, runPart } from '../parts.ts'
 import { type Breakdown, figureOf, number, type Report } from '../report.ts'
 
 const ACTORS = 10_000
-const IN_FLIGHT = 1_024
+const IN_FLIGHT = [1_024, 1]
 const FUNCTIONS_SHOWN = 40
 
 /** The first rule that fits; functions where a file does several things. */
@@ -64,6 +65,7 @@ function partOf(frame: Frame, callers: readonly Frame[]): string | undefined {
 interface Params {
   data: string
   roundMs: number
+  inFlight: number
 }
 
 interface Result {
@@ -75,33 +77,40 @@ interface Result {
   others: ThreadTime[]
   parts: ProfileShare[]
   functions: ProfileShare[]
+  /** Bytes per transition. */
+  allocatedParts: ProfileShare[]
+  allocatedFunctions: ProfileShare[]
   operations: number
 }
 
-export async function profilePart({ data, roundMs }: Params): Promise<Result> {
+export async function profilePart({ data, roundMs, inFlight }: Params): Promise<Result> {
   const node = await openNode({ directory: join(data, 'node') })
   await startOrders(node, ACTORS)
   let next = 0
   const send = () => node.client.send(`order/${next++ % ACTORS}`, { type: 'NEXT', by: 'bench' })
-  await closedLoop(IN_FLIGHT, roundMs, send)
+  await closedLoop(inFlight, roundMs, send)
   const before = threadTimes()
   const sentBefore = next
   const plain = [
-    await closedLoop(IN_FLIGHT, roundMs, send),
-    await closedLoop(IN_FLIGHT, roundMs, send),
-    await closedLoop(IN_FLIGHT, roundMs, send),
+    await closedLoop(inFlight, roundMs, send),
+    await closedLoop(inFlight, roundMs, send),
+    await closedLoop(inFlight, roundMs, send),
   ]
   const operations = next - sentBefore
   const threads = since(before)
   const profile = new CpuProfile()
   await profile.start()
   const profiledFrom = next
-  const profiled = await closedLoop(IN_FLIGHT, roundMs, send)
+  const profiled = await closedLoop(inFlight, roundMs, send)
   const { parts, functions } = sharesOf(await profile.stop(), partOf)
   const profiledCount = next - profiledFrom
+  const allocatedFrom = next
+  const load = () => closedLoop(inFlight, roundMs / 2, send)
+  const allocated = await allocationsOf(load, partOf)
+  const allocatedCount = next - allocatedFrom
   await node.stop()
-  const perTransition = (shares: ProfileShare[]) =>
-    shares.map(({ name, us }) => ({ name, us: us / profiledCount }))
+  const perTransition = (shares: ProfileShare[], count: number) =>
+    shares.map(({ name, amount }) => ({ name, amount: amount / count }))
   const [main, ...others] = threads
   return {
     plain,
@@ -109,8 +118,13 @@ export async function profilePart({ data, roundMs }: Params): Promise<Result> {
     mainUs: (main?.us ?? 0) / operations,
     otherUs: others.reduce((sum, { us }) => sum + us, 0) / operations,
     others: others.map((one) => ({ ...one, us: one.us / operations })),
-    parts: perTransition(parts),
-    functions: perTransition(functions).slice(0, FUNCTIONS_SHOWN),
+    parts: perTransition(parts, profiledCount),
+    functions: perTransition(functions, profiledCount).slice(0, FUNCTIONS_SHOWN),
+    allocatedParts: perTransition(allocated.parts, allocatedCount),
+    allocatedFunctions: perTransition(allocated.functions, allocatedCount).slice(
+      0,
+      FUNCTIONS_SHOWN,
+    ),
     operations,
   }
 }
@@ -126,49 +140,64 @@ function since(before: ThreadTime[]): ThreadTime[] {
 }
 
 export async function profile(bench: Bench): Promise<Report> {
-  const params: Params = { data: folderOf(bench, 'profile'), roundMs: bench.quick ? 400 : 3_000 }
-  const result = await runPart<Result>(bench, 'profile', params)
-  const busy = result.parts.filter(({ name }) => name !== 'idle')
-  const total = busy.reduce((sum, { us }) => sum + us, 0)
-  // The profiler itself costs; what it sees is taken as shares.
-  const scale = result.mainUs / total
-  const share = (us: number) => `${number((100 * us) / (result.mainUs + result.otherUs), 1)} %`
-  const mainRows = busy.map(({ name, us }) => [name, number(us * scale, 1), share(us * scale)])
-  const threadRows = result.others
-    .filter(({ us }) => us >= 0.1)
-    .map(({ name, us }) => [`thread ${name}`, number(us, 1), share(us)])
-  const breakdown: Breakdown = {
-    title: `where the CPU of one transition goes, ${IN_FLIGHT} in flight`,
-    columns: ['part', 'µs', 'share'],
-    rows: [
-      ...mainRows,
-      ['main thread together', number(result.mainUs, 1), share(result.mainUs)],
-      ...threadRows,
-      [
-        'other threads together (LMDB writes, GC helpers)',
-        number(result.otherUs, 1),
-        share(result.otherUs),
-      ],
-    ],
-  }
-  return {
+  const report: Report = {
     scenario: 'profile: the CPU of a transition',
-    figures: [
-      figureOf('without the profiler', result.plain),
-      figureOf('with it', [result.profiled]),
-    ],
+    figures: [],
     demands: [],
-    breakdowns: [breakdown, functionsOf(result.functions, scale)],
+    breakdowns: [],
     notes: ['main thread: self time of a sampled profile, scaled to the CPU measured without it'],
   }
+  for (const inFlight of IN_FLIGHT) {
+    const data = folderOf(bench, `profile-${inFlight}`)
+    const params: Params = { data, roundMs: bench.quick ? 400 : 3_000, inFlight }
+    const result = await runPart<Result>(bench, 'profile', params)
+    report.figures.push(
+      figureOf(`${inFlight} in flight, without the profiler`, result.plain),
+      figureOf(`${inFlight} in flight, with it`, [result.profiled]),
+    )
+    report.breakdowns?.push(...breakdownsOf(result, inFlight))
+  }
+  return report
 }
 
-function functionsOf(functions: ProfileShare[], scale: number): Breakdown {
+function breakdownsOf(result: Result, inFlight: number): Breakdown[] {
+  const { mainUs, otherUs } = result
+  const busy = result.parts.filter(({ name }) => name !== 'idle')
+  const sum = (shares: ProfileShare[]) => shares.reduce((all, { amount }) => all + amount, 0)
+  // The profiler itself costs; what it sees is taken as shares.
+  const scale = mainUs / sum(busy)
+  const share = (us: number) => `${number((100 * us) / (mainUs + otherUs), 1)} %`
+  const bytes = new Map(result.allocatedParts.map(({ name, amount }) => [name, amount]))
+  const row = (name: string, us: number, allocated?: number) => [
+    name,
+    number(us, 1),
+    share(us),
+    allocated === undefined ? '' : number(allocated, 0),
+  ]
+  return [
+    {
+      title: `where the CPU of one transition goes, ${inFlight} in flight`,
+      columns: ['part', 'µs', 'share', 'bytes allocated'],
+      rows: [
+        ...busy.map(({ name, amount }) => row(name, amount * scale, bytes.get(name))),
+        row('main thread together', mainUs, sum(result.allocatedParts)),
+        ...result.others
+          .filter(({ us }) => us >= 0.1)
+          .map(({ name, us }) => row(`thread ${name}`, us)),
+        row('other threads together', otherUs),
+      ],
+    },
+    functionsOf(`µs by function, ${inFlight} in flight`, result.functions, scale),
+    functionsOf(`heap bytes by function, ${inFlight} in flight`, result.allocatedFunctions, 1),
+  ]
+}
+
+function functionsOf(title: string, functions: ProfileShare[], scale: number): Breakdown {
   return {
-    title: 'the same by function',
-    columns: ['function', 'µs'],
+    title,
+    columns: ['function', ''],
     rows: functions
       .filter(({ name }) => !name.startsWith('(idle)'))
-      .map(({ name, us }) => [name, number(us * scale, 2)]),
+      .map(({ name, amount }) => [name, number(amount * scale, 2)]),
   }
 }

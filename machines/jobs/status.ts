@@ -1,5 +1,5 @@
 /**
- * What a job's condition is called. Decides: the numbers of the old product (jarvis sheet section 3)
+ * What a job's condition is called. Decides: the numbers of the old product, which its callers know
  * and the words beside them.
  */
 import type { ActorView } from '../../src/index.ts'

@@ -233,7 +233,7 @@ export function kindNameOf(hosted: HostedMachine, sources: readonly string[]): s
   return [hosted.definition.name, ...sources].join('/')
 }
 
-/** An older version is migrated in memory; the next commit stores it (protocols.md section 7). */
+/** An older version is migrated in memory; the next commit stores it. */
 function bringUpToDate(head: Head, chart: Chart): void {
   const { definition } = head.hosted
   const outcome = migrate(

@@ -1,34 +1,19 @@
 /**
- * The journaled commit path: slot ∥ tail, then apply (protocols.md sections 1 and 2).
+ * The journaled commit path: slot ∥ tail, then apply.
  *
  * Decides: that a batch is committed when its slot holds it and the own store has flushed it, that
  * the store's rows change only then, and when an owner lets go. Leaves to others: how a shard is
  * taken (taking.ts), who tries to (cluster).
  */
-import type { Clock, Journal, Log, Random, Store, StoreWrite } from '../ports/index.ts'
+import type { StoreWrite } from '../ports/index.ts'
 import { hashBytes, invariant, pack } from '../protocol/index.ts'
 import type { CommitOutcome, CommitPath, CommitRequest, TakeOutcome } from './commit.ts'
+import type { JournaledCommitDeps } from './journaled-deps.ts'
 import { appliedKey, tailKey } from './keys.ts'
 import { SlotReader } from './slot-reader.ts'
 import { type Epoch, encodeRecord } from './slot-records.ts'
 import { Tail } from './tail.ts'
 import { type Ownership, type Position, Taking } from './taking.ts'
-
-export interface JournaledCommitDeps {
-  shard: number
-  store: Store
-  journal: Journal
-  clock: Clock
-  random: Random
-  log: Log
-  node: string
-  /** Of the view that names this node; a loser tries again only with a newer one. */
-  viewVersion: number
-  /** Without an acknowledgement for this long the end is read before the next write. */
-  ownerSilenceMs?: number
-  /** What the journal takes in one message; a larger record would be tried for ever. */
-  recordBytesMax?: number
-}
 
 const OWNER_SILENCE_MS = 30_000
 

@@ -1,7 +1,7 @@
 /**
  * Reading and writing one slot with certainty: an unknown outcome is asked again until it is known.
  *
- * Decides: what a writer of slot n may conclude (protocols.md section 1). Leaves to others: what is
+ * Decides: what a writer of slot n may conclude. Leaves to others: what is
  * written, and what being fenced means.
  *
  * It relies on an adapter that answers `unknown` to the first write of a shard on a new connection:

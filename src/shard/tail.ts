@@ -1,5 +1,5 @@
 /**
- * The raw records that a node keeps of a shard (protocols.md section 1).
+ * The raw records that a node keeps of a shard.
  *
  * Decides: where the record of a slot lies until the slot is removed from the journal, and that what
  * turns out to be off the chain is set aside, never dropped, unless it certainly was never

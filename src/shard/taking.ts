@@ -1,6 +1,5 @@
 /**
- * Taking a shard: read to the end, write again what the journal lost, claim, apply, then serve
- * (protocols.md section 1).
+ * Taking a shard: read to the end, write again what the journal lost, claim, apply, then serve.
  *
  * Decides: when a store and a journal belong together, and that nothing read is applied or kept
  * before the claim behind it has won. Leaves to others: who tries to take (cluster); the tails of
@@ -9,7 +8,7 @@
 import type { StoreWrite } from '../ports/index.ts'
 import { hashBytes, invariant, pack } from '../protocol/index.ts'
 import type { TakeOutcome } from './commit.ts'
-import type { JournaledCommitDeps } from './journaled-commit.ts'
+import type { JournaledCommitDeps } from './journaled-deps.ts'
 import { appliedKey, tailKey } from './keys.ts'
 import type { KnownEnd, SlotReader } from './slot-reader.ts'
 import {
@@ -74,16 +73,12 @@ export class Taking {
       if (end.lastSlot === 0 && end.lastSequence > 0) {
         return this.#fail('the journal was emptied: it holds no slot, but held some')
       }
-      this.#hashAt(end.lastSlot, (hash) => this.#compare(end, hash))
-    })
-  }
-
-  #hashAt(slot: number, done: (hash: string) => void): void {
-    if (slot === 0) return done(GENESIS_HASH)
-    this.#slots.read(slot, (found) => {
-      // Lost between two questions.
-      if (!found) return this.run()
-      done(hashBytes(found.record))
+      if (end.lastSlot === 0) return this.#compare(end, undefined)
+      this.#slots.read(end.lastSlot, (found) => {
+        // Lost between two questions.
+        if (!found) return this.run()
+        this.#compare(end, found.record)
+      })
     })
   }
 
@@ -92,7 +87,8 @@ export class Taking {
    * here they are all waited for, and of the chains that join `hash` the one with the highest
    * (epoch, slot) is written again; now the only one asked is our own.
    */
-  #compare(end: KnownEnd, hash: string): void {
+  #compare(end: KnownEnd, newest: Uint8Array | undefined): void {
+    const hash = newest ? hashBytes(newest) : GENESIS_HASH
     const chain = this.#tail.chainAfter(end.lastSlot, hash)
     const applied = this.#applied.slot
     if (applied > end.lastSlot + chain.length) {
@@ -106,7 +102,42 @@ export class Taking {
     const first = chain[0] && recordOf(chain[0])
     const mayBeLost = first && (applied > end.lastSlot || serverIdOf(first) !== end.serverId)
     if (mayBeLost) this.#refill(chain, end)
-    else this.#read(end)
+    else this.#checkNamed(end, newest)
+  }
+
+  /**
+   * No duels: an owner is deposed only by a node that a newer view names, or by its own next life.
+   * A lost race comes back here as well.
+   */
+  #checkNamed(end: KnownEnd, newest: Uint8Array | undefined): void {
+    const { node, viewVersion } = this.#deps
+    const slot = end.lastSlot
+    const record = newest && recordOf({ slot, bytes: newest })
+    if (newest && !record) {
+      return this.#fail(`slot ${slot} holds a record that this version cannot read`)
+    }
+    // Nobody owns what is new or was released.
+    if (!record || record.kind === 'release') return this.#read(end)
+    this.#claimOf(slot, record, (claim) => {
+      const isFree = !claim || claim.node === node || claim.viewVersion < viewVersion
+      if (isFree) return this.#read(end)
+      const why = `${claim.node} owns the shard by view ${claim.viewVersion}; ours is ${viewVersion}`
+      this.#done({ kind: 'lost', why })
+    })
+  }
+
+  /** The claim under which a record was written; undefined when it is long gone. */
+  #claimOf(
+    slot: number,
+    record: Exclude<SlotRecord, { kind: 'release' }>,
+    done: (claim: (SlotRecord & { kind: 'claim' }) | undefined) => void,
+  ): void {
+    if (record.kind === 'claim') return done(record)
+    invariant(record.epoch.slot < slot, 'an owner writes behind its claim')
+    this.#slots.read(record.epoch.slot, (found) => {
+      const claim = found && recordOf({ slot: record.epoch.slot, bytes: found.record })
+      done(claim?.kind === 'claim' ? claim : undefined)
+    })
   }
 
   /** The journal acknowledges before it syncs: what it lost at its end is written again from here. */
@@ -184,37 +215,11 @@ export class Taking {
     const record = encodeRecord({ kind: 'claim', prev, serverId, node, claimId, viewVersion })
     const write = { slot, record, after: { sequence: end.lastSequence, serverId } }
     this.#slots.write(write, (outcome) => {
-      if (outcome.kind === 'reset') return this.run()
-      if (outcome.kind === 'fenced') return this.#beaten(slot, outcome.record)
+      // Somebody else was faster, or the journal is not what it was: look again.
+      if (outcome.kind !== 'written') return this.run()
       this.#records.push(record)
       const last = { slot, hash: hashBytes(record), sequence: outcome.sequence, serverId }
       this.#keep({ epoch: { slot, claimId }, last })
-    })
-  }
-
-  /** No duels: whoever was named by an older view than ours, or is our own past, is claimed over. */
-  #beaten(slot: number, bytes: Uint8Array): void {
-    const record = recordOf({ slot, bytes })
-    if (!record) return this.#fail(`slot ${slot} holds a record that this version cannot read`)
-    this.#claimOf(slot, record, (claim) => {
-      const { node, viewVersion } = this.#deps
-      if (!claim || claim.viewVersion < viewVersion || claim.node === node) return this.run()
-      const why = `slot ${slot} was won by ${claim.node}, which view ${claim.viewVersion} names`
-      this.#done({ kind: 'lost', why })
-    })
-  }
-
-  /** The claim under which a record was written; undefined when it is long gone. */
-  #claimOf(
-    slot: number,
-    record: SlotRecord,
-    done: (claim: (SlotRecord & { kind: 'claim' }) | undefined) => void,
-  ): void {
-    if (record.kind === 'claim') return done(record)
-    invariant(record.epoch.slot < slot, 'an owner writes behind its claim')
-    this.#slots.read(record.epoch.slot, (found) => {
-      const claim = found && recordOf({ slot: record.epoch.slot, bytes: found.record })
-      done(claim?.kind === 'claim' ? claim : undefined)
     })
   }
 

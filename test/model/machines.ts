@@ -278,7 +278,6 @@ export const tasks = subject(
     ]),
   ],
   ({ n }) => Math.min(n, 10),
-  true,
 )
 
 /** Timers: named and computed delays, timers that outlive their state, cancelling, setting again. */

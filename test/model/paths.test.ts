@@ -10,7 +10,7 @@ import { get, open, restart, send, start, worker } from '../shard/support.ts'
 import { SUBJECTS, type Subject } from './machines.ts'
 import { type Path, type PathStep, pathsOf, transitionsAlong, transitionsOf } from './paths.ts'
 
-const PATHS_MAX = 60
+const PATHS_MAX = 40
 const ADDRESS_ID = 'one'
 
 /** The model and the engine say the same of an actor. */

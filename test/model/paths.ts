@@ -186,17 +186,15 @@ function retrace(subject: Subject, events: readonly EventObject[]): Path {
  */
 function thin(subject: Subject, paths: readonly Path[], countMax: number): Path[] {
   const names = paths.map(({ name }) => name).sort()
-  const whole = paths.filter(({ name }) => {
-    const after = names[names.indexOf(name) + 1]
-    return !after?.startsWith(`${name} `)
-  })
-  const taken = new Set<string>()
-  const needed = whole.filter((path) => {
-    const along = transitionsAlong(subject, path)
-    const fresh = [...along].some((name) => !taken.has(name))
-    for (const name of along) taken.add(name)
-    return fresh
-  })
+  const next = new Map(names.map((name, at) => [name, names[at + 1]]))
+  const whole = paths.filter(({ name }) => !next.get(name)?.startsWith(`${name} `))
+  const missing = new Set(transitionsOf(subject))
+  const needed: Path[] = []
+  for (const path of whole) {
+    if (missing.size === 0) break
+    const fresh = [...transitionsAlong(subject, path)].filter((name) => missing.delete(name))
+    if (fresh.length > 0) needed.push(path)
+  }
   const others = whole.filter((path) => !needed.includes(path))
   const room = Math.min(others.length, Math.max(0, countMax - needed.length))
   const chosen = Array.from(

@@ -52,7 +52,9 @@ export function tailOf(store: MemoryStore): number[] {
 }
 
 export function quarantineOf(store: MemoryStore): Buffer[] {
-  return [...store.range(tableRange(SHARD, TABLE.quarantine))].map(({ value }) => Buffer.from(value))
+  return [...store.range(tableRange(SHARD, TABLE.quarantine))].map(({ value }) =>
+    Buffer.from(value),
+  )
 }
 
 export function appliedOf(store: MemoryStore): number {

@@ -16,7 +16,12 @@ import {
 import { Client } from '../../src/client/index.ts'
 import { hostMachine, type MachineDefinition } from '../../src/machine/index.ts'
 import type { Journal, JournalWrite, Log } from '../../src/ports/index.ts'
-import { type ErrorRecord, type Limits, resolveLimits, subjectsOf } from '../../src/protocol/index.ts'
+import {
+  type ErrorRecord,
+  type Limits,
+  resolveLimits,
+  subjectsOf,
+} from '../../src/protocol/index.ts'
 import {
   JournaledCommit,
   type JournaledCommitDeps,
@@ -35,6 +40,9 @@ export interface Parts {
   Server: typeof MemoryJournalServer
   Store: typeof MemoryStore
 }
+
+/** Something that should come to an end does not. */
+export class Stuck extends Error {}
 
 export const REAL: Parts = { JournaledCommit, Server: MemoryJournalServer, Store: MemoryStore }
 
@@ -80,7 +88,7 @@ export class Nodes {
     done.catch(() => {})
     for (let round = 0; round < 2_500 && !settled; round++)
       await this.clock.settle(round < 5 ? 0 : stepMs)
-    if (!settled) throw new Error('it does not come to an end')
+    if (!settled) throw new Stuck('it does not come to an end')
     return done
   }
 
@@ -140,7 +148,14 @@ export class JournaledNode {
     const { clock, limits } = this.nodes
     const random = new SeededRandom(this.nodes.seeds++)
     const { transport } = this
-    return new Client({ transport, subjects: subjectsOf('test'), clock, random, limits, shardCount: 1 })
+    return new Client({
+      transport,
+      subjects: subjectsOf('test'),
+      clock,
+      random,
+      limits,
+      shardCount: 1,
+    })
   }
 
   /** A new engine tries to take the shard, named by a view of its own unless one is given. */
@@ -192,13 +207,13 @@ export class JournaledNode {
   async serve(viewVersion?: number): Promise<void> {
     this.open(viewVersion)
     await this.opening()
-    if (this.opened !== 'serves') throw new Error(`${this.name}: ${JSON.stringify(this.opened)}`)
+    if (this.opened !== 'serves') throw new Stuck(`${this.name}: ${JSON.stringify(this.opened)}`)
   }
 
   async opening(): Promise<void> {
     for (let round = 0; round < 5_000 && this.opened === 'no'; round++)
       await this.nodes.settle(round < 20 ? 0 : 5)
-    if (this.opened === 'no') throw new Error(`${this.name} neither takes the shard nor gives up`)
+    if (this.opened === 'no') throw new Stuck(`${this.name} neither takes the shard nor gives up`)
   }
 
   /** As kill -9: nobody is answered, and only what was flushed is left. What it sent is on its way. */
@@ -210,6 +225,7 @@ export class JournaledNode {
     this.transport = new MemoryTransport({ clock })
     this.client = this.#makeClient()
     this.stops.length = 0
+    this.opened = 'no'
   }
 
   /** Killed and started again. */
@@ -240,7 +256,9 @@ export class JournaledNode {
 
   /** Bytes sent to a slot, once per try. */
   triesOf(slot: number): Buffer[] {
-    return this.said.filter((one) => one.on === 'write' && one.slot === slot).map((one) => one.record!)
+    return this.said
+      .filter((one) => one.on === 'write' && one.slot === slot)
+      .map((one) => one.record!)
   }
 
   errors(): string[] {
@@ -260,7 +278,10 @@ export class JournaledNode {
     return {
       write: (request: JournalWrite, done) => {
         const { slot } = request
-        connection.write(request, note({ on: 'write', slot, record: Buffer.from(request.record) })(done))
+        connection.write(
+          request,
+          note({ on: 'write', slot, record: Buffer.from(request.record) })(done),
+        )
       },
       read: (shard, slot, done) => connection.read(shard, slot, note({ on: 'read', slot })(done)),
       end: (shard, done) => connection.end(shard, note({ on: 'end' })(done)),

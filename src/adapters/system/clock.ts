@@ -4,8 +4,9 @@
  * Decides: what "after what is happening now" means. Deferred calls run in the check phase of the
  * event loop (setImmediate), once all I/O callbacks of this turn have run: Node runs microtasks and
  * `nextTick` after each single callback, so those would split the commands of one turn into as many
- * batches as there were socket reads. Calls deferred by deferred calls run in the next turn, so a
- * chain of them cannot starve I/O; the loop does not wait while any are left.
+ * batches as there were socket reads. Calls deferred by deferred calls follow in the same turn, so that a
+ * request costs one turn of the loop and not one for each of its hops; after a slice of time the rest
+ * waits for the next turn, so that no chain of them can starve I/O.
  * Also: a timer is never early (Node's may fire up to a millisecond before its time).
  * Leaves to others: what is deferred or timed.
  */
@@ -28,6 +29,7 @@ export interface SystemClockOptions {
 export class SystemClock implements Clock {
   private readonly unrefTimers: boolean
   private deferred: (() => void)[] = []
+  private armed = false
   private readonly drain = (): void => this.runDeferred()
 
   constructor(options: SystemClockOptions = {}) {
@@ -59,26 +61,36 @@ export class SystemClock implements Clock {
   }
 
   defer(call: () => void): void {
-    if (this.deferred.push(call) === 1) setImmediate(this.drain)
+    this.deferred.push(call)
+    this.arm()
+  }
+
+  private arm(): void {
+    if (this.armed) return
+    this.armed = true
+    setImmediate(this.drain)
   }
 
   private runDeferred(): void {
+    const yieldAt = performance.now() + SLICE_MS
+    try {
+      while (this.deferred.length > 0 && performance.now() < yieldAt) this.runRound(yieldAt)
+    } finally {
+      this.armed = false
+      // A call that threw must not take those behind it along; its error goes on to the process.
+      if (this.deferred.length > 0) this.arm()
+    }
+  }
+
+  private runRound(yieldAt: number): void {
     const calls = this.deferred
     this.deferred = []
     let next = 0
-    const yieldAt = performance.now() + SLICE_MS
     try {
-      while (next < calls.length) {
-        calls[next++]!()
-        if (performance.now() > yieldAt) break
-      }
+      do calls[next++]!()
+      while (next < calls.length && performance.now() < yieldAt)
     } finally {
-      // A call that threw must not take those behind it along; its error goes on to the process.
-      if (next < calls.length) {
-        const armed = this.deferred.length > 0
-        this.deferred = [...calls.slice(next), ...this.deferred]
-        if (!armed) setImmediate(this.drain)
-      }
+      if (next < calls.length) this.deferred = [...calls.slice(next), ...this.deferred]
     }
   }
 }
