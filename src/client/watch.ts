@@ -18,7 +18,7 @@ export type WatchedEvent =
   | { kind: 'emitted'; address: string; turn: number; event: EventObject }
 
 /** Events that wait for a slow watcher; beyond it the oldest are dropped. */
-const WAITING_MAX = 10_000
+const WAITING_MAX = 100_000
 
 export function watchEvents(
   transport: Transport,

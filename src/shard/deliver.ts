@@ -214,7 +214,8 @@ function completeTask(
   const type = `xstate.done.actor.${task.childId}`
   const event = { type, output, actorId: task.childId }
   const delivered = step(shard, batch, head, event, { type, by: `task ${task.name}` }, false)
-  if (!batch.removed.has(head.address)) saveHead(shard, batch, head)
+  const encoded = delivered.kind === 'turn' && delivered.handled
+  if (!encoded && !batch.removed.has(head.address)) saveHead(shard, batch, head)
   return delivered
 }
 

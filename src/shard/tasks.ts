@@ -194,8 +194,10 @@ export function fireTimer(
       head.timers = head.timers.map((entry) =>
         entry === timer ? { ...timer, frozenMs: KEPT_TIMER } : entry,
       )
-    deliver(shard, batch, head, { kind: 'timer', effectId })
-    if (!batch.removed.has(address)) saveHead(shard, batch, head)
+    const delivered = deliver(shard, batch, head, { kind: 'timer', effectId })
+    // A turn of its own has encoded the actor, without the timer, already.
+    const encoded = delivered.kind === 'turn' && delivered.handled && timer.to === ''
+    if (!encoded && !batch.removed.has(address)) saveHead(shard, batch, head)
     return
   }
   head.timers = head.timers.filter((entry) => entry !== timer)
