@@ -5,6 +5,7 @@
 import { jobsPart } from './scenarios/jobs.ts'
 import { passiveCreate, passiveEvict, passiveOpen } from './scenarios/passive.ts'
 import { profilePart } from './scenarios/profile.ts'
+import { semispacePart } from './scenarios/semispace.ts'
 import { timersPart } from './scenarios/timers.ts'
 import { transitionsPart } from './scenarios/transitions.ts'
 
@@ -16,6 +17,7 @@ const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   timers: timersPart,
   jobs: jobsPart,
   profile: profilePart,
+  semispace: semispacePart,
 }
 
 async function main(): Promise<void> {

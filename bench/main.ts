@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- [scenario…] [--quick] [--json FILE] [--data DIR] [--semi MB]]`: what Troupe does
+ * `npm run bench [-- [scenario…] [--quick] [--json FILE] [--data DIR] [--node-flags FLAGS]]`: what Troupe does
  * on this machine, against limits that are measured in the same run.
  *
  * Decides: the order, and what is printed. Ratios count; absolute figures are those of the machine.
@@ -13,6 +13,7 @@ import { demandTable, printReport, type Report } from './report.ts'
 import { jobs } from './scenarios/jobs.ts'
 import { passive } from './scenarios/passive.ts'
 import { profile } from './scenarios/profile.ts'
+import { semispace } from './scenarios/semispace.ts'
 import { timers } from './scenarios/timers.ts'
 import { transitions } from './scenarios/transitions.ts'
 import { loadText, printSurroundings, surroundings } from './surroundings.ts'
@@ -23,7 +24,9 @@ const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Report>>> = {
   timers,
   jobs,
   profile,
+  semispace,
 }
+const USUAL = ['transitions', 'passive', 'timers', 'jobs', 'profile']
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -32,10 +35,10 @@ async function main(): Promise<void> {
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       data: { type: 'string' },
-      semi: { type: 'string' },
+      'node-flags': { type: 'string', default: '' },
     },
   })
-  const names = positionals.length > 0 ? positionals : Object.keys(SCENARIOS)
+  const names = positionals.length > 0 ? positionals : USUAL
   const unknown = names.filter((name) => !Object.hasOwn(SCENARIOS, name))
   if (unknown.length > 0) {
     const known = Object.keys(SCENARIOS).join(', ')
@@ -46,7 +49,7 @@ async function main(): Promise<void> {
     place.remove()
     process.exit(130)
   })
-  const flags = values.semi === undefined ? [] : [`--max-semi-space-size=${values.semi}`]
+  const flags = values['node-flags'].split(' ').filter((flag) => flag !== '')
   const bench: Bench = {
     child: place.child,
     data: place.data,

@@ -3,7 +3,7 @@
  * One shard. `parts` can be replaced by broken ones, to show that the tests would notice.
  */
 import {
-  MemoryJournal,
+  type MemoryJournal,
   type MemoryJournalOptions,
   MemoryJournalServer,
   MemoryStore,
@@ -15,7 +15,7 @@ import {
 } from '../../src/adapters/memory/index.ts'
 import { Client } from '../../src/client/index.ts'
 import { hostMachine, type MachineDefinition } from '../../src/machine/index.ts'
-import type { Journal, JournalWrite, Log } from '../../src/ports/index.ts'
+import type { Log } from '../../src/ports/index.ts'
 import {
   type ErrorRecord,
   type Limits,
@@ -30,6 +30,7 @@ import {
   type ShardServer,
   serveShard,
 } from '../../src/shard/index.ts'
+import { Line, type Said } from './journaled-line.ts'
 import { counter } from './support.ts'
 
 export const SHARD = 0
@@ -58,6 +59,7 @@ export class Nodes {
   readonly parts: Parts
   readonly machines: readonly MachineDefinition[]
   readonly limits: Limits
+  readonly all: JournaledNode[] = []
   views = 1
   seeds = 1
 
@@ -92,6 +94,12 @@ export class Nodes {
     return done
   }
 
+  /** The server dies and comes back without the last slots. */
+  loseLast(count: number): void {
+    this.server.loseLast(SHARD, count)
+    for (const { line } of this.all) line.cut()
+  }
+
   settle(ms = 0): Promise<void> {
     return this.clock.settle(ms)
   }
@@ -109,20 +117,11 @@ export interface LogLine {
   message: string
 }
 
-/** What a node said to the journal, and what it was told. */
-export interface Said {
-  on: 'write' | 'read' | 'end'
-  slot?: number
-  record?: Buffer
-  answer?: string
-}
-
 export class JournaledNode {
   readonly nodes: Nodes
   readonly name: string
   readonly options: NodeOptions
-  readonly connection: MemoryJournal
-  readonly said: Said[] = []
+  readonly line: Line
   readonly lines: LogLine[] = []
   readonly stops: { shard: number; why: string; kind: string }[] = []
   store: MemoryStore
@@ -138,7 +137,8 @@ export class JournaledNode {
     this.nodes = nodes
     this.name = name
     this.options = options
-    this.connection = new MemoryJournal({ clock, ...options.journal, server: nodes.server })
+    this.line = new Line(clock, nodes.server, options.journal)
+    nodes.all.push(this)
     this.store = new nodes.parts.Store({ clock, ...options.store })
     this.transport = new MemoryTransport({ clock })
     this.client = this.#makeClient()
@@ -158,6 +158,14 @@ export class JournaledNode {
     })
   }
 
+  get connection(): MemoryJournal {
+    return this.line.connection
+  }
+
+  get said(): Said[] {
+    return this.line.said
+  }
+
   /** A new engine tries to take the shard, named by a view of its own unless one is given. */
   open(viewVersion = this.nodes.views++): void {
     const { clock, limits, parts, machines } = this.nodes
@@ -171,7 +179,7 @@ export class JournaledNode {
     this.commit = new parts.JournaledCommit({
       shard: SHARD,
       store,
-      journal: this.#listened(),
+      journal: this.line,
       clock,
       random: new SeededRandom(this.nodes.seeds++),
       log,
@@ -263,30 +271,6 @@ export class JournaledNode {
 
   errors(): string[] {
     return this.lines.filter(({ level }) => level === 'error').map(({ message }) => message)
-  }
-
-  #listened(): Journal {
-    const { connection, said } = this
-    const note = (one: Said) => {
-      said.push(one)
-      return <T extends { kind: string }>(done: (outcome: T) => void) =>
-        (outcome: T) => {
-          one.answer = outcome.kind
-          done(outcome)
-        }
-    }
-    return {
-      write: (request: JournalWrite, done) => {
-        const { slot } = request
-        connection.write(
-          request,
-          note({ on: 'write', slot, record: Buffer.from(request.record) })(done),
-        )
-      },
-      read: (shard, slot, done) => connection.read(shard, slot, note({ on: 'read', slot })(done)),
-      end: (shard, done) => connection.end(shard, note({ on: 'end' })(done)),
-      remove: (shard, slot, done) => connection.remove(shard, slot, done),
-    }
   }
 }
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
 import { REAL } from './journaled-nodes.ts'
-import { judgeRun, losses, twoNodes } from './journaled-random.ts'
+import { judgeChain, judgeRun, losses, twoNodes } from './journaled-random.ts'
 
 const RUNS = 300
 
@@ -12,6 +12,13 @@ describe('whatever happens', () => {
       fc.asyncProperty(twoNodes, fc.nat(), (steps, seed) =>
         judgeRun(REAL, steps, { nodes: 2, seed }),
       ),
+      { numRuns: RUNS },
+    )
+  })
+
+  it('two nodes whose journal loses its end never mix two chains', async () => {
+    await fc.assert(
+      fc.asyncProperty(losses, fc.nat(), (steps, seed) => judgeChain(REAL, steps, seed)),
       { numRuns: RUNS },
     )
   })

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import { SeededRandom } from '../../src/adapters/memory/index.ts'
 import { judgeJournal, rowsOf } from './journaled-judge.ts'
-import { type JournaledNode, Nodes, type Parts, SHARD } from './journaled-nodes.ts'
+import { type JournaledNode, Nodes, type Parts } from './journaled-nodes.ts'
 
 const A = 'counter/a'
 
@@ -85,6 +85,18 @@ export async function judgeRun(
   await run.finish()
 }
 
+/** Two nodes that do not ask each other for their tails may lose an end, but never mix two chains. */
+export async function judgeChain(
+  parts: Parts,
+  steps: readonly Step[],
+  seed: number,
+): Promise<void> {
+  const run = new Run(parts, { nodes: 2, seed })
+  await run.begin()
+  for (const step of steps) await run.take(step)
+  await run.finishApart()
+}
+
 class Run {
   readonly #nodes: Nodes
   readonly #all: JournaledNode[]
@@ -110,7 +122,7 @@ class Run {
 
   async take(step: Step): Promise<void> {
     if (step.kind === 'pass') return this.#nodes.settle(step.ms)
-    if (step.kind === 'lose') return this.#nodes.server.loseLast(SHARD, step.count)
+    if (step.kind === 'lose') return this.#nodes.loseLast(step.count)
     const node = this.#all[step.node % this.#all.length]!
     switch (step.kind) {
       case 'note':
@@ -174,6 +186,23 @@ class Run {
     expect(seen, 'what was acknowledged is there').toEqual(
       expect.arrayContaining([...acknowledged]),
     )
+  }
+
+  /** Everything goes well again: each node takes the shard or says why its store cannot. */
+  async finishApart(): Promise<void> {
+    for (const node of this.#all) node.connection.release('arrive')
+    await this.#nodes.settle(5_000)
+    for (const node of this.#all) {
+      node.kill()
+      node.open()
+      await node.opening()
+      if (node.opened === 'serves') {
+        // An actor whose making was lost is gone with it.
+        const seen = await node.seen(A).catch(() => [])
+        this.#judgeSeen(seen, [])
+      } else expect(node.stops).toMatchObject([{ kind: 'failed' }])
+    }
+    judgeJournal(this.#nodes.server)
   }
 
   /** Everything goes well again: each node takes the shard in turn. */
