@@ -10,7 +10,7 @@ import {
   type AnyStateNode,
   getNextTransitions,
 } from 'xstate'
-import type { LegalEventView, StateValue } from '../protocol/index.ts'
+import { hashText, type LegalEventView, type StateValue } from '../protocol/index.ts'
 
 /** All nodes below and including `node`, parents before children, in document order. */
 export function nodesOf(node: AnyStateNode): AnyStateNode[] {
@@ -145,7 +145,8 @@ export function legalEvents(
  * stored position could notice, and not with the code of guards and actions.
  */
 export function chartHash(machine: AnyStateMachine): string {
-  return hashText(JSON.stringify(nodesOf(machine.root).map(describeNode)))
+  const text = JSON.stringify(nodesOf(machine.root).map(describeNode))
+  return hashText(text).toString(16).padStart(14, '0')
 }
 
 function describeNode(node: AnyStateNode): unknown {
@@ -161,19 +162,4 @@ function describeNode(node: AnyStateNode): unknown {
     node.invoke.map((invoke) => [invoke.id, String(invoke.src)]),
     [...node.tags].sort(),
   ]
-}
-
-/** 53 bits of a text as 14 hex digits (cyrb53): no secret, only a fingerprint. */
-function hashText(text: string): string {
-  let high = 0xdeadbeef
-  let low = 0x41c6ce57
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    high = Math.imul(high ^ code, 2654435761)
-    low = Math.imul(low ^ code, 1597334677)
-  }
-  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909)
-  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909)
-  const value = 4294967296 * (2097151 & low) + (high >>> 0)
-  return value.toString(16).padStart(14, '0')
 }

@@ -1,5 +1,5 @@
 /**
- * A fingerprint of bytes, for chains of records: 64 bits, made of two runs of MurmurHash3 (32 bits).
+ * Fingerprints of bytes and of texts. Of bytes, for chains of records: 64 bits, made of two runs of MurmurHash3 (32 bits).
  *
  * It tells records apart that differ by accident, as after a lost end of a journal; it is no
  * protection against somebody who wants two records to look alike.
@@ -48,4 +48,18 @@ function finish(value: number): number {
   hash ^= hash >>> 13
   hash = Math.imul(hash, 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) >>> 0
+}
+
+/** 53 bits of a text (cyrb53): a name or a fingerprint, no secret. Part of formats on disk. */
+export function hashText(text: string): number {
+  let high = 0xdeadbeef
+  let low = 0x41c6ce57
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    high = Math.imul(high ^ code, 2654435761)
+    low = Math.imul(low ^ code, 1597334677)
+  }
+  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909)
+  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909)
+  return 4294967296 * (2097151 & low) + (high >>> 0)
 }

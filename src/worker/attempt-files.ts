@@ -22,7 +22,7 @@ import { mkdir, open, readdir, readFile, rm, unlink, writeFile } from 'node:fs/p
 import { join, resolve } from 'node:path'
 
 import type { WorkerLostPolicy } from '../machine/index.ts'
-import { pack, type TaskFailure, TroupeError, unpack } from '../protocol/index.ts'
+import { hashText, pack, type TaskFailure, TroupeError, unpack } from '../protocol/index.ts'
 
 /** What is known before an owner has answered. */
 export interface Intent {
@@ -284,16 +284,7 @@ function fromBase64(text: string): unknown {
   return unpack(Buffer.from(text, 'base64'))
 }
 
-/** 53 bits (cyrb53). Only for file names whose content says whose they are. */
+/** Only for file names whose content says whose they are. */
 function hashOf(text: string): string {
-  let high = 0xdeadbeef
-  let low = 0x41c6ce57
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    high = Math.imul(high ^ code, 2654435761)
-    low = Math.imul(low ^ code, 1597334677)
-  }
-  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909)
-  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909)
-  return (4294967296 * (2097151 & low) + (high >>> 0)).toString(36)
+  return hashText(text).toString(36)
 }
