@@ -75,7 +75,6 @@ export class Apps {
     do {
       const page = await this.#client.list({
         filter: { machine: 'app' },
-        limit: 1_000,
         ...(cursor ? { cursor } : {}),
       })
       for (const { address, value, index } of page.rows) {

@@ -18,12 +18,14 @@ import {
 } from '../../src/index.ts'
 import { CONTENT, SHELL_TEMPLATE } from './config.ts'
 
-export const commandInput = z.object({
+export const WORKER_LOST_POLICIES = ['wait', 'rerun', 'park'] as const
+
+const commandInput = z.object({
   content: z.string(),
   /** The words of the job type, one of which stands for the content. */
   template: z.array(z.string()).min(1),
   groupId: z.int(),
-  onWorkerLost: z.enum(['wait', 'rerun', 'park']),
+  onWorkerLost: z.enum(WORKER_LOST_POLICIES),
   jobName: z.string(),
   appName: z.string(),
 })

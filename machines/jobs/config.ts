@@ -21,21 +21,28 @@ export type CommandTemplate = z.infer<typeof commandTemplate>
 
 export const SHELL_TEMPLATE: CommandTemplate = ['/bin/sh', '-c', CONTENT]
 
-export const jobsConfig = z.strictObject({
-  /** Job types beside `shell`, which is always there and can be replaced. */
-  types: z
-    .record(z.string().min(1).max(64), commandTemplate)
-    .default({})
-    .transform((types): Record<string, CommandTemplate> => ({ shell: SHELL_TEMPLATE, ...types })),
-  /** The type of a job that names none. */
-  defaultType: z.string().default('shell'),
-  /** Bytes of the content of a job, which is stored twice: in the job and with its task. */
-  contentBytesMax: z
-    .int()
-    .min(1)
-    .max(320 * 1024)
-    .default(256 * 1024),
-})
+export const jobsConfig = z
+  .strictObject({
+    /** Job types beside `shell`, which is always there and can be replaced. */
+    types: z
+      .record(z.string().min(1).max(64), commandTemplate)
+      .default({})
+      .transform((types): Record<string, CommandTemplate> => ({ shell: SHELL_TEMPLATE, ...types })),
+    /** The type of a job that names none. */
+    defaultType: z.string().default('shell'),
+    /** Bytes of the content of a job, which is stored twice: in the job and with its task. */
+    contentBytesMax: z
+      .int()
+      .min(1)
+      .max(320 * 1024)
+      .default(256 * 1024),
+  })
+  .superRefine(({ types, defaultType }, context) => {
+    if (Object.hasOwn(types, defaultType)) return
+    const known = Object.keys(types).sort().join(', ')
+    const message = `there is no job type "${defaultType}"; there are: ${known}`
+    context.addIssue({ code: 'custom', path: ['defaultType'], message })
+  })
 
 /** Linux takes no longer argument; only the shell type has a way around it. */
 export const ARGUMENT_BYTES_MAX = 128 * 1024 - 1

@@ -42,8 +42,7 @@ export class Fields {
   /** Short texts that are shown to people and travel in environments: one line of them. */
   optionalLine(name: string): string | undefined {
     const text = this.optionalText(name, LINE_CHARACTERS_MAX)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-    if (text !== undefined && /[\u0000-\u001f\u007f]/.test(text))
+    if (text !== undefined && /\p{Cc}/u.test(text))
       throw malformed(`${name} holds control characters`)
     return text?.trim()
   }
@@ -83,6 +82,10 @@ export class Fields {
 }
 
 const LINE_CHARACTERS_MAX = 256
+/** The highest number of a worker group. */
+export const GROUP_MAX = 2 ** 31 - 1
+/** Lines of a log in one answer. */
+export const LINES_MAX = 10_000
 
 function textOf(name: string, value: unknown): string {
   if (typeof value === 'string') return value

@@ -2,7 +2,7 @@
  * The family `jobs`: shell commands as durable jobs, submitted over HTTP or from the command line.
  * README.md says what it offers; here it is put together.
  */
-import { type AppContext, defineApp } from '../../src/index.ts'
+import { type AppContext, defineApp, type GreetingPlace } from '../../src/index.ts'
 import { Apps } from './apps.ts'
 import { type JobsConfig, jobsConfig } from './config.ts'
 import { Jobs } from './jobs.ts'
@@ -29,19 +29,27 @@ export const jobs = defineApp<JobsConfig>({
   greeting,
 })
 
-/** A first job as a line to paste: with curl and a token that is there already, and as a verb. */
-async function greeting(context: AppContext<JobsConfig>): Promise<readonly string[]> {
+/** A first job as a line to paste: with curl, and as a verb. */
+async function greeting(
+  context: AppContext<JobsConfig>,
+  { url, isTerminal }: GreetingPlace,
+): Promise<readonly string[]> {
   const apps = new Apps(context)
   await apps.createIfMissing(DEMO_APP, 'troupe start')
-  const { token, time } = await apps.tokenFor(DEMO_APP)
-  const fields = { name: DEMO_APP, token, time, jobName: 'hello', content: DEMO_COMMAND }
-  const data = Object.entries(fields).map(
-    ([name, value]) => `--data-urlencode ${quoteWord(`${name}=${value}`)}`,
-  )
+  const http = `--http ${quoteWord(url)}`
+  const fields = { name: DEMO_APP, jobName: 'hello', content: DEMO_COMMAND }
+  const data = Object.entries(fields).map(([name, value]) => quoteWord(`${name}=${value}`))
+  // A token that is printed elsewhere would be kept, and whoever reads it could act as the app.
+  const token = isTerminal
+    ? (await apps.tokenFor(DEMO_APP)).token
+    : `"$(troupe apps token ${DEMO_APP} ${http})"`
+  const words = [...data, `token=${token}`].map((word) => `--data-urlencode ${word}`)
   return [
-    'Run a first job (this token is good for three minutes; troupe apps token demo makes another):',
-    `  curl -s "\${TROUPE_HTTP:-http://127.0.0.1:9800}/server/execute" ${data.join(' ')}`,
+    isTerminal
+      ? `Run a first job (the token is good for three minutes; troupe apps token ${DEMO_APP} makes another):`
+      : `Run a first job (troupe apps token ${DEMO_APP} makes its token):`,
+    `  curl -s ${quoteWord(`${url}/server/execute`)} ${words.join(' ')}`,
     'The same, and what it wrote:',
-    `  troupe jobs result $(troupe jobs submit --name hello -- ${quoteWord(DEMO_COMMAND)})`,
+    `  troupe jobs result ${http} $(troupe jobs submit ${http} --name hello -- ${quoteWord(DEMO_COMMAND)})`,
   ]
 }

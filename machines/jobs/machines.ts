@@ -7,9 +7,14 @@
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
 import { defineMachine, reply } from '../../src/index.ts'
-import { type CommandInput, type CommandOutput, jobCommand } from './command.ts'
+import {
+  type CommandInput,
+  type CommandOutput,
+  jobCommand,
+  WORKER_LOST_POLICIES,
+} from './command.ts'
 
-export const jobInput = z.object({
+const jobInput = z.object({
   jobName: z.string().min(1),
   appName: z.string().min(1),
   executor: z.string(),
@@ -18,7 +23,7 @@ export const jobInput = z.object({
   /** Unix ms. */
   submittedAt: z.int(),
   groupId: z.int().min(1),
-  onWorkerLost: z.enum(['wait', 'rerun', 'park']),
+  onWorkerLost: z.enum(WORKER_LOST_POLICIES),
   /** What the job type runs, as it was when the job was submitted. */
   template: z.array(z.string()),
 })

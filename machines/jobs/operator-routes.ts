@@ -4,14 +4,13 @@
  */
 import type { AppRequest, AppRoute } from '../../src/index.ts'
 import type { Apps } from './apps.ts'
-import { Fields } from './fields.ts'
+import { WORKER_LOST_POLICIES } from './command.ts'
+import { Fields, GROUP_MAX, LINES_MAX } from './fields.ts'
 import type { Jobs, JobView, StreamRequest } from './jobs.ts'
 
 /** The app of an operator who names none; made when it is first needed. */
-export const DEFAULT_APP = 'default'
+const DEFAULT_APP = 'default'
 
-const GROUP_MAX = 2 ** 31 - 1
-const LINES_MAX = 10_000
 /** A longer wait is a loop of the caller's. */
 const WAIT_MS_MAX = 30_000
 
@@ -71,9 +70,9 @@ async function submit(apps: Apps, jobs: Jobs, fields: Fields, author: string): P
     jobName: fields.line('name'),
     content: fields.text('content'),
     executor: fields.optionalLine('executor') ?? '',
-    jobType: fields.optionalLine('type'),
+    jobType: fields.optionalLine('type') || undefined,
     groupId: fields.optionalCount('group', 1, GROUP_MAX) ?? 1,
-    onWorkerLost: fields.optionalChoice('onWorkerLost', ['wait', 'rerun', 'park']) ?? 'park',
+    onWorkerLost: fields.optionalChoice('onWorkerLost', WORKER_LOST_POLICIES) ?? 'park',
   }
   if (appName === DEFAULT_APP) await apps.createIfMissing(DEFAULT_APP, author)
   else await apps.require(appName)

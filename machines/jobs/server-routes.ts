@@ -7,17 +7,15 @@
 import type { AppContext, AppRequest, AppResponse, AppRoute } from '../../src/index.ts'
 import { fromJson, TroupeError } from '../../src/index.ts'
 import type { Apps } from './apps.ts'
+import { WORKER_LOST_POLICIES } from './command.ts'
 import type { JobsConfig } from './config.ts'
-import { Fields, malformed } from './fields.ts'
+import { Fields, GROUP_MAX, LINES_MAX, malformed } from './fields.ts'
 import { type Jobs, type JobView, unknownJob } from './jobs.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
-const GROUP_MAX = 2 ** 31 - 1
 /** A whole log up to here; longer ones are read on from the offset in the answer. */
 const LOG_BYTES_MAX = 1024 * 1024
 const RESULT_LINES_DEFAULT = 10_000
-const LINES_MAX = 10_000
-const CONTENT_CHARACTERS_MAX = BODY_BYTES_MAX
 
 /** An app that has proven who it is, and what it asks. */
 interface Call {
@@ -48,16 +46,15 @@ export function serverRoutes(context: AppContext<JobsConfig>, apps: Apps, jobs: 
 }
 
 async function execute(jobs: Jobs, { app, fields }: Call): Promise<Answer> {
-  const jobType = fields.optionalLine('jobType')
   const jobId = await jobs.submit(
     {
       appName: app,
       jobName: fields.line('jobName'),
-      content: fields.text('content', CONTENT_CHARACTERS_MAX),
+      content: fields.text('content'),
       executor: fields.optionalLine('executor') ?? '',
-      jobType: jobType === '' ? undefined : jobType,
+      jobType: fields.optionalLine('jobType') || undefined,
       groupId: fields.optionalCount('groupId', 1, GROUP_MAX) ?? 1,
-      onWorkerLost: fields.optionalChoice('onWorkerLost', ['wait', 'rerun', 'park']) ?? 'park',
+      onWorkerLost: fields.optionalChoice('onWorkerLost', WORKER_LOST_POLICIES) ?? 'park',
     },
     `app ${app}`,
   )

@@ -7,6 +7,8 @@ import type { JobView, StreamPart } from './jobs.ts'
 import { contentOf } from './quote.ts'
 
 const JOB = '<id>'
+const SUCCEEDED = 0
+const FAILED = 1
 /** How often a log that is followed is asked for more, and how long one wait for an end lasts. */
 const FOLLOW_MS = 250
 const WAIT_MS = 25_000
@@ -63,7 +65,9 @@ export const verbs: readonly AppVerb[] = [
     path: ['jobs', 'status'],
     summary: 'show a job, and why it is as it is',
     arguments: JOB,
-    options: [{ flags: '--wait', description: 'wait until it has ended' }],
+    options: [
+      { flags: '--wait', description: 'wait until it has ended; exit code 1 unless it succeeds' },
+    ],
     examples: ['troupe jobs status 7 --wait'],
     run: showStatus,
   },
@@ -82,7 +86,7 @@ export const verbs: readonly AppVerb[] = [
   },
   {
     path: ['jobs', 'result'],
-    summary: 'wait for a job and print its stdout',
+    summary: 'wait for a job and print its stdout; exit code 1 unless it succeeds',
     arguments: JOB,
     examples: ['troupe jobs result 7 > rows.txt'],
     run: printResult,
@@ -150,17 +154,26 @@ async function submit(call: VerbCall): Promise<void> {
   call.note(`Follow it: troupe jobs log ${jobId} -f`)
 }
 
-async function showStatus(call: VerbCall): Promise<void> {
-  const view = call.options['wait'] === true ? await viewWhenEnded(call) : await viewOf(call, 0)
-  if (call.json) return call.print(toJson(view))
-  for (const line of describe(view)) call.print(line)
+async function showStatus(call: VerbCall): Promise<number> {
+  const waits = call.options['wait'] === true
+  const view = waits ? await viewWhenEnded(call) : await viewOf(call, 0)
+  if (call.json) call.print(toJson(view))
+  else for (const line of describe(view)) call.print(line)
+  // Who does not wait has asked for the status only, and has got it.
+  return waits ? exitCodeOf(view) : SUCCEEDED
+}
+
+/** A job's own exit code stands in its status: these numbers mean other things here. */
+function exitCodeOf({ status }: JobView): number {
+  return status === 'success' ? SUCCEEDED : FAILED
 }
 
 function describe(view: JobView): string[] {
   const { jobId, status, message, jobName, appName, groupId, executor, jobType, exit } = view
   const time = (ms: number) => new Date(ms).toISOString()
   const lines = [
-    `job ${jobId} (${jobName}): ${status}${message === '' ? '' : `, ${message}`}`,
+    // It may quote what a worker met; nothing in it may move the cursor.
+    `job ${jobId} (${jobName}): ${status}${message === '' ? '' : `, ${message.replace(/\p{Cc}/gu, ' ')}`}`,
     `  app ${appName}, group ${groupId}, type ${jobType}${executor === '' ? '' : `, for ${executor}`}`,
     `  submitted  ${time(view.submittedAt)}`,
   ]
@@ -182,7 +195,7 @@ async function killJob(call: VerbCall): Promise<void> {
   for (const line of describe(body as JobView)) call.print(line)
 }
 
-async function printResult(call: VerbCall): Promise<void> {
+async function printResult(call: VerbCall): Promise<number> {
   const view = await viewWhenEnded(call)
   let text = ''
   const write = (chunk: string) => {
@@ -192,6 +205,7 @@ async function printResult(call: VerbCall): Promise<void> {
   await copyStream(call, 'stdout', { follow: false }, write)
   if (call.json) call.print(toJson({ ...view, stdout: text }))
   else if (view.status !== 'success') call.note(`Note: ${describe(view)[0]}`)
+  return exitCodeOf(view)
 }
 
 async function printLog(call: VerbCall): Promise<void> {

@@ -50,7 +50,7 @@ function addReads(actors: Command, add: AddVerb): void {
   add(actors, 'get <actor>', 'everything about one actor', {
     examples: ['troupe actors get order/7', 'troupe actors get order/7/payment   # a child'],
     run: async (session, [actor = '']) => {
-      const view = await ask<ActorView>(session, { method: 'GET', path: actorPath(actor) })
+      const view = await session.ask<ActorView>({ method: 'GET', path: actorPath(actor) })
       session.answer(view, () => actorPage(view, session.paint, verbClock.now()))
     },
   })
@@ -62,7 +62,7 @@ function addReads(actors: Command, add: AddVerb): void {
     examples: ['troupe actors history order/7 --limit 5'],
     run: async (session, [actor = ''], { limit, before }) => {
       const query = { limit: text(limit), before: text(before) }
-      const rows = await ask<HistoryView[]>(session, {
+      const rows = await session.ask<HistoryView[]>({
         method: 'GET',
         path: actorPath(actor, 'history'),
         query,
@@ -73,7 +73,7 @@ function addReads(actors: Command, add: AddVerb): void {
   add(actors, 'events <actor>', 'the events that its present state has transitions for', {
     examples: ['troupe actors events order/7'],
     run: async (session, [actor = '']) => {
-      const rows = await ask<LegalEventView[]>(session, {
+      const rows = await session.ask<LegalEventView[]>({
         method: 'GET',
         path: actorPath(actor, 'events'),
       })
@@ -82,28 +82,32 @@ function addReads(actors: Command, add: AddVerb): void {
   })
 }
 
-const FILTER_OPTIONS: readonly (readonly [string, string])[] = [
+/** What counts are kept by. */
+const COUNT_OPTIONS: readonly (readonly [string, string])[] = [
   ['--machine <name>', 'of one machine'],
   ['--state <path>', 'in a state or below it'],
   ['--tag <tag>', 'whose state has a tag'],
   ['--condition <c>', 'active, paused, parked, done or stopped'],
+  ['--children', 'children too'],
+]
+const LIST_OPTIONS: readonly (readonly [string, string])[] = [
+  ...COUNT_OPTIONS,
   ['--older-than <duration>', 'in their state for at least so long: 90s, 10m, 2h, 1d'],
   ['--id-prefix <text>', 'whose ids begin so'],
   ['--where <field=value...>', 'whose indexed fields have values (needs --machine)'],
-  ['--children', 'children too'],
 ]
 
 function addLists(actors: Command, add: AddVerb): void {
   add(actors, 'list', 'actors, filtered and sorted', {
     options: [
-      ...FILTER_OPTIONS,
+      ...LIST_OPTIONS,
       ['--sort <field>', 'id, since, or an indexed field'],
       ['--desc', 'the other way round (needs --sort)'],
       ['--limit <n>', 'rows of the page (100)'],
       ['--cursor <cursor>', 'go on where a page ended'],
     ],
     examples: [
-      'troupe actors list --machine job --state running --older-than 10m',
+      'troupe actors list --machine job --state active --older-than 10m',
       'troupe actors list --condition parked',
       'troupe actors list --machine order --where customer=ann --sort amount --desc',
     ],
@@ -116,7 +120,7 @@ function addLists(actors: Command, add: AddVerb): void {
         limit: text(limit),
         cursor: text(cursor),
       }
-      const page = await ask<{ rows: ActorRow[]; cursor?: string }>(session, {
+      const page = await session.ask<{ rows: ActorRow[]; cursor?: string }>({
         method: 'GET',
         path: '/troupe/v1/actors',
         query,
@@ -134,10 +138,10 @@ function addLists(actors: Command, add: AddVerb): void {
 
 function addCounts(actors: Command, add: AddVerb): void {
   add(actors, 'count', 'how many, by machine, state and condition', {
-    options: FILTER_OPTIONS,
+    options: COUNT_OPTIONS,
     examples: ['troupe actors count --machine job'],
     run: async (session, _arguments, flags) => {
-      const counts = await ask<{ rows: CountRow[]; total: number }>(session, {
+      const counts = await session.ask<{ rows: CountRow[]; total: number }>({
         method: 'GET',
         path: '/troupe/v1/count',
         query: filterOf(flags),
@@ -164,7 +168,7 @@ function addCounts(actors: Command, add: AddVerb): void {
     examples: ['troupe actors audit', 'troupe actors audit order/7'],
     run: async (session, [actor], { limit, before }) => {
       const query = { actor, limit: text(limit), before: text(before) }
-      const audit = await ask<{ rows: AuditView[] }>(session, {
+      const audit = await session.ask<{ rows: AuditView[] }>({
         method: 'GET',
         path: '/troupe/v1/audit',
         query,
@@ -286,16 +290,12 @@ function addPause(actors: Command, add: AddVerb): void {
       await operate(session, flags, actor, 'pause', body)
       if (flags['wait'] !== true || flags['dryRun'] === true) return
       while (!session.signal.aborted) {
-        const view = await ask<ActorView>(session, { method: 'GET', path: actorPath(actor) })
+        const view = await session.ask<ActorView>({ method: 'GET', path: actorPath(actor) })
         if (!view.paused?.pausing) return
         await new Promise<void>((resolve) => verbClock.after(PAUSE_POLL_MS, resolve))
       }
     },
   })
-}
-
-async function ask<T>(session: Session, request: VerbRequest): Promise<T> {
-  return (await session.api.call(request)).body as T
 }
 
 function operate(
@@ -318,10 +318,10 @@ async function change<T>(
   lines: (view: T) => string[],
 ): Promise<void> {
   if (flags['dryRun'] !== true) {
-    const view = await ask<T>(session, request)
+    const view = await session.ask<T>(request)
     return session.answer(view, lines)
   }
-  const view = await ask<DryRunView>(session, { ...request, query: { dryRun: 'true' } })
+  const view = await session.ask<DryRunView>({ ...request, query: { dryRun: 'true' } })
   session.answer(view, () => dryRunLines(view, session.paint))
 }
 

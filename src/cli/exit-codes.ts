@@ -65,13 +65,21 @@ export function exitCodeOf(thrown: unknown): number {
   return thrown instanceof TroupeError ? BY_CODE[thrown.code] : EXIT.failed
 }
 
+/** As shells have it: 128 and the number of the signal. */
+export function signalExitCode(signal: string): number {
+  return signal === 'SIGINT' ? 130 : 143
+}
+
 export const EXIT_HELP = `
 Exit codes:
-  0  done
-  1  failed, or refused by the machine (schema, unknown state, limits)
-  2  the command line, an address, a filter or the configuration is wrong
-  3  no node answers at the URL
-  4  there is no such actor, machine or thing
-  5  it does not fit the present condition of the actor
-  6  not now: try again (busy, unavailable, no answer in time)
+  0    done
+  1    failed, or refused by the machine (schema, unknown state, limits); what a verb has waited
+       for has failed (jobs status --wait, jobs result)
+  2    the command line, an address, a filter or the configuration is wrong
+  3    no node answers at the URL
+  4    there is no such actor, machine or thing
+  5    it does not fit the present condition of the actor
+  6    not now: try again (busy, unavailable, no answer in time)
+  130  interrupted by Ctrl-C (143: by SIGTERM)
+Verbs of apps may return others.
 `

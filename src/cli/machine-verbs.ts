@@ -29,8 +29,9 @@ export function addMachineVerbs(program: Command, add: AddVerb): void {
   add(machines, 'list', 'all of them', {
     examples: ['troupe machines list'],
     run: async (session) => {
-      const { body } = await session.api.call({ method: 'GET', path: '/troupe/v1/machines' })
-      session.answer(body as { rows: MachineRow[] }, ({ rows }) => {
+      const path = '/troupe/v1/machines'
+      const page = await session.ask<{ rows: MachineRow[] }>({ method: 'GET', path })
+      session.answer(page, ({ rows }) => {
         const cells = rows.map((row) => [
           row.name,
           String(row.version),
@@ -49,8 +50,9 @@ export function addMachineVerbs(program: Command, add: AddVerb): void {
       const given = typeof actor === 'string' ? actor : undefined
       const id = given?.startsWith(`${name}/`) ? lastName(given) : given
       const path = `/troupe/v1/machines/${encodeURIComponent(name)}`
-      const { body } = await session.api.call({ method: 'GET', path, query: { actor: id } })
-      session.answer(body as MachinePage, (page) => [
+      const query = { actor: id }
+      const shown = await session.ask<MachinePage>({ method: 'GET', path, query })
+      session.answer(shown, (page) => [
         `%% ${page.name} v${page.version}${page.current ? `; ${given} is in ${page.current.join(', ')}` : ''}`,
         `%% events: ${page.events.map((event) => event.type).join(' ')}`,
         ...page.mermaid.trimEnd().split('\n'),

@@ -5,10 +5,17 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { VerbRequest, VerbResponse } from '../node/index.ts'
-import { type ErrorRecord, fromJson, parseAddress, TroupeError, toJson } from '../protocol/index.ts'
+import {
+  DEFAULT_CONFIG,
+  type ErrorRecord,
+  fromJson,
+  parseAddress,
+  TroupeError,
+  toJson,
+} from '../protocol/index.ts'
 import { Unreachable, UsageError } from './exit-codes.ts'
 
-export interface NodeApiOptions {
+interface NodeApiOptions {
   url: string
   /** How long the node may take; it is told, so that it gives up first. */
   timeoutMs: number | undefined
@@ -16,10 +23,20 @@ export interface NodeApiOptions {
   signal: AbortSignal
 }
 
-export const URL_DEFAULT = 'http://127.0.0.1:9800'
+const { host, port } = DEFAULT_CONFIG.http
+export const URL_DEFAULT = `http://${host}:${port}`
 /** An answer needs time to travel after the node has given up. */
 const TRAVEL_MS = 2_000
 const TIMEOUT_MS_DEFAULT = 40_000
+/** Nothing has been sent. */
+const NOBODY: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+])
 
 export class NodeApi {
   readonly url: string
@@ -37,12 +54,24 @@ export class NodeApi {
     const text = await this.#textOf(incoming)
     const status = incoming.statusCode ?? 0
     const isJson = String(incoming.headers['content-type'] ?? '').includes('json')
-    const body = isJson ? fromJson(text) : text
+    const body = isJson ? this.#jsonOf(text) : text
     if (status >= 400) {
       const record = (body as { error?: ErrorRecord } | null)?.error
       if (typeof record?.code === 'string') throw TroupeError.from(record)
+      // An app may refuse in its own JSON; of a text nobody could tell whose it is.
+      if (!isJson) throw new Unreachable(`${this.url} answers ${status}: is it a Troupe node?`)
     }
     return { status, body }
+  }
+
+  #jsonOf(text: string): unknown {
+    try {
+      return fromJson(text)
+    } catch (cause) {
+      throw new Unreachable(`what answers at ${this.url} is no Troupe node: its JSON is broken`, {
+        cause,
+      })
+    }
   }
 
   #send({ method, path, query = {}, body }: VerbRequest): Promise<IncomingMessage> {
@@ -87,12 +116,7 @@ export class NodeApi {
   #explain(error: unknown): unknown {
     if (error instanceof TroupeError) return error
     const { code } = error as NodeJS.ErrnoException
-    if (
-      code === 'ECONNREFUSED' ||
-      code === 'ENOTFOUND' ||
-      code === 'EAI_AGAIN' ||
-      code === 'EHOSTUNREACH'
-    ) {
+    if (code !== undefined && NOBODY.has(code)) {
       return new Unreachable(`no node answers at ${this.url}; start one with: troupe start`)
     }
     if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_CONSTANT')
@@ -109,7 +133,10 @@ function noAnswer(url: string): TroupeError {
 }
 
 function normalUrl(given: string): string {
-  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? given : `http://${given}`
+  // `troupe start --http` takes a port alone as well.
+  const [, ownPort] = /^:?(\d{1,5})$/.exec(given) ?? []
+  const place = ownPort === undefined ? given : `${host}:${ownPort}`
+  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(place) ? place : `http://${place}`
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new UsageError(`--http: "${given}" is not a URL such as ${URL_DEFAULT}`)
   }

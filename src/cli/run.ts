@@ -2,6 +2,7 @@
  * The `troupe` command. Decides: its verbs, and that every failure becomes a message on standard
  * error and an exit code. Leaves to others: what the verbs do.
  */
+import { delimiter } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import type { App } from '../node/index.ts'
 import { addActorVerbs } from './actor-verbs.ts'
@@ -12,7 +13,8 @@ import { describeFailure } from './session.ts'
 import { type StartOptions, start } from './start.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { painter } from './text.ts'
-import { verbAdder, withExamples } from './verbs.ts'
+import { loadUserApps } from './user-apps.ts'
+import { type Outcome, verbAdder, withExamples } from './verbs.ts'
 
 export interface CliOptions {
   /** The apps that ship with Troupe. */
@@ -28,20 +30,29 @@ export async function runCli({
   argv,
   terminal = processTerminal(),
 }: CliOptions): Promise<number> {
-  const outcome = { code: EXIT.ok as number }
+  const outcome: Outcome = { code: EXIT.ok }
   try {
-    const program = programOf(apps, terminal, outcome)
+    const program = await programOf(apps, argv, terminal, outcome)
     await program.parseAsync([...argv], { from: 'user' })
     return outcome.code
   } catch (thrown) {
     // Commander has said what is wrong with the words; help is not a failure.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage
-    terminal.writeError(describeFailure(thrown, isJson(argv), painter(terminal)))
+    terminal.writeError(
+      describeFailure(thrown, isJson(argv), painter(terminal, terminal.isErrorTty)),
+    )
     return exitCodeOf(thrown)
   }
 }
 
-function programOf(apps: readonly App[], terminal: Terminal, outcome: { code: number }): Command {
+async function programOf(
+  shipped: readonly App[],
+  argv: readonly string[],
+  terminal: Terminal,
+  outcome: Outcome,
+): Promise<Command> {
+  const own = appFilesOf(argv, terminal.env)
+  const apps = [...shipped, ...(await loadUserApps(own.files, terminal.cwd, own.source))]
   const program = new Command('troupe')
     .description(
       'Durable, distributed XState machines: start a node, look at its actors, operate them.',
@@ -55,20 +66,46 @@ function programOf(apps: readonly App[], terminal: Terminal, outcome: { code: nu
     })
     .showSuggestionAfterError()
     .showHelpAfterError('(see --help)')
+    // Before the verb: behind it, `--app` is the verb's own.
+    .enablePositionalOptions()
+    .option(
+      '--app <file>',
+      `a module of your own apps, before the verb: it brings its verbs and, for start, its machines; again for more (or TROUPE_APP: files with "${delimiter}" between them)`,
+    )
     .addHelpText('after', EXIT_HELP)
-  addStart(program, apps, terminal, outcome)
-  const add = verbAdder(terminal)
+  addStart(program, shipped, own.files, terminal, outcome)
+  const add = verbAdder(terminal, outcome)
   addActorVerbs(program, add)
   addMachineVerbs(program, add)
-  addAppVerbs(program, apps, terminal)
+  addAppVerbs(program, apps, terminal, outcome)
   return program
+}
+
+/** Read before everything else, because verbs must be known before the words can be understood. */
+function appFilesOf(
+  argv: readonly string[],
+  env: Terminal['env'],
+): { files: readonly string[]; source: string } {
+  const files: string[] = []
+  for (let at = 0; at < argv.length && argv[at]?.startsWith('-') && argv[at] !== '--'; at++) {
+    const [name, value] = argv[at]?.split(/=(.*)/s) ?? []
+    if (name !== '--app') continue
+    if (value === undefined) at += 1
+    const file = value ?? argv[at]
+    // Commander says what is missing.
+    if (file !== undefined) files.push(file)
+  }
+  if (files.length > 0) return { files, source: '--app' }
+  const named = env['TROUPE_APP']?.split(delimiter).filter((file) => file !== '')
+  return { files: named ?? [], source: 'TROUPE_APP' }
 }
 
 function addStart(
   program: Command,
-  apps: readonly App[],
+  shipped: readonly App[],
+  appFiles: readonly string[],
   terminal: Terminal,
-  outcome: { code: number },
+  outcome: Outcome,
 ): void {
   const command = program
     .command('start')
@@ -90,7 +127,9 @@ function addStart(
     'troupe start --app ./order.ts --config troupe.yaml',
   ])
   command.action(async () => {
-    outcome.code = await start(apps, command.opts<StartOptions>(), terminal)
+    const options = command.opts<StartOptions>()
+    const app = [...appFiles, ...(options.app ?? [])]
+    outcome.code = await start(shipped, { ...options, app }, terminal)
   })
 }
 

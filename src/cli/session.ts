@@ -3,11 +3,12 @@
  * and `--timeout` mean on every verb, and how failures are told.
  */
 import { durationMs } from '../gateway/index.ts'
+import type { VerbRequest } from '../node/index.ts'
 import { type ErrorCode, TroupeError, toErrorRecord, toJson } from '../protocol/index.ts'
-import { Unreachable, UsageError } from './exit-codes.ts'
+import { signalExitCode, Unreachable, UsageError } from './exit-codes.ts'
 import { NodeApi, URL_DEFAULT } from './node-api.ts'
 import type { Terminal } from './terminal.ts'
-import { type Paint, painter } from './text.ts'
+import { oneLine, type Paint, painter } from './text.ts'
 
 export interface SessionOptions {
   http?: string
@@ -22,6 +23,7 @@ export class Session {
   readonly api: NodeApi
   readonly signal: AbortSignal
   readonly #stop = new AbortController()
+  #interruptCode: number | undefined
   readonly #forget: () => void
 
   /** @throws UsageError */
@@ -33,13 +35,29 @@ export class Session {
     this.api = new NodeApi({
       url: options.http ?? (terminal.env['TROUPE_HTTP'] || URL_DEFAULT),
       timeoutMs: timeoutOf(options.timeout),
-      author: terminal.env['TROUPE_AUTHOR'],
+      author: authorOf(terminal.env['TROUPE_AUTHOR']),
       signal: this.signal,
     })
     this.#forget = terminal.onSignal((signal) => {
-      if (this.signal.aborted) terminal.exit(signal === 'SIGINT' ? 130 : 143)
+      const code = signalExitCode(signal)
+      if (this.signal.aborted) terminal.exit(code)
+      this.#interruptCode = code
       this.#stop.abort()
     })
+  }
+
+  /** Present once a signal has asked the verb to stop. */
+  get interruptCode(): number | undefined {
+    return this.#interruptCode
+  }
+
+  /** An answer of the node's own API. @throws TroupeError as the node answered @throws Unreachable */
+  async ask<T>(request: VerbRequest): Promise<T> {
+    const { status, body } = await this.api.call(request)
+    if (status < 400 && typeof body === 'object') return body as T
+    throw new Unreachable(
+      `what answers at ${this.api.url} is no Troupe node (HTTP ${status}); name the node with --http or TROUPE_HTTP`,
+    )
   }
 
   close(): void {
@@ -57,7 +75,13 @@ export class Session {
   }
 }
 
-export function timeoutOf(text: string | undefined): number | undefined {
+/** @throws UsageError for what could not stand in a header */
+function authorOf(name: string | undefined): string | undefined {
+  if (name === undefined || !/\p{C}/u.test(name)) return name
+  throw new UsageError('TROUPE_AUTHOR: it holds control characters; it is a name in one line')
+}
+
+function timeoutOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const parsed = durationMs.safeParse(text)
   if (!parsed.success || parsed.data < 1) {
@@ -82,7 +106,9 @@ const NEXT_STEPS: Partial<Record<ErrorCode, string>> = {
 
 export function describeFailure(thrown: unknown, json: boolean, paint: Paint): string {
   if (json) return `${toJson({ error: toErrorRecord(thrown, codeOf(thrown)) })}\n`
-  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  const given = thrown instanceof Error ? thrown.message : String(thrown)
+  // It may quote what somebody else wrote.
+  const message = given.split('\n').map(oneLine).join('\n')
   const lines = [`${paint('red', 'error:')} ${message}`]
   if (thrown instanceof TroupeError) {
     const next = NEXT_STEPS[thrown.code]?.replaceAll('ADDRESS', thrown.address ?? 'ADDRESS')

@@ -97,7 +97,7 @@ function levelOf(text: string | undefined): LogLevelName | undefined {
   return level
 }
 
-export function nameOfHost(host: string): string {
+function nameOfHost(host: string): string {
   const name = host
     .replace(/[^A-Za-z0-9_-]/g, '-')
     .replace(/^[-_]+/, '')

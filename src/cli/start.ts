@@ -1,12 +1,19 @@
 /**
  * `troupe start`: a node and its gateway, until it is told to stop or stops by itself. Decides: the
- * order of start and stop, and what a person sees first.
+ * order of start and stop, how its log looks, and what a person sees first.
  */
-import { relative } from 'node:path'
+import { basename, relative } from 'node:path'
 import { createGateway, type Gateway, requireLoopback } from '../gateway/index.ts'
-import { type App, createNode, openLog, type TroupeNode } from '../node/index.ts'
+import {
+  type App,
+  createNode,
+  type GreetingPlace,
+  openLog,
+  type TroupeNode,
+} from '../node/index.ts'
 import { toJson } from '../protocol/index.ts'
-import { EXIT } from './exit-codes.ts'
+import { EXIT, signalExitCode } from './exit-codes.ts'
+import { readableLog } from './log-lines.ts'
 import { URL_DEFAULT } from './node-api.ts'
 import { type Settings, type StartFlags, settingsOf } from './settings.ts'
 import type { Terminal } from './terminal.ts'
@@ -29,20 +36,24 @@ export async function start(
   // Before anything is opened: this mistake must not cost a start.
   requireLoopback(settings.host)
   const apps = [...shipped, ...(await loadUserApps(options.app ?? [], terminal.cwd))]
-  const log = openLog({ level: settings.logLevel })
-  const stop = stopRequest(terminal)
-  const node = await createNode({
-    dataDirectory: settings.data,
-    name: settings.name,
-    cluster: settings.cluster,
-    apps,
-    limits: settings.limits,
-    worker: settings.worker,
-    config: settings.apps,
-    log,
+  const log = openLog({
+    level: settings.logLevel,
+    ...(terminal.isErrorTty ? { destination: readableLog(terminal) } : {}),
   })
+  const stop = stopRequest(terminal)
+  let node: TroupeNode | undefined
   let gateway: Gateway | undefined
   try {
+    node = await createNode({
+      dataDirectory: settings.data,
+      name: settings.name,
+      cluster: settings.cluster,
+      apps,
+      limits: settings.limits,
+      worker: settings.worker,
+      config: settings.apps,
+      log,
+    })
     gateway = await createGateway({ node, host: settings.host, port: settings.port, log })
     await greet(node, gateway, settings, options, terminal)
     const ended = await Promise.race([stop.requested, node.stopped.then((why) => ({ why }))])
@@ -56,7 +67,7 @@ export async function start(
     return EXIT.failed
   } finally {
     await gateway?.close()
-    await node.stop()
+    await node?.stop()
     stop.forget()
   }
 }
@@ -69,7 +80,7 @@ function stopRequest(terminal: Terminal): {
   const requested = new Promise<{ signal: string }>((resolve) => {
     let isSecond = false
     forget = terminal.onSignal((signal) => {
-      if (isSecond) terminal.exit(signal === 'SIGINT' ? 130 : 143)
+      if (isSecond) terminal.exit(signalExitCode(signal))
       isSecond = true
       resolve({ signal })
     })
@@ -100,10 +111,11 @@ async function greet(
       `  machines  ${machines}`,
       '',
       'See what is there, from another terminal:',
+      ...aliasOf(terminal),
       ...(isDefault ? [] : [`  export TROUPE_HTTP=${gateway.url}`]),
       '  troupe actors list',
       '  troupe machines list',
-      ...(await greetings(node)),
+      ...(await greetings(node, { url: gateway.url, isTerminal: terminal.isTty })),
       '',
       'Ctrl-C stops it; what was acknowledged is on disk.',
     )
@@ -111,11 +123,18 @@ async function greet(
   terminal.write(`${lines.join('\n')}\n`)
 }
 
-async function greetings(node: TroupeNode): Promise<string[]> {
+/** A program that was not installed has no name in another terminal. */
+function aliasOf({ script }: Terminal): string[] {
+  const isNamed = script === undefined || basename(script) === 'troupe'
+  // What would need quotes inside of quotes is left to whoever chose that path.
+  return isNamed || !/^[\w@%+:,./-]+\.js$/.test(script) ? [] : [`  alias troupe="node ${script}"`]
+}
+
+async function greetings(node: TroupeNode, place: GreetingPlace): Promise<string[]> {
   const lines: string[] = []
   for (const { app, context } of node.apps) {
     try {
-      const said = (await app.greeting?.(context)) ?? []
+      const said = (await app.greeting?.(context, place)) ?? []
       if (said.length > 0) lines.push('', ...said)
     } catch (error) {
       // A node serves without its greeting.

@@ -7,6 +7,10 @@ export interface Terminal {
   readonly cwd: string
   /** Standard output is read by a person. */
   readonly isTty: boolean
+  /** Standard error is read by a person. */
+  readonly isErrorTty: boolean
+  /** The file that Node.js runs; undefined inside other programs. */
+  readonly script: string | undefined
   write(chunk: string | Uint8Array): void
   writeError(text: string): void
   /** Calls on SIGINT and SIGTERM, each time; the result stops that. */
@@ -20,10 +24,13 @@ export function processTerminal(): Terminal {
   process.stdout.on('error', (error: NodeJS.ErrnoException) =>
     process.exit(error.code === 'EPIPE' ? 0 : 1),
   )
+  process.stderr.on('error', () => {})
   return {
     env: process.env,
     cwd: process.cwd(),
     isTty: process.stdout.isTTY === true,
+    isErrorTty: process.stderr.isTTY === true,
+    script: process.argv[1],
     write: (chunk) => void process.stdout.write(chunk),
     writeError: (text) => void process.stderr.write(text),
     onSignal: (call) => {

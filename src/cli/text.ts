@@ -17,9 +17,9 @@ const SEQUENCES: Readonly<Record<Colour, string>> = {
 
 export type Paint = (colour: Colour, text: string) => string
 
-export function painter(terminal: Terminal): Paint {
+export function painter(terminal: Terminal, isTty = terminal.isTty): Paint {
   const { NO_COLOR: noColour, TERM: term } = terminal.env
-  const isPlain = !terminal.isTty || (noColour !== undefined && noColour !== '') || term === 'dumb'
+  const isPlain = !isTty || (noColour !== undefined && noColour !== '') || term === 'dumb'
   return isPlain
     ? (_colour, text) => text
     : (colour, text) => `\u001b[${SEQUENCES[colour]}m${text}\u001b[0m`

@@ -1,6 +1,6 @@
 /**
- * `--app FILE`: apps of users. Decides: what a module may export (an app, machines, or lists of
- * them, as `app`, `apps` or by default), and what it is told when it does not.
+ * `--app FILE` and TROUPE_APP: apps of users. Decides: what a module may export (an app, machines, or
+ * lists of them, as `app`, `apps` or by default), and what it is told when it does not.
  */
 import { existsSync } from 'node:fs'
 import { register } from 'node:module'
@@ -8,7 +8,7 @@ import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { MachineDefinition } from '../machine/index.ts'
 import { type App, defineApp } from '../node/index.ts'
-import { TroupeError } from '../protocol/index.ts'
+import { nearest, TroupeError } from '../protocol/index.ts'
 import type { ImportsData } from './troupe-imports.ts'
 
 const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts']
@@ -17,10 +17,40 @@ const OWN_EXTENSION = extname(import.meta.url)
 
 let prepared = false
 
-/** Loads every file in turn. @throws TroupeError `invalid-config`, naming file and cause */
-export async function loadUserApps(files: readonly string[], cwd: string): Promise<App[]> {
+/** Exhaustive by its type. */
+const PARTS: Readonly<Record<keyof App, true>> = {
+  name: true,
+  machines: true,
+  tasks: true,
+  singletons: true,
+  config: true,
+  routes: true,
+  subjects: true,
+  methods: true,
+  verbs: true,
+  greeting: true,
+  daemons: true,
+  metrics: true,
+}
+
+/**
+ * Loads every file in turn, each once.
+ * @param source where the files were named
+ * @throws TroupeError `invalid-config`, naming source, file and cause
+ */
+export async function loadUserApps(
+  files: readonly string[],
+  cwd: string,
+  source = '--app',
+): Promise<App[]> {
   const apps: App[] = []
-  for (const file of files) apps.push(...(await loadFile(resolve(cwd, file))))
+  try {
+    for (const path of new Set(files.map((file) => resolve(cwd, file))))
+      apps.push(...(await loadFile(path)))
+  } catch (thrown) {
+    if (!(thrown instanceof TroupeError)) throw thrown
+    throw new TroupeError(thrown.code, `${source} ${thrown.message}`, { cause: thrown })
+  }
   return apps
 }
 
@@ -57,11 +87,12 @@ async function prepare(): Promise<void> {
 }
 
 /** @throws TroupeError `invalid-config` when nothing in it is an app or a machine */
-export function appsOf(module: Readonly<Record<string, unknown>>, path: string): App[] {
+function appsOf(module: Readonly<Record<string, unknown>>, path: string): App[] {
   const candidates = [module['default'], module['app'], module['apps']].filter(
     (one) => one !== undefined,
   )
   const found = (candidates.length > 0 ? candidates : Object.values(module)).flat()
+  for (const one of candidates.length > 0 ? found : []) refuseUnknownPart(one, path)
   const wrong =
     candidates.length > 0 ? found.find((one) => !isApp(one) && !isMachine(one)) : undefined
   const apps = found.filter(isApp)
@@ -90,9 +121,22 @@ function isMachine(value: unknown): value is MachineDefinition {
 }
 
 function isApp(value: unknown): value is App {
+  // A task has a name too.
   return (
-    isRecord(value) && typeof value['name'] === 'string' && !isMachine(value) && !('root' in value)
+    isRecord(value) &&
+    typeof value['name'] === 'string' &&
+    Object.keys(value).every((part) => Object.hasOwn(PARTS, part))
   )
+}
+
+/** What is meant to be an app, but for a typing error, is told so. */
+function refuseUnknownPart(value: unknown, path: string): void {
+  if (!isRecord(value) || isMachine(value) || typeof value['name'] !== 'string') return
+  const known = Object.keys(PARTS)
+  const unknown = Object.keys(value).find((part) => !known.includes(part))
+  const near = unknown === undefined ? undefined : nearest(unknown, known)
+  if (near === undefined) return
+  throw refusal(path, `the app "${value['name']}" has "${unknown}"; did you mean "${near}"?`)
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -106,5 +150,5 @@ function appNameOf(path: string): string {
 }
 
 function refusal(path: string, why: string, cause?: unknown): TroupeError {
-  return new TroupeError('invalid-config', `--app ${path}: ${why}`, { cause })
+  return new TroupeError('invalid-config', `${path}: ${why}`, { cause })
 }

@@ -1,13 +1,21 @@
 /**
- * How verbs are declared. Decides: the options that every verb has, and where its examples stand.
+ * How verbs are declared and run. Decides: the options that every verb has, where its examples
+ * stand, and what its end means for the exit code.
  */
 import type { Command } from 'commander'
+import { TroupeError } from '../protocol/index.ts'
+import { EXIT } from './exit-codes.ts'
 import { Session, type SessionOptions } from './session.ts'
 import type { Terminal } from './terminal.ts'
 
 export type Flags = Readonly<Record<string, unknown>>
 
-export interface VerbSpec {
+/** What the command line ends with. */
+export interface Outcome {
+  code: number
+}
+
+interface VerbSpec {
   options?: readonly (readonly [flags: string, description: string])[]
   examples?: readonly string[]
   run: (session: Session, words: readonly (string | undefined)[], flags: Flags) => Promise<void>
@@ -16,21 +24,47 @@ export interface VerbSpec {
 /** Adds a verb below a command: its name and arguments, its summary, what it does. */
 export type AddVerb = (parent: Command, usage: string, summary: string, spec: VerbSpec) => void
 
-export function verbAdder(terminal: Terminal): AddVerb {
+export function verbAdder(terminal: Terminal, outcome: Outcome): AddVerb {
   return (parent, usage, summary, { options = [], examples, run }) => {
     const command = parent.command(usage).description(summary)
     for (const [flags, description] of options) command.option(flags, description)
     withCommonOptions(command, examples)
-    command.action(async () => {
-      const flags = command.opts<SessionOptions>()
-      const session = new Session(flags, terminal)
-      try {
-        await run(session, command.args, flags as Flags)
-      } finally {
-        session.close()
-      }
-    })
+    command.action(() =>
+      inSession(command, terminal, outcome, (session) =>
+        run(session, command.args, command.opts<Flags>()),
+      ),
+    )
   }
+}
+
+/** Runs a verb in a session of its own. A verb that was interrupted has nothing more to say. */
+export async function inSession(
+  command: Command,
+  terminal: Terminal,
+  outcome: Outcome,
+  run: (session: Session) => Promise<void> | Promise<number>,
+): Promise<void> {
+  const session = new Session(command.opts<SessionOptions>(), terminal)
+  try {
+    const returned: unknown = await run(session)
+    outcome.code = session.interruptCode ?? exitCodeReturned(returned)
+  } catch (thrown) {
+    if (session.interruptCode === undefined) throw thrown
+    outcome.code = session.interruptCode
+  } finally {
+    session.close()
+  }
+}
+
+/** Apps may be written in JavaScript, and a shell would take the number modulo 256. */
+function exitCodeReturned(returned: unknown): number {
+  if (returned === undefined) return EXIT.ok
+  const isCode = Number.isInteger(returned) && Number(returned) >= 0 && Number(returned) <= 255
+  if (isCode) return Number(returned)
+  throw new TroupeError(
+    'internal',
+    `the verb returned ${String(returned)}; an exit code is a whole number from 0 to 255`,
+  )
 }
 
 export function withCommonOptions(command: Command, examples: readonly string[] = []): void {

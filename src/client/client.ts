@@ -50,8 +50,6 @@ export interface CallOptions {
   durability?: Durability
 }
 
-export type StartOptions = CallOptions
-
 export interface PauseOptions extends CallOptions {
   reason?: string
   /** Cancels running tasks instead of letting them finish. */
@@ -67,9 +65,9 @@ export interface ResumeOptions extends CallOptions {
 /** One actor, with the types of its machine. */
 export interface ActorHandle<TTypes extends MachineTypes = MachineTypes> {
   readonly address: string
-  start(input?: TTypes['input'], options?: StartOptions): Promise<TurnView>
+  start(input?: TTypes['input'], options?: CallOptions): Promise<TurnView>
   /** Starts it unless it lives already. */
-  ensure(input?: TTypes['input'], options?: StartOptions): Promise<void>
+  ensure(input?: TTypes['input'], options?: CallOptions): Promise<void>
   send(event: TTypes['event'], options?: CallOptions): Promise<TurnView>
   /** Sends and returns what the machine answers with `reply(...)`. */
   ask(event: TTypes['event'], options?: CallOptions): Promise<unknown>
@@ -110,12 +108,12 @@ export class Client {
     }
   }
 
-  start(address: string, input?: unknown, options?: StartOptions): Promise<TurnView> {
+  start(address: string, input?: unknown, options?: CallOptions): Promise<TurnView> {
     return this.#call(address, { op: 'start', input }, options)
   }
 
   /** Starts the actor unless it lives already; either way it does then. */
-  async ensure(address: string, input?: unknown, options?: StartOptions): Promise<void> {
+  async ensure(address: string, input?: unknown, options?: CallOptions): Promise<void> {
     try {
       await this.start(address, input, options)
     } catch (thrown) {
@@ -208,7 +206,7 @@ export class Client {
     return listAudit(this.#router, options)
   }
 
-  deadLetters(limit = 100): Promise<DeadLetterView[]> {
+  deadLetters(limit?: number): Promise<DeadLetterView[]> {
     return listDeadLetters(this.#router, limit)
   }
 
@@ -255,9 +253,10 @@ export class Client {
       options.signal?.removeEventListener('abort', giveUp)
       stop.abort()
     }
-    throw new TroupeError('no-answer', `${address} did not get there within ${timeoutMs} ms`, {
-      address,
-    })
+    const why = options.signal?.aborted
+      ? 'the wait was called off before it got there'
+      : `it did not get there within ${timeoutMs} ms`
+    throw new TroupeError('no-answer', `${address}: ${why}`, { address })
   }
 
   #call<T>(address: string, operation: Operation, options: CallOptions = {}): Promise<T> {

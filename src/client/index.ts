@@ -5,6 +5,5 @@ export {
   type ClientDeps,
   type PauseOptions,
   type ResumeOptions,
-  type StartOptions,
 } from './client.ts'
 export type { WatchedEvent } from './watch.ts'

@@ -37,13 +37,7 @@ const SHARDS_AT_ONCE = 16
 
 export async function listActors(router: Router, query: ActorQuery): Promise<Page<ActorRow>> {
   const { limits, shardCount } = router.deps
-  const limit = query.limit ?? PAGE_COUNT_DEFAULT
-  if (!Number.isSafeInteger(limit) || limit < 1 || limit > limits.pageCountMax) {
-    throw new TroupeError(
-      'invalid-query',
-      `limit is a whole number from 1 to ${limits.pageCountMax} (pageCountMax), not ${String(limit)}`,
-    )
-  }
+  const limit = pageLimit(router, query.limit)
   const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, shardCount)
   const filter = cursor?.filter ?? query.filter
   const sort = cursor?.sort ?? query.sort ?? { by: defaultSort(filter) }
@@ -58,6 +52,17 @@ export async function listActors(router: Router, query: ActorQuery): Promise<Pag
     return { shard, after, page }
   })
   return mergePages(parts, filter, sort, limit)
+}
+
+/** @throws TroupeError `invalid-query` */
+function pageLimit(router: Router, asked: number | undefined): number {
+  const { pageCountMax } = router.deps.limits
+  const limit = asked ?? Math.min(PAGE_COUNT_DEFAULT, pageCountMax)
+  if (Number.isSafeInteger(limit) && limit >= 1 && limit <= pageCountMax) return limit
+  throw new TroupeError(
+    'invalid-query',
+    `limit is a whole number from 1 to ${pageCountMax} (pageCountMax), not ${String(limit)}`,
+  )
 }
 
 /** By age where a position is asked for: that is what its index is ordered by. */
@@ -93,13 +98,14 @@ function mergePages(
     .filter((entry) => !bound || compare(entry.sortKey, bound) <= 0)
     .sort((a, b) => compare(a.sortKey, b.sortKey))
   const taken = found.slice(0, limit)
+  const takenOf = new Map<number, { count: number; last: Uint8Array }>()
+  for (const { shard, sortKey } of taken) {
+    takenOf.set(shard, { count: (takenOf.get(shard)?.count ?? 0) + 1, last: sortKey })
+  }
   const after: Cursor['after'] = []
   for (const part of parts) {
-    const last = taken.findLast((entry) => entry.shard === part.shard)?.sortKey ?? null
-    const left = part.page.rows.some(
-      (entry) => !taken.some((t) => t.row.address === entry.row.address),
-    )
-    if (left) after.push([part.shard, last ?? part.after])
+    const own = takenOf.get(part.shard)
+    if ((own?.count ?? 0) < part.page.rows.length) after.push([part.shard, own?.last ?? part.after])
     else if (part.page.next) after.push([part.shard, part.page.next])
   }
   const page: Page<ActorRow> = { rows: taken.map((entry) => entry.row) }
@@ -117,6 +123,7 @@ function decodeCursor(text: string, shardCount: number): Cursor {
     const wellFormed =
       typeof cursor.sort.by === 'string' &&
       typeof cursor.filter === 'object' &&
+      cursor.filter !== null &&
       cursor.after.every(([shard, sortKey]) => {
         const known = Number.isInteger(shard) && shard >= 0 && shard < shardCount
         return known && (sortKey === null || sortKey instanceof Uint8Array)
@@ -144,7 +151,7 @@ export async function listAudit(
   router: Router,
   options: { address?: string; limit?: number; before?: number },
 ): Promise<AuditView[]> {
-  const limit = Math.min(options.limit ?? PAGE_COUNT_DEFAULT, router.deps.limits.pageCountMax)
+  const limit = pageLimit(router, options.limit)
   const query = {
     kind: 'audit' as const,
     limit,
@@ -161,7 +168,11 @@ export async function listAudit(
     .slice(0, limit)
 }
 
-export async function listDeadLetters(router: Router, limit: number): Promise<DeadLetterView[]> {
+export async function listDeadLetters(
+  router: Router,
+  asked: number | undefined,
+): Promise<DeadLetterView[]> {
+  const limit = pageLimit(router, asked)
   const parts = await allShards<ShardDeadLetters>(router, { kind: 'dead-letters', limit })
   return parts
     .flatMap((part) => part.rows)

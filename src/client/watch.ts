@@ -45,11 +45,17 @@ export function watchEvents(
   else signal.addEventListener('abort', end, { once: true })
   return {
     async *[Symbol.asyncIterator]() {
-      for (;;) {
-        const next = waiting.shift()
-        if (next) yield next
-        else if (signal.aborted) return
-        else await new Promise<void>((resolve) => (wake = resolve))
+      try {
+        for (;;) {
+          const next = waiting.shift()
+          if (next) yield next
+          else if (signal.aborted) return
+          else await new Promise<void>((resolve) => (wake = resolve))
+        }
+      } finally {
+        // Whoever stops listening without a signal would leave the subscription behind.
+        signal.removeEventListener('abort', end)
+        end()
       }
     },
   }

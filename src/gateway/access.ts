@@ -48,7 +48,8 @@ export function requireRole(access: Access, role: Role): void {
 
 /** @throws TroupeError `invalid-config` for an address that others could reach */
 export function requireLoopback(host: string): void {
-  if (isLoopback(host)) return
+  // Other names below `localhost` are for the Host header: here a name server could answer for them.
+  if (isLoopback(host) && !host.toLowerCase().endsWith('.localhost')) return
   throw new TroupeError(
     'invalid-config',
     `http.host: will not listen on "${host}": no users are configured, so anyone who reaches it could run commands as you. Listen on 127.0.0.1 (or ::1, localhost) and reach it through a tunnel, such as ssh -L 9800:127.0.0.1:9800`,

@@ -49,7 +49,9 @@ function formOf(text: string): Record<string, string | string[]> {
   const fields = new Map<string, string | string[]>()
   for (const [name, value] of new URLSearchParams(text)) {
     const known = fields.get(name)
-    fields.set(name, known === undefined ? value : [known, value].flat())
+    // In place: a body may repeat one name a hundred thousand times.
+    if (Array.isArray(known)) known.push(value)
+    else fields.set(name, known === undefined ? value : [known, value])
   }
   // Defines own fields whatever their names; none can reach a prototype.
   return Object.fromEntries(fields)

@@ -10,7 +10,7 @@ import { toJson } from '../protocol/index.ts'
 import { AUTHOR_UNKNOWN, accessOf, requireRole } from './access.ts'
 import { parseAppBody } from './app-bodies.ts'
 import type { ClaimedRoute } from './app-claims.ts'
-import { splitOnce } from './exchange.ts'
+import { targetOf } from './exchange.ts'
 import type { OpenRequests } from './open-requests.ts'
 
 const BODY_BYTES_MAX_DEFAULT = 1024 * 1024
@@ -44,13 +44,13 @@ async function answer(
   open: OpenRequests,
 ): Promise<FastifyReply> {
   const author = authorize(route, request)
-  const [path, query = ''] = splitOnce(request.raw.url ?? '/', '?')
+  const { path, search } = targetOf(request)
   const entry = open.begin(reply.raw)
   const appRequest: AppRequest = {
     method: request.method,
     path,
     params: request.params as Record<string, string>,
-    query: new URLSearchParams(query),
+    query: search,
     headers: request.headers,
     body: bodyOf(route, request),
     remoteAddress: request.raw.socket.remoteAddress ?? '',

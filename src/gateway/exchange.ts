@@ -25,15 +25,22 @@ const DURABILITIES: readonly Durability[] = ['flushed', 'journaled', 'flushed+jo
 
 /** @throws TroupeError `malformed` for a header that cannot be used */
 export function exchangeOf(request: FastifyRequest): Exchange {
-  const [path = '', query = ''] = splitOnce(request.raw.url ?? '/', '?')
+  const { path, search } = targetOf(request)
   return {
     method: request.method === 'HEAD' ? 'GET' : request.method,
     path: path.length > 1 ? path.replace(/\/$/, '') : path,
-    search: new URLSearchParams(query),
+    search,
     access: accessOf(request.headers),
     options: callOptionsOf(request.headers),
     body: () => jsonBodyOf(request),
   }
+}
+
+/** The raw path and the parameters. Proxies send whole URLs; what stands before the path is theirs. */
+export function targetOf(request: FastifyRequest): { path: string; search: URLSearchParams } {
+  const target = (request.raw.url ?? '/').replace(/^https?:\/\/[^/?]*/i, '')
+  const [path = '', query = ''] = splitOnce(target, '?')
+  return { path: path === '' ? '/' : path, search: new URLSearchParams(query) }
 }
 
 export function splitOnce(text: string, separator: string): [string, string?] {

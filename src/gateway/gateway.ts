@@ -6,12 +6,12 @@ import type { AddressInfo } from 'node:net'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { TroupeNode } from '../node/index.ts'
 import type { Log } from '../ports/index.ts'
-import { errorRecord, TroupeError, toJson } from '../protocol/index.ts'
+import { DEFAULT_CONFIG, errorRecord, TroupeError, toJson } from '../protocol/index.ts'
 import { accessOf, requireLoopback, requireRole } from './access.ts'
 import { answerActor, type Reply } from './actor-routes.ts'
 import { claimMethods, claimRoutes } from './app-claims.ts'
 import { serveAppRoutes } from './app-routes.ts'
-import { type Exchange, exchangeOf, jsonBodyOf } from './exchange.ts'
+import { type Exchange, exchangeOf, jsonBodyOf, targetOf } from './exchange.ts'
 import { countActors, listActors, listAudit, listDeadLetters, listShards } from './list-routes.ts'
 import { listMachines, showMachine } from './machine-routes.ts'
 import { type Metrics, metricsOf } from './metrics.ts'
@@ -21,8 +21,6 @@ import { readQuery } from './parameters.ts'
 import { answerRpc, parseFailure } from './rpc.ts'
 import { ServedRoutes } from './served.ts'
 import { failureOf } from './statuses.ts'
-
-export const DEFAULT_HTTP = Object.freeze({ host: '127.0.0.1', port: 9800 })
 
 export interface GatewayOptions {
   node: TroupeNode
@@ -47,13 +45,15 @@ export interface Gateway {
 }
 
 const ROOT = '/troupe/v1'
+const ACTORS_DEPTH = `${ROOT}/actors`.split('/').length
 const GRACE_MS_DEFAULT = 5_000
 /** Node takes 16 KiB of headers; whatever fits there is judged by us, not by the router. */
 const PARAMETER_LENGTH_MAX = 16_384
 
 /** @throws TroupeError `invalid-config` naming the route, address or port that cannot be had */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { node, host = DEFAULT_HTTP.host, port = DEFAULT_HTTP.port, log = node.log } = options
+  const { http } = DEFAULT_CONFIG
+  const { node, host = http.host, port = http.port, log = node.log } = options
   requireLoopback(host)
   const open = new OpenRequests()
   const served = new ServedRoutes()
@@ -70,7 +70,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   })
   server.setErrorHandler((thrown, request, reply) => fail(thrown, request, reply, log))
   server.setNotFoundHandler((request, reply) =>
-    fail(served.refusalOf(request.method, request.raw.url ?? '/'), request, reply, log),
+    fail(served.refusalOf(request.method, targetOf(request).path), request, reply, log),
   )
   server.addHook('onRequest', async (request) => {
     requireOwnOrigin(request.headers)
@@ -83,8 +83,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     stream.resume()
     parsed(null)
   })
-  await serveAll(server, node, log, open)
-  await listen(server, host, port)
+  try {
+    await serveAll(server, node, log, open)
+    await listen(server, host, port)
+  } catch (thrown) {
+    await server.close()
+    throw thrown
+  }
   const bound = (server.server.address() as AddressInfo).port
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${bound}`
   log.info({ url }, 'the gateway listens')
@@ -174,13 +179,15 @@ function serveGeneric(scope: FastifyInstance, node: TroupeNode): void {
     status: 200,
     body: await showMachine(node, name, exchange),
   }))
-  // The raw path is read, not the router's parameters: each part is decoded once, by itself.
+  // The raw path is read, not the router's parameters: each part is decoded once, by itself. It is
+  // cut by its slashes, because the router also knows `%61ctors`.
   serveJson(
     scope,
     ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     '/actors/*',
     async (exchange) => {
-      const reply = await answerActor(node, exchange.path.slice(`${ROOT}/actors/`.length), exchange)
+      const rest = exchange.path.split('/').slice(ACTORS_DEPTH).join('/')
+      const reply = await answerActor(node, rest, exchange)
       return reply.status === 201 ? { ...reply, headers: { location: exchange.path } } : reply
     },
   )

@@ -3,6 +3,7 @@
  * filter is written in a URL.
  */
 import { z } from 'zod'
+import type { HostedMachine } from '../machine/index.ts'
 import type { TroupeNode } from '../node/index.ts'
 import {
   type ActorFilter,
@@ -12,6 +13,7 @@ import {
   TroupeError,
 } from '../protocol/index.ts'
 import type { Exchange } from './exchange.ts'
+import { explainEmpty, requireFields, requireState } from './filters.ts'
 import { count, durationMs, flag, indexValueOf, readQuery } from './parameters.ts'
 import { maskAudit, maskRow, secretsOf } from './secrets.ts'
 
@@ -53,23 +55,26 @@ export async function listActors(node: TroupeNode, { search }: Exchange): Promis
   if (sort !== undefined) query.sort = { by: sort, descending: desc ?? false }
   if (limit !== undefined) query.limit = limit
   if (cursor !== undefined) query.cursor = cursor
-  requireKnownMachine(node, query.filter.machine)
+  const machine = machineOfFilter(node, query.filter)
+  if (machine) requireFields(machine.definition, query)
   const page = await node.client.list(query)
+  const isEmpty = page.rows.length === 0 && page.cursor === undefined && cursor === undefined
+  if (machine && isEmpty) await explainEmpty(machine, query, node.client)
   return { ...page, rows: page.rows.map((row) => maskRow(row, secretsOf(node, row.address))) }
 }
 
 export async function countActors(node: TroupeNode, { search }: Exchange): Promise<unknown> {
   const { plain, where } = splitWhere(search)
   const filter = filterOf(readQuery(plain, FILTER, 'invalid-query'), where)
-  requireKnownMachine(node, filter.machine)
+  const machine = machineOfFilter(node, filter)
   const rows = await node.client.count(filter)
+  if (machine && rows.length === 0) requireState(machine, filter)
   return { rows, total: rows.reduce((sum, row) => sum + row.count, 0) }
 }
 
 export async function listAudit(node: TroupeNode, { search }: Exchange): Promise<unknown> {
   const shape = { actor: z.string().optional(), limit: count.optional(), before: count.optional() }
   const { actor, limit, before } = readQuery(search, shape, 'invalid-query')
-  requirePage(node, limit)
   const rows = await node.client.audit({
     ...(actor === undefined ? {} : { address: canonicalAddress(actor, node.limits) }),
     ...(limit === undefined ? {} : { limit }),
@@ -80,7 +85,6 @@ export async function listAudit(node: TroupeNode, { search }: Exchange): Promise
 
 export async function listDeadLetters(node: TroupeNode, { search }: Exchange): Promise<unknown> {
   const { limit } = readQuery(search, { limit: count.optional() }, 'invalid-query')
-  requirePage(node, limit)
   return { rows: await node.client.deadLetters(limit) }
 }
 
@@ -125,21 +129,14 @@ function filterOf(
   return filter
 }
 
-/** An empty list would hide a typing error. */
-function requireKnownMachine(node: TroupeNode, machine: string | undefined): void {
-  if (machine === undefined || node.machines.has(machine)) return
+/** An empty list would hide a typing error. @throws TroupeError `unknown-machine` */
+function machineOfFilter(node: TroupeNode, { machine }: ActorFilter): HostedMachine | undefined {
+  if (machine === undefined) return undefined
+  const hosted = node.machines.get(machine)
+  if (hosted) return hosted
   const known = [...node.machines.keys()].join(', ') || 'none'
   throw new TroupeError(
     'unknown-machine',
     `no machine is named "${machine.slice(0, 80)}"; registered are: ${known}`,
-  )
-}
-
-function requirePage(node: TroupeNode, limit: number | undefined): void {
-  const { pageCountMax } = node.limits
-  if (limit === undefined || (limit >= 1 && limit <= pageCountMax)) return
-  throw new TroupeError(
-    'invalid-query',
-    `limit is a whole number from 1 to ${pageCountMax} (pageCountMax), not ${limit}`,
   )
 }

@@ -1,8 +1,8 @@
 /**
  * `/metrics` in Prometheus' text form: what apps measure, and what the node knows of its shards.
  *
- * Decides: names of the node's own metrics, and that a metric of an app that fails leaves the others
- * alone. Collected when asked; nothing is counted on the hot path for it.
+ * Decides: names of the node's own metrics, and that a metric that fails leaves the others alone.
+ * Collected when asked; nothing is counted on the hot path for it.
  */
 import { Gauge, Registry } from 'prom-client'
 import type { AppMetric, TroupeNode } from '../node/index.ts'
@@ -38,21 +38,21 @@ const OF_SHARDS: readonly { name: string; help: string; of: (shard: ShardStatus)
 export function metricsOf(node: TroupeNode, log: Log): Metrics {
   const registry = new Registry()
   for (const { name, help, of } of OF_SHARDS) {
-    register(registry, name, help, ['shard'], async (gauge) => {
+    register(registry, log, { name, help, labels: ['shard'] }, async (gauge) => {
       for (const shard of (await node.ready()).shards)
         gauge.set({ shard: String(shard.shard) }, of(shard))
     })
   }
-  register(
-    registry,
-    'troupe_actors',
-    'Actors by machine and condition',
-    ['machine', 'condition'],
-    async (gauge) => {
-      for (const { machine, condition, count } of await node.client.count())
-        gauge.inc({ machine, condition }, count)
-    },
-  )
+  const actors = {
+    name: 'troupe_actors',
+    help: 'Actors by machine and condition',
+    labels: ['machine', 'condition'],
+  }
+  // Shards that recover or have stopped cannot count, and that is when the others are wanted.
+  register(registry, log, actors, async (gauge) => {
+    for (const { machine, condition, count } of await node.client.count())
+      gauge.inc({ machine, condition }, count)
+  })
   for (const { app, context } of node.apps) {
     for (const metric of app.metrics?.(context) ?? []) registerApp(registry, app.name, metric, log)
   }
@@ -61,34 +61,38 @@ export function metricsOf(node: TroupeNode, log: Log): Metrics {
 
 /** Counters of apps are read, not counted here: both kinds become values that are set. */
 function registerApp(registry: Registry, app: string, metric: AppMetric, log: Log): void {
-  const { name, help, labels, collect } = metric
+  const { name, collect } = metric
   if (registry.getSingleMetric(name)) {
     throw new TroupeError('invalid-config', `app ${app} measures ${name}, which exists already`)
   }
-  register(registry, name, help, labels ?? [], async (gauge) => {
-    try {
-      for (const { labels: values, value } of await collect()) gauge.set({ ...values }, value)
-    } catch (thrown) {
-      log.error({ err: thrown, app, metric: name }, 'a metric of an app could not be collected')
-    }
-  })
+  try {
+    register(registry, log.child({ app }), metric, async (gauge) => {
+      for (const { labels, value } of await collect()) gauge.set({ ...labels }, value)
+    })
+  } catch (cause) {
+    const why = (cause as Error).message
+    throw new TroupeError('invalid-config', `app ${app} measures ${name}: ${why}`, { cause })
+  }
 }
 
 function register(
   registry: Registry,
-  name: string,
-  help: string,
-  labelNames: readonly string[],
+  log: Log,
+  { name, help, labels = [] }: Pick<AppMetric, 'name' | 'help' | 'labels'>,
   collect: (gauge: Gauge) => Promise<void>,
 ): void {
   new Gauge({
     name,
     help,
-    labelNames: [...labelNames],
+    labelNames: [...labels],
     registers: [registry],
     async collect() {
       this.reset()
-      await collect(this)
+      try {
+        await collect(this)
+      } catch (thrown) {
+        log.error({ err: thrown, metric: name }, 'a metric could not be collected')
+      }
     },
   })
 }

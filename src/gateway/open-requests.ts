@@ -16,6 +16,11 @@ export class OpenRequests {
   begin(response: ServerResponse): OpenRequest {
     const controller = new AbortController()
     const entry: OpenRequest = { signal: controller.signal, isStreaming: false }
+    // Its `close` has been told already: the client went away while its body was read.
+    if (response.destroyed) {
+      controller.abort()
+      return entry
+    }
     this.#open.set(entry, controller)
     response.once('close', () => {
       this.#open.delete(entry)

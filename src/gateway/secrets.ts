@@ -12,7 +12,7 @@ import {
   machineOf,
 } from '../protocol/index.ts'
 
-export const MASK = '•••'
+const MASK = '•••'
 
 export function secretsOf(node: TroupeNode, address: string): ReadonlySet<string> {
   return new Set(node.machines.get(machineOf(address))?.definition.secrets ?? [])

@@ -17,9 +17,7 @@ export class ServedRoutes {
     })
   }
 
-  /** @param url as it was asked for */
-  refusalOf(method: string, url: string): TroupeError {
-    const path = url.replace(/\?.*$/s, '')
+  refusalOf(method: string, path: string): TroupeError {
     const allowed = this.#routes
       .filter(({ pattern }) => pattern.test(path))
       .map((route) => route.method)

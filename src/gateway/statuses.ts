@@ -5,7 +5,7 @@
 import { type ErrorCode, type ErrorRecord, errorRecord, TroupeError } from '../protocol/index.ts'
 
 /** Exhaustive by its type: a new code does not compile until it has a status. */
-export const HTTP_STATUSES: Readonly<Record<ErrorCode, number>> = {
+const HTTP_STATUSES: Readonly<Record<ErrorCode, number>> = {
   malformed: 400,
   'invalid-address': 400,
   'unknown-machine': 404,
@@ -57,7 +57,7 @@ export class HttpRefusal extends TroupeError {
   }
 }
 
-export interface Failure {
+interface Failure {
   status: number
   headers: Record<string, string>
   record: ErrorRecord

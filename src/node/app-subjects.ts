@@ -14,17 +14,17 @@ export function serveSubject(
   { name, handle }: AppSubject,
 ): void {
   transport.subscribe(subjects.app(app, name), { queue: app }, ({ payload, reply }) => {
-    const answer = async (): Promise<object> => {
+    const answer = async (): Promise<string> => {
       try {
         const text = Buffer.from(payload).toString()
-        return { ok: await handle(text === '' ? undefined : fromJson(text)) }
+        return toJson({ ok: await handle(text === '' ? undefined : fromJson(text)) })
       } catch (thrown) {
         const error = toErrorRecord(thrown)
         if (error.code === 'internal')
           log.error({ app, subject: name, error: error.message }, 'a subject of an app failed')
-        return { error }
+        return toJson({ error })
       }
     }
-    void answer().then((body) => reply?.(Buffer.from(toJson(body))))
+    void answer().then((body) => reply?.(Buffer.from(body)))
   })
 }

@@ -44,8 +44,8 @@ export interface AppOptions<TConfig> {
   /** JSON-RPC 2.0 methods, served at `/rpc`. */
   methods?: (context: AppContext<TConfig>) => readonly AppMethod[]
   verbs?: readonly AppVerb[]
-  /** Lines that `troupe start` prints on a terminal when the node serves: what to try first. */
-  greeting?: (context: AppContext<TConfig>) => Promise<readonly string[]>
+  /** Lines that `troupe start` prints when the node serves: what to try first. */
+  greeting?: (context: AppContext<TConfig>, place: GreetingPlace) => Promise<readonly string[]>
   daemons?: (context: AppContext<TConfig>) => readonly AppDaemon[]
   metrics?: (context: AppContext<TConfig>) => readonly AppMetric[]
 }
@@ -54,6 +54,14 @@ export interface Singleton {
   machine: string
   id: string
   input?: unknown
+}
+
+/** Where a greeting appears, and what the lines in it can reach. */
+export interface GreetingPlace {
+  /** Where the node listens. */
+  readonly url: string
+  /** False when the lines go into a file or a service's log: they must hold no secret then. */
+  readonly isTerminal: boolean
 }
 
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD'
@@ -121,7 +129,11 @@ export interface AppVerb {
   arguments?: string
   options?: readonly { flags: string; description: string; default?: string | boolean }[]
   examples?: readonly string[]
-  run: (call: VerbCall) => Promise<void>
+  /**
+   * Resolves with the exit code, 0 to 255, or with nothing for 0. The command's own codes are in
+   * README.md; a `TroupeError` that is thrown becomes a message and the exit code of its error code.
+   */
+  run: (call: VerbCall) => Promise<void> | Promise<number>
 }
 
 /** What a verb is given. */

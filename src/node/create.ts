@@ -7,7 +7,9 @@ import { SystemClock, SystemRandom, silentLog } from '../adapters/system/index.t
 import { Client } from '../client/index.ts'
 import type { Clock, Log, Random } from '../ports/index.ts'
 import {
+  DEFAULT_CONFIG,
   formatAddress,
+  isNodeName,
   type Limits,
   resolveLimits,
   type Subjects,
@@ -27,7 +29,7 @@ import { serveSubject } from './app-subjects.ts'
 import { type DataDirectory, openData } from './data.ts'
 import { LiveActors } from './live-host.ts'
 import type { ReadyReport, RunningApp, TroupeNode } from './node.ts'
-import { type Registered, register, sectionOf } from './registration.ts'
+import { type Registered, register, sectionsOf } from './registration.ts'
 
 export interface NodeOptions {
   /** Made if it does not exist. One node per directory: a second one makes the first stop. */
@@ -47,14 +49,14 @@ export interface NodeOptions {
 
 /** A batch that waits longer than this for its commit means that the disk does not answer. */
 const COMMIT_STUCK_MS = 10_000
-const WORKER_SLOTS_DEFAULT = 8
 
 /** Puts an embedded node together and starts it. @throws TroupeError naming what is wrong */
 export async function createNode(options: NodeOptions): Promise<TroupeNode> {
+  checkNames(options)
   const limits = resolveLimits(options.limits)
   const registered = register(options.apps, limits)
-  const sections = options.apps.map((app) => sectionOf(app, options.config ?? {}))
-  const cluster = options.cluster ?? 'troupe'
+  const sections = sectionsOf(options.apps, options.config ?? {})
+  const cluster = options.cluster ?? DEFAULT_CONFIG.cluster
   const random = new SystemRandom()
   const data = await openData(options.dataDirectory, cluster, random)
   const node = new EmbeddedNode(options, cluster, limits, registered, data, random)
@@ -65,6 +67,17 @@ export async function createNode(options: NodeOptions): Promise<TroupeNode> {
     throw thrown
   }
   return node
+}
+
+/** Both stand in subjects, where a dot or a star would mean something else. */
+function checkNames({ name, cluster }: NodeOptions): void {
+  for (const [what, given] of Object.entries({ name, cluster })) {
+    if (given === undefined || isNodeName(given)) continue
+    throw new TroupeError(
+      'invalid-config',
+      `${what}: "${given}" is not a letter or digit and at most 63 letters, digits, "_" or "-"`,
+    )
+  }
 }
 
 class EmbeddedNode implements TroupeNode {
@@ -199,7 +212,7 @@ class EmbeddedNode implements TroupeNode {
     this.#worker = new Worker({
       name: this.name,
       directory: this.#data.directoryOf('worker'),
-      slots: worker?.slots ?? WORKER_SLOTS_DEFAULT,
+      slots: worker?.slots ?? DEFAULT_CONFIG.worker.slots,
       queues: worker?.queues ?? this.#registered.queues,
       tasks: this.#registered.tasks,
       client: this.client.as(`worker ${this.name}`),
@@ -256,7 +269,7 @@ class EmbeddedNode implements TroupeNode {
 
   /** Outside in: what brings work first, the store last. */
   async #stopAll(): Promise<void> {
-    for (const daemon of this.#daemons.reverse()) await daemon.stop()
+    for (const daemon of this.#daemons.reverse()) await this.#stopDaemon(daemon)
     await this.#worker?.stop()
     this.client.close()
     this.#live.stopAll()
@@ -266,6 +279,15 @@ class EmbeddedNode implements TroupeNode {
     this.#transport.close()
     this.log.info({ node: this.name }, 'the node has stopped')
     this.#tellStopped('stopped')
+  }
+
+  /** An app's fault must not keep the store open. */
+  async #stopDaemon(daemon: AppDaemon): Promise<void> {
+    try {
+      await daemon.stop()
+    } catch (thrown) {
+      this.log.error({ err: thrown, daemon: daemon.name }, 'a daemon of an app failed to stop')
+    }
   }
 }
 

@@ -9,7 +9,7 @@ import type { Random, Store } from '../ports/index.ts'
 import { pack, TroupeError, unpack } from '../protocol/index.ts'
 import type { OwnerCondition } from '../shard/index.ts'
 
-export const SHARD_COUNT = 64
+const SHARD_COUNT = 64
 
 /** Rows of the node itself lie behind those of every shard: 0xffff is no shard. */
 const FORMAT_KEY = Uint8Array.of(0xff, 0xff, 0x01)
@@ -20,7 +20,7 @@ export interface DataDirectory {
   readonly store: Store
   readonly owner: OwnerCondition
   readonly shardCount: number
-  readonly directoryOf: (part: 'worker' | 'apps' | 'blobs', ...below: string[]) => string
+  readonly directoryOf: (part: 'worker' | 'apps', ...below: string[]) => string
 }
 
 interface Format {
@@ -35,6 +35,7 @@ export async function openData(
   cluster: string,
   random: Random,
 ): Promise<DataDirectory> {
+  makePrivate(directory)
   const store = LmdbStore.open({ directory: join(directory, 'store') })
   try {
     const format = await readFormat(store, directory, cluster)
@@ -44,6 +45,15 @@ export async function openData(
   } catch (thrown) {
     await store.close()
     throw thrown
+  }
+}
+
+/** Keys of apps and what commands wrote lie in it: of the users of this machine, only ours reads it. */
+function makePrivate(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch {
+    // The store says what is wrong with the directory.
   }
 }
 

@@ -11,6 +11,7 @@ export {
   type AppSubject,
   type AppVerb,
   defineApp,
+  type GreetingPlace,
   type HttpMethod,
   type RunFiles,
   type Singleton,

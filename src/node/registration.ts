@@ -1,9 +1,9 @@
 /**
  * What the apps of a node bring along, put together. Decides: that names are unique across apps, and
- * that each app's section of the configuration fits its schema.
+ * that each section of the configuration belongs to an app and fits its schema.
  */
 import { type AnyTask, type HostedMachine, hostMachine } from '../machine/index.ts'
-import { isMachineName, type Limits, TroupeError } from '../protocol/index.ts'
+import { isMachineName, type Limits, nearest, TroupeError } from '../protocol/index.ts'
 import type { App } from './app.ts'
 
 export interface Registered {
@@ -76,8 +76,26 @@ function queuesOf(tasks: ReadonlyMap<string, AnyTask>): string[] {
   return [...queues].sort()
 }
 
-/** The app's section, checked; an app without a schema takes none. @throws TroupeError `invalid-config` */
-export function sectionOf(app: App, config: Readonly<Record<string, unknown>>): unknown {
+/** The section of each app, checked, in their order. @throws TroupeError `invalid-config` */
+export function sectionsOf(
+  apps: readonly App[],
+  config: Readonly<Record<string, unknown>>,
+): unknown[] {
+  const names = apps.map((app) => app.name)
+  const unknown = Object.keys(config).find((name) => !names.includes(name))
+  if (unknown !== undefined) {
+    const near = nearest(unknown, names)
+    const hint = near === undefined ? '' : `; did you mean "${near}"?`
+    throw new TroupeError(
+      'invalid-config',
+      `apps.${unknown}: there is no app "${unknown}"${hint} (there are: ${names.join(', ') || 'none'})`,
+    )
+  }
+  return apps.map((app) => sectionOf(app, config))
+}
+
+/** An app without a schema takes no section. */
+function sectionOf(app: App, config: Readonly<Record<string, unknown>>): unknown {
   const given = config[app.name]
   if (!app.config) {
     if (given !== undefined)

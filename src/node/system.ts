@@ -8,8 +8,8 @@ export function systemClock(): Clock {
 
 export interface LogOptions {
   level?: 'debug' | 'info' | 'warn' | 'error' | 'silent'
-  /** A file descriptor. Default 2: standard error. */
-  destination?: number
+  /** A file descriptor, or whatever takes lines. Default 2: standard error. */
+  destination?: number | { write(line: string): void }
 }
 
 /** One line of JSON per event; secrets are redacted. */

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,8 +22,6 @@ beforeAll(async () => {
   await writeFile(join(cwd, 'typo.yaml'), 'data: x\nhttp:\n  prt: 1\n')
   await writeFile(join(cwd, 'open.yaml'), 'http:\n  host: 0.0.0.0\n')
   await writeFile(join(cwd, 'apps.yaml'), 'apps:\n  sho: {}\n')
-  await writeFile(join(cwd, 'none.mjs'), 'export const answer = 42\n')
-  await writeFile(join(cwd, 'broken.mjs'), 'export const = 1\n')
   await rig.start('a')
   before = (await rig.call('GET', '/troupe/v1/actors/order/a')).body
 })
@@ -65,6 +64,11 @@ const CASES: [line: string[], code: number, says: RegExp][] = [
   [['start', '--config', 'open.yaml'], 2, /will not listen/],
   [['start', '--app', 'missing.ts'], 2, /there is no such file/],
   [['start', '--app', 'typo.yaml'], 2, /a module of JavaScript or TypeScript/],
+  [['start', '--config', 'apps.yaml'], 2, /apps\.sho: there is no app "sho"/],
+  [['--app', 'missing.ts', 'actors', 'list'], 2, /--app .*missing\.ts: there is no such file/],
+  [['--app=missing.ts', 'start'], 2, /--app .*missing\.ts: there is no such file/],
+  [['--app'], 2, /argument missing/],
+  [['actors', 'count', '--where', 'a=b'], 2, /unknown option '--where'/],
 ]
 
 it.each(CASES)('troupe %j: exit %i', async (argv, code, says) => {
@@ -100,7 +104,61 @@ it('refuses two verbs of one name: exit 2', async () => {
   const verb = { path: ['actors', 'list'], summary: 'mine', run: async () => {} }
   const ran = await run(['--help'], { apps: [defineApp({ name: 'shop', verbs: [verb] })] })
   expect(ran.code).toBe(2)
-  expect(ran.err).toContain('app shop brings the verb "troupe actors list"')
+  expect(ran.err).toContain('app shop brings the verb "troupe actors list": it is there already')
+})
+
+it.each([
+  ['one below a verb', { path: ['actors', 'list', 'mine'] }, /"list" is a verb already/],
+  ['an option of every verb', { options: [{ flags: '--json', description: 'x' }] }, /--json/],
+  ['arguments that cannot be', { arguments: '<a...> <b>' }, /variadic/],
+])('refuses a verb with %s: exit 2', async (_what, parts, says) => {
+  const verb = { path: ['shop', 'buy'], summary: 'mine', run: async () => {}, ...parts }
+  const ran = await run(['--help'], { apps: [defineApp({ name: 'shop', verbs: [verb] })] })
+  expect(ran.code).toBe(2)
+  expect(ran.err).toMatch(says)
+  expect(ran.err).toContain('app shop brings the verb')
+})
+
+it('names TROUPE_APP when its file is not there: exit 2', async () => {
+  const ran = await run(['actors', 'list'], { cwd, env: { TROUPE_APP: 'missing.mjs' } })
+  expect(ran.code).toBe(2)
+  expect(ran.err).toMatch(/TROUPE_APP .*missing\.mjs: there is no such file/)
+})
+
+it('refuses an author that is no name: exit 2', async () => {
+  const ran = await run(['actors', 'list'], { env: { TROUPE_AUTHOR: 'a\nb' } })
+  expect(ran.code).toBe(2)
+  expect(ran.err).toContain('TROUPE_AUTHOR')
+})
+
+it.each([
+  [404, 'text/html', '<h1>no</h1>'],
+  [404, 'application/json', '{}'],
+  [200, 'text/html', '<h1>hello</h1>'],
+  [200, 'application/json', '{"rows":'],
+])('tells another server from a node (%i %s): exit 3', async (status, type, body) => {
+  const other = createHttpServer((_request, response) => {
+    response.writeHead(status, { 'content-type': type }).end(body)
+  })
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  const { port } = other.address() as { port: number }
+  const ran = await run(['actors', 'list', '--http', `127.0.0.1:${port}`])
+  expect(ran).toMatchObject({ code: 3, out: '' })
+  expect(ran.err).toMatch(/Troupe node/)
+  other.close()
+})
+
+it('shows no control characters of what others wrote', async () => {
+  const other = createHttpServer((_request, response) => {
+    const error = { code: 'conflict', message: 'a\u001b[2Jb\nc\u009b1m', retry: false }
+    response.writeHead(409, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
+  })
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  const { port } = other.address() as { port: number }
+  const ran = await run(['actors', 'list', '--http', `127.0.0.1:${port}`])
+  expect(ran.code).toBe(5)
+  expect(ran.err.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u)
+  other.close()
 })
 
 function freePort(): Promise<number> {

@@ -28,6 +28,22 @@ const machine = setup({ types: { events: {} as { type: 'NEXT' } } }).createMachi
 export const light = defineMachine({ machine, events: { NEXT: z.object({}) } })
 `
 
+const VERBS = `
+import { defineApp } from 'troupe'
+const run = async (call) => {
+  call.print('to ' + call.arguments[0] + ' by ' + call.options.app)
+  return 7
+}
+const options = [{ flags: '--app <name>', description: 'its own option' }]
+const verb = { path: ['wave', 'to'], summary: 'waves to somebody', arguments: '<name>', options, run }
+export const app = defineApp({ name: 'waves', verbs: [verb] })
+`
+
+const TASK = `
+import { task } from 'troupe'
+export const charge = task({ name: 'charge', run: async () => {} })
+`
+
 interface Process {
   child: ChildProcess
   out: string
@@ -45,6 +61,9 @@ beforeAll(async () => {
     join(folder, 'app.mjs'),
     `import { defineApp } from 'troupe'\nexport const app = defineApp({ name: 'hello', greeting: async () => ['hello from the app'] })\n`,
   )
+  await writeFile(join(folder, 'verbs.mjs'), VERBS)
+  await writeFile(join(folder, 'typo.mjs'), `export const app = { name: 'a', machine: [] }\n`)
+  await writeFile(join(folder, 'task.mjs'), TASK)
   await writeFile(join(folder, 'none.mjs'), 'export const answer = 42\n')
   await writeFile(join(folder, 'broken.mjs'), 'export const = 1\n')
 })
@@ -58,9 +77,14 @@ afterEach(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 function launch(...argv: string[]): Process {
+  return launchWith({}, ...argv)
+}
+
+function launchWith(env: Record<string, string>, ...argv: string[]): Process {
   const child = spawn(process.execPath, ['--import', TSX, MAIN, ...argv], {
     cwd: folder,
     stdio: 'pipe',
+    env: { ...process.env, ...env },
   })
   children.push(child)
   const own: Process = { child, out: '', err: '', url: '' }
@@ -133,6 +157,41 @@ it('prints one line of JSON under --json', async () => {
   expect(await ended(own)).toBe(0)
 })
 
+it('finds the verbs of --app FILE and TROUPE_APP, with their help and exit codes', async () => {
+  const help = launch('--app', 'verbs.mjs', '--help')
+  const byFlag = launch('--app=verbs.mjs', 'wave', 'to', 'ann', '--app', 'mine')
+  const byEnv = launchWith({ TROUPE_APP: `verbs.mjs:${join(folder, 'app.mjs')}` }, 'wave', '--help')
+  expect(await ended(byFlag), byFlag.err).toBe(7)
+  expect(byFlag.out).toBe('to ann by mine\n')
+  expect(await ended(help)).toBe(0)
+  expect(help.out).toMatch(/wave +verbs of the app waves/)
+  expect(await ended(byEnv)).toBe(0)
+  expect(byEnv.out).toContain('waves to somebody')
+})
+
+it('hosts what TROUPE_APP names, once, and prints no token where it is kept', async () => {
+  const own = launchWith(
+    { TROUPE_APP: 'light.ts' },
+    'start',
+    '--http',
+    '0',
+    '--data',
+    'd5',
+    '--app',
+    'light.ts',
+  )
+  await until(
+    () => own.out.includes('Ctrl-C'),
+    { timeoutMs: START_MS },
+    () => `its greeting; it said: ${own.out}${own.err}`,
+  )
+  expect(own.out).toMatch(/machines .*light/)
+  expect(own.out).toContain('"$(troupe apps token demo')
+  expect(own.out + own.err).not.toMatch(/\d{10}[0-9a-f]{32}/)
+  // Not for people: each line of its log is JSON.
+  for (const line of own.err.trim().split('\n')) expect(JSON.parse(line)).toHaveProperty('level')
+})
+
 it('stops with exit 1 when another node takes its directory', async () => {
   const first = await serving('--data', 'd3', '--app', 'light.ts')
   const second = await serving('--data', 'd3', '--app', 'light.ts')
@@ -144,6 +203,8 @@ it('stops with exit 1 when another node takes its directory', async () => {
 })
 
 it.each([
+  ['typo.mjs', /the app "a" has "machine"; did you mean "machines"\?/],
+  ['task.mjs', /exports no app/],
   ['none.mjs', /exports no app\. Wanted is .*it exports: answer/],
   ['broken.mjs', /broken\.mjs: it cannot be loaded: /],
 ])('refuses the module %s: exit 2', async (file, says) => {

@@ -13,6 +13,9 @@ export interface RunInit {
   apps?: readonly App[]
   env?: Record<string, string>
   cwd?: string
+  /** Standard output and standard error are a terminal. */
+  isTty?: boolean
+  script?: string
   /** Aborting it is a signal to the command. */
   interrupt?: AbortSignal
   /** Called with all of standard output whenever it grows. */
@@ -24,7 +27,9 @@ export async function run(argv: readonly string[], init: RunInit = {}): Promise<
   const terminal: Terminal = {
     env: init.env ?? {},
     cwd: init.cwd ?? process.cwd(),
-    isTty: false,
+    isTty: init.isTty ?? false,
+    isErrorTty: init.isTty ?? false,
+    script: init.script,
     write: (chunk) => {
       ran.out += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8')
       init.onOut?.(ran.out)

@@ -24,7 +24,25 @@ const echo: AppVerb = {
     call.note('a note')
   },
 }
-const apps = [defineApp({ name: 'shop', verbs: [echo] })]
+const count: AppVerb = {
+  path: ['shop', 'count'],
+  summary: 'says how it went by its exit code',
+  arguments: '<code>',
+  run: async (call) => Number(call.arguments[0]),
+}
+/** Goes on until it is interrupted, and then fails or returns. */
+const hang: AppVerb = {
+  path: ['shop', 'hang'],
+  summary: 'waits for Ctrl-C',
+  arguments: '<end>',
+  run: async ({ arguments: [end], print, signal }) => {
+    const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve))
+    print('hangs')
+    await aborted
+    if (end === 'fail') throw new Error('was aborted')
+  },
+}
+const apps = [defineApp({ name: 'shop', verbs: [echo, count, hang] })]
 
 let rig: Rig
 const troupe = (...argv: string[]): Promise<Ran> =>
@@ -166,6 +184,30 @@ it('gives verbs of apps their words and options', async () => {
   })
 })
 
+it('ends with the exit code that a verb of an app returns', async () => {
+  expect(await troupe('shop', 'count', '0')).toEqual({ code: 0, out: '', err: '' })
+  expect(await troupe('shop', 'count', '7')).toEqual({ code: 7, out: '', err: '' })
+  for (const code of ['256', '1.5', 'many']) {
+    const ran = await troupe('shop', 'count', code)
+    expect(ran.code).toBe(1)
+    expect(ran.err).toContain('an exit code is a whole number from 0 to 255')
+  }
+})
+
+it.each(['return', 'fail'])('ends with 130 and no complaint on Ctrl-C (%s)', async (end) => {
+  const interrupt = new AbortController()
+  const onOut = () => interrupt.abort()
+  const ran = await run(['shop', 'hang', end], { apps, interrupt: interrupt.signal, onOut })
+  expect(ran).toEqual({ code: 130, out: 'hangs\n', err: '' })
+})
+
+it('takes a port alone, as start does', async () => {
+  for (const http of [String(rig.gateway.port), `:${rig.gateway.port}`]) {
+    const ran = await run(['actors', 'count', '--http', http])
+    expect(ran.code, ran.err).toBe(0)
+  }
+})
+
 it('tells failures as JSON when asked to', async () => {
   const { code, out, err } = await troupe('actors', 'get', 'order/nobody', '--json')
   expect([code, out]).toEqual([4, ''])
@@ -176,6 +218,7 @@ it('helps, with examples and exit codes', async () => {
   const top = await troupe('--help')
   expect(top.code).toBe(0)
   expect(top.out).toContain('Exit codes:')
+  expect(top.out).toContain('--app <file>')
   for (const verb of [
     ['actors', 'resume'],
     ['actors', 'list'],

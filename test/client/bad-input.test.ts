@@ -4,7 +4,7 @@ import { assign, setup } from 'xstate'
 import { z } from 'zod'
 import type { Client } from '../../src/client/index.ts'
 import { defineMachine } from '../../src/machine/index.ts'
-import type { ErrorCode, EventObject } from '../../src/protocol/index.ts'
+import { type ErrorCode, type EventObject, pack } from '../../src/protocol/index.ts'
 import { Harness } from '../shard/harness.ts'
 
 const counter = defineMachine({
@@ -212,6 +212,18 @@ const CASES: Case[] = [
     (c) => c.list({ filter: {}, cursor: 'abc' }),
   ],
   [
+    'a cursor without a filter',
+    'invalid-query',
+    /cursor/,
+    (c) => {
+      const cursor = pack({ filter: null, sort: { by: 'id' }, after: [] })
+      return c.list({ filter: {}, cursor: Buffer.from(cursor).toString('base64url') })
+    },
+  ],
+  ['a trail of none', 'invalid-query', /from 1 to/, (c) => c.audit({ limit: -1 })],
+  ['a trail of too many', 'invalid-query', /pageCountMax/, (c) => c.audit({ limit: 1_001 })],
+  ['a part of a dead letter', 'invalid-query', /from 1 to/, (c) => c.deadLetters(0.5)],
+  [
     'a sort by a field of no machine',
     'invalid-query',
     /needs a machine/,
@@ -243,4 +255,12 @@ test('a finished actor takes no events and cannot be paused', async () => {
     code: 'finished',
   })
   await expect(harness.run(client.pause('counter/a'))).rejects.toMatchObject({ code: 'conflict' })
+})
+
+test('lists work where a page must be smaller than the usual one', async () => {
+  const small = new Harness({ machines: [counter], limits: { pageCountMax: 2 } })
+  for (const id of ['a', 'b', 'c'])
+    await small.run(small.client.start(`counter/${id}`, { from: 1 }))
+  expect((await small.run(small.client.list({ filter: {} }))).rows).toHaveLength(2)
+  expect(await small.run(small.client.audit())).toEqual([])
 })

@@ -55,6 +55,45 @@ test('a watcher of a machine sees all its actors', async () => {
   expect(seen.map((event) => event.address).sort()).toEqual(['lamp/a', 'lamp/b.c'])
 })
 
+test('a watcher that just stops listening leaves nothing behind', async () => {
+  const harness = new Harness({ machines: [lamp] })
+  await harness.run(harness.client.start('lamp/a'))
+  let listening = 0
+  const { transport } = harness
+  const subscribe = transport.subscribe.bind(transport)
+  transport.subscribe = (...given) => {
+    listening += 1
+    const { unsubscribe } = subscribe(...given)
+    return {
+      unsubscribe: () => {
+        listening -= 1
+        unsubscribe()
+      },
+    }
+  }
+  const forever = new AbortController()
+  const first = (async () => {
+    for await (const event of harness.client.watch({ address: 'lamp/a' }, forever.signal))
+      return event.kind
+    return undefined
+  })()
+  expect(listening).toBe(1)
+  await harness.run(harness.client.send('lamp/a', { type: 'NEXT' }))
+  expect(await harness.run(first)).toBe('transition')
+  expect(listening).toBe(0)
+})
+
+test('a wait that is called off says so', async () => {
+  const harness = new Harness({ machines: [lamp] })
+  await harness.run(harness.client.start('lamp/a'))
+  const stop = new AbortController()
+  const waiting = harness.client.waitFor('lamp/a', () => false, { signal: stop.signal })
+  waiting.catch(() => {})
+  await harness.advance(10)
+  stop.abort()
+  await expect(harness.run(waiting)).rejects.toThrow(/called off/)
+})
+
 test('waitFor returns at once when it is so already, later when it comes, or says that it did not', async () => {
   const harness = new Harness({ machines: [lamp] })
   const { client } = harness

@@ -162,6 +162,14 @@ describe('one actor', () => {
   })
 })
 
+it.each([
+  ['a whole URL, as proxies send it', 'http://127.0.0.1/troupe/v1/actors/order/t'],
+  ['needless escapes', '/troupe/v1/%61ctors/order/t'],
+])('reads %s', async (_what, path) => {
+  await rig.start('t').catch(() => {})
+  expect(await rig.call('GET', path)).toMatchObject({ status: 200, body: { address: 'order/t' } })
+})
+
 describe('dry runs', () => {
   it.each([
     ['POST', '/send', { type: 'OPEN', amount: 3 }, { value: 'open', handled: true }],

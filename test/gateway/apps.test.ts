@@ -149,6 +149,15 @@ describe('routes', () => {
     expect(form.body).toEqual({ ...expected, body: { name: 'a b', n: ['ü', '2'] } })
   })
 
+  it('are given a form that repeats one name very often, at once', async () => {
+    const times = 200_000
+    const answer = await rig.call('POST', '/echo/1/2', {
+      body: 'n=1&'.repeat(times),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    })
+    expect(answer.body.body.n).toHaveLength(times)
+  })
+
   it('answer for themselves where they say so, but not to browsers from elsewhere', async () => {
     expect(await rig.call('POST', '/own', { body: {} })).toMatchObject({
       status: 202,

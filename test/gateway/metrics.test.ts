@@ -59,6 +59,22 @@ test('counts of actors, the shards, and what apps measure', async () => {
   expect(text).toContain('lamps_power_watts{room="hall"} 60')
 })
 
+test('what cannot be counted now leaves the other metrics alone', async () => {
+  await serve([])
+  await node.stop()
+  const response = await fetch(`${gateway?.url}/metrics`)
+  expect(response.status).toBe(200)
+  expect(await response.text()).toMatch(/troupe_slot\{shard="63"\} \d+/)
+})
+
+test('a metric with a name that Prometheus cannot read is refused, naming its app', async () => {
+  const metric = { name: 'lamps on', help: 'Lamps', collect: async () => [] }
+  await expect(serve([metric])).rejects.toMatchObject({
+    code: 'invalid-config',
+    message: expect.stringContaining('app lamps measures lamps on'),
+  })
+})
+
 test('two metrics of one name are refused at the start', async () => {
   const metric = { name: 'lamps_count', help: 'Lamps', collect: async () => [] }
   await expect(serve([metric, metric])).rejects.toMatchObject({ code: 'invalid-config' })

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -84,6 +84,44 @@ test('readiness names what does not make progress', async () => {
   const stopping = node.stop()
   expect((await node.ready()).reasons).toContain('the node is stopping')
   await stopping
+})
+
+test.each([
+  [{ name: 'a.b' }, /name: "a\.b"/],
+  [{ cluster: 'a *' }, /cluster: "a \*"/],
+  [{ config: { adder: {} } }, /apps\.adder: there is no app "adder"; did you mean "adders"\?/],
+  [{ config: { adders: {} } }, /takes no configuration/],
+])('refuses %j before anything is opened', async (wrong, says) => {
+  const directory = join(dataDirectory, 'new')
+  const made = createNode({ dataDirectory: directory, apps: [app], ...wrong })
+  await expect(made).rejects.toMatchObject({
+    code: 'invalid-config',
+    message: expect.stringMatching(says),
+  })
+  expect(existsSync(directory)).toBe(false)
+})
+
+test('a data directory that it makes is nobody else’s to read', async () => {
+  const directory = join(dataDirectory, 'new')
+  node = await createNode({ dataDirectory: directory, apps: [app] })
+  expect(statSync(directory).mode & 0o777).toBe(0o700)
+})
+
+test('a daemon that fails to stop keeps neither the others nor the store', async () => {
+  const stopped: string[] = []
+  const daemon = (name: string, stop: () => Promise<void>) => ({
+    name,
+    start: async () => {},
+    stop,
+  })
+  const daemons = [
+    daemon('first', async () => void stopped.push('first')),
+    daemon('second', () => Promise.reject(new Error('no'))),
+  ]
+  node = await createNode({ dataDirectory, apps: [{ ...app, daemons: () => daemons }] })
+  await node.stop()
+  expect(stopped).toEqual(['first'])
+  expect(await node.stopped).toBe('stopped')
 })
 
 test('a machine that cannot be hosted is refused before anything is opened', async () => {

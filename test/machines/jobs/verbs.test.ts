@@ -19,6 +19,8 @@ afterAll(() => node.close())
 interface Said {
   out: string
   err: string
+  /** Absent when the verb returns none. */
+  code?: number
 }
 
 /** Runs a verb as the command line would. */
@@ -66,8 +68,8 @@ async function run(
     clock: node.node.clock,
     signal: new AbortController().signal,
   }
-  await found.run(call)
-  return said
+  const code: unknown = await found.run(call)
+  return typeof code === 'number' ? { ...said, code } : said
 }
 
 async function submit(words: string[], options: Record<string, unknown> = {}): Promise<string> {
@@ -98,12 +100,15 @@ describe('troupe jobs', () => {
     expect(id).toMatch(/^[1-9]\d*$/)
     const status = await run('jobs status', [id], { wait: true })
     expect(status.out).toContain(`job ${id} (both): failed, exit code 3`)
+    expect(status.code).toBe(1)
+    expect((await run('jobs status', [id])).code).toBe(0)
+    expect((await run('jobs status', [id], { wait: true, json: true })).code).toBe(1)
     expect(status.out).toContain('app default, group 1, type shell')
     expect(status.out).toContain(`troupe jobs log ${id} --stderr`)
     expect(await run('jobs log', [id], { follow: true })).toEqual({ out: 'out\n', err: 'err\n' })
     expect(await run('jobs log', [id], { stderr: true })).toEqual({ out: 'err\n', err: '' })
     const result = await run('jobs result', [id])
-    expect(result.out).toBe('out\n')
+    expect(result).toMatchObject({ out: 'out\n', code: 1 })
     expect(result.err).toContain('failed, exit code 3')
     const json = JSON.parse((await run('jobs status', [id], { json: true })).out) as unknown
     expect(json).toMatchObject({ jobId: Number(id), status: 'failed', code: 5, exit: { code: 3 } })
@@ -126,6 +131,11 @@ describe('troupe jobs', () => {
     )
   })
 
+  it('refuses names that could move a cursor', async () => {
+    await expect(submit(['true'], { name: 'a\u009b2J' })).rejects.toThrow('control characters')
+    await expect(run('apps add', ['a\u0007'])).rejects.toThrow('control characters')
+  })
+
   it('kills, and says so', async () => {
     const id = await submit(['sleep 600'])
     expect((await run('jobs kill', [id])).out).toContain('killed')
@@ -138,7 +148,8 @@ describe('troupe jobs', () => {
     const id = await submit(words)
     expect((await run('jobs result', [id])).out).toBe("[a b][it's][$HOME][*][]")
     const text = await submit(['printf %s "$((6 * 7))"'])
-    expect((await run('jobs result', [text])).out).toBe('42')
+    expect(await run('jobs result', [text])).toMatchObject({ out: '42', code: 0 })
+    expect((await run('jobs status', [text], { wait: true })).code).toBe(0)
   })
 
   it('runs other job types as the configuration says; no shell sees their content', async () => {
@@ -166,25 +177,43 @@ it.each([
   expect(read.split('\0').slice(0, -1)).toEqual(words)
 })
 
-it('greets with a line to paste that works', async () => {
+async function greeting(isTerminal: boolean): Promise<string> {
   const [app] = node.node.apps
-  const lines = (await app?.app.greeting?.(app.context)) ?? []
-  const line = lines.find((one) => one.includes('curl'))?.trim() ?? 'false'
-  // The shell's own words; the request is ours, since not every machine has curl.
-  const script = `curl() { printf '%s\\0' "$@"; }\n${line}`
-  const env = { ...process.env, TROUPE_HTTP: node.url }
-  const words = execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8', env }).split('\0')
-  const url = words.find((word) => word.startsWith('http')) ?? ''
-  const form = words.flatMap((word, at) => (words[at - 1] === '--data-urlencode' ? [word] : []))
-  const fields = form.map((word) => [
-    word.slice(0, word.indexOf('=')),
-    word.slice(word.indexOf('=') + 1),
-  ])
-  const body = new URLSearchParams(Object.fromEntries(fields) as Record<string, string>)
-  const answer = await fetch(url, { method: 'POST', body })
-  const { params } = (await answer.json()) as { params: { jobId: string } }
-  expect((await run('jobs result', [params.jobId])).out).toMatch(/^hello from .+\n$/)
-})
+  return ((await app?.app.greeting?.(app.context, { url: node.url, isTerminal })) ?? []).join('\n')
+}
+
+const TOKEN = /\d{10}[0-9a-f]{32}/
+
+it.each([true, false])(
+  'greets with a line to paste that works (terminal: %s)',
+  async (isTerminal) => {
+    const text = await greeting(isTerminal)
+    // What is printed elsewhere is kept, so it holds no token: the line makes one.
+    expect(TOKEN.test(text)).toBe(isTerminal)
+    expect(text).toContain('troupe apps token demo')
+    expect(text).toMatch(new RegExp(`jobs result --http ${node.url} .*submit --http ${node.url} `))
+    const line =
+      text
+        .split('\n')
+        .find((one) => one.includes('curl'))
+        ?.trim() ?? 'false'
+    const { out: token } = await run('apps token', ['demo'])
+    // The shell's own words; the request is ours, since not every machine has curl.
+    const stubs = `curl() { printf '%s\\0' "$@"; }\ntroupe() { echo ${token.trim()}; }`
+    const script = `${stubs}\n${line}`
+    const words = execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8' }).split('\0')
+    const url = words.find((word) => word.startsWith('http')) ?? ''
+    const form = words.flatMap((word, at) => (words[at - 1] === '--data-urlencode' ? [word] : []))
+    const fields = form.map((word) => [
+      word.slice(0, word.indexOf('=')),
+      word.slice(word.indexOf('=') + 1),
+    ])
+    const body = new URLSearchParams(Object.fromEntries(fields) as Record<string, string>)
+    const answer = await fetch(url, { method: 'POST', body })
+    const { params } = (await answer.json()) as { params: { jobId: string } }
+    expect((await run('jobs result', [params.jobId])).out).toMatch(/^hello from .+\n$/)
+  },
+)
 
 it('refuses job types that a shell could be tricked by', async () => {
   const schema = apps[0]?.config
@@ -194,4 +223,9 @@ it('refuses job types that a shell could be tricked by', async () => {
   expect(parse({ hive: ['{content}'] })).toBe(false)
   expect(parse({ hive: [] })).toBe(false)
   expect(schema?.safeParse({ kinds: {} }).success).toBe(false)
+  const unknown = schema?.safeParse({ defaultType: 'hive' })
+  expect(unknown?.error?.issues[0]).toMatchObject({
+    path: ['defaultType'],
+    message: 'there is no job type "hive"; there are: shell',
+  })
 })

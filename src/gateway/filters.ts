@@ -1,0 +1,78 @@
+/**
+ * What a filter or a sort order may name. Decides: which fields and states a machine has, and so when
+ * an empty answer is a typing error. A machine's fields are what its `index` returns, which depends
+ * on the actor: so only actors can tell, and they are asked only when nothing was found.
+ */
+import type { HostedMachine, MachineDefinition } from '../machine/index.ts'
+import type { TroupeNode } from '../node/index.ts'
+import { type ActorFilter, type ActorQuery, nearest, TroupeError } from '../protocol/index.ts'
+
+const OF_EVERY_ACTOR = ['id', 'since']
+
+function fieldsOf({ filter, sort }: ActorQuery): string[] {
+  const by = sort === undefined || OF_EVERY_ACTOR.includes(sort.by) ? [] : [sort.by]
+  return [...Object.keys(filter.where ?? {}), ...by]
+}
+
+/** @throws TroupeError `invalid-query` for a secret, or a field where the machine has none */
+export function requireFields(machine: MachineDefinition, query: ActorQuery): void {
+  const { name, secrets, index } = machine
+  for (const field of fieldsOf(query)) {
+    // Whoever may ask for equality can find out the value.
+    if (secrets.includes(field)) throw refusal(`"${field}" is a secret of ${name}`)
+    if (!index) throw refusal(`${name} indexes no fields, so not "${field}" either`)
+  }
+}
+
+/**
+ * For an answer that is empty: actors of an older version may stand in states that are no more.
+ * @throws TroupeError `unknown-state`
+ */
+export function requireState({ definition, chart }: HostedMachine, filter: ActorFilter): void {
+  const { state } = filter
+  // Children have charts of their own.
+  if (state === undefined || filter.children || chart.states.includes(state)) return
+  throw new TroupeError(
+    'unknown-state',
+    `${definition.name} has no state "${state.slice(0, 60)}"${hintOf(state, chart.states)} (it has: ${chart.states.join(', ')})`,
+  )
+}
+
+/**
+ * For a page that is empty.
+ * @throws TroupeError `unknown-state`, or `invalid-query` when no actor of the machine has a field
+ */
+export async function explainEmpty(
+  machine: HostedMachine,
+  query: ActorQuery,
+  client: TroupeNode['client'],
+): Promise<void> {
+  requireState(machine, query.filter)
+  const { name, secrets, index } = machine.definition
+  const asked = fieldsOf(query)
+  if (asked.length === 0) return
+  const [actor] = (await client.list({ filter: { machine: name }, limit: 1 })).rows
+  if (!actor) return
+  const known = new Set(Object.keys(actor.index))
+  const { context } = await client.get(actor.address)
+  for (const field of Object.keys(index?.(context) ?? {})) known.add(field)
+  for (const field of asked) {
+    if (known.has(field)) continue
+    const sort = { by: field }
+    const having = await client.list({ filter: { machine: name }, sort, limit: 1 })
+    if (having.rows.length > 0) continue
+    const names = [...known].filter((one) => !secrets.includes(one)).sort()
+    throw refusal(
+      `no ${name} is indexed by "${field.slice(0, 60)}"${hintOf(field, names)} (fields are: ${names.join(', ')})`,
+    )
+  }
+}
+
+function hintOf(name: string, known: readonly string[]): string {
+  const near = nearest(name, known)
+  return near === undefined ? '' : `; did you mean "${near}"?`
+}
+
+function refusal(why: string): TroupeError {
+  return new TroupeError('invalid-query', why)
+}
