@@ -23,8 +23,3 @@ export function issuedAtOf(commandId: string): number {
   }
   return Number(match[1])
 }
-
-/** The same without the check, for ids that passed it at the rim. */
-export function issuedAtOfChecked(commandId: string): number {
-  return Number.parseInt(commandId, 10)
-}

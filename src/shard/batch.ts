@@ -12,7 +12,7 @@ import {
   invariant,
   type Outcome,
 } from '../protocol/index.ts'
-import type { CounterName } from './keys.ts'
+import type { CounterName } from './index-keys.ts'
 import type { Head } from './records.ts'
 
 /** A child on its way to its first state. */

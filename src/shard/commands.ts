@@ -51,12 +51,11 @@ export function applyCommand(
       }),
     }
   }
-  const identified = command as Command & { id: string }
-  const known = dedupe.check(batch, identified)
-  if (known) return withDurability(known, durability)
+  const checked = dedupe.check(batch, command as Command & { id: string })
+  if (checked.known) return withDurability(checked.known, durability)
   const applied = answer(shard, batch, command)
   const parked = 'error' in applied && applied.error.code === 'parked'
-  if ('ok' in applied || parked) dedupe.remember(batch, identified, applied)
+  if ('ok' in applied || parked) dedupe.remember(batch, checked, applied)
   return withDurability(applied, durability)
 }
 

@@ -5,15 +5,8 @@
 import type { Store } from '../ports/index.ts'
 import { type CountRow, invariant } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
-import {
-  type CounterName,
-  counterKey,
-  packNumber,
-  parseCounterKey,
-  TABLE,
-  tableRange,
-  unpackNumber,
-} from './keys.ts'
+import { type CounterName, counterKey, parseCounterKey } from './index-keys.ts'
+import { packNumber, TABLE, tableRange, unpackNumber } from './keys.ts'
 
 export class Counters {
   readonly #shard: number

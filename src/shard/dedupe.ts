@@ -23,6 +23,13 @@ import type { Answer } from './tasks.ts'
 /** Rows removed per batch: eviction must not make a batch slow. */
 const EVICTED_PER_BATCH_MAX = 2_000
 
+/** Of a command that is new: under which names its reply is found, in the batch and in the store. */
+interface Unanswered {
+  known?: never
+  name: string
+  key: Uint8Array
+}
+
 export class Dedupe {
   readonly #shard: ShardContext
   /** Ids issued before this are forgotten. Stored with the shard, and never goes back. */
@@ -33,39 +40,40 @@ export class Dedupe {
     this.floor = floor
   }
 
-  /** The reply of an earlier copy, a refusal, or undefined: apply it. */
-  check(batch: Batch, command: Command & { id: string }): Outcome | undefined {
+  /** The reply of an earlier copy or a refusal; or where the reply is to be remembered: apply it. */
+  check(batch: Batch, command: Command & { id: string }): { known: Outcome } | Unanswered {
     const { shard, limits, store } = this.#shard
     let issuedAt: number
     try {
       issuedAt = issuedAtOf(command.id)
     } catch (thrown) {
-      return { error: toErrorRecord(thrown) }
+      return { known: { error: toErrorRecord(thrown) } }
     }
-    const known = batch.outcomes.get(outcomeKey(command))
-    if (known) return known
+    const name = `${command.address}\0${command.id}`
+    const known = batch.outcomes.get(name)
+    if (known) return { known }
     // First of all: a time that is far enough ahead does not even fit a key.
     if (issuedAt > batch.now + limits.clockSkewMaxMs) {
-      return {
-        error: errorRecord(
-          'clock-skew',
-          `command ${command.id} was issued ${issuedAt - batch.now} ms in the future; at most ${limits.clockSkewMaxMs} are allowed (clockSkewMaxMs)`,
-          { address: command.address },
-        ),
-      }
+      const error = errorRecord(
+        'clock-skew',
+        `command ${command.id} was issued ${issuedAt - batch.now} ms in the future; at most ${limits.clockSkewMaxMs} are allowed (clockSkewMaxMs)`,
+        { address: command.address },
+      )
+      return { known: { error } }
     }
     const key = dedupeKey(shard, issuedAt, command.address, command.id)
     const row = store.get(key)
-    if (row) return { ...decodeOutcome(row, command.address), durability: 'flushed' } as Outcome
-    if (issuedAt < this.floor) return { error: expired(command, limits.dedupeWindowMs) }
-    return undefined
+    if (row) {
+      const answer = decodeOutcome(row, command.address)
+      return { known: { ...answer, durability: 'flushed' } as Outcome }
+    }
+    if (issuedAt < this.floor) return { known: { error: expired(command, limits.dedupeWindowMs) } }
+    return { name, key }
   }
 
-  remember(batch: Batch, command: Command & { id: string }, answer: Answer): void {
-    const issuedAt = Number.parseInt(command.id, 10)
-    const key = dedupeKey(this.#shard.shard, issuedAt, command.address, command.id)
+  remember(batch: Batch, { name, key }: Unanswered, answer: Answer): void {
     batch.write(key, encodeAnswer(answer))
-    batch.outcomes.set(outcomeKey(command), { ...answer, durability: 'flushed' } as Outcome)
+    batch.outcomes.set(name, { ...answer, durability: 'flushed' } as Outcome)
   }
 
   /** Forgets what is past the window, some of it with every batch. True when more is left. */
@@ -85,10 +93,6 @@ export class Dedupe {
     return this.#behind
   }
   #behind = false
-}
-
-function outcomeKey(command: Command): string {
-  return `${command.address}\0${command.id}`
 }
 
 function expired(command: Command, windowMs: number): ErrorRecord {

@@ -5,15 +5,8 @@
 import type { IndexValue } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import {
-  clipIndexValue,
-  clipState,
-  EMPTY,
-  fieldPrefix,
-  fieldSuffix,
-  sinceSuffix,
-  statePrefix,
-} from './keys.ts'
+import { clipIndexValue, clipState, fieldPrefix, fieldSuffix, stateIndexKey } from './index-keys.ts'
+import { EMPTY } from './keys.ts'
 import { conditionOf, type Head, type IndexedAs } from './records.ts'
 
 /** Brings the index rows to what the head says now. */
@@ -52,10 +45,8 @@ function counterName(head: Head, as: IndexedAs) {
 }
 
 function stateRow(shard: ShardContext, head: Head, as: IndexedAs): Buffer {
-  return Buffer.concat([
-    statePrefix(shard.shard, head.kindName, as.condition, as.stateText),
-    sinceSuffix(as.since, head.address),
-  ])
+  const { condition, stateText, since } = as
+  return stateIndexKey(shard.shard, head.kindName, condition, stateText, since, head.address)
 }
 
 function updateFields(

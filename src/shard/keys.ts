@@ -5,21 +5,20 @@
  * Numbers are big-endian, texts are ended by a zero byte (no name can hold one), and addresses are
  * ASCII by construction. Times and counters take 6 bytes: 2^48 ms reaches the year 10889.
  */
-import {
-  type ActorCondition,
-  type AddressText,
-  type IndexValue,
-  pack,
-  unpack,
-} from '../protocol/index.ts'
+import { type AddressText, pack, unpack } from '../protocol/index.ts'
 
+/**
+ * LMDB copies every page in which a row changes, so rows that change with every batch lie together:
+ * the counts and `meta` right behind the newest of the remembered ids.
+ */
 export const TABLE = {
-  meta: 0x01,
   applied: 0x02,
   actor: 0x10,
   history: 0x11,
   kept: 0x12,
   dedupe: 0x20,
+  counter: 0x21,
+  meta: 0x22,
   timer: 0x30,
   task: 0x40,
   live: 0x41,
@@ -30,7 +29,6 @@ export const TABLE = {
   deadLetter: 0x53,
   stateIndex: 0x60,
   fieldIndex: 0x61,
-  counter: 0x62,
   fingerprint: 0x63,
   audit: 0x70,
   tail: 0x80,
@@ -40,7 +38,8 @@ export const TABLE = {
 /** The window of remembered ids moves in steps of this, so that not every batch has to look. */
 export const DEDUPE_STEP_MS = 60_000
 
-const HEAD = 3
+/** Bytes of shard and table. */
+export const HEAD = 3
 
 /** Times of six bytes: what lies beyond the year 10889 stands at its end. */
 const TIME_MAX_MS = 2 ** 48 - 1
@@ -49,7 +48,8 @@ function keyTime(timeMs: number): number {
   return Math.min(Math.max(0, timeMs), TIME_MAX_MS)
 }
 
-function begin(shard: number, table: number, rest: number): Buffer {
+/** A key with its shard and table; the caller fills the rest. */
+export function begin(shard: number, table: number, rest: number): Buffer {
   const key = Buffer.allocUnsafe(HEAD + rest)
   key[0] = shard >> 8
   key[1] = shard & 0xff
@@ -230,134 +230,9 @@ export function slotOfTailKey(key: Uint8Array): number {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(HEAD, 6)
 }
 
-/** Of the state index; its letter is part of the key. */
-export type Condition = ActorCondition
-
-const CONDITION_CODE: Record<Condition, number> = {
-  active: 0x61,
-  paused: 0x62,
-  parked: 0x63,
-  done: 0x64,
-  stopped: 0x65,
-}
-
-const CONDITION_OF_CODE = new Map(
-  Object.entries(CONDITION_CODE).map(([condition, code]) => [code, condition as Condition]),
-)
-
-/**
- * Characters of a position that take part in keys, so that a chart of many regions fits LMDB's key.
- * Positions that differ only after that share their rows of the index; lists look at the record.
- */
-const STATE_TEXT_MAX = 240
-
-export function clipState(state: string): string {
-  return state.length <= STATE_TEXT_MAX ? state : state.slice(0, STATE_TEXT_MAX)
-}
-
-/** All rows of one machine, condition and position; they end with since (6 bytes) and the address. */
-export function statePrefix(
-  shard: number,
-  machine: string,
-  condition: Condition,
-  state: string,
-): Buffer {
-  const text = Buffer.from(`${machine}\0`, 'latin1')
-  const name = Buffer.from(`${clipState(state)}\0`)
-  const key = begin(shard, TABLE.stateIndex, text.length + 1 + name.length)
-  text.copy(key, HEAD)
-  key[HEAD + text.length] = CONDITION_CODE[condition]
-  name.copy(key, HEAD + text.length + 1)
-  return key
-}
-
-/** `since | address`: also the sort key of a list by age. */
-export function sinceSuffix(sinceMs: number, address: AddressText): Buffer {
-  const suffix = Buffer.allocUnsafe(6 + address.length)
-  suffix.writeUIntBE(sinceMs, 0, 6)
-  suffix.write(address, 6, 'latin1')
-  return suffix
-}
-
-export function addressOfSinceSuffix(suffix: Uint8Array): AddressText {
-  return Buffer.from(suffix.buffer, suffix.byteOffset, suffix.byteLength).toString('latin1', 6)
-}
-
-export function fieldPrefix(shard: number, machine: string, field: string): Buffer {
-  const text = Buffer.from(`${machine}\0${field}\0`)
-  const key = begin(shard, TABLE.fieldIndex, text.length)
-  text.copy(key, HEAD)
-  return key
-}
-
-/** `value | address`: also the sort key of a list by a field. */
-export function fieldSuffix(value: IndexValue, address: AddressText): Buffer {
-  return Buffer.concat([indexValueBytes(value), Buffer.from(address, 'latin1')])
-}
-
-export function addressOfFieldSuffix(suffix: Uint8Array): AddressText {
-  const bytes = Buffer.from(suffix.buffer, suffix.byteOffset, suffix.byteLength)
-  const start = bytes[0] === 0x05 ? bytes.indexOf(0, 1) + 1 : bytes[0] === 0x04 ? 9 : 1
-  return bytes.toString('latin1', start)
-}
-
-/** Bytes of a text value that take part in the order; longer ones are cut, and equal to that point. */
-const INDEX_TEXT_BYTES_MAX = 256
-
-/** What of a value its rows can tell: a text is cut behind the bytes that take part in the order. */
-export function clipIndexValue(value: IndexValue): IndexValue {
-  // One more, so that a pair of surrogates that is cut here lies behind those bytes.
-  return typeof value === 'string' ? value.slice(0, INDEX_TEXT_BYTES_MAX + 1) : value
-}
-
-/** Ordered bytes: null, false, true, numbers, texts (ended by a zero byte, zeros inside cut). */
-export function indexValueBytes(value: IndexValue): Buffer {
-  if (value === null) return Buffer.from([0x01])
-  if (value === false) return Buffer.from([0x02])
-  if (value === true) return Buffer.from([0x03])
-  if (typeof value === 'number') {
-    const bytes = Buffer.allocUnsafe(9)
-    bytes[0] = 0x04
-    bytes.writeDoubleBE(value === 0 ? 0 : value, 1)
-    // Makes IEEE 754 sort bytewise: flip all bits of negatives, the sign bit of the others.
-    if ((bytes[1] ?? 0) & 0x80) for (let i = 1; i < 9; i++) bytes[i] = ~(bytes[i] ?? 0) & 0xff
-    else bytes[1] = (bytes[1] ?? 0) ^ 0x80
-    return bytes
-  }
-  const zero = value.indexOf('\0')
-  const text = Buffer.from(zero < 0 ? value : value.slice(0, zero)).subarray(
-    0,
-    INDEX_TEXT_BYTES_MAX,
-  )
-  return Buffer.concat([Buffer.from([0x05]), text, Buffer.from([0])])
-}
-
 /** Under which form of a machine its actors are stored and indexed (reindex.ts). */
 export function fingerprintKey(shard: number, machine: string): Buffer {
   return addressKey(shard, TABLE.fingerprint, machine)
-}
-
-export interface CounterName {
-  machine: string
-  condition: Condition
-  state: string
-}
-
-export function counterKey(shard: number, name: CounterName): Buffer {
-  const text = Buffer.from(`${name.machine}\0${name.condition}\0${clipState(name.state)}`)
-  const key = begin(shard, TABLE.counter, text.length)
-  text.copy(key, HEAD)
-  return key
-}
-
-export function parseCounterKey(key: Uint8Array): CounterName {
-  const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('utf8', HEAD)
-  const [machine = '', condition = 'active', state = ''] = text.split('\0')
-  return { machine, condition: condition as Condition, state }
-}
-
-export function conditionOfCode(code: number): Condition | undefined {
-  return CONDITION_OF_CODE.get(code)
 }
 
 /** The smallest key above every key that begins with `prefix`. */

@@ -50,9 +50,9 @@ export function checkOutgoing(shard: ShardContext, what: string, value: unknown)
 export function emptyPlan(head: Head): Plan {
   return {
     turn: head.turn + 1,
-    timers: [...head.timers],
-    tasks: [...head.tasks],
-    children: [...head.children],
+    timers: ownCopy(head.timers),
+    tasks: ownCopy(head.tasks),
+    children: ownCopy(head.children),
     timersGone: [],
     timersNew: [],
     tasksGone: [],
@@ -65,6 +65,11 @@ export function emptyPlan(head: Head): Plan {
     reply: undefined,
     replied: false,
   }
+}
+
+/** Most actors have none of these: what is empty is not iterated to be copied. */
+function ownCopy<T>(list: readonly T[]): T[] {
+  return list.length === 0 ? [] : list.slice()
 }
 
 export function planTurn(

@@ -22,18 +22,14 @@ import {
 import type { ShardContext } from './context.ts'
 import type { Counters } from './counters.ts'
 import {
-  actorKey,
   addressOfFieldSuffix,
   addressOfSinceSuffix,
   type CounterName,
   fieldPrefix,
   indexValueBytes,
-  prefixEnd,
-  sequencedBound,
   statePrefix,
-  TABLE,
-  tableRange,
-} from './keys.ts'
+} from './index-keys.ts'
+import { actorKey, prefixEnd, sequencedBound, TABLE, tableRange } from './keys.ts'
 import { conditionOf, type Head } from './records.ts'
 import { actorRow } from './views.ts'
 

@@ -17,7 +17,7 @@ import {
   type TimerMode,
   unpack,
 } from '../protocol/index.ts'
-import { type Condition, clipIndexValue } from './keys.ts'
+import { type Condition, clipIndexValue } from './index-keys.ts'
 
 /** A pending timer. `kind` tells the engine's own from those of the chart. */
 export interface TimerEntry {

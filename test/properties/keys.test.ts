@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { formatAddress, type IndexValue } from '../../src/protocol/index.ts'
+import * as indexKeys from '../../src/shard/index-keys.ts'
 import * as keys from '../../src/shard/keys.ts'
 import { ids, machineNames } from '../protocol/arbitraries.ts'
 
@@ -87,7 +88,7 @@ describe('values of an index', () => {
     fc.assert(
       fc.property(indexValues, indexValues, addresses, addresses, (a, b, first, second) => {
         const row = (value: IndexValue, address: string) =>
-          Buffer.concat([keys.fieldPrefix(1, 'm', 'f'), keys.fieldSuffix(value, address)])
+          Buffer.concat([indexKeys.fieldPrefix(1, 'm', 'f'), indexKeys.fieldSuffix(value, address)])
         const expected = compareValues(a, b) || compareText(first, second)
         expect(order(row(a, first), row(b, second))).toBe(expected)
       }),
@@ -105,10 +106,27 @@ describe('values of an index', () => {
   it('give the address back', () => {
     fc.assert(
       fc.property(indexValues, addresses, times, (value, address, since) => {
-        expect(keys.addressOfFieldSuffix(keys.fieldSuffix(value, address))).toBe(address)
-        expect(keys.addressOfSinceSuffix(keys.sinceSuffix(since, address))).toBe(address)
+        expect(indexKeys.addressOfFieldSuffix(indexKeys.fieldSuffix(value, address))).toBe(address)
+        expect(indexKeys.addressOfSinceSuffix(indexKeys.sinceSuffix(since, address))).toBe(address)
       }),
       { numRuns: 500 },
+    )
+  })
+
+  it('of a state are its prefix and its suffix, made in one go', () => {
+    fc.assert(
+      fc.property(
+        machineNames,
+        fc.string({ unit: 'grapheme' }),
+        times,
+        addresses,
+        (m, st, t, a) => {
+          const whole = indexKeys.stateIndexKey(3, m, 'paused', st, t, a)
+          const parts = [indexKeys.statePrefix(3, m, 'paused', st), indexKeys.sinceSuffix(t, a)]
+          expect(whole.equals(Buffer.concat(parts))).toBe(true)
+        },
+      ),
+      { numRuns: 500, examples: [['m', 'ä'.repeat(300), 5, 'm/a']] },
     )
   })
 
@@ -123,8 +141,11 @@ describe('values of an index', () => {
         addresses,
         (m, n, f, g, value, address) => {
           fc.pre(m !== n || f !== g)
-          const prefix = keys.fieldPrefix(1, m, f)
-          const row = Buffer.concat([keys.fieldPrefix(1, n, g), keys.fieldSuffix(value, address)])
+          const prefix = indexKeys.fieldPrefix(1, m, f)
+          const row = Buffer.concat([
+            indexKeys.fieldPrefix(1, n, g),
+            indexKeys.fieldSuffix(value, address),
+          ])
           expect(row.subarray(0, prefix.length).equals(prefix)).toBe(false)
         },
       ),
@@ -216,10 +237,13 @@ describe('every key', () => {
     keys.inboundKey(shard, 3),
     keys.sequencedKey(shard, keys.TABLE.audit, n, n, 1),
     keys.tailKey(shard, n),
-    keys.counterKey(shard, { machine: 'm', condition: 'active', state: 'a.b|c' }),
+    indexKeys.counterKey(shard, { machine: 'm', condition: 'active', state: 'a.b|c' }),
     keys.fingerprintKey(shard, 'm'),
-    Buffer.concat([keys.statePrefix(shard, 'm', 'parked', 'a|b'), keys.sinceSuffix(n, address)]),
-    Buffer.concat([keys.fieldPrefix(shard, 'm', 'f'), keys.fieldSuffix(value, address)]),
+    Buffer.concat([
+      indexKeys.statePrefix(shard, 'm', 'parked', 'a|b'),
+      indexKeys.sinceSuffix(n, address),
+    ]),
+    Buffer.concat([indexKeys.fieldPrefix(shard, 'm', 'f'), indexKeys.fieldSuffix(value, address)]),
   ]
 
   it('lies in its shard and its table, and differs from all others', () => {
@@ -265,10 +289,10 @@ describe('every key', () => {
     const conditions = fc.constantFrom('active', 'paused', 'parked', 'done', 'stopped')
     fc.assert(
       fc.property(machineNames, conditions, states, (machine, condition, state) => {
-        const name = { machine, condition: condition as keys.Condition, state }
-        expect(keys.parseCounterKey(keys.counterKey(5, name))).toEqual({
+        const name = { machine, condition: condition as indexKeys.Condition, state }
+        expect(indexKeys.parseCounterKey(indexKeys.counterKey(5, name))).toEqual({
           ...name,
-          state: keys.clipState(state),
+          state: indexKeys.clipState(state),
         })
       }),
     )

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { StoredSnapshot } from '../../src/machine/index.ts'
 import { errorRecord, pack, type StateValue, unpack } from '../../src/protocol/index.ts'
-import { indexValueBytes } from '../../src/shard/keys.ts'
+import { indexValueBytes } from '../../src/shard/index-keys.ts'
 import {
   type ActorRecord,
   type ChildEntry,

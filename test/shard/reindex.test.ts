@@ -9,13 +9,10 @@ import {
   counterKey,
   fieldPrefix,
   fieldSuffix,
-  fingerprintKey,
-  nameOfKey,
-  packNumber,
   sinceSuffix,
   statePrefix,
-  TABLE,
-} from '../../src/shard/keys.ts'
+} from '../../src/shard/index-keys.ts'
+import { fingerprintKey, nameOfKey, packNumber, TABLE } from '../../src/shard/keys.ts'
 import { conditionOf, decodeActor } from '../../src/shard/records.ts'
 import { SLICE_COUNT_MAX } from '../../src/shard/reindex.ts'
 import type { Harness } from './harness.ts'

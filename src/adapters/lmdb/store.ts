@@ -109,7 +109,8 @@ export class LmdbStore implements Store {
     this.waiting.push({ transaction, accepted: false })
     if (!this.submitPlanned && !this.underWay) {
       this.submitPlanned = true
-      setImmediate(this.submit)
+      // Runs when the present callback of the event loop is over: what it writes is one group.
+      queueMicrotask(this.submit)
     }
   }
 
