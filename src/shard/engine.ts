@@ -70,6 +70,8 @@ export class ShardEngine {
   #cancelWake: (() => void) | undefined
   /** On the monotonic clock: the other may jump, and a wake that is planned does not jump with it. */
   #wakeAt = Number.POSITIVE_INFINITY
+  /** Timers alone do not wake the shard before this, on the same clock. */
+  #timersGatherUntil = Number.NEGATIVE_INFINITY
 
   constructor(deps: EngineDeps) {
     this.shard = deps.shard
@@ -242,7 +244,10 @@ export class ShardEngine {
     }
     // What earlier batches left goes first: a timer could leave a state that it is meant for.
     const room = batch.deliveries.length === 0 ? limits.batchCountMax : 0
-    for (const { effectId, dueAt } of this.#timers.takeDue(batch.now, room)) {
+    const due = this.#timers.takeDue(batch.now, room)
+    if (due.length > 0)
+      this.#timersGatherUntil = this.#deps.clock.monotonic() + limits.timerGatherMs
+    for (const { effectId, dueAt } of due) {
       fireTimer(this.#context, batch, effectId.slice(0, effectId.indexOf('#')), effectId, dueAt)
       drainDeliveries(this.#context, batch)
     }
@@ -344,13 +349,14 @@ export class ShardEngine {
     if (this.#state !== 'serving') return
     if (this.#reindex.busy) return this.#planPump()
     const now = this.#deps.clock.now()
-    const at = this.#timers.nextWakeAt(now)
-    if (at <= now) return this.#planPump()
-    const wakeAt = this.#deps.clock.monotonic() + (at - now)
+    const monotonic = this.#deps.clock.monotonic()
+    const dueIn = this.#timers.nextWakeAt(now) - now
+    const wakeAt = Math.max(monotonic + dueIn, this.#timersGatherUntil)
+    if (wakeAt <= monotonic) return this.#planPump()
     if (this.#cancelWake && wakeAt >= this.#wakeAt) return
     this.#cancelWake?.()
     this.#wakeAt = wakeAt
-    this.#cancelWake = this.#deps.clock.after(at - now, () => {
+    this.#cancelWake = this.#deps.clock.after(wakeAt - monotonic, () => {
       this.#cancelWake = undefined
       this.#wakeAt = Number.POSITIVE_INFINITY
       this.#planPump()

@@ -13,7 +13,12 @@ import { TABLE } from '../../src/shard/keys.ts'
 import type { Harness } from '../shard/harness.ts'
 import { type Args, get, history, host, open, restart, see, send, start } from '../shard/support.ts'
 
-const LIMITS = { timerHorizonMs: 10_000, timerLoadCountMax: 3, historyCountMax: 1_000 }
+const LIMITS = {
+  timerHorizonMs: 10_000,
+  timerLoadCountMax: 3,
+  timerGatherMs: 1,
+  historyCountMax: 1_000,
+}
 const ADDRESS = 'alarms/a'
 /** What the wall clock may be late by before a wake notices that it jumped. */
 const NOTICE_MS = LIMITS.timerHorizonMs / 2

@@ -9,6 +9,7 @@ import {
   code,
   counter,
   get,
+  history,
   host,
   open,
   restart,
@@ -171,4 +172,23 @@ describe('a failing disk', () => {
     h = restart(h, [counter])
     expect(await get(h, 'counter/a')).toMatchObject({ turn: 1, context: { n: 0 } })
   })
+})
+
+it('a timer alone rings on time; of a crowd those of ten milliseconds share a batch', async () => {
+  const h = await open([alarms], { limits: { historyCountMax: 1_000 } })
+  await start(h, 'alarms/a')
+  const base = h.clock.now()
+  for (let n = 0; n < 100; n++) {
+    await send(h, 'alarms/a', 'SET', { by: 1_000 + n, text: `t${n}` })
+  }
+  const slots = () => h.engines.reduce((sum, engine) => sum + engine.status().slot, 0)
+  const before = slots()
+  await h.clock.settle(2_000)
+  expect(slots() - before).toBeLessThanOrEqual(12)
+  const rung = (await history(h, 'alarms/a')).filter(({ cause }) => cause === 'RING')
+  const lateBy = rung.map(({ at }, n) => at - (base + 1_000 + n))
+  expect(lateBy).toHaveLength(100)
+  expect(lateBy[0]).toBe(0)
+  expect(Math.min(...lateBy)).toBe(0)
+  expect(Math.max(...lateBy)).toBeLessThan(10)
 })
