@@ -182,7 +182,11 @@ function planTimer(
 ): void {
   const id = effect.id || effectId
   dropTimers(plan, (timer) => timer.kind === 'event' && timer.id === id)
-  const delayMs = Number.isFinite(effect.delayMs) ? Math.max(0, Math.round(effect.delayMs)) : 0
+  // XState's own clock would fire at once: never what a machine means by it.
+  if (!Number.isFinite(effect.delayMs)) {
+    throw new TroupeError('conflict', `the delay of timer ${id} is ${effect.delayMs}, not a time`)
+  }
+  const delayMs = Math.max(0, Math.round(effect.delayMs))
   const timer: TimerEntry = {
     id,
     effectId,

@@ -1,5 +1,6 @@
 /** P9: an actor never dies silently. What fails parks it where it stands, with the reason. */
 import { describe, expect, it } from 'vitest'
+import { raise } from 'xstate'
 import { reply, tell } from '../../src/machine/index.ts'
 import {
   change,
@@ -46,6 +47,8 @@ it.each([
     tell({ to: 'counter/b', event: { type: 'X', f: 'x'.repeat(600_000) } }),
   ],
   ['a context that cannot be stored', change(() => ({ f: () => 0 }))],
+  ['a timer without an end', raise({ type: 'GO' }, { delay: Number.POSITIVE_INFINITY })],
+  ['a timer of no number', raise({ type: 'GO' }, { delay: Number.NaN })],
   ['too much context', change(() => ({ f: 'x'.repeat(800_000) }))],
 ])('%s is refused when somebody waits, and parks when nobody does', async (_name, action) => {
   const odd = host(
