@@ -1,8 +1,8 @@
 /**
  * Actors in memory: loading, the resident budget, and looking up what a child is made of.
  *
- * Decides: which actors stay in memory (least recently used go first, never one whose change is not
- * committed). Leaves to others: changing them.
+ * Decides: which actors stay in memory (those not used for long go first, never one whose change is
+ * not committed). Leaves to others: changing them.
  */
 import type { AnyMachineSnapshot } from 'xstate'
 import {
@@ -19,7 +19,6 @@ import {
   errorRecord,
   type IndexValue,
   isChild,
-  type Limits,
   lastName,
   machineOf,
   pack,
@@ -34,6 +33,8 @@ export type Machines = ReadonlyMap<string, HostedMachine>
 const HEAD_OVERHEAD_BYTES = 1_600
 /** Decoded data takes about this many times its packed size. */
 const DECODED_FACTOR = 4
+/** Actors that one trim spares because they were used: a commit does not walk over all of memory. */
+const SPARED_PER_TRIM_MAX = 256
 
 /** Shared by the shards of a node, so that a busy shard may use what idle ones do not. */
 export class ResidentBudget {
@@ -50,7 +51,7 @@ export class Heads {
   readonly #store: Store
   readonly #machines: Machines
   readonly #budget: ResidentBudget
-  /** In the order of last use: the oldest first. */
+  /** In the order in which they came, or were last spared by a trim. */
   readonly #heads = new Map<AddressText, Head>()
   /** Removed by the batch that is under way: the store still shows them. */
   readonly #gone = new Set<AddressText>()
@@ -75,8 +76,7 @@ export class Heads {
   get(address: AddressText): Head | undefined {
     const known = this.#heads.get(address)
     if (known) {
-      this.#heads.delete(address)
-      this.#heads.set(address, known)
+      known.used = true
       return known
     }
     if (this.#gone.has(address)) return undefined
@@ -152,11 +152,22 @@ export class Heads {
     this.#account(-this.#bytes)
   }
 
-  /** Lets the least recently used go until the node is within its budget. */
+  /**
+   * Lets actors go until the node is within its budget. One that was used since the last look gets a
+   * second chance: to keep the exact order of use would cost every access more than this costs a trim.
+   */
   trim(): void {
     if (this.#budget.bytes <= this.#budget.bytesMax) return
+    let spared = 0
     for (const head of this.#heads.values()) {
       if (head.dirty) continue
+      if (head.used && spared < SPARED_PER_TRIM_MAX) {
+        spared += 1
+        head.used = false
+        this.#heads.delete(head.address)
+        this.#heads.set(head.address, head)
+        continue
+      }
       this.#release(head.address)
       if (this.#budget.bytes <= this.#budget.bytesMax) return
     }
@@ -217,6 +228,7 @@ function makeHead(
     bytes,
     encoded: undefined,
     dirty: false,
+    used: false,
     unreadable: null,
     indexed: {
       condition: conditionOf(record),
@@ -337,11 +349,4 @@ export function snapshotOf(head: Head, chart: Chart): AnyMachineSnapshot {
   const children = head.children.map((child) => [child.childId, child.src] as const)
   head.snapshot = wake(chart, head.stored, children, identityOf(head))
   return head.snapshot
-}
-
-/** Shape shared by everything that decides inside a shard. */
-export interface ShardSettings {
-  readonly shard: number
-  readonly shardCount: number
-  readonly limits: Limits
 }

@@ -38,6 +38,10 @@ export const TABLE = {
 /** The window of remembered ids moves in steps of this, so that not every batch has to look. */
 export const DEDUPE_STEP_MS = 60_000
 
+const NO_SHARD = 0xffff
+/** Below it in the same place stand the rows of the data directory. */
+const NODE_ROWS = 0x10
+
 /** Bytes of shard and table. */
 export const HEAD = 3
 
@@ -224,6 +228,11 @@ export function quarantineKey(shard: number, slot: number, hash: string): Buffer
   key.writeUIntBE(slot, HEAD, 6)
   key.write(hash, HEAD + 6, 'latin1')
   return key
+}
+
+/** Rows of the node itself lie behind those of every shard: 0xffff is no shard. */
+export function nodeKey(name: string): Buffer {
+  return addressKey(NO_SHARD, NODE_ROWS, name)
 }
 
 export function slotOfTailKey(key: Uint8Array): number {

@@ -146,6 +146,8 @@ export interface Head extends ActorRecord {
   encoded: Uint8Array | undefined
   /** Set while a batch that changed it is not committed. */
   dirty: boolean
+  /** Looked at since it came into memory, or since a trim spared it. */
+  used: boolean
   /** The chart cannot stand at the stored position; says why. */
   unreadable: string | null
   /** What the rows of the indexes say of it; undefined before its first commit. */

@@ -1,6 +1,7 @@
 /**
  * The records of the slot journal and their bytes. Decides: the form of
- * `Claim`, `Batch` and `Release`, and the chain: every record carries the hash of the one before.
+ * `Claim`, `Batch` and `Release`, and the chain: every record carries the hash of the one before, and
+ * the copy of the stream that it was sent to.
  */
 import type { StoreWrite } from '../ports/index.ts'
 import { pack, TroupeError, unpack } from '../protocol/index.ts'
@@ -28,7 +29,7 @@ export type SlotRecord =
       batchId: string
       writes: readonly StoreWrite[]
     }
-  | { kind: 'release'; prev: string; epoch: Epoch; to: string }
+  | { kind: 'release'; prev: string; serverId: string; epoch: Epoch; to: string }
 
 /** What stands before slot 1. */
 export const GENESIS_HASH = '0'.repeat(16)
@@ -60,8 +61,10 @@ export function encodeRecord(record: SlotRecord): Uint8Array {
         record.writes,
       ])
     }
-    case 'release':
-      return pack([FORM, 'r', record.prev, record.epoch.slot, record.epoch.claimId, record.to])
+    case 'release': {
+      const { slot, claimId } = record.epoch
+      return pack([FORM, 'r', record.prev, record.serverId, slot, claimId, record.to])
+    }
   }
 }
 
@@ -94,17 +97,18 @@ export function decodeRecord(bytes: Uint8Array): SlotRecord {
       return {
         kind: 'release',
         prev,
-        epoch: { slot: f[0] as number, claimId: f[1] as string },
-        to: f[2] as string,
+        serverId: f[0] as string,
+        epoch: { slot: f[1] as number, claimId: f[2] as string },
+        to: f[3] as string,
       }
     default:
       throw unreadable(`kind ${String(kind)}`)
   }
 }
 
-/** The copy of the stream that a record was sent to; undefined for a release, which does not say. */
-export function serverIdOf(record: SlotRecord): string | undefined {
-  return record.kind === 'release' ? undefined : record.serverId
+/** The slot of the claim under which a record was written. */
+export function epochSlotOf(slot: number, record: SlotRecord): number {
+  return record.kind === 'claim' ? slot : record.epoch.slot
 }
 
 function unreadable(what: string): TroupeError {

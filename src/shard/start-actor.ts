@@ -117,6 +117,7 @@ function blankHead(batch: Batch, request: StartRequest): Head {
     bytes: 0,
     encoded: undefined,
     dirty: false,
+    used: false,
     unreadable: null,
     indexed: undefined,
   }

@@ -8,7 +8,7 @@
 import type { Log, Store, StoreWrite } from '../ports/index.ts'
 import { hashBytes, unpack } from '../protocol/index.ts'
 import { appliedKey, quarantineKey, slotOfTailKey, TABLE, tableRange, tailKey } from './keys.ts'
-import { decodeRecord, GENESIS_HASH, type SlotRecord, serverIdOf } from './slot-records.ts'
+import { decodeRecord, GENESIS_HASH, type SlotRecord } from './slot-records.ts'
 
 export interface TailRow {
   slot: number
@@ -75,7 +75,7 @@ export class Tail {
       if (held && Buffer.compare(held, row.bytes) === 0) continue
       writes.push([tailKey(this.#shard, row.slot), null])
       const record = recordOf(row)
-      if (record && serverIdOf(record) === serverId) {
+      if (record?.serverId === serverId) {
         dropped.push(row.slot)
         continue
       }

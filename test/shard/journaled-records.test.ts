@@ -31,7 +31,7 @@ const record = fc.oneof(
     batchId: name,
     writes,
   }),
-  fc.record({ kind: fc.constant('release' as const), prev: name, epoch, to: name }),
+  fc.record({ kind: fc.constant('release' as const), prev: name, serverId: name, epoch, to: name }),
 ) as fc.Arbitrary<SlotRecord>
 
 describe('a slot record', () => {
