@@ -207,7 +207,7 @@ export async function jobs(bench: Bench): Promise<Report> {
       tableOf('µs of the main thread per job, by part (Node counts for its caller)', result.parts),
       tableOf('the same by function', result.functions),
     ],
-    notes: ['CPU figures are those of the node process; the commands have their own'],
+    notes: ['CPU figures are those of the node process; launcher and commands have their own'],
   }
 }
 

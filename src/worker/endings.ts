@@ -45,12 +45,12 @@ export class Endings {
   /** Nobody waits for a result. */
   async drop(name: string): Promise<void> {
     await this.endRun(name)
-    await this.#deps.files.retire(name)
+    this.#deps.files.retire(name)
   }
 
   async finish(name: string, record: AttemptRecord, result: AttemptResult): Promise<void> {
     const stored = { commandId: this.#deps.reporter.newId(), result }
-    await this.#save(name, stored)
+    this.#save(name, stored)
     await this.report(name, record, stored)
   }
 
@@ -60,16 +60,16 @@ export class Endings {
     try {
       const save = (changed: StoredResult) => this.#save(name, changed)
       const answered = await this.#deps.reporter.report(record, stored, save)
-      if (answered) await this.#deps.files.retire(name)
+      if (answered) this.#deps.files.retire(name)
     } finally {
       this.#reporting -= 1
     }
   }
 
   /** On a full disk the owner is told all the same; only a restart would have to run it again. */
-  async #save(name: string, stored: StoredResult): Promise<void> {
+  #save(name: string, stored: StoredResult): void {
     try {
-      await this.#deps.files.writeResult(name, stored)
+      this.#deps.files.writeResult(name, stored)
     } catch (cause) {
       this.#deps.log.error({ name, error: toErrorRecord(cause) }, 'a result could not be kept')
     }

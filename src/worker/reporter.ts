@@ -37,7 +37,7 @@ export class Reporter {
   async report(
     record: AttemptRecord,
     stored: StoredResult,
-    save: (changed: StoredResult) => Promise<void>,
+    save: (changed: StoredResult) => void,
   ): Promise<boolean> {
     for (;;) {
       const answer = await this.#send(record, stored)
@@ -46,7 +46,7 @@ export class Reporter {
       const next = this.#afterRefusal(record, stored, answer.error)
       if (next === undefined) return true
       stored = next
-      await save(stored)
+      save(stored)
     }
   }
 

@@ -36,7 +36,7 @@ export interface RunRuntime {
   /** True when the machine was restarted since the attempt began. */
   rebooted: boolean
   /** Makes the directory the newest run of the actor. */
-  point(): Promise<void>
+  point(): void
   own(run: RunningProcess): void
 }
 
@@ -70,7 +70,7 @@ export async function runProcess(attempt: TaskAttempt<unknown>, spec: RunSpec): 
   if (!attempt.reattached) signal.throwIfAborted()
   else refuseUnknown(attempt, runtime)
   const { killGraceMs = runtime.killGraceMs, ...rest } = spec
-  await runtime.point()
+  runtime.point()
   const run = await runtime
     .runner()
     .start(directory, { ...rest, ...watchdog(attempt, runtime, spec) })
@@ -85,7 +85,7 @@ export async function runProcess(attempt: TaskAttempt<unknown>, spec: RunSpec): 
   try {
     const exit = await run.exit()
     if (exit.reason !== 'exited') signal.throwIfAborted()
-    const { stdout, stderr } = await runtime.logs.of(directory).sizes()
+    const { stdout, stderr } = runtime.logs.of(directory).sizes()
     return { ...exit, stdoutBytes: stdout, stderrBytes: stderr }
   } finally {
     signal.removeEventListener('abort', kill)

@@ -35,7 +35,7 @@ export class Starter {
     const { files, reporter, log, limits } = this.#deps
     const intent: Intent = { taskId: delivery.message.taskId, commandId: reporter.newId() }
     try {
-      await files.writeIntent(name, intent)
+      files.writeIntent(name, intent)
     } catch (thrown) {
       // Somebody else may have room on its disk.
       log.error(
@@ -64,7 +64,7 @@ export class Starter {
         return kept ? record : undefined
       }
       case 'refused':
-        await this.#deps.files.forget(name)
+        this.#deps.files.forget(name)
         this.#settleRefused(answer.error, intent, delivery)
         return undefined
       case 'stopped':
@@ -130,7 +130,7 @@ export class Starter {
         commandId: reporter.newId(),
         result: { op: 'task.failed', failure } as const,
       }
-      if (await reporter.report(record, stored, async () => {})) await files.retire(name)
+      if (await reporter.report(record, stored, () => {})) files.retire(name)
       return false
     }
   }

@@ -83,7 +83,7 @@ async function remove({ files, logs, log }: SweepDeps, name: string): Promise<bo
   try {
     const address = await addressOf(join(files.directoryOf(name), 'attempt.json'))
     await logs.remove(files.directoryOf(name))
-    if (address !== undefined) await files.dropPointer(address, name)
+    if (address !== undefined) files.dropPointer(address, name)
     return true
   } catch (cause) {
     // One attempt that cannot be removed must not keep all others.

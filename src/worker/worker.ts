@@ -122,7 +122,7 @@ export class Worker {
       accepted: (attempt) => this.#touchBeatFile(attempt),
     })
     this.#intake = new Intake(deps, (delivery) => this.#take(delivery))
-    this.runs = { latest: (address) => this.#files.latest(address) }
+    this.runs = { latest: async (address) => this.#files.latest(address) }
   }
 
   status(): WorkerStatus {
@@ -138,12 +138,12 @@ export class Worker {
   /** Takes up what an earlier process left, then new work. @throws TroupeError `store-failed` */
   async start(): Promise<void> {
     const { transport, subjects, name } = this.#deps
-    await this.#files.open()
+    this.#files.open()
     this.#state = 'serving'
     this.#subscription = transport.subscribe(subjects.cancel(name), {}, ({ payload }) =>
       this.#cancel(payload),
     )
-    for (const { name: attemptName, intent } of await this.#files.live()) {
+    for (const { name: attemptName, intent } of this.#files.live()) {
       this.#intake.reserve()
       this.#track(this.#takeUp(attemptName, intent))
     }
@@ -185,6 +185,7 @@ export class Worker {
     this.#closing.abort()
     for (const attempt of this.#running.values()) attempt.leave()
     this.#beats.stop()
+    this.#runner?.close()
     this.#subscription?.unsubscribe()
     this.#state = 'stopped'
   }
@@ -237,7 +238,7 @@ export class Worker {
 
   /** Goes on where an earlier process was cut off. */
   async #takeUp(name: string, intent: Intent): Promise<void> {
-    const { record, result } = await this.#readLeft(name)
+    const { record, result } = this.#readLeft(name)
     if (record === undefined) {
       return this.#runOnceStarted(name, () => this.#starter.ask(name, intent))
     }
@@ -258,10 +259,10 @@ export class Worker {
     )
   }
 
-  async #readLeft(name: string) {
+  #readLeft(name: string) {
     try {
-      const record = await this.#files.readAttempt(name)
-      return { record, result: await this.#files.readResult(name) }
+      const record = this.#files.readAttempt(name)
+      return { record, result: this.#files.readResult(name) }
     } catch (thrown) {
       this.#intake.release()
       throw thrown

@@ -90,12 +90,8 @@ export class RunLog {
   }
 
   /** Bytes of both streams now. */
-  async sizes(): Promise<Record<StreamName, number>> {
-    const [stdout, stderr] = await Promise.all([
-      streamSize(this.dir, 'stdout'),
-      streamSize(this.dir, 'stderr'),
-    ])
-    return { stdout, stderr }
+  sizes(): Record<StreamName, number> {
+    return { stdout: streamSize(this.dir, 'stdout'), stderr: streamSize(this.dir, 'stderr') }
   }
 
   /**

@@ -4,7 +4,8 @@
  * Decides: what a stream that does not exist yet is (empty), and when a stream is at its end: the run
  * is over and nothing is left. Leaves to others: text, lines and waiting.
  */
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { statSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { TroupeError } from '../../protocol/index.ts'
@@ -31,9 +32,9 @@ export function hasEnded(dir: string): boolean {
 }
 
 /** Bytes of the stream now; 0 when there is none yet. */
-export async function streamSize(dir: string, stream: StreamName): Promise<number> {
+export function streamSize(dir: string, stream: StreamName): number {
   try {
-    return (await stat(streamPath(dir, stream))).size
+    return statSync(streamPath(dir, stream), { throwIfNoEntry: false })?.size ?? 0
   } catch (cause) {
     if (isMissing(cause)) return 0
     throw new TroupeError('store-failed', `cannot look at ${stream} of ${dir}`, { cause })
@@ -57,7 +58,7 @@ export async function readPart(
     }
     const ended = hasEnded(dir)
     // A stream that was not there before its run ended may be there now.
-    if (file === undefined && ended && (await streamSize(dir, stream)) > 0) {
+    if (file === undefined && ended && streamSize(dir, stream) > 0) {
       return readPart(dir, stream, offset, length)
     }
     const finalSize = (await file?.stat())?.size ?? 0

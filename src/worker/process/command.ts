@@ -5,7 +5,7 @@
  * node's environment a command may see, and what is refused before anything starts. Leaves to others:
  * starting it (`runner.ts`).
  */
-import { rename, writeFile } from 'node:fs/promises'
+import { renameSync, writeFileSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 
 import { TroupeError } from '../../protocol/index.ts'
@@ -103,11 +103,11 @@ export function checkSpec(spec: ProcessSpec, limits: ProcessLimits): void {
 }
 
 /** The words to execute. A long shell command is first put into the run's directory, as a script. */
-export async function commandWords(
+export function commandWords(
   command: Command,
   dir: string,
   limits: ProcessLimits,
-): Promise<readonly string[]> {
+): readonly string[] {
   if ('argv' in command) return command.argv
   if (Buffer.byteLength(command.shell) <= limits.shellInlineBytesMax) {
     // `--` so that a command that begins with a dash is not taken for an option of the shell.
@@ -115,8 +115,8 @@ export async function commandWords(
   }
   const path = join(dir, RUN_FILES.script)
   const draft = `${path}.${process.pid}`
-  await writeFile(draft, command.shell, { mode: 0o600 })
-  await rename(draft, path)
+  writeFileSync(draft, command.shell, { mode: 0o600 })
+  renameSync(draft, path)
   return ['/bin/sh', path]
 }
 

@@ -21,6 +21,10 @@ export interface ProcessLimits {
   shellInlineBytesMax: number
   /** Bytes of a shell command. A task's input is smaller than this (`payloadBytesMax`). */
   shellBytesMax: number
+  /** How long the launcher stays without work: it takes 11 MB of its own, and 50 ms to start. */
+  launcherIdleMs: number
+  /** A launcher that does not answer for this long hangs, and is ended: a fork takes milliseconds. */
+  launcherAnswerMs: number
   /** The shortest `orphanMs`: below it, one busy moment of the worker would end its commands. */
   orphanMsMin: number
 }
@@ -34,6 +38,8 @@ export const DEFAULT_PROCESS_LIMITS: Readonly<ProcessLimits> = Object.freeze({
   argumentsBytesMax: 768 * 1024,
   shellInlineBytesMax: 64 * 1024,
   shellBytesMax: 1024 * 1024,
+  launcherIdleMs: 60_000,
+  launcherAnswerMs: 10_000,
   orphanMsMin: 400,
 })
 

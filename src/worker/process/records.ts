@@ -18,8 +18,7 @@
  * | `kill`, `orphaned` | markers: the end was asked for by the worker, by the watchdog | runner, shim |
  * | `shim`, `watch`, `script` | the shim's words, the watchdog's last look, a long shell command | |
  */
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 
@@ -136,12 +135,12 @@ export function readLeader(dir: string): ProcessIdentity | undefined {
  * Records a proven loss, so that it is found without proof from then on. Several may do so at once:
  * they write the same. Nobody else writes this file any more, because the shim is dead.
  */
-export async function recordLoss(dir: string, startedAt: number): Promise<void> {
+export function recordLoss(dir: string, startedAt: number): void {
   const path = join(dir, RUN_FILES.exit)
   const draft = `${path}.${process.pid}`
   try {
-    await writeFile(draft, `- 0 lost ${startedAt} end\n`)
-    await rename(draft, path)
+    writeFileSync(draft, `- 0 lost ${startedAt} end\n`)
+    renameSync(draft, path)
   } catch (cause) {
     throw new TroupeError('store-failed', `cannot record the loss of the run in ${dir}`, { cause })
   }

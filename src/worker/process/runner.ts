@@ -1,9 +1,9 @@
 /**
  * Starts commands so that they outlive their worker, and finds them again.
  *
- * Decides: that a directory is run at most once, and what a shim gets from the node: nothing but its
- * arguments, a clean environment and /dev/null. Leaves to others: the shim itself (`shim.ts`), the run
- * once it is under way (`running.ts`), where directories lie and when they are removed.
+ * Decides: that a directory is run at most once, and who starts its shim: the launcher when there is
+ * one, otherwise this process. Leaves to others: the shim itself (`shim.ts`), the run once it is under
+ * way (`running.ts`), where directories lie and when they are removed.
  *
  * What it asks of the machine: Linux with /proc, a POSIX /bin/sh and util-linux's `setsid`. A service
  * manager must not end the whole control group with the node (systemd: `KillMode=process`). The
@@ -11,9 +11,7 @@
  * A descriptor above 9 that the node itself was started with, and that is not close-on-exec, goes on to
  * its commands: neither Node nor dash can close it.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
-import { mkdir, stat } from 'node:fs/promises'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import type { Clock, Log } from '../../ports/index.ts'
@@ -27,10 +25,18 @@ import {
   watchdogOf,
 } from './command.ts'
 import { bootId } from './identity.ts'
+import { Launcher } from './launcher.ts'
 import { type ProcessLimits, resolveProcessLimits } from './limits.ts'
 import { inspectRun, isClaimed } from './records.ts'
 import { type RunContext, RunningProcess } from './running.ts'
-import { shimArguments } from './shim.ts'
+import { shimWords } from './shim.ts'
+import {
+  isDirectory,
+  type ShimProcess,
+  type ShimStart,
+  spawnShim,
+  startFailure,
+} from './shim-process.ts'
 
 export interface ProcessRunnerOptions {
   clock: Clock
@@ -46,6 +52,7 @@ export class ProcessRunner {
   readonly #context: RunContext
   readonly #environment: Readonly<Record<string, string>>
   readonly #setsidPath: string
+  readonly #launcher: Launcher
 
   /** Throws `invalid-config` when the machine lacks what the shim needs. */
   constructor(options: ProcessRunnerOptions) {
@@ -56,6 +63,13 @@ export class ProcessRunner {
     }
     this.#environment = options.environment ?? cleanEnvironment(process.env)
     this.#setsidPath = findSetsid()
+    const { clock, log, limits } = this.#context
+    this.#launcher = new Launcher({
+      clock,
+      log,
+      idleMs: limits.launcherIdleMs,
+      answerMs: limits.launcherAnswerMs,
+    })
   }
 
   /**
@@ -68,15 +82,15 @@ export class ProcessRunner {
     const { clock, limits, log } = this.#context
     checkSpec(spec, limits)
     const path = resolve(dir)
-    await makeDirectory(path)
+    makeDirectory(path)
     // Only saves a shim: of several that are started, all but one find the claim and exit.
     if (isClaimed(path)) {
       const attached = await this.attach(path)
       if (attached !== undefined) return attached
     }
     const startedAt = Math.round(clock.now())
-    const command = await commandWords(spec.command, path, limits)
-    const words = shimArguments(
+    const command = commandWords(spec.command, path, limits)
+    const words = shimWords(
       {
         dir: path,
         startedAt,
@@ -88,9 +102,24 @@ export class ProcessRunner {
       command,
     )
     const environment = environmentOf(spec, path, this.#environment)
-    const child = await spawnShim(words, spec.cwd ?? process.cwd(), environment)
-    log.debug({ dir: path, shim: child.pid }, 'started a run')
-    return new RunningProcess(this.#context, { dir: path, startedAt }, child)
+    // Absolute, because the launcher has another working directory.
+    const cwd = resolve(spec.cwd ?? '.')
+    const shim = await this.#startShim({ words, cwd, environment })
+    log.debug({ dir: path, shim: shim.pid }, 'started a run')
+    return new RunningProcess(this.#context, { dir: path, startedAt }, shim)
+  }
+
+  /** Lets go of the launcher; its runs go on. A later `start` begins another one. */
+  close(): void {
+    this.#launcher.close()
+  }
+
+  async #startShim(start: ShimStart): Promise<ShimProcess> {
+    const launched = await this.#launcher.launch(start)
+    if (launched?.kind === 'started') return launched.shim
+    if (launched?.kind === 'failed') throw startFailure(launched.cause, start.cwd)
+    // Should the launcher have begun it before it died, the claim decides between the two.
+    return spawnShim(start)
   }
 
   /**
@@ -106,42 +135,11 @@ export class ProcessRunner {
   }
 }
 
-/** Detached: the shim has its own session, and no descriptor of the node (Node opens all close-on-exec). */
-async function spawnShim(
-  words: readonly string[],
-  cwd: string,
-  environment: Record<string, string>,
-): Promise<ChildProcess> {
-  let child: ChildProcess
+function makeDirectory(dir: string): void {
+  // The directory of an attempt is there: looking costs less than being told so by an error.
+  if (isDirectory(dir)) return
   try {
-    child = spawn('/bin/sh', words, { cwd, env: environment, detached: true, stdio: 'ignore' })
-  } catch (cause) {
-    throw await spawnFailure(cause, cwd)
-  }
-  // Without a pid the failure is on its way as an event; with one there is nothing to wait for.
-  if (child.pid !== undefined) return child
-  const cause = await new Promise<unknown>((done) => child.once('error', done))
-  throw await spawnFailure(cause, cwd)
-}
-
-async function spawnFailure(cause: unknown, cwd: string): Promise<TroupeError> {
-  const isDirectory = await stat(cwd).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  if (!isDirectory) return new TroupeError('not-found', `cwd ${cwd} is not a directory`, { cause })
-  if ((cause as NodeJS.ErrnoException).code === 'E2BIG') {
-    return new TroupeError('too-large', 'command and environment exceed what this machine allows', {
-      cause,
-    })
-  }
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new TroupeError('unavailable', `cannot start a process: ${why}`, { cause })
-}
-
-async function makeDirectory(dir: string): Promise<void> {
-  try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
   } catch (cause) {
     throw new TroupeError('store-failed', `cannot make the run directory ${dir}`, { cause })
   }

@@ -5,24 +5,25 @@
  * a run is lost, and how it is killed. Leaves to others: what the records mean (`records.ts`), and
  * whether a pid may be signalled (`identity.ts`).
  */
-import type { ChildProcess } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import type { Clock, Log } from '../../ports/index.ts'
 import { TroupeError, toErrorRecord } from '../../protocol/index.ts'
 import { ChangeHint } from './change.ts'
-import { groupLives, type ProcessIdentity, signalGroup } from './identity.ts'
+import { groupLives, type ProcessIdentity, shimLives, signalGroup } from './identity.ts'
 import type { ProcessLimits } from './limits.ts'
 import {
   inspectRun,
+  isClaimed,
   type ProcessExit,
   RUN_FILES,
   type RunState,
   readExit,
   recordLoss,
 } from './records.ts'
-import { SHIM_EXIT_UNWRITABLE } from './shim.ts'
+import { SHIM_EXIT_UNWRITABLE, SHIM_NAME } from './shim.ts'
+import { isDirectory, type ShimProcess } from './shim-process.ts'
 
 export interface RunContext {
   clock: Clock
@@ -38,9 +39,8 @@ export interface KillOptions {
 export class RunningProcess {
   readonly dir: string
   readonly #context: RunContext
-  readonly #child: ChildProcess | undefined
-  /** Settles when our own shim is gone; what it left behind is then on disk. */
-  readonly #childGone: Promise<number | null> | undefined
+  /** The one that we started. */
+  readonly #shim: ShimProcess | undefined
   readonly #left: Promise<void>
   #leave: () => void = () => {}
   #detached = false
@@ -51,16 +51,13 @@ export class RunningProcess {
   constructor(
     context: RunContext,
     run: { dir: string; startedAt: number; leader?: ProcessIdentity | undefined },
-    child?: ChildProcess,
+    shim?: ShimProcess,
   ) {
     this.dir = run.dir
     this.#context = context
     this.#startedAt = run.startedAt
     this.#leader = run.leader
-    this.#child = child
-    // Listened for from the start: the event may come before anybody asks for the end.
-    this.#childGone =
-      child && new Promise((resolve) => child.once('exit', (code: number | null) => resolve(code)))
+    this.#shim = shim
     this.#left = new Promise((resolve) => {
       this.#leave = resolve
     })
@@ -85,7 +82,7 @@ export class RunningProcess {
       if (this.#leader !== undefined) return true
       const state = inspectRun(this.dir)
       this.#note(state)
-      if (state.kind === 'absent') return this.#child === undefined || hasExited(this.#child)
+      if (state.kind === 'absent') return !this.#mayBegin()
       return state.leader !== undefined || state.kind !== 'running'
     })
     return this.pid
@@ -114,7 +111,7 @@ export class RunningProcess {
     const leader = this.#leader
     if (leader === undefined || !groupLives(leader, this.dir)) return
     const { clock, limits, log } = this.#context
-    await this.#markKilled()
+    this.#markKilled()
     log.info({ dir: this.dir, pid: leader.pid }, 'ending the process group')
     signalGroup(leader, this.dir, 'SIGTERM')
     const isGone = () => !groupLives(leader, this.dir)
@@ -140,20 +137,20 @@ export class RunningProcess {
    */
   detach(): void {
     this.#detached = true
-    this.#child?.unref()
+    this.#shim?.unref()
     this.#leave()
   }
 
   async #waitForExit(): Promise<ProcessExit> {
-    if (this.#childGone !== undefined) {
-      const code = await Promise.race([this.#childGone, this.#left])
+    if (this.#shim !== undefined) {
+      const code = await Promise.race([this.#shim.gone, this.#left])
       this.#refuseDetached()
       if (code === SHIM_EXIT_UNWRITABLE) {
         throw new TroupeError('store-failed', `the run directory ${this.dir} cannot be written`)
       }
       // Any other status leads to the records: another shim may have the claim, or ours was killed.
     }
-    const exit = await this.#look()
+    const exit = this.#look()
     return exit ?? this.#watchForExit()
   }
 
@@ -162,7 +159,7 @@ export class RunningProcess {
     const hint = new ChangeHint(clock, [join(this.dir, RUN_FILES.shim)], limits.attachPollMs)
     try {
       for (;;) {
-        const exit = await this.#look()
+        const exit = this.#look()
         if (exit !== undefined) return exit
         await Promise.race([hint.wait(), this.#left])
         this.#refuseDetached()
@@ -173,7 +170,7 @@ export class RunningProcess {
   }
 
   /** The end, if there is one now; a loss is put on record. */
-  async #look(): Promise<ProcessExit | undefined> {
+  #look(): ProcessExit | undefined {
     const state = inspectRun(this.dir)
     this.#note(state)
     switch (state.kind) {
@@ -183,14 +180,24 @@ export class RunningProcess {
         return undefined
       case 'lost':
         this.#context.log.warn({ dir: this.dir }, 'run is lost: its shim died before the command')
-        await recordLoss(this.dir, state.startedAt)
+        recordLoss(this.dir, state.startedAt)
         return readExit(this.dir)
       case 'absent':
-        if (this.#child === undefined) {
+        if (this.#mayBegin()) return undefined
+        // Its shim is gone, and may have claimed the directory since we looked.
+        if (isClaimed(this.dir)) return this.#look()
+        if (this.#shim === undefined || !isDirectory(this.dir)) {
           throw new TroupeError('not-found', `there is no run in ${this.dir} any more`)
         }
         throw new TroupeError('unavailable', `the shim of ${this.dir} died before it ran anything`)
     }
+  }
+
+  /** The shim that we started has not claimed the directory; asked for when there is no claim. */
+  #mayBegin(): boolean {
+    if (this.#shim === undefined) return false
+    // A shim whose launcher died is not known to be gone.
+    return !this.#shim.isGone() || shimLives(this.dir, SHIM_NAME)
   }
 
   #note(state: RunState): void {
@@ -200,9 +207,9 @@ export class RunningProcess {
   }
 
   /** Left before the signal, so that the shim finds it when the command ends of it. */
-  async #markKilled(): Promise<void> {
+  #markKilled(): void {
     try {
-      await writeFile(join(this.dir, RUN_FILES.kill), '')
+      writeFileSync(join(this.dir, RUN_FILES.kill), '')
     } catch (cause) {
       // A full disk must not keep a command alive; its end will only have the reason `exited`.
       const fields = { dir: this.dir, error: toErrorRecord(cause) }
@@ -228,8 +235,4 @@ export class RunningProcess {
     if (!this.#detached) return
     throw new TroupeError('unavailable', `this worker has let go of the run in ${this.dir}`)
   }
-}
-
-function hasExited(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null
 }

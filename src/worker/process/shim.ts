@@ -183,18 +183,24 @@ if [ -e "$1/orphaned" ]; then
 elif [ -e "$1/kill" ]; then
   __t_reason=killed
 fi
-# On a full disk the status waits rather than being lost.
-until echo "$__t_code $__t_number $__t_reason $2 end" >"$1/exit"; do __t_sleep 1; done
+# On a full disk the status waits rather than being lost; of a removed directory nothing is asked.
+until echo "$__t_code $__t_number $__t_reason $2 end" >"$1/exit"; do
+  [ -d "$1" ] || exit 0
+  __t_sleep 1
+done
 # Wakes whoever watches this file, which is quiet while the streams are not.
 echo ended >>"$1/shim"
 `
 
 /** The arguments for `/bin/sh` that run `command` under the shim. */
 export function shimArguments(given: ShimArguments, command: readonly string[]): string[] {
+  return ['-c', SHIM_SCRIPT, ...shimWords(given, command)]
+}
+
+/** Those of them that follow the script. */
+export function shimWords(given: ShimArguments, command: readonly string[]): string[] {
   const { groupGraceMs, watchdog } = given
   return [
-    '-c',
-    SHIM_SCRIPT,
     SHIM_NAME,
     given.dir,
     String(given.startedAt),

@@ -1,6 +1,6 @@
 /** Commands outlive their worker, run once, and are found again. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
@@ -148,6 +148,19 @@ describe('attach', () => {
     attached.detach()
     await expect(exit).rejects.toMatchObject({ code: 'unavailable' })
     expect(await lives(pid)).toBe(true)
+  })
+})
+
+describe('a directory that is removed', () => {
+  it('while the command runs, keeps no shim waiting, and the run is not there any more', async () => {
+    const run = await runs.start('removed', { command: { argv: ['sleep', '60'] } })
+    const pid = (await run.whenStarted()) ?? 0
+    const [shim] = (await runs.text('removed', 'claim')).split(' ')
+    const exit = run.exit()
+    await rm(runs.dir('removed'), { recursive: true })
+    process.kill(pid, 'SIGKILL')
+    await expect(exit).rejects.toMatchObject({ code: 'not-found' })
+    await eventually('the end of the shim', async () => !(await lives(Number(shim))), 3_000)
   })
 })
 
