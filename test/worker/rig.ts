@@ -21,6 +21,7 @@ import {
 } from '../../src/protocol/index.ts'
 import { Worker, type WorkerDeps, type WorkerLimits } from '../../src/worker/index.ts'
 import { silentLog } from './process/real-time.ts'
+import { endRuns } from './process/runs.ts'
 
 export interface Granted {
   taskId: string
@@ -135,6 +136,7 @@ export class WorkerRig {
     for (const worker of this.#workers) await worker.stop()
     this.transport.close()
     this.taskQueue.close()
+    await endRuns(join(this.directory, 'attempts'))
     await rm(this.directory, { recursive: true, force: true, maxRetries: 5 })
   }
 

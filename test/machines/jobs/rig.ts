@@ -7,6 +7,7 @@ import { makeToken } from '../../../machines/jobs/tokens.ts'
 import { createGateway, type Gateway } from '../../../src/gateway/index.ts'
 import { createNode, type TroupeNode } from '../../../src/index.ts'
 import { until } from '../../waiting.ts'
+import { endRuns } from '../../worker/process/runs.ts'
 
 export interface Answer {
   status: number
@@ -79,6 +80,8 @@ export class JobsNode {
 
   async close(): Promise<void> {
     await this.stop()
+    // A command outlives its node.
+    await endRuns(join(this.directory, 'worker', 'attempts'))
     await rm(this.directory, { recursive: true, force: true, maxRetries: 5 })
   }
 

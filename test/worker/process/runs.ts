@@ -47,11 +47,19 @@ export class Runs {
 
   async close(): Promise<void> {
     for (const run of this.#started) run.detach()
-    for (const name of await readdir(this.root)) {
-      await (await this.runner.attach(this.dir(name)))?.kill({ graceMs: 0 })
-    }
+    await endRuns(this.root, this.runner)
     await rm(this.root, { recursive: true, force: true })
   }
+}
+
+/** Ends whatever still lives in the run directories below `root`, before they are removed. */
+export async function endRuns(root: string, runner = newRunner()): Promise<void> {
+  const names = await readdir(root).catch(() => [])
+  for (const name of names) await (await runner.attach(join(root, name)))?.kill({ graceMs: 0 })
+}
+
+function newRunner(): ProcessRunner {
+  return new ProcessRunner({ clock: realClock, log: silentLog, limits: { attachPollMs: 50 } })
 }
 
 /** Whether a process of that pid lives; zombies do not. */
