@@ -33,6 +33,7 @@ const BY_CODE: Readonly<Record<ErrorCode, number>> = {
   'version-unknown': EXIT.conflict,
   busy: EXIT.retry,
   unavailable: EXIT.retry,
+  moved: EXIT.retry,
   'no-answer': EXIT.retry,
   'invalid-input': EXIT.failed,
   'invalid-event': EXIT.failed,

@@ -26,6 +26,7 @@ const HTTP_STATUSES: Readonly<Record<ErrorCode, number>> = {
   deadline: 408,
   busy: 503,
   unavailable: 503,
+  moved: 503,
   'no-answer': 504,
   'task-gone': 410,
   'task-held': 409,

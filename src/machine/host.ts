@@ -9,7 +9,7 @@ import { isMarkedAction } from './actions.ts'
 import { chartHash, nodesOf, pathText } from './chart.ts'
 import type { MachineDefinition } from './define.ts'
 import { Chart, type Source } from './logic.ts'
-import { type RetryPolicy, resolveRetry } from './retry.ts'
+import { type RetryPolicy, resolveRetry, wrongRetry } from './retry.ts'
 import type { AnyTask, TaskAttempt, TaskLogic } from './task.ts'
 
 /** A machine that can be hosted. */
@@ -39,6 +39,7 @@ export function hostMachine(
   if (!Number.isSafeInteger(version) || version < 1) {
     refuse(name, 'version', `a version is a whole number from 1, not ${String(version)}`)
   }
+  checkDurations(definition)
   const tasks = new Map<string, AnyTask>()
   const charts = new Map<AnyStateMachine, Chart>()
   const chart = hostChart(name, definition.machine, limits, tasks, charts)
@@ -110,6 +111,10 @@ function addTask(name: string, place: string, task: AnyTask, tasks: Map<string, 
   if (known && known !== task && known.run !== task.run) {
     refuse(name, place, `another task is named ${task.name}`)
   }
+  const wrong = wrongRetry(task.retry ?? {})
+  if (wrong !== undefined) refuse(name, place, wrong)
+  checkWhole(name, place, 'leaseMs', task.leaseMs, 1)
+  checkWhole(name, place, 'timeoutMs', task.timeoutMs, 1)
   tasks.set(task.name, known ?? task)
   return known ?? task
 }
@@ -340,6 +345,25 @@ function checkEvents(definition: MachineDefinition): void {
       )
     }
   }
+}
+
+function checkDurations({ name, retry, retention }: MachineDefinition): void {
+  const wrong = wrongRetry(retry)
+  if (wrong !== undefined) refuse(name, 'retry', wrong)
+  checkWhole(name, 'retention', 'finishedMs', retention.finishedMs, 0)
+  checkWhole(name, 'retention', 'historyCount', retention.historyCount, 0)
+}
+
+/** The row of a timer holds whole milliseconds: one of a fraction would not be found by its row. */
+function checkWhole(
+  machine: string,
+  place: string,
+  field: string,
+  value: number | undefined,
+  min: number,
+): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= min)) return
+  refuse(machine, place, `${field} is a whole number from ${min}, not ${String(value)}`)
 }
 
 function checkMigrations(definition: MachineDefinition): void {

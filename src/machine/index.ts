@@ -29,7 +29,6 @@ export {
   initialTransition,
   stepTransition,
   type TransitionStep,
-  wakeTransition,
 } from './reducer.ts'
 export { backoffMs, DEFAULT_RETRY, type RetryPolicy, resolveRetry } from './retry.ts'
 export type { StepIdentity } from './scope.ts'

@@ -2,8 +2,9 @@
  * Brings a stored actor to the version of the machine that is registered. Decides: whether a path of
  * migrations exists and leads to a position that the chart has. Loses nothing: a failure is told.
  */
-import type { StateValue } from '../protocol/index.ts'
+import { clipText, messageOfThrown, type StateValue } from '../protocol/index.ts'
 import { hasPosition, stateText } from './chart.ts'
+import type { MigratedState } from './define.ts'
 import type { HostedMachine } from './host.ts'
 
 export type MigrationOutcome =
@@ -22,7 +23,7 @@ export function migrate(
   if (stored.version > definition.version) return { kind: 'newer' }
   if (stored.version === definition.version && stored.chartHash === chart.hash)
     return { kind: 'same' }
-  let state = { value: stored.value, context: stored.context }
+  let state: MigratedState = { value: stored.value, context: stored.context }
   for (let version = stored.version; version < definition.version; version++) {
     const migration = definition.migrations[version]
     if (!migration) {
@@ -32,12 +33,11 @@ export function migrate(
       }
     }
     try {
-      state = migration(state)
+      state = checkedState(migration(state))
     } catch (thrown) {
-      const message = thrown instanceof Error ? thrown.message : String(thrown)
       return {
         kind: 'stuck',
-        why: `the migration of ${definition.name} from version ${version} failed: ${message}`,
+        why: `the migration of ${definition.name} from version ${version} failed: ${clipText(messageOfThrown(thrown))}`,
       }
     }
   }
@@ -48,4 +48,20 @@ export function migrate(
     }
   }
   return { kind: 'migrated', value: state.value, context: state.context }
+}
+
+/** What a migration gave. @throws Error when it is not what it was given, in another version */
+function checkedState(given: unknown): MigratedState {
+  if (typeof given !== 'object' || given === null) throw new Error('it gave no { value, context }')
+  const { value, context } = given as Record<string, unknown>
+  if (!isStateValue(value)) throw new Error('it gave no position: { value } is missing, or is none')
+  if (typeof context !== 'object' || context === null)
+    throw new Error('it gave no context: { context } is missing, or is no object')
+  return { value, context }
+}
+
+function isStateValue(value: unknown): value is StateValue {
+  if (typeof value === 'string') return true
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.values(value).every(isStateValue)
 }

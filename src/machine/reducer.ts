@@ -3,7 +3,7 @@
  * their context alone. They ask for no effects.
  */
 import type { AnyActorLogic } from 'xstate'
-import type { EventObject } from '../protocol/index.ts'
+import { type EventObject, messageOfThrown } from '../protocol/index.ts'
 import { CollectingScope, type StepIdentity } from './scope.ts'
 
 export type TransitionStep =
@@ -46,7 +46,7 @@ export function stepTransition(
   })
 }
 
-export function wakeTransition(context: unknown): ReducerSnapshot {
+function wakeTransition(context: unknown): ReducerSnapshot {
   return { status: 'active', context, output: undefined, error: undefined }
 }
 
@@ -54,6 +54,6 @@ function caught(step: () => unknown): TransitionStep {
   try {
     return { kind: 'stepped', context: step() }
   } catch (thrown) {
-    return { kind: 'failed', message: thrown instanceof Error ? thrown.message : String(thrown) }
+    return { kind: 'failed', message: messageOfThrown(thrown) }
   }
 }

@@ -84,7 +84,13 @@ function gotoAdditions(machine: AnyStateMachine, path: string): Additions {
   return additions
 }
 
-/** From the parent of each node that has to be entered again to all leaves below that parent. */
+/**
+ * From the parent of each node that has to be entered again to all leaves below that parent. For an
+ * atomic region that is the parallel state, and XState leaves and enters the children of that together
+ * or not at all: a transition of the region itself, to itself, has the parallel state as its domain
+ * (`getTransitionDomain`). So its siblings are entered anew from their tops, at the same leaves; where
+ * nothing would come of entering it, it is left out instead.
+ */
 function reentryAdditions(
   leaves: readonly AnyStateNode[],
   also: readonly AnyStateNode[],
@@ -92,6 +98,7 @@ function reentryAdditions(
   const sources = new Set<AnyStateNode>()
   let wholeChart: AnyStateNode | undefined
   for (const node of [...leaves, ...also]) {
+    if (isIdleRegion(node)) continue
     if (node.parent) sources.add(node.parent)
     else wholeChart = node
   }
@@ -105,6 +112,12 @@ function reentryAdditions(
     additions.set(pathKey(source), [{ target, reenter: false }])
   }
   return additions
+}
+
+/** Nothing happens when it is left and entered; `after` is an entry and an exit, too. */
+function isIdleRegion({ parent, type, entry, exit, invoke }: AnyStateNode): boolean {
+  const does = entry.length + exit.length + invoke.length > 0
+  return parent?.type === 'parallel' && type === 'atomic' && !does
 }
 
 function isBelow(node: AnyStateNode, ancestor: AnyStateNode): boolean {

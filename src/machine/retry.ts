@@ -29,11 +29,21 @@ export function resolveRetry(
   ...layers: readonly (Partial<RetryPolicy> | undefined)[]
 ): RetryPolicy {
   const policy: RetryPolicy = Object.assign({}, DEFAULT_RETRY, ...layers)
-  invariant(policy.attemptsMax >= 1, 'retry.attemptsMax is at least 1')
-  invariant(policy.initialMs >= 0 && policy.backoffMaxMs >= 0, 'retry waits are not negative')
-  invariant(policy.factor >= 1, 'retry.factor is at least 1')
-  invariant(policy.jitter >= 0 && policy.jitter <= 1, 'retry.jitter lies in 0..1')
+  const wrong = wrongRetry(policy)
+  invariant(wrong === undefined, wrong ?? '')
   return policy
+}
+
+/** What of a whole or partial policy is none, for who declared it. */
+export function wrongRetry(layer: Partial<RetryPolicy>): string | undefined {
+  const { attemptsMax, initialMs, factor, backoffMaxMs, jitter } = { ...DEFAULT_RETRY, ...layer }
+  const isWait = (ms: number) => Number.isFinite(ms) && ms >= 0
+  if (!(attemptsMax >= 1)) return 'retry.attemptsMax is at least 1'
+  if (!isWait(initialMs)) return 'retry.initialMs is a number of milliseconds from 0'
+  if (!isWait(backoffMaxMs)) return 'retry.backoffMaxMs is a number of milliseconds from 0'
+  if (!(factor >= 1)) return 'retry.factor is at least 1'
+  if (!(jitter >= 0 && jitter <= 1)) return 'retry.jitter lies in 0..1'
+  return undefined
 }
 
 /**
@@ -46,6 +56,8 @@ export function backoffMs(
   fraction: number,
 ): number | undefined {
   if (attempt >= policy.attemptsMax) return undefined
-  const full = Math.min(policy.backoffMaxMs, policy.initialMs * policy.factor ** (attempt - 1))
+  // Beyond all numbers it would make no wait at all a wait of no number.
+  const growth = Math.min(policy.factor ** (attempt - 1), Number.MAX_VALUE)
+  const full = Math.min(policy.backoffMaxMs, policy.initialMs * growth)
   return Math.round(full * (1 - policy.jitter + 2 * policy.jitter * fraction))
 }

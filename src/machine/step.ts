@@ -3,7 +3,7 @@
  * machine. Leaves to others: storing, ids, and what becomes of a failed step.
  */
 import type { AnyMachineSnapshot, AnyStateNode } from 'xstate'
-import type { EventObject } from '../protocol/index.ts'
+import { type EventObject, messageOfThrown } from '../protocol/index.ts'
 import type { Effect } from './effects.ts'
 import type { Chart } from './logic.ts'
 import { activeLeaves, GOTO_EVENT, invokingNode } from './reentry.ts'
@@ -95,7 +95,8 @@ function guarded(
   try {
     const { result, effects } = step()
     const snapshot = result as AnyMachineSnapshot
-    if (snapshot.status === 'error') return { kind: 'failed', message: messageOf(snapshot.error) }
+    if (snapshot.status === 'error')
+      return { kind: 'failed', message: messageOfThrown(snapshot.error) }
     const sorted = effects.length === 0 ? effects : sortChildren(chart, effects)
     replaceChildren(snapshot, sorted)
     return {
@@ -105,16 +106,8 @@ function guarded(
       handled: snapshot !== before || effects.length > 0,
     }
   } catch (thrown) {
-    return { kind: 'failed', message: `${messageOf(thrown)} (in ${identity.address})` }
+    return { kind: 'failed', message: `${messageOfThrown(thrown)} (in ${identity.address})` }
   }
-}
-
-function messageOf(thrown: unknown): string {
-  if (thrown instanceof Error) return thrown.message
-  if (typeof thrown === 'object' && thrown !== null && 'message' in thrown) {
-    return String((thrown as { message: unknown }).message)
-  }
-  return String(thrown)
 }
 
 /** What a spawned `src` becomes depends on its kind. */

@@ -16,6 +16,15 @@ export type LiveEventSink = (
   event: EventObject,
 ) => void
 
+/** XState's snapshot of an observable holds its subscription: only what can be stored is handed on. */
+function withPlainSnapshot(event: EventObject): EventObject {
+  const { snapshot } = event
+  const isSnapshot = event.type.startsWith('xstate.snapshot.')
+  if (!isSnapshot || typeof snapshot !== 'object' || snapshot === null) return event
+  const { status, context, output, error } = snapshot as Record<string, unknown>
+  return { ...event, snapshot: { status, context, output, error } }
+}
+
 export class LiveActors implements LiveHost {
   readonly #running = new Map<string, AnyActor>()
   readonly #forward: LiveEventSink
@@ -30,7 +39,8 @@ export class LiveActors implements LiveHost {
     const { shard, address, childId, effectId, logic, input } = child
     if (this.#running.has(effectId)) return
     const forward = ({ event }: { event: EventObject }) => {
-      if (!event.type.startsWith('xstate.init')) this.#forward(shard, address, effectId, event)
+      if (event.type.startsWith('xstate.init')) return
+      this.#forward(shard, address, effectId, withPlainSnapshot(event))
     }
     const host = createMachine({
       id: 'live',

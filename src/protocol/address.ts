@@ -128,12 +128,6 @@ export function machineOf(address: AddressText): string {
   return slash < 0 ? address : address.slice(0, slash)
 }
 
-/** The root actor of a child's address; a root actor's own address for itself. */
-export function rootOf(address: AddressText): AddressText {
-  const second = address.indexOf('/', address.indexOf('/') + 1)
-  return second < 0 ? address : address.slice(0, second)
-}
-
 export function isChild(address: AddressText): boolean {
   return address.indexOf('/', address.indexOf('/') + 1) >= 0
 }

@@ -25,7 +25,7 @@ export type Operation =
   | { op: 'get' }
   | { op: 'history'; limit?: number; beforeTurn?: number }
   | { op: 'events' }
-  | { op: 'task.start'; taskId: string; worker: string; leaseMs?: number }
+  | { op: 'task.start'; taskId: string; worker: string }
   | { op: 'task.attach'; taskId: string; token: string; worker: string }
   | { op: 'task.beat'; taskId: string; token: string; progress?: unknown }
   | { op: 'task.done'; taskId: string; token: string; output?: unknown }
@@ -64,6 +64,15 @@ export const READ_OPERATIONS: ReadonlySet<OperationName> = new Set([
   'history',
   'events',
   'task.beat',
+])
+
+/** Operations of a worker, on a task of the addressed actor. */
+export const TASK_OPERATIONS: ReadonlySet<OperationName> = new Set([
+  'task.start',
+  'task.attach',
+  'task.beat',
+  'task.done',
+  'task.failed',
 ])
 
 /** Operations of an operator: each leaves a row in the audit trail. */

@@ -48,6 +48,10 @@ export const ERROR_CODES = {
     retry: true,
     means: 'the shard has no owner here now; nothing was applied that you were not told of',
   },
+  moved: {
+    retry: true,
+    means: 'the shard is on its way to another node; nothing of the command was applied here',
+  },
   'no-answer': {
     retry: true,
     means: 'no reply came in time; it may or may not have been applied (send the same id again)',
@@ -136,7 +140,17 @@ export function errorRecord(
 /** Turns whatever was thrown into a failure as data; only our own errors keep their code. */
 export function toErrorRecord(thrown: unknown, code: ErrorCode = 'internal'): ErrorRecord {
   if (thrown instanceof TroupeError) return thrown.toJSON()
-  return errorRecord(code, thrown instanceof Error ? thrown.message : String(thrown))
+  return errorRecord(code, messageOfThrown(thrown))
+}
+
+/** What was thrown, in words. Anything can be thrown, also what cannot be made a text. */
+export function messageOfThrown(thrown: unknown): string {
+  try {
+    const hasMessage = typeof thrown === 'object' && thrown !== null && 'message' in thrown
+    return String(hasMessage ? thrown.message : thrown)
+  } catch {
+    return 'something was thrown that has no text'
+  }
 }
 
 /**

@@ -13,6 +13,11 @@ export interface Limits {
   childDepthMax: number
   /** Bytes of one packed event, input or task result. nats-server's default payload limit is 1 MiB. */
   payloadBytesMax: number
+  /**
+   * Lists and objects in each other in one event, input, patch or result from outside. Packing recurses:
+   * it reads 12,000 levels, but writes only about 1,200, and what is read has to be written again.
+   */
+  nestingMax: number
   /** Bytes of one packed actor record; the rest of a batch has to fit beside it. */
   actorBytesMax: number
   /** Commands waiting in the mailbox of one shard; past it `busy`. */
@@ -41,6 +46,12 @@ export interface Limits {
   dedupeWindowMs: number
   /** How far in the future a command id may have been issued. */
   clockSkewMaxMs: number
+  /**
+   * A wall clock that jumps ahead by more than `clockSkewMaxMs` is followed when it has stood there for
+   * this long: as long as the window of command ids, so that there is time to set it right before
+   * everything is refused as `expired`. What is due is late by as much after a host slept.
+   */
+  clockJumpHoldMs: number
   /** Events kept for a paused actor; past it `limit-exceeded`. */
   keptEventsMax: number
   /** How long a finished actor is kept when its machine does not say: 7 days. */
@@ -51,9 +62,11 @@ export interface Limits {
   pageCountMax: number
   /** Rows that one request of a list may look at before it answers with a cursor. */
   scanCountMax: number
+  /** Lists and counts answered after one batch: each may look at `scanCountMax` rows. */
+  queriesPerBatchMax: number
   /** Timers kept in memory lie at most this far ahead; later ones wait in the store. */
   timerHorizonMs: number
-  /** Timers read into memory at a time. */
+  /** Timers read into memory at a time; it holds about twice as many, but all of one millisecond. */
   timerLoadCountMax: number
   /**
    * Least time from one wake for timers to the next, in a shard. A timer that comes alone is on time;
@@ -77,6 +90,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   addressBytesMax: 1_024,
   childDepthMax: 8,
   payloadBytesMax: 512 * 1024,
+  nestingMax: 128,
   actorBytesMax: 768 * 1024,
   mailboxCountMax: 8_192,
   mailboxBytesMax: 16 * 1024 * 1024,
@@ -91,11 +105,13 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   historyCountMax: 50,
   dedupeWindowMs: 10 * 60_000,
   clockSkewMaxMs: 60_000,
+  clockJumpHoldMs: 10 * 60_000,
   keptEventsMax: 10_000,
   finishedRetentionMs: 7 * 86_400_000,
   auditRetentionMs: 90 * 86_400_000,
   pageCountMax: 1_000,
   scanCountMax: 10_000,
+  queriesPerBatchMax: 8,
   timerHorizonMs: 60_000,
   timerLoadCountMax: 50_000,
   timerGatherMs: 10,

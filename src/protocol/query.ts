@@ -15,7 +15,10 @@ export interface ActorFilter {
   olderThanMs?: number
   /** Ids that begin so. */
   idPrefix?: string
-  /** Equality on indexed fields; needs `machine`. */
+  /**
+   * Equality on indexed fields; needs `machine`. A field that no actor has gives an empty page and no
+   * error: what `index` gives is known of actors only, not of machines. The same holds for a sort.
+   */
   where?: Record<string, IndexValue>
   /** Children are left out unless asked for. */
   children?: boolean
@@ -101,7 +104,7 @@ export interface ShardDeadLetters {
 /** Whether a shard makes progress: what `/ready` and `troupe` report. */
 export interface ShardStatus {
   shard: number
-  state: 'recovering' | 'serving' | 'stopped'
+  state: 'recovering' | 'serving' | 'leaving' | 'stopped'
   slot: number
   mailboxCount: number
   residentCount: number

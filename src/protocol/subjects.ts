@@ -18,6 +18,12 @@ export interface Subjects {
   app(app: string, name: string): string
   /** Tells a worker that a task is no longer wanted: the packed task id. */
   cancel(worker: string): string
+  /** The leader's heartbeat. */
+  leader(): string
+  /** The heartbeats of all nodes. */
+  member(): string
+  /** What a node kept of a shard's journal, for whoever has to write its lost end again. */
+  tail(node: string): string
 }
 
 /** @param cluster a name of letters, digits, `-` and `_` */
@@ -35,6 +41,9 @@ export function subjectsOf(cluster: string): Subjects {
       `${root}.event.${machine}.${id === undefined ? '>' : toSubjectToken(id)}`,
     app: (app, name) => `${root}.app.${toSubjectToken(app)}.${toSubjectToken(name)}`,
     cancel: (worker) => `${root}.cancel.${toSubjectToken(worker)}`,
+    leader: () => `${root}.leader`,
+    member: () => `${root}.member`,
+    tail: (node) => `${root}.tail.${toSubjectToken(node)}`,
   }
 }
 

@@ -6,10 +6,10 @@ import type { AnyActorLogic } from 'xstate'
 import type { StoreWrite, TaskMessage } from '../ports/index.ts'
 import {
   type AddressText,
-  type Command,
   type ErrorRecord,
   type EventObject,
   invariant,
+  type Limits,
   type Outcome,
 } from '../protocol/index.ts'
 import type { CounterName } from './index-keys.ts'
@@ -36,9 +36,8 @@ export interface Delivery {
   by: string
   /** The sender of a `tell`, to be told of a dead letter. */
   tellFrom?: AddressText
-  /** The birth of the addressed actor when the sender knows it: a re-created one is not meant. */
-  birth?: string
-  commandId?: string
+  /** Of a child to its parent: the effect id under which that lists it; another of its id is not meant. */
+  fromChild?: string
 }
 
 /** Released when the batch is committed, in order. */
@@ -116,6 +115,11 @@ export class Batch {
     else this.counters.set(key, { name, delta })
   }
 
+  /** Nothing more is begun: the rest of its size is for what the last step brings. */
+  isFull({ stepsPerBatchMax, batchBytesMax }: Limits): boolean {
+    return this.deliveries.length >= stepsPerBatchMax || this.bytes > batchBytesMax / 2
+  }
+
   nextBirth(): string {
     return `${this.slot}.${this.#births++}`
   }
@@ -130,6 +134,12 @@ export class Batch {
     else this.outgoing.set(target, [message])
   }
 
+  /** The head has changed: it is packed and written at the end, however often that happens. */
+  save(head: Head): void {
+    head.encoded = undefined
+    this.touch(head)
+  }
+
   touch(head: Head): void {
     invariant(
       !this.removed.has(head.address) || head.status !== 'active',
@@ -139,11 +149,4 @@ export class Batch {
     head.dirty = true
     this.dirty.add(head)
   }
-}
-
-/** A command with its way back. */
-export interface PendingCommand {
-  command: Command
-  bytes: number
-  done: (outcome: Outcome) => void
 }

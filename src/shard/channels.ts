@@ -7,9 +7,10 @@
 import type { Clock, Log, Store, Transport } from '../ports/index.ts'
 import {
   type ErrorRecord,
-  type EventObject,
   type Limits,
   pack,
+  type RelayMessage,
+  type RelayRequest,
   type Subjects,
   toErrorRecord,
   unpack,
@@ -17,20 +18,7 @@ import {
 import type { Batch } from './batch.ts'
 import { outboxEndKey, outboxKey, parseOutboxKey, peerOfKey, TABLE, tableRange } from './keys.ts'
 
-/** What travels from shard to shard in one request. */
-export interface RelayRequest {
-  from: number
-  generation: number
-  /** The number of the first message. */
-  first: number
-  messages: RelayMessage[]
-}
-
-export interface RelayMessage {
-  from: string
-  to: string
-  event: EventObject
-}
+export type { RelayRequest }
 
 export type RelayReply =
   /** Everything up to this number is committed at the target. */
@@ -116,12 +104,6 @@ export class Channels {
         batch.write(outboxKey(shard, channel.target, channel.removed), null)
       }
     }
-  }
-
-  /** True when rows wait to be removed. */
-  get hasAcknowledged(): boolean {
-    for (const channel of this.#channels.values()) if (channel.removed < channel.acked) return true
-    return false
   }
 
   committed(batch: Batch): void {

@@ -14,19 +14,21 @@ import {
   type Outcome,
   READ_OPERATIONS,
   type StateValue,
+  TASK_OPERATIONS,
+  whyUnpackable,
 } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import type { Dedupe } from './dedupe.ts'
 import { deliver } from './deliver.ts'
-import { checkEvent, describeIssues, finishedError } from './event-check.ts'
+import { checkEvent, finishedError, parseSafely } from './event-check.ts'
 import { identityOf, snapshotOf } from './heads.ts'
 import { historyOf } from './history.ts'
 import type { OperatorCommand } from './operator-commands.ts'
 import { operate } from './operators.ts'
 import type { Head } from './records.ts'
 import { startActor } from './start-actor.ts'
-import { type Answer, taskOperation } from './tasks.ts'
+import { type Answer, type TaskOperation, taskOperation } from './tasks.ts'
 import { actorView, diffContexts, turnView } from './views.ts'
 
 export function applyCommand(
@@ -40,10 +42,11 @@ export function applyCommand(
   if (refused) return { error: refused }
   if (READ_OPERATIONS.has(command.op))
     return withDurability(answer(shard, batch, command), durability)
-  if (command.dryRun && 'taskId' in command) {
+  if (command.dryRun && isTaskCommand(command)) {
     return { error: errorRecord('malformed', `${command.op} cannot be tried without doing it`) }
   }
-  if (command.dryRun) return withDurability(answer(shard, batch, command), durability)
+  if (command.dryRun)
+    return withDurability(sendable(answer(shard, batch, command), command), durability)
   if (command.id === undefined) {
     return {
       error: errorRecord('malformed', `a ${command.op} command needs an id`, {
@@ -61,6 +64,18 @@ export function applyCommand(
 
 function withDurability(applied: Answer, durability: Durability): Outcome {
   return 'ok' in applied ? { ok: applied.ok, durability } : applied
+}
+
+function isTaskCommand(command: Command): command is Command & TaskOperation {
+  return TASK_OPERATIONS.has(command.op)
+}
+
+/** What would happen may be what cannot: the real one would be refused when its turn is encoded. */
+function sendable(tried: Answer, { address }: Command): Answer {
+  const why = whyUnpackable(tried)
+  if (why === undefined) return tried
+  const message = `what would become of ${address} cannot be stored: ${why}`
+  return { error: errorRecord('conflict', message, { address }) }
 }
 
 function checkEnvelope(shard: ShardContext, command: Command) {
@@ -87,7 +102,7 @@ function checkEnvelope(shard: ShardContext, command: Command) {
 function answer(shard: ShardContext, batch: Batch, command: Command): Answer {
   const head = shard.heads.get(command.address)
   if (command.op === 'start') return start(shard, batch, head, command)
-  if ('taskId' in command) return taskOperation(shard, batch, head, command)
+  if (isTaskCommand(command)) return taskOperation(shard, batch, head, command)
   if (!head) return { error: unknownActor(shard, command.address) }
   if (OPERATOR_OPERATIONS.has(command.op))
     return operate(shard, batch, head, command as OperatorCommand)
@@ -166,10 +181,11 @@ function start(
       }),
     }
   }
-  const parsed = hosted.definition.input?.safeParse(command.input)
+  const schema = hosted.definition.input
+  const parsed = schema && parseSafely(schema, command.input)
   if (parsed && !parsed.success) {
-    const why = `the input of ${address}: ${describeIssues(parsed.error.issues)}`
-    return { error: errorRecord('invalid-input', why, { address, detail: parsed.error.issues }) }
+    const why = `the input of ${address}: ${parsed.why}`
+    return { error: errorRecord('invalid-input', why, { address, detail: parsed.detail }) }
   }
   const input = parsed ? parsed.data : command.input
   if (command.dryRun) return dryStart(hosted, address, input)
@@ -237,6 +253,10 @@ function send(
 function drySend(head: Head, event: Parameters<typeof stepEvent>[2]): Answer {
   if (head.logic.kind !== 'chart')
     return { error: errorRecord('conflict', `${head.address} is a reducer`) }
+  if (head.unreadable !== null) {
+    const { address } = head
+    return { error: errorRecord('version-unknown', head.unreadable, { address }) }
+  }
   const { chart } = head.logic
   const step = stepEvent(chart, snapshotOf(head, chart), event, identityOf(head))
   if (step.kind === 'failed')

@@ -15,6 +15,8 @@ export interface CommitPath {
   commit(request: CommitRequest, done: (outcome: CommitOutcome) => void): void
   /** Confirms that this engine is still the owner: for a batch that only read. */
   confirm(done: (outcome: CommitOutcome) => void): void
+  /** Lets go in good order: says in the journal to whom. Nothing is committed after it. */
+  release(to: string, done: (outcome: CommitOutcome) => void): void
   stop(): void
 }
 
@@ -25,14 +27,20 @@ export interface CommitRequest {
 
 export type TakeOutcome =
   /** The slot that the first batch gets. The store shows everything before it. */
-  | { kind: 'taken'; nextSlot: number }
-  | { kind: 'lost'; why: string }
-  | { kind: 'failed'; why: string }
+  { kind: 'taken'; nextSlot: number } | Lost | { kind: 'failed'; why: string }
+
+export interface Lost {
+  kind: 'lost'
+  why: string
+  unknown?: true
+  /** Nobody else has it yet: the journal may have lost its end, and whoever owned it takes it again. */
+  reset?: true
+}
 
 /** `unknown`: the batch may have happened, so nobody may be told that it did not. */
 export type CommitOutcome =
   | { kind: 'committed' }
   /** This engine is no longer the owner: unless `unknown`, nothing of the batch happened or will. */
-  | { kind: 'lost'; why: string; unknown?: true }
+  | Lost
   /** The disk refused: the process must end, since memory and disk no longer agree. */
   | { kind: 'failed'; why: string; unknown?: true }

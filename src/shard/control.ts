@@ -3,10 +3,12 @@
  * of them stands in the history as a turn of its own.
  */
 import {
+  clipText,
   type ErrorRecord,
   type EventObject,
   errorRecord,
   invariant,
+  messageOfThrown,
   pack,
   type TaskFailure,
   unpack,
@@ -20,17 +22,30 @@ import { announce } from './turn.ts'
 
 /** What can arrive at an actor; all of it can wait in the kept queue. */
 export type Arrival =
-  | { kind: 'event'; event: EventObject; by: string; commandId?: string; tellFrom?: string }
+  | {
+      kind: 'event'
+      event: EventObject
+      by: string
+      commandId?: string
+      tellFrom?: string
+      /** Effect id of the child whose word it is: it counts for as long as that one is listed. */
+      fromChild?: string
+      tried?: Tried
+    }
   | { kind: 'timer'; effectId: string }
-  | { kind: 'task-done'; taskId: string; output: unknown }
+  | { kind: 'task-done'; taskId: string; output: unknown; tried?: Tried }
   | { kind: 'task-failed'; taskId: string; failure: TaskFailure }
 
-/** Encodes what the head says now; the batch writes it at its end. */
-export function saveHead(shard: ShardContext, batch: Batch, head: Head): void {
+/** It has parked the actor once, and was put back. */
+type Tried = true
+
+/** Packs what the head says now, unless its last turn has done so. */
+export function encodeHead(shard: ShardContext, head: Head): Uint8Array {
+  if (head.encoded) return head.encoded
   const encoded = encodeActor(head, head.stored)
   shard.heads.resized(head, encoded.length)
   head.encoded = encoded
-  batch.touch(head)
+  return encoded
 }
 
 /** A change by an operator or by the engine: a turn in which the chart does not move. */
@@ -42,7 +57,7 @@ export function controlTurn(shard: ShardContext, batch: Batch, head: Head, cause
     withEntry(shard, head, head.turn, batch.now, cause, head.stateText, head.stateText),
   )
   announce(shard, batch, head, cause, head.stateText)
-  saveHead(shard, batch, head)
+  batch.save(head)
 }
 
 /** Stops an actor that failed where it stands, for an operator to see (P9). */
@@ -50,10 +65,12 @@ export function park(
   shard: ShardContext,
   batch: Batch,
   head: Head,
-  message: string,
+  why: string,
   cause: Cause,
   failedChildren: readonly string[] = [],
 ): ErrorRecord {
+  // It stays in the record and in the history: the machine's own words may be of any length.
+  const message = clipText(why)
   const error = errorRecord('parked', message, { address: head.address })
   const failed = new Set([...(head.parked?.failedChildren ?? []), ...failedChildren])
   head.parked = { since: batch.now, error, cause: cause.type, failedChildren: [...failed] }
@@ -78,27 +95,44 @@ export function keep(
       { address: head.address, detail: { limit: 'keptEventsMax' } },
     )
   }
-  const row = pack(arrival)
+  const row = packArrival(head, arrival)
+  if (!(row instanceof Uint8Array)) return row
   batch.write(keptKey(shard.shard, head.address, head.keptTo), row)
   batch.kept.set(`${head.address}\0${head.keptTo}`, row)
   head.keptTo += 1
-  saveHead(shard, batch, head)
+  batch.save(head)
   return undefined
 }
 
+function packArrival(head: Head, arrival: Arrival): Uint8Array | ErrorRecord {
+  try {
+    return pack(arrival)
+  } catch (thrown) {
+    const why = `${head.address} holds, and what arrived cannot be kept: ${messageOfThrown(thrown)}`
+    return errorRecord('malformed', clipText(why), { address: head.address })
+  }
+}
+
 /**
- * Puts what parked the actor before everything else, to be stepped again when it is resumed: a timer
- * is never lost (P5). A state that the resume leaves or enters again cancels it, as it always does.
+ * Puts what parked the actor before everything else, to be stepped again when it is resumed, or says
+ * why not. A state that the resume leaves or enters again cancels it, as it always does.
  */
-export function putBack(shard: ShardContext, batch: Batch, head: Head, arrival: Arrival): void {
+export function putBack(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  arrival: Arrival,
+): ErrorRecord | undefined {
   const at = head.keptFrom === 0 ? head.keptTo : head.keptFrom - 1
   invariant(at === head.keptFrom - 1 || head.keptFrom === head.keptTo, 'the first place is free')
-  const row = pack(arrival)
+  const row = packArrival(head, arrival)
+  if (!(row instanceof Uint8Array)) return row
   batch.write(keptKey(shard.shard, head.address, at), row)
   batch.kept.set(`${head.address}\0${at}`, row)
   if (head.keptFrom === 0) head.keptTo = at + 1
   else head.keptFrom = at
-  saveHead(shard, batch, head)
+  batch.save(head)
+  return undefined
 }
 
 /** Takes the first of the kept queue. */

@@ -8,6 +8,7 @@ import {
   type ErrorRecord,
   errorRecord,
   issuedAtOf,
+  type Limits,
   type Outcome,
   pack,
   type StateValue,
@@ -17,7 +18,7 @@ import {
 } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { DEDUPE_STEP_MS, dedupeKey, dedupeRangeBefore } from './keys.ts'
+import { DEDUPE_STEP_MS, dedupeKey, dedupeRangeBefore, TIME_MAX_MS } from './keys.ts'
 import type { Answer } from './tasks.ts'
 
 /** Rows removed per batch: eviction must not make a batch slow. */
@@ -42,7 +43,7 @@ export class Dedupe {
 
   /** The reply of an earlier copy or a refusal; or where the reply is to be remembered: apply it. */
   check(batch: Batch, command: Command & { id: string }): { known: Outcome } | Unanswered {
-    const { shard, limits, store } = this.#shard
+    const { shard, limits, store, clock } = this.#shard
     let issuedAt: number
     try {
       issuedAt = issuedAtOf(command.id)
@@ -52,21 +53,20 @@ export class Dedupe {
     const name = `${command.address}\0${command.id}`
     const known = batch.outcomes.get(name)
     if (known) return { known }
-    // First of all: a time that is far enough ahead does not even fit a key.
-    if (issuedAt > batch.now + limits.clockSkewMaxMs) {
-      const error = errorRecord(
-        'clock-skew',
-        `command ${command.id} was issued ${issuedAt - batch.now} ms in the future; at most ${limits.clockSkewMaxMs} are allowed (clockSkewMaxMs)`,
-        { address: command.address },
-      )
-      return { known: { error } }
-    }
+    // The caller reads the same wall clock, also while that stands ahead of the shard's time.
+    const aheadMs = issuedAt - Math.max(batch.now, clock.now())
+    const isAhead = aheadMs > limits.clockSkewMaxMs
+    // A time that is far enough ahead does not even fit a key.
+    if (isAhead && issuedAt > TIME_MAX_MS)
+      return { known: { error: tooNew(command, aheadMs, limits) } }
     const key = dedupeKey(shard, issuedAt, command.address, command.id)
     const row = store.get(key)
     if (row) {
       const answer = decodeOutcome(row, command.address)
       return { known: { ...answer, durability: 'flushed' } as Outcome }
     }
+    // Asked last: what was taken before the clock was set back is known all the same.
+    if (isAhead) return { known: { error: tooNew(command, aheadMs, limits) } }
     if (issuedAt < this.floor) return { known: { error: expired(command, limits.dedupeWindowMs) } }
     return { name, key }
   }
@@ -93,6 +93,14 @@ export class Dedupe {
     return this.#behind
   }
   #behind = false
+}
+
+function tooNew(command: Command, aheadMs: number, { clockSkewMaxMs }: Limits): ErrorRecord {
+  return errorRecord(
+    'clock-skew',
+    `command ${command.id} was issued ${aheadMs} ms in the future; at most ${clockSkewMaxMs} are allowed (clockSkewMaxMs)`,
+    { address: command.address },
+  )
 }
 
 function expired(command: Command, windowMs: number): ErrorRecord {

@@ -4,27 +4,32 @@
  * Decides: what a failed step leads to, and which completions still count. Leaves to others: turns
  * (turn.ts), the order of arrivals (engine.ts).
  */
-import { namesEvent, stepEvent, stepTransition } from '../machine/index.ts'
+import { stepEvent, stepTransition } from '../machine/index.ts'
 import {
   childOf,
   type ErrorRecord,
   type EventObject,
   errorRecord,
-  lastName,
   parentOf,
 } from '../protocol/index.ts'
-import type { Batch, ChildStart, Delivery } from './batch.ts'
+import type { Batch, Delivery } from './batch.ts'
+import {
+  endedChild,
+  failureType,
+  isFailure,
+  parentHeadOf,
+  tellFailure,
+  tellStep,
+} from './child-ends.ts'
 import type { ShardContext } from './context.ts'
-import { type Arrival, keep, park, putBack, saveHead } from './control.ts'
-import { DEAD_LETTER_EVENT, deadLetter } from './dead-letters.ts'
-import { checkEvent, finishedError } from './event-check.ts'
-import { identityOf, snapshotOf } from './heads.ts'
+import { type Arrival, controlTurn, keep, park, putBack } from './control.ts'
+import { deadLetter } from './dead-letters.ts'
+import { finishedError } from './event-check.ts'
+import { identityOf, namesEventAt, snapshotOf } from './heads.ts'
 import type { Cause } from './history.ts'
-import { liveKey, taskKey, timerKey } from './keys.ts'
 import { type Head, isHolding, KEPT_TIMER } from './records.ts'
 import { removeActor } from './removal.ts'
-import { makeChild } from './start-actor.ts'
-import { failTask } from './task-failures.ts'
+import { failTask, keepTask, takeTask } from './task-failures.ts'
 import { applyReducerTurn, applyTurn } from './turn.ts'
 
 export type Delivered =
@@ -41,10 +46,24 @@ export function deliver(
 ): Delivered {
   if (isHolding(head)) {
     const refused = keep(shard, batch, head, arrival)
-    if (refused) return { kind: 'refused', error: refused }
+    if (refused) return notKept(shard, batch, head, arrival, refused)
     return { kind: 'kept', count: head.keptTo - head.keptFrom }
   }
   return stepArrival(shard, batch, head, arrival)
+}
+
+/** Who waits for an answer, or sent a message that becomes a dead letter, is told; an operator otherwise. */
+function notKept(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  arrival: Arrival,
+  error: ErrorRecord,
+): Delivered {
+  const told =
+    arrival.kind !== 'event' || arrival.commandId !== undefined || arrival.tellFrom !== undefined
+  if (told) return { kind: 'refused', error }
+  return { kind: 'parked', error: park(shard, batch, head, error.message, causeOf(arrival)) }
 }
 
 /**
@@ -59,27 +78,77 @@ export function stepArrival(
   waits = true,
 ): Delivered {
   switch (arrival.kind) {
-    case 'event': {
-      const { tellFrom } = arrival
-      // It finished while this was kept.
-      if (tellFrom !== undefined && head.status !== 'active') {
-        const { event, by } = arrival
-        const delivery: Delivery = { kind: 'event', to: head.address, event, by, tellFrom }
-        deadLetter(shard, batch, delivery, finishedError(head))
-        return { kind: 'turn', handled: false, reply: undefined }
-      }
-      const refusable = waits && arrival.commandId !== undefined
-      const failed = failedChildOf(arrival.event)
-      return step(shard, batch, head, arrival.event, causeOf(arrival), refusable, failed)
-    }
+    case 'event':
+      return stepSent(shard, batch, head, arrival, waits)
     case 'timer':
       return stepTimer(shard, batch, head, arrival.effectId)
     case 'task-done':
-      return completeTask(shard, batch, head, arrival.taskId, arrival.output)
+      return completeTask(shard, batch, head, arrival)
     case 'task-failed':
       return failArrived(shard, batch, head, arrival)
   }
 }
+
+function stepSent(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  arrival: Arrival & { kind: 'event' },
+  waits: boolean,
+): Delivered {
+  const { event, fromChild } = arrival
+  const taken = arrival.commandId !== undefined || arrival.tellFrom !== undefined
+  // It finished while this was kept.
+  if (taken && head.status !== 'active') {
+    deadLetter(shard, batch, deliveryOf(head, arrival), finishedError(head))
+    return NOTHING
+  }
+  // Its child was stopped while this was kept; it may have another of the same id.
+  if (fromChild !== undefined && !head.children.some((child) => child.effectId === fromChild))
+    return dropEnd(shard, batch, head, event.type, arrival.by, endedChild(event) !== undefined)
+  const told = waits && arrival.commandId !== undefined
+  const onFailure = told ? 'refuse' : arrival.tried ? 'park' : 'again'
+  const ended = fromChild === undefined ? undefined : endedChild(event)
+  const failed = ended === undefined ? NONE : [ended]
+  const delivered = step(shard, batch, head, event, causeOf(arrival), onFailure, failed)
+  if (delivered.kind !== 'parked' || told) return delivered
+  // That a child failed stands in the park itself; the resume starts it again.
+  if (ended !== undefined && isFailure(event)) return delivered
+  return tryOnceMore(shard, batch, head, arrival, event, delivered)
+}
+
+/**
+ * Of what has parked the actor nobody else knows: the next resume tries it once more. What fails again
+ * is a dead letter, so that it is neither lost nor in the way for ever.
+ */
+function tryOnceMore(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  arrival: Arrival & { kind: 'event' | 'task-done' },
+  event: EventObject,
+  parked: Delivered & { kind: 'parked' },
+): Delivered {
+  // Its parent was told of its failure, and it is gone.
+  if (batch.removed.has(head.address)) return parked
+  if (arrival.tried) {
+    deadLetter(shard, batch, deliveryOf(head, { by: 'task', ...arrival, event }), parked.error)
+    return parked
+  }
+  const error = putBack(shard, batch, head, { ...arrival, tried: true })
+  return error ? { kind: 'refused', error } : parked
+}
+
+function deliveryOf(
+  head: Head,
+  { event, by, tellFrom }: { event: EventObject; by: string; tellFrom?: string },
+): Delivery {
+  const delivery: Delivery = { kind: 'event', to: head.address, event, by }
+  return tellFrom === undefined ? delivery : { ...delivery, tellFrom }
+}
+
+const NONE: readonly string[] = []
+const NOTHING: Delivered = { kind: 'turn', handled: false, reply: undefined }
 
 function causeOf(arrival: Arrival & { kind: 'event' }): Cause {
   const cause: Cause = { type: arrival.event.type, by: arrival.by }
@@ -88,17 +157,19 @@ function causeOf(arrival: Arrival & { kind: 'event' }): Cause {
 }
 
 /**
- * @param refusable a caller waits who can be told: then a turn that does not fit is refused and the
- * actor left alone; otherwise it is parked
+ * `refuse`: a caller waits who can be told, a turn that does not fit leaves the actor alone. Otherwise
+ * it parks it: `again` when what failed will be tried again, so that the history names its command once.
  */
+type OnFailure = 'refuse' | 'again' | 'park'
+
 function step(
   shard: ShardContext,
   batch: Batch,
   head: Head,
   event: EventObject,
   cause: Cause,
-  refusable: boolean,
-  failedChildren: readonly string[] = [],
+  onFailure: OnFailure,
+  failedChildren: readonly string[] = NONE,
 ): Delivered {
   batch.steps += 1
   if (head.status !== 'active') return { kind: 'turn', handled: false, reply: undefined }
@@ -107,15 +178,22 @@ function step(
   const { chart } = head.logic
   const outcome = stepEvent(chart, snapshotOf(head, chart), event, identityOf(head))
   if (outcome.kind === 'failed')
-    return fail(shard, batch, head, outcome.message, cause, failedChildren)
+    return fail(shard, batch, head, outcome.message, parkCause(cause, onFailure), failedChildren)
   if (!outcome.handled) return { kind: 'turn', handled: false, reply: undefined }
   const turn = applyTurn(shard, batch, head, outcome.snapshot, outcome.effects, cause)
   if (turn.kind === 'refused') {
-    if (refusable) return { kind: 'refused', error: turn.error }
-    return fail(shard, batch, head, turn.error.message, cause, failedChildren)
+    if (onFailure === 'refuse') return { kind: 'refused', error: turn.error }
+    const { message } = turn.error
+    return fail(shard, batch, head, message, parkCause(cause, onFailure), failedChildren)
   }
-  tellParentOfStep(shard, batch, head)
+  tellStep(shard, batch, head)
   return { kind: 'turn', handled: true, reply: turn.reply }
+}
+
+function parkCause(cause: Cause, onFailure: OnFailure): Cause {
+  if (onFailure !== 'again') return cause
+  const { commandId: _later, ...rest } = cause
+  return rest
 }
 
 /** A child whose parent has an `onError` for it hands the failure up and is gone; others park. */
@@ -127,18 +205,11 @@ function fail(
   cause: Cause,
   failedChildren: readonly string[],
 ): Delivered {
-  const parent = parentOf(head.address)
-  const parentHead = parent === undefined ? undefined : shard.heads.get(parent)
-  const childId = lastName(head.address)
-  const type = `xstate.error.actor.${childId}`
-  const parentHandles =
-    parentHead?.logic.kind === 'chart' &&
-    namesEvent(snapshotOf(parentHead, parentHead.logic.chart), type)
-  if (!parentHead || !parentHandles) {
+  const parent = parentHeadOf(shard, head)
+  if (!parent || !namesEventAt(parent.head, failureType(parent.entry.childId))) {
     return { kind: 'parked', error: park(shard, batch, head, message, cause, failedChildren) }
   }
-  const event = { type, error: { message }, actorId: childId }
-  batch.deliveries.push({ kind: 'event', to: parentHead.address, event, by: head.address })
+  tellFailure(batch, parent, head.address, message)
   removeActor(shard, batch, head)
   return { kind: 'parked', error: errorRecord('parked', message, { address: head.address }) }
 }
@@ -152,24 +223,11 @@ function stepReducer(
   cause: Cause,
 ): Delivered {
   const outcome = stepTransition(logic, head.stored.context, event, identityOf(head))
-  if (outcome.kind === 'failed') return fail(shard, batch, head, outcome.message, cause, [])
+  if (outcome.kind === 'failed') return fail(shard, batch, head, outcome.message, cause, NONE)
   const turn = applyReducerTurn(shard, batch, head, outcome.context, cause)
-  if (turn.kind === 'refused') return fail(shard, batch, head, turn.error.message, cause, [])
-  tellParentOfStep(shard, batch, head)
+  if (turn.kind === 'refused') return fail(shard, batch, head, turn.error.message, cause, NONE)
+  tellStep(shard, batch, head)
   return { kind: 'turn', handled: true, reply: undefined }
-}
-
-/** `onSnapshot` of the parent: it sees every step of the child, the first included. */
-function tellParentOfStep(shard: ShardContext, batch: Batch, head: Head): void {
-  const parent = parentOf(head.address)
-  if (!parent || head.status !== 'active') return
-  const childId = lastName(head.address)
-  const entry = shard.heads.get(parent)?.children.find((child) => child.childId === childId)
-  if (!entry?.sync) return
-  const { value, context, output } = head.stored
-  const snapshot = { value, context, status: head.status, output }
-  const event = { type: `xstate.snapshot.${childId}`, snapshot }
-  batch.deliveries.push({ kind: 'event', to: parent, event, by: head.address })
 }
 
 /**
@@ -183,7 +241,7 @@ function stepTimer(shard: ShardContext, batch: Batch, head: Head, effectId: stri
   const { event } = timer
   if (timer.to === '') {
     const cause = { type: event.type, by: 'timer' }
-    const delivered = step(shard, batch, head, event, cause, false)
+    const delivered = step(shard, batch, head, event, cause, 'park')
     if (delivered.kind === 'parked' && !batch.removed.has(head.address)) {
       head.timers = [...head.timers, { ...timer, frozenMs: KEPT_TIMER }]
       putBack(shard, batch, head, { kind: 'timer', effectId })
@@ -206,17 +264,25 @@ function completeTask(
   shard: ShardContext,
   batch: Batch,
   head: Head,
-  taskId: string,
-  output: unknown,
+  arrival: Arrival & { kind: 'task-done' },
 ): Delivered {
+  const { taskId, output } = arrival
   const task = takeTask(shard, batch, head, taskId)
-  if (!task) return dropCompletion(shard, batch, head, taskId)
-  const type = `xstate.done.actor.${task.childId}`
-  const event = { type, output, actorId: task.childId }
-  const delivered = step(shard, batch, head, event, { type, by: `task ${task.name}` }, false)
+  if (!task) return dropResult(shard, batch, head, arrival)
+  const { childId } = task
+  const type = `xstate.done.actor.${childId}`
+  const event = { type, output, actorId: childId }
+  const cause = { type, by: `task ${task.name}` }
+  const delivered = step(shard, batch, head, event, cause, 'park', [childId])
   const encoded = delivered.kind === 'turn' && delivered.handled
-  if (!encoded && !batch.removed.has(head.address)) saveHead(shard, batch, head)
-  return delivered
+  if (encoded || batch.removed.has(head.address)) return delivered
+  batch.save(head)
+  if (delivered.kind !== 'parked') return delivered
+  // The resume enters the state that asked for it again, and with it goes this result. If no state
+  // did, it is still wanted.
+  const outcome = tryOnceMore(shard, batch, head, arrival, event, delivered)
+  if (outcome.kind === 'parked' && !arrival.tried) keepTask(shard, batch, head, task)
+  return outcome
 }
 
 function failArrived(
@@ -226,10 +292,10 @@ function failArrived(
   arrival: Arrival & { kind: 'task-failed' },
 ): Delivered {
   const decision = failTask(shard, batch, head, arrival.taskId, arrival.failure)
-  if (decision.kind === 'gone') return dropCompletion(shard, batch, head, arrival.taskId)
+  if (decision.kind === 'gone') return dropResult(shard, batch, head, arrival)
   if (decision.kind === 'again') return { kind: 'turn', handled: true, reply: undefined }
   const task = takeTask(shard, batch, head, arrival.taskId)
-  if (!task) return dropCompletion(shard, batch, head, arrival.taskId)
+  if (!task) return dropResult(shard, batch, head, arrival)
   const type = `xstate.error.actor.${task.childId}`
   const cause: Cause = { type, by: `task ${task.name}`, note: arrival.failure.message }
   if (decision.kind === 'park') {
@@ -239,116 +305,33 @@ function failArrived(
     }
   }
   const event = { type, error: arrival.failure, actorId: task.childId }
-  const delivered = step(shard, batch, head, event, cause, false, [task.childId])
-  if (!batch.removed.has(head.address)) saveHead(shard, batch, head)
+  const delivered = step(shard, batch, head, event, cause, 'park', [task.childId])
+  if (!batch.removed.has(head.address)) batch.save(head)
   return delivered
 }
 
-/** Takes a task off the actor with its lease; the child stays listed as done. */
-function takeTask(shard: ShardContext, batch: Batch, head: Head, taskId: string) {
-  const task = head.tasks.find((entry) => entry.effectId === taskId)
-  if (!task) return undefined
-  head.tasks = head.tasks.filter((entry) => entry !== task)
-  for (const timer of head.timers) {
-    if (timer.kind !== 'event' && timer.to === taskId && timer.frozenMs === null) {
-      batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
-    }
-  }
-  head.timers = head.timers.filter((timer) => timer.kind === 'event' || timer.to !== taskId)
-  head.children = head.children.map((child) =>
-    child.effectId === taskId ? { ...child, done: true } : child,
-  )
-  batch.write(taskKey(shard.shard, taskId), null)
-  shard.leases.forget(taskId)
-  return task
-}
-
-/** Its state was left in between: the result has no row to match. */
-function dropCompletion(shard: ShardContext, batch: Batch, head: Head, taskId: string): Delivered {
-  shard.log.info(
-    { address: head.address, taskId },
-    'a completion of a task that is no longer wanted was dropped',
-  )
-  saveHead(shard, batch, head)
-  return { kind: 'turn', handled: false, reply: undefined }
-}
-
-/** Empties the list of deliveries, within the steps that a batch may take. */
-export function drainDeliveries(shard: ShardContext, batch: Batch): void {
-  let at = 0
-  for (; at < batch.deliveries.length; at++) {
-    if (batch.steps >= shard.limits.stepsPerBatchMax) break
-    const next = batch.deliveries[at]
-    if (!next) continue
-    if (next.kind === 'start') startChild(shard, batch, next)
-    else deliverEvent(shard, batch, next)
-  }
-  batch.deliveries.splice(0, at)
-}
-
-/** An event from inside the system; one that cannot be delivered is a dead letter. */
-export function deliverEvent(shard: ShardContext, batch: Batch, delivery: Delivery): void {
-  const head = shard.heads.get(delivery.to)
-  const refuse = (error: ErrorRecord) => deadLetter(shard, batch, delivery, error)
-  if (!head) {
-    if (delivery.tellFrom === undefined) return
-    refuse(
-      errorRecord('unknown-actor', `there is no actor at ${delivery.to}`, { address: delivery.to }),
-    )
-    return
-  }
-  if (delivery.tellFrom !== undefined) {
-    const checked =
-      delivery.event.type === DEAD_LETTER_EVENT
-        ? { event: delivery.event }
-        : checkEvent(head, delivery.event)
-    if ('error' in checked) return refuse(checked.error)
-    delivery.event = checked.event
-    if (head.status !== 'active') return refuse(finishedError(head))
-  }
-  markChildDone(shard, batch, head, delivery)
-  const arrival: Arrival = { kind: 'event', event: delivery.event, by: delivery.by }
-  if (delivery.tellFrom !== undefined) arrival.tellFrom = delivery.tellFrom
-  deliver(shard, batch, head, arrival)
-}
-
-/** An event of a callback or observable, if that still runs for its parent. */
-export function deliverLive(
+function dropResult(
   shard: ShardContext,
   batch: Batch,
-  live: { address: string; effectId: string; event: EventObject },
-): void {
-  const { address: to, effectId, event } = live
-  const head = shard.heads.get(to)
-  const runs = head?.children.some((child) => child.effectId === effectId && !child.done)
-  if (runs) deliverEvent(shard, batch, { kind: 'event', to, event, by: 'callback' })
+  head: Head,
+  { kind, taskId }: Arrival & { kind: 'task-done' | 'task-failed' },
+): Delivered {
+  const what = kind === 'task-done' ? 'the result of a task' : 'the failure of a task'
+  return dropEnd(shard, batch, head, what, `task ${taskId}`, true)
 }
 
-function failedChildOf(event: EventObject): string[] {
-  const prefix = 'xstate.error.actor.'
-  return event.type.startsWith(prefix) ? [event.type.slice(prefix.length)] : []
-}
-
-/** A finished child stays listed until its state is left, as in XState. */
-function markChildDone(shard: ShardContext, batch: Batch, head: Head, delivery: Delivery): void {
-  const { type, actorId } = delivery.event
-  if (!type.startsWith('xstate.done.actor.') && !type.startsWith('xstate.error.actor.')) return
-  const ended = head.children.find((child) => child.childId === actorId && !child.done)
-  if (!ended) return
-  head.children = head.children.map((child) => (child === ended ? { ...child, done: true } : child))
-  if (ended.kind === 'live') batch.write(liveKey(shard.shard, ended.effectId), null)
-  saveHead(shard, batch, head)
-}
-
-function startChild(shard: ShardContext, batch: Batch, start: ChildStart): void {
-  const parent = shard.heads.get(start.parent)
-  // Its state may have been left before it started, also in the very step that entered it.
-  const wanted = parent?.children.some((child) => child.effectId === start.effectId && !child.done)
-  if (!parent || !wanted) return
-  const made = makeChild(shard, batch, parent, start)
-  if ('error' in made) {
-    const type = `xstate.error.actor.${start.childId}`
-    const event = { type, error: { message: made.error }, actorId: start.childId }
-    deliverEvent(shard, batch, { kind: 'event', to: start.parent, event, by: start.to })
-  } else tellParentOfStep(shard, batch, made.head)
+/** Its state was left while it was kept: it matches no row of the present head. */
+function dropEnd(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  what: string,
+  by: string,
+  noted: boolean,
+): Delivered {
+  const { address } = head
+  shard.log.info({ address, what, by }, 'what is no longer wanted was dropped')
+  if (noted && head.status === 'active')
+    controlTurn(shard, batch, head, { type: `dropped ${what}`, by })
+  return NOTHING
 }

@@ -55,5 +55,10 @@ export class EmbeddedCommit implements CommitPath {
     )
   }
 
+  /** Nobody else can have it while this process owns the directory. */
+  release(_to: string, done: (outcome: CommitOutcome) => void): void {
+    done({ kind: 'committed' })
+  }
+
   stop(): void {}
 }

@@ -24,7 +24,15 @@ export interface EngineDeps {
   live: LiveHost
   /** Whether committed transitions are published on the event subjects. */
   announces: boolean
-  stopped: (reason: { shard: number; why: string; kind: 'lost' | 'failed' }) => void
+  stopped: (reason: EngineStop) => void
+}
+
+/** `reset`: nobody else has the shard, and it can be taken again at once (see `Lost`). */
+export interface EngineStop {
+  shard: number
+  why: string
+  kind: 'lost' | 'failed'
+  reset?: true
 }
 
 /** Runs callbacks and observables beside the owner; their events come back to the engine. */

@@ -11,37 +11,40 @@ import {
   type ErrorRecord,
   type EventObject,
   errorRecord,
-  invariant,
   type Outcome,
   pack,
   type ShardQuery,
   type ShardStatus,
-  toErrorRecord,
 } from '../protocol/index.ts'
-import { Batch, type ChildStart, type Delivery } from './batch.ts'
+import { Batch } from './batch.ts'
+import { Carried } from './carried.ts'
 import { Channels, type RelayReply, type RelayRequest } from './channels.ts'
 import { applyCommand } from './commands.ts'
 import type { CommitOutcome } from './commit.ts'
 import type { ShardContext } from './context.ts'
+import { encodeHead } from './control.ts'
 import { Counters } from './counters.ts'
 import { Dedupe } from './dedupe.ts'
-import { deliverLive, drainDeliveries } from './deliver.ts'
+import { deliverLive } from './deliveries.ts'
+import { Draining } from './draining.ts'
 import { type EngineDeps, makeContext } from './engine-deps.ts'
+import { Gathering } from './gathering.ts'
 import { Inbound } from './inbound.ts'
 import { updateIndexRows } from './index-rows.ts'
-import { actorKey, metaKey, outboxKey } from './keys.ts'
-import { Mailbox, type MailItem } from './mailbox.ts'
-import { answerQuery } from './queries.ts'
+import { actorKey, metaKey } from './keys.ts'
+import { brokeOnIt, Mailbox, type MailItem, type Reply, replyOf } from './mailbox.ts'
+import { Questions } from './questions.ts'
 import { readShard } from './recovery.ts'
 import { Reindex } from './reindex.ts'
 import { release } from './release.ts'
-import { drainKept } from './resume.ts'
 import { Retention } from './retention.ts'
+import { ShardTime } from './shard-time.ts'
 import { TaskBoard } from './task-board.ts'
-import { fireTimer } from './tasks.ts'
+import { hear } from './tasks.ts'
 import { TimerQueue } from './timer-queue.ts'
+import { Wake } from './wake.ts'
 
-export type EngineState = 'recovering' | 'serving' | 'stopped'
+export type EngineState = 'recovering' | 'serving' | 'leaving' | 'stopped'
 
 export class ShardEngine {
   readonly shard: number
@@ -56,22 +59,21 @@ export class ShardEngine {
   readonly #reindex: Reindex
   #dedupe: Dedupe
   #inbound: Inbound
-  /** Deliveries that did not fit the last batch; their rows are in channel (S, S). */
-  #carried: (Delivery | ChildStart)[] = []
-  #carriedRows = 0
-  readonly #draining = new Set<string>()
+  readonly #carried: Carried
+  readonly #gathering: Gathering
+  readonly #wake: Wake
+  readonly #draining = new Draining()
   #state: EngineState = 'recovering'
   #nextSlot = 1
   #lastTime = 0
+  readonly #time: ShardTime
   #pumpPlanned = false
   #inFlight: { batch: Batch; replies: Reply[]; since: number } | undefined
-  /** Answered with the next batch, from what is applied then. */
-  #queries: Reply[] = []
-  #cancelWake: (() => void) | undefined
-  /** On the monotonic clock: the other may jump, and a wake that is planned does not jump with it. */
-  #wakeAt = Number.POSITIVE_INFINITY
-  /** Timers alone do not wake the shard before this, on the same clock. */
-  #timersGatherUntil = Number.NEGATIVE_INFINITY
+  /** What is taken from the mailbox just now. */
+  #inHand: Reply | undefined
+  readonly #questions: Questions
+  /** While it leaves: to whom, and who is told at the end. */
+  #leaving: { to: string; done: () => void } | undefined
 
   constructor(deps: EngineDeps) {
     this.shard = deps.shard
@@ -81,7 +83,23 @@ export class ShardEngine {
     this.#mailbox = new Mailbox(limits)
     this.#timers = new TimerQueue(shard, store, limits)
     this.#counters = new Counters(shard, store)
+    this.#questions = new Questions({
+      context: this.#context,
+      counters: this.#counters,
+      durability: deps.commit.durability,
+      status: () => this.status(),
+    })
+    this.#time = new ShardTime(deps)
     this.#board = new TaskBoard(deps)
+    this.#carried = new Carried(shard)
+    this.#gathering = new Gathering({
+      context: this.#context,
+      carried: this.#carried,
+      draining: this.#draining,
+      timers: this.#timers,
+      mailbox: this.#mailbox,
+    })
+    this.#wake = new Wake(deps.clock, () => this.#planPump())
     this.#channels = new Channels({ ...deps, acknowledged: () => this.#enqueue({ kind: 'wake' }) })
     this.#dedupe = new Dedupe(this.#context, 0)
     this.#retention = new Retention(this.#context)
@@ -97,7 +115,7 @@ export class ShardEngine {
   open(done: (failure?: ErrorRecord) => void): void {
     this.#deps.commit.take((outcome) => {
       if (outcome.kind !== 'taken') {
-        this.#stop(outcome.why, outcome.kind)
+        this.#stop(outcome.why, outcome)
         return done(errorRecord('unavailable', outcome.why))
       }
       this.#nextSlot = outcome.nextSlot
@@ -110,15 +128,17 @@ export class ShardEngine {
 
   /** A command from outside. The outcome comes after the commit, never before the call returns. */
   submit(command: Command, bytes: number, done: (outcome: Outcome) => void): void {
-    if (this.#state === 'stopped') return done({ error: this.#unavailable() })
-    const refused = this.#mailbox.push({ kind: 'command', command, done }, bytes)
+    if (this.#refuses) return done({ error: this.#unavailable() })
+    const heard = this.#state === 'serving' ? hear(this.#context, command) : undefined
+    const refused = this.#mailbox.push({ kind: 'command', command, heard, done }, bytes)
     if (refused) return done({ error: { ...refused, address: command.address } })
+    if (heard !== undefined) this.#context.leases.arrived(heard)
     this.#planPump()
   }
 
   /** Messages from another shard. */
   relay(request: RelayRequest, bytes: number, done: (reply: RelayReply) => void): void {
-    if (this.#state === 'stopped') return done({ error: this.#unavailable() })
+    if (this.#refuses) return done({ error: this.#unavailable() })
     const refused = this.#mailbox.push({ kind: 'relay', request, done }, bytes)
     if (refused) return done({ error: refused })
     this.#planPump()
@@ -126,25 +146,17 @@ export class ShardEngine {
 
   /** An event of a callback or observable that runs beside this owner. */
   liveEvent(address: string, effectId: string, event: EventObject): void {
-    this.#enqueue({ kind: 'live', address, effectId, event })
+    if (this.#refuses) return
+    this.#mailbox.pushLive({ kind: 'live', address, effectId, event }, this.#deps.log)
+    this.#planPump()
   }
 
   /** Lists answer from applied state; like every read they wait for the ownership to be confirmed. */
   query(query: ShardQuery, done: (answer: Outcome) => void): void {
     if (this.#state !== 'serving') return done({ error: this.#unavailable() })
-    const send = (refused: unknown) => done((refused as Outcome) ?? this.#answer(query))
-    this.#queries.push({ value: undefined, send })
+    const refused = this.#questions.push(query, done)
+    if (refused) return done({ error: refused })
     this.#planPump()
-  }
-
-  /** A question that makes no sense is the asker's failure, not the engine's. */
-  #answer(query: ShardQuery): Outcome {
-    const { durability } = this.#deps.commit
-    try {
-      return answerQuery(this.#context, this.#counters, query, () => this.status(), durability)
-    } catch (thrown) {
-      return { error: toErrorRecord(thrown, 'invalid-query') }
-    }
   }
 
   status(): ShardStatus {
@@ -161,22 +173,51 @@ export class ShardEngine {
   }
 
   stop(): void {
-    this.#stop('the node is stopping', 'lost')
+    this.#stop('the node is stopping', { kind: 'lost' })
+  }
+
+  /**
+   * Hands the shard over: takes nothing more (`moved`), finishes what is under way, writes the release,
+   * ends. `done` is told at the end, also when it ended otherwise; `stopped` only then.
+   */
+  letGo(to: string, done: () => void): void {
+    if (this.#state === 'stopped' || this.#leaving) return done()
+    this.#leaving = { to, done }
+    if (this.#state === 'recovering') return this.#end()
+    this.#state = 'leaving'
+    this.#wake.stop()
+    this.#refuseWaiting()
+    if (!this.#inFlight) this.#release(to)
+  }
+
+  #release(to: string): void {
+    this.#deps.commit.release(to, (outcome) => {
+      if (outcome.kind === 'committed') this.#end()
+      else this.#stop(outcome.why, outcome)
+    })
+  }
+
+  get #refuses(): boolean {
+    return this.#state === 'leaving' || this.#state === 'stopped'
   }
 
   #unavailable(): ErrorRecord {
+    if (this.#state === 'leaving') {
+      return errorRecord('moved', `shard ${this.shard} is moving to another node; try again`)
+    }
     return errorRecord('unavailable', `shard ${this.shard} is not served here now; try again`)
   }
 
   #recover(): void {
     const found = readShard(this.#context)
     this.#lastTime = found.lastTime
+    this.#time.begin(found.lastTime)
     this.#dedupe = new Dedupe(this.#context, found.dedupeFloor)
     this.#inbound = new Inbound(this.#context, found.inbound)
-    this.#carried = found.carried
-    this.#carriedRows = found.carried.length
-    for (const address of found.draining) this.#draining.add(address)
+    this.#carried.load(found.carried, found.carriedFrom)
+    this.#draining.load(found.draining)
     this.#counters.load()
+    this.#context.leases.begin()
     this.#reindex.load()
     this.#channels.load()
     this.#board.recover(found.tasks)
@@ -205,21 +246,25 @@ export class ShardEngine {
 
   #pump(): void {
     if (this.#inFlight || this.#state !== 'serving') return
-    const now = Math.max(this.#deps.clock.now(), this.#lastTime)
+    const now = Math.max(this.#time.now(), this.#lastTime)
     const batch = new Batch(this.#nextSlot, now)
-    const replies = this.#queries
-    this.#queries = []
+    const replies = this.#questions.take()
     try {
-      this.#gather(batch, replies)
+      this.#gathering.fill(batch, (item) => {
+        this.#take(batch, item, replies)
+        this.#inHand = undefined
+      })
       this.#finish(batch)
     } catch (thrown) {
       // A broken invariant: memory may be wrong, the store is not.
       const why = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-      for (const reply of replies)
-        this.#deps.clock.defer(() => reply.send({ error: this.#unavailable() }))
-      return this.#stop(why, 'failed')
+      for (const reply of replies) {
+        const error = reply === this.#inHand ? brokeOnIt(this.shard) : this.#unavailable()
+        this.#deps.clock.defer(() => reply.send({ error }))
+      }
+      return this.#stop(why, { kind: 'failed' })
     }
-    if (batch.writes.length === 0 && replies.length === 0) return this.#planWake()
+    if (batch.writes.length === 0 && replies.length === 0) return this.#goOn()
     this.#inFlight = { batch, replies, since: this.#deps.clock.monotonic() }
     if (batch.writes.length === 0)
       return this.#deps.commit.confirm((outcome) => this.#settled(outcome))
@@ -231,89 +276,34 @@ export class ShardEngine {
     )
   }
 
-  /** Steps what waits: first what earlier batches left, then what is new, then what is due. */
-  #gather(batch: Batch, replies: Reply[]): void {
-    const { limits } = this.#deps
-    this.#takeCarried(batch)
-    for (const address of this.#draining) {
-      const head = this.#context.heads.get(address)
-      if (head) drainKept(this.#context, batch, head)
-      drainDeliveries(this.#context, batch)
-      if (!head || head.keptFrom >= head.keptTo || head.paused || head.parked)
-        this.#draining.delete(address)
-    }
-    // What earlier batches left goes first: a timer could leave a state that it is meant for.
-    const room = batch.deliveries.length === 0 ? limits.batchCountMax : 0
-    const due = this.#timers.takeDue(batch.now, room)
-    if (due.length > 0)
-      this.#timersGatherUntil = this.#deps.clock.monotonic() + limits.timerGatherMs
-    for (const { effectId, dueAt } of due) {
-      fireTimer(this.#context, batch, effectId.slice(0, effectId.indexOf('#')), effectId, dueAt)
-      drainDeliveries(this.#context, batch)
-    }
-    for (let taken = 0; taken < limits.batchCountMax; taken++) {
-      if (batch.deliveries.length > 0 || batch.bytes > limits.batchBytesMax / 2) break
-      const item = this.#mailbox.shift()
-      if (!item) break
-      this.#take(batch, item, replies)
-      drainDeliveries(this.#context, batch)
-    }
-  }
-
-  #takeCarried(batch: Batch): void {
-    for (let n = 1; n <= this.#carriedRows; n++)
-      batch.write(outboxKey(this.shard, this.shard, n), null)
-    this.#carriedRows = 0
-    batch.deliveries.push(...this.#carried)
-    this.#carried = []
-    drainDeliveries(this.#context, batch)
-  }
-
   #take(batch: Batch, item: MailItem, replies: Reply[]): void {
-    switch (item.kind) {
-      case 'command': {
-        const outcome = applyCommand(
-          this.#context,
-          batch,
-          this.#dedupe,
-          item.command,
-          this.#deps.commit.durability,
-        )
-        replies.push(replyOf(item.done, outcome))
-        return
-      }
-      case 'relay':
-        replies.push(replyOf(item.done, this.#inbound.take(batch, item.request)))
-        return
-      case 'live':
-        return deliverLive(this.#context, batch, item)
-      case 'wake':
+    if (item.kind === 'wake') return
+    if (item.kind === 'live') return deliverLive(this.#context, batch, item)
+    // Before it is looked at: whatever comes of that, its sender is told.
+    const reply = replyOf(item)
+    this.#inHand = reply
+    replies.push(reply)
+    if (item.kind === 'relay') reply.value = this.#inbound.take(batch, item.request)
+    else {
+      const { durability } = this.#deps.commit
+      if (item.heard !== undefined) this.#context.leases.taken(item.heard)
+      reply.value = applyCommand(this.#context, batch, this.#dedupe, item.command, durability)
     }
   }
 
   /** Rows that are written once per batch, whatever happened in it. */
   #finish(batch: Batch): void {
-    if (batch.deliveries.length > 0) this.#carryOver(batch)
+    if (batch.deliveries.length > 0) this.#carried.keep(batch)
     this.#channels.write(batch)
     this.#reindex.step(batch)
     for (const head of batch.dirty) {
-      invariant(head.encoded, 'a changed actor was encoded')
       updateIndexRows(this.#context, batch, head)
-      batch.write(actorKey(this.shard, head.address), head.encoded)
-      if (head.keptFrom < head.keptTo && !head.paused && !head.parked)
-        this.#draining.add(head.address)
+      batch.write(actorKey(this.shard, head.address), encodeHead(this.#context, head))
+      this.#draining.note(head)
     }
     this.#counters.write(batch)
     this.#dedupe.evict(batch)
     this.#retention.sweep(batch)
-  }
-
-  #carryOver(batch: Batch): void {
-    this.#carried = [...batch.deliveries]
-    this.#carriedRows = this.#carried.length
-    this.#carried.forEach((delivery, index) => {
-      batch.write(outboxKey(this.shard, this.shard, index + 1), pack(delivery))
-    })
   }
 
   #settled(outcome: CommitOutcome): void {
@@ -324,7 +314,7 @@ export class ShardEngine {
       // Of what may have happened nobody is told that it did not.
       if (!outcome.unknown)
         for (const { send } of flight.replies) send({ error: this.#unavailable() })
-      return this.#stop(outcome.why, outcome.kind)
+      return this.#stop(outcome.why, outcome)
     }
     const { batch, replies } = flight
     for (const head of batch.dirty) {
@@ -339,7 +329,12 @@ export class ShardEngine {
       else release(this.#deps, this.#context, this.#board, effect)
     }
     this.#context.heads.trim()
-    const waiting = this.#mailbox.count + this.#carried.length + this.#queries.length
+    if (this.#leaving) return this.#release(this.#leaving.to)
+    this.#goOn()
+  }
+
+  #goOn(): void {
+    const waiting = this.#mailbox.count + this.#carried.count + this.#questions.count
     if (waiting > 0 || this.#draining.size > 0) this.#planPump()
     else this.#planWake()
   }
@@ -348,43 +343,34 @@ export class ShardEngine {
   #planWake(): void {
     if (this.#state !== 'serving') return
     if (this.#reindex.busy) return this.#planPump()
-    const now = this.#deps.clock.now()
+    const now = this.#time.now()
     const monotonic = this.#deps.clock.monotonic()
     const dueIn = this.#timers.nextWakeAt(now) - now
-    const wakeAt = Math.max(monotonic + dueIn, this.#timersGatherUntil)
+    const wakeAt = Math.max(monotonic + dueIn, this.#gathering.timersRestUntil)
     if (wakeAt <= monotonic) return this.#planPump()
-    if (this.#cancelWake && wakeAt >= this.#wakeAt) return
-    this.#cancelWake?.()
-    this.#wakeAt = wakeAt
-    this.#cancelWake = this.#deps.clock.after(wakeAt - monotonic, () => {
-      this.#cancelWake = undefined
-      this.#wakeAt = Number.POSITIVE_INFINITY
-      this.#planPump()
-    })
+    this.#wake.at(wakeAt)
   }
 
-  #stop(why: string, kind: 'lost' | 'failed'): void {
+  #stop(why: string, { kind, reset }: { kind: 'lost' | 'failed'; reset?: true }): void {
     if (this.#state === 'stopped') return
+    this.#end()
+    this.#deps.stopped({ shard: this.shard, why, kind, ...(reset && { reset }) })
+  }
+
+  #end(): void {
     this.#state = 'stopped'
-    this.#cancelWake?.()
+    this.#wake.stop()
     this.#channels.stop()
     this.#board.stop()
     this.#deps.commit.stop()
     this.#context.heads.clear()
-    for (const item of this.#mailbox.drain()) {
-      if (item.kind === 'command') item.done({ error: this.#unavailable() })
-      if (item.kind === 'relay') item.done({ error: this.#unavailable() })
-    }
-    for (const { send } of this.#queries) send({ error: this.#unavailable() })
-    this.#deps.stopped({ shard: this.shard, why, kind })
+    this.#refuseWaiting()
+    this.#leaving?.done()
   }
-}
 
-interface Reply {
-  value: unknown
-  send: (value: unknown) => void
-}
-
-function replyOf<T>(send: (value: T) => void, value: T): Reply {
-  return { value, send: send as (value: unknown) => void }
+  #refuseWaiting(): void {
+    for (const item of this.#mailbox.drain())
+      if ('done' in item) item.done({ error: this.#unavailable() })
+    this.#questions.refuse(this.#unavailable())
+  }
 }

@@ -1,7 +1,17 @@
 /**
- * Whether an actor takes an event. Decides: what a caller is told who sends one that it does not.
+ * Whether an actor takes an event. Decides: what a caller is told who sends one that it does not, and
+ * what a schema that fails itself leads to.
  */
-import { type ErrorRecord, type EventObject, errorRecord } from '../protocol/index.ts'
+import { core, type ZodType } from 'zod'
+import {
+  clipText,
+  type ErrorRecord,
+  type EventObject,
+  errorRecord,
+  messageOfThrown,
+  nestsDeeper,
+  whyUnpackable,
+} from '../protocol/index.ts'
 import type { Head } from './records.ts'
 
 export function finishedError(head: Head): ErrorRecord {
@@ -40,24 +50,38 @@ export function checkEvent(
     }
   }
   const { type, ...payload } = event
-  const parsed = schema.safeParse(payload)
+  const parsed = parseSafely(schema, payload)
   if (parsed.success) return { event: { ...(parsed.data as object), type } }
-  return {
-    error: errorRecord(
-      'invalid-event',
-      `event ${type} for ${address}: ${describeIssues(parsed.error.issues)}`,
-      {
-        address,
-        detail: parsed.error.issues,
-      },
-    ),
+  const why = `event ${type} for ${address}: ${parsed.why}`
+  return { error: errorRecord('invalid-event', why, { address, detail: parsed.detail }) }
+}
+
+type Parsed = { success: true; data: unknown } | { success: false; why: string; detail: unknown }
+
+/**
+ * What a schema says of a value. It is the machine's own code: it may throw, and it may want to wait,
+ * which nothing here can do (and which a schema does not tell before it runs).
+ */
+export function parseSafely(schema: ZodType, value: unknown): Parsed {
+  try {
+    const parsed = schema.safeParse(value)
+    if (parsed.success) return parsed
+    const { issues } = parsed.error
+    const sendable = whyUnpackable(issues) === undefined && !nestsDeeper(issues, ISSUE_LEVELS_MAX)
+    const why = clipText(describeIssues(issues))
+    return { success: false, why, detail: sendable ? issues : undefined }
+  } catch (thrown) {
+    const waits = thrown instanceof core.$ZodAsyncError
+    const why = waits ? 'it is asynchronous, and a shard cannot wait' : messageOfThrown(thrown)
+    return { success: false, why: clipText(`the schema itself failed: ${why}`), detail: undefined }
   }
 }
 
+/** An issue is a list of objects with paths; what a schema adds to it may be anything. */
+const ISSUE_LEVELS_MAX = 16
+
 /** The issues of a schema in one line. */
-export function describeIssues(
-  issues: readonly { path: PropertyKey[]; message: string }[],
-): string {
+function describeIssues(issues: readonly { path: PropertyKey[]; message: string }[]): string {
   return issues
     .slice(0, 5)
     .map(

@@ -1,14 +1,15 @@
 /**
  * Actors in memory: loading, the resident budget, and looking up what a child is made of.
  *
- * Decides: which actors stay in memory (those not used for long go first, never one whose change is
- * not committed). Leaves to others: changing them.
+ * Decides: which actors of a node stay in memory (those not used for long go first, whichever shard
+ * they are of; never one whose change is not committed). Leaves to others: changing them.
  */
 import type { AnyMachineSnapshot } from 'xstate'
 import {
   type Chart,
   type HostedMachine,
   migrate,
+  namesEvent,
   type StepIdentity,
   stateText,
   wake,
@@ -18,10 +19,11 @@ import {
   type AddressText,
   errorRecord,
   type IndexValue,
+  invariant,
   isChild,
   lastName,
   machineOf,
-  pack,
+  whyUnpackable,
 } from '../protocol/index.ts'
 import { actorKey } from './keys.ts'
 import { conditionOf, type DecodedActor, decodeActor, type Head, NO_INDEX } from './records.ts'
@@ -36,13 +38,46 @@ const DECODED_FACTOR = 4
 /** Actors that one trim spares because they were used: a commit does not walk over all of memory. */
 const SPARED_PER_TRIM_MAX = 256
 
+/** A visit of a trim looks at this part of a shard's actors: small and large shards turn alike. */
+const LOOKED_PER_VISIT = 1 / 16
+
 /** Shared by the shards of a node, so that a busy shard may use what idle ones do not. */
 export class ResidentBudget {
   readonly bytesMax: number
   bytes = 0
+  /** Whose actors count, in the order in which a trim visits them; it goes on where the last ended. */
+  readonly #members: Heads[] = []
+  #next = 0
 
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax
+  }
+
+  join(heads: Heads): void {
+    if (!this.#members.includes(heads)) this.#members.push(heads)
+  }
+
+  leave(heads: Heads): void {
+    const at = this.#members.indexOf(heads)
+    if (at >= 0) this.#members.splice(at, 1)
+  }
+
+  /**
+   * Lets actors of all shards go, in turn, until the node is within its budget. One that was used since
+   * the last look gets a second chance: to keep the exact order of use would cost every access more
+   * than this costs a trim. So what idle shards hold goes before what a busy one uses.
+   */
+  trim(): void {
+    let spareable = SPARED_PER_TRIM_MAX
+    // A round that changes nothing: all that is left waits for its commit.
+    for (let still = 0; this.bytes > this.bytesMax && still < this.#members.length; ) {
+      this.#next = (this.#next + 1) % this.#members.length
+      const heads = this.#members[this.#next]
+      if (!heads) return
+      const { looked, spared } = heads.letSomeGo(LOOKED_PER_VISIT, spareable)
+      spareable -= spared
+      still = looked > 0 ? 0 : still + 1
+    }
   }
 }
 
@@ -116,7 +151,9 @@ export class Heads {
   }
 
   add(head: Head): void {
+    invariant(!this.#heads.has(head.address), 'an actor never takes the place of another')
     this.#gone.delete(head.address)
+    if (this.#heads.size === 0) this.#budget.join(this)
     this.#heads.set(head.address, head)
     this.#account(costOf(head))
   }
@@ -150,27 +187,31 @@ export class Heads {
     this.#heads.clear()
     this.#gone.clear()
     this.#account(-this.#bytes)
+    this.#budget.leave(this)
   }
 
-  /**
-   * Lets actors go until the node is within its budget. One that was used since the last look gets a
-   * second chance: to keep the exact order of use would cost every access more than this costs a trim.
-   */
+  /** After a commit. Others' actors may go as well: what they have not committed stays. */
   trim(): void {
-    if (this.#budget.bytes <= this.#budget.bytesMax) return
+    if (this.#budget.bytes > this.#budget.bytesMax) this.#budget.trim()
+  }
+
+  /** Looks at those that came or were spared first; ends early when the node is within its budget. */
+  letSomeGo(part: number, sparedMax: number): { looked: number; spared: number } {
+    const lookedMax = Math.ceil(this.#heads.size * part)
+    let looked = 0
     let spared = 0
     for (const head of this.#heads.values()) {
+      if (looked >= lookedMax || this.#budget.bytes <= this.#budget.bytesMax) break
       if (head.dirty) continue
-      if (head.used && spared < SPARED_PER_TRIM_MAX) {
+      looked += 1
+      if (head.used && spared < sparedMax) {
         spared += 1
         head.used = false
         this.#heads.delete(head.address)
         this.#heads.set(head.address, head)
-        continue
-      }
-      this.#release(head.address)
-      if (this.#budget.bytes <= this.#budget.bytesMax) return
+      } else this.#release(head.address)
     }
+    return { looked, spared }
   }
 
   #account(bytes: number): void {
@@ -230,6 +271,7 @@ function makeHead(
     dirty: false,
     used: false,
     unreadable: null,
+    newer: false,
     indexed: {
       condition: conditionOf(record),
       stateText: text,
@@ -262,12 +304,13 @@ function bringUpToDate(head: Head, chart: Chart): void {
   if (outcome.kind === 'newer') {
     // Its rows are those of the newer version, which is expected back.
     head.index = head.indexed?.index ?? NO_INDEX
+    head.newer = true
     const known = `this node knows version ${definition.version}`
     return stand(head, `written by version ${head.version} of ${definition.name}; ${known}`)
   }
   if (outcome.kind === 'stuck') return stand(head, outcome.why)
   if (outcome.kind === 'migrated') {
-    const broken = whyUnstorable(outcome.context)
+    const broken = whyUnpackable(outcome.context)
     if (broken !== undefined) {
       const why = `the migration of ${definition.name} to version ${definition.version} gave a context that cannot be stored: ${broken}`
       return stand(head, why)
@@ -293,15 +336,6 @@ function stand(head: Head, why: string): void {
 /** Parked by `stand`, and not by a failure of its own. */
 export function standsForVersion(head: Head): boolean {
   return head.parked?.error.code === 'version-unknown'
-}
-
-function whyUnstorable(context: unknown): string | undefined {
-  try {
-    pack(context)
-    return undefined
-  } catch (thrown) {
-    return thrown instanceof Error ? thrown.message : String(thrown)
-  }
 }
 
 /** A context of another version may be beyond what `index` can read: then it stands in no index. */
@@ -341,6 +375,12 @@ const INDEXED_TYPES: ReadonlySet<string> = new Set(['string', 'number', 'boolean
 export function identityOf(head: Pick<Head, 'address'>): StepIdentity {
   const child = isChild(head.address)
   return { id: lastName(head.address), address: head.address, hasParent: child }
+}
+
+/** Whether it stands where its chart has a transition for this very type; a wildcard is none. */
+export function namesEventAt(head: Head, type: string): boolean {
+  if (head.logic.kind !== 'chart' || head.unreadable !== null) return false
+  return namesEvent(snapshotOf(head, head.logic.chart), type)
 }
 
 /** The live snapshot of a chart's head, made when it is first needed. */

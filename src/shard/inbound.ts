@@ -8,7 +8,7 @@ import { errorRecord, pack } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { RelayReply, RelayRequest } from './channels.ts'
 import type { ShardContext } from './context.ts'
-import { deliverEvent } from './deliver.ts'
+import { deliverEvent } from './deliveries.ts'
 import { inboundKey } from './keys.ts'
 import type { LastInbound } from './recovery.ts'
 

@@ -17,6 +17,8 @@ import { type Ownership, type Position, Taking } from './taking.ts'
 
 const OWNER_SILENCE_MS = 30_000
 
+const RESET = { kind: 'lost', reset: true } as const
+
 export class JournaledCommit implements CommitPath {
   readonly durability = 'flushed+journaled'
   readonly journaled = true
@@ -24,6 +26,7 @@ export class JournaledCommit implements CommitPath {
   readonly #slots: SlotReader
   /** Once the shard is taken. */
   #owned: Ownership | undefined
+  #taking: Taking | undefined
   #acknowledgedAt = 0
   #busy = false
   #stopped = false
@@ -41,6 +44,7 @@ export class JournaledCommit implements CommitPath {
   stop(): void {
     this.#stopped = true
     this.#slots.stop()
+    this.#taking?.stop()
   }
 
   take(done: (outcome: TakeOutcome) => void): void {
@@ -54,20 +58,43 @@ export class JournaledCommit implements CommitPath {
       this.#acknowledged()
       done({ kind: 'taken', nextSlot: last.slot + 1 })
     })
+    this.#taking = taking
     taking.run()
   }
 
   commit(request: CommitRequest, done: (outcome: CommitOutcome) => void): void {
     const settle = this.#begin(done)
-    const { last } = this.#ownership()
+    const { last, epoch } = this.#ownership()
     invariant(request.slot === last.slot + 1, 'a batch takes the slot after the last')
+    const { hash: prev, serverId } = last
+    const { writes } = request
+    const batchId = this.#deps.random.id()
+    const record = encodeRecord({ kind: 'batch', prev, serverId, epoch, batchId, writes })
+    this.#writeNext(record, writes, settle)
+  }
+
+  /** The next slot says to whom: nothing of this epoch can follow it. */
+  release(to: string, done: (outcome: CommitOutcome) => void): void {
+    const settle = this.#begin(done)
+    const { last, epoch } = this.#ownership()
+    const { hash: prev, serverId } = last
+    this.#writeNext(encodeRecord({ kind: 'release', prev, serverId, epoch, to }), [], settle)
+  }
+
+  #writeNext(
+    record: Uint8Array,
+    writes: readonly StoreWrite[],
+    settle: (outcome: CommitOutcome) => void,
+  ): void {
+    const { last } = this.#ownership()
+    const next = { slot: last.slot + 1, record, writes }
     const silenceMs = this.#deps.clock.monotonic() - this.#acknowledgedAt
     if (silenceMs < (this.#deps.ownerSilenceMs ?? OWNER_SILENCE_MS)) {
-      return this.#commitSlot(request, last, settle)
+      return this.#commitSlot(next, last, settle)
     }
     // The connection rule: after a long silence nothing is written before the end was read.
     this.#confirmEnd(last, (outcome) => {
-      if (outcome.kind === 'committed') this.#commitSlot(request, last, settle)
+      if (outcome.kind === 'committed') this.#commitSlot(next, last, settle)
       else settle(outcome)
     })
   }
@@ -97,15 +124,12 @@ export class JournaledCommit implements CommitPath {
 
   /** Slot and tail at once; the store's rows change when both are known. */
   #commitSlot(
-    request: CommitRequest,
-    { sequence, serverId, hash: prev }: Position,
+    { slot, record, writes }: CommitRequest & { record: Uint8Array },
+    { sequence, serverId }: Position,
     settle: (outcome: CommitOutcome) => void,
   ): void {
-    const { shard, store, random, recordBytesMax } = this.#deps
-    const { slot, writes } = request
+    const { shard, store, recordBytesMax } = this.#deps
     const { epoch } = this.#ownership()
-    const batchId = random.id()
-    const record = encodeRecord({ kind: 'batch', prev, serverId, epoch, batchId, writes })
     if (recordBytesMax !== undefined && record.length > recordBytesMax) {
       const why = `a batch of ${record.length} bytes does not fit a slot of ${recordBytesMax}`
       return settle({ kind: 'failed', why })
@@ -120,7 +144,7 @@ export class JournaledCommit implements CommitPath {
     }
     this.#slots.write({ slot, record, after: { sequence, serverId } }, (outcome) => {
       if (outcome.kind === 'fenced') return this.#fenced(slot, settle)
-      if (outcome.kind === 'reset') return settle({ kind: 'lost', why: outcome.why, unknown: true })
+      if (outcome.kind === 'reset') return settle({ ...RESET, why: outcome.why, unknown: true })
       written = outcome.sequence
       this.#acknowledged()
       arrived()
@@ -158,7 +182,8 @@ export class JournaledCommit implements CommitPath {
       writes: [[tailKey(shard, slot), null]],
       // On disk before anybody is told that the batch did not happen.
       flushed: () => settle({ kind: 'lost', why }),
-      failed: () => settle({ kind: 'lost', why }),
+      // Still there after a crash, it might be written again: then nobody may have been refused.
+      failed: ({ message }) => settle({ kind: 'failed', why: message, unknown: true }),
     })
   }
 
@@ -172,7 +197,7 @@ export class JournaledCommit implements CommitPath {
       if (end.serverId !== last.serverId || end.lastSlot < last.slot) {
         // Others may have lost more than we did: the shard is taken anew, and that asks them.
         const why = 'the journal may have lost its end; the shard has to be taken again'
-        return done({ kind: 'lost', why })
+        return done({ ...RESET, why })
       }
       if (end.lastSlot > last.slot) {
         const why = `slot ${last.slot + 1} holds the record of another owner`

@@ -1,5 +1,27 @@
 /** What the journaled commit path is made of. */
 import type { Clock, Journal, Log, Random, Store } from '../ports/index.ts'
+import type { TailRow } from './tail.ts'
+
+/** What another member kept of a shard's journal. */
+export interface OtherTail {
+  node: string
+  /** The newest slot that its store has applied. */
+  applied: number
+  /** In the order of slots; there may be gaps. */
+  rows: TailRow[]
+}
+
+/** The tails of other members, for a journal that may have lost its end. */
+export interface OtherTails {
+  /**
+   * Asks all who may have kept records of the shard behind slot `from - 1`. Each lets go of the shard
+   * before it answers; `done` is told when all have answered, however long that takes.
+   */
+  collect(
+    request: { shard: number; from: number },
+    done: (tails: OtherTail[]) => void,
+  ): { stop(): void }
+}
 
 export interface JournaledCommitDeps {
   shard: number
@@ -15,4 +37,6 @@ export interface JournaledCommitDeps {
   ownerSilenceMs?: number
   /** What the journal takes in one message; a larger record would be tried for ever. */
   recordBytesMax?: number
+  /** Without it only the own tail is asked when the journal may have lost its end. */
+  otherTails?: OtherTails
 }

@@ -46,7 +46,7 @@ const NODE_ROWS = 0x10
 export const HEAD = 3
 
 /** Times of six bytes: what lies beyond the year 10889 stands at its end. */
-const TIME_MAX_MS = 2 ** 48 - 1
+export const TIME_MAX_MS = 2 ** 48 - 1
 
 function keyTime(timeMs: number): number {
   return Math.min(Math.max(0, timeMs), TIME_MAX_MS)

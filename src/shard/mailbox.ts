@@ -1,4 +1,5 @@
 /** What waits for the next batch. Decides: when to say `busy` instead of queueing without end. */
+import type { Log } from '../ports/index.ts'
 import {
   type Command,
   type ErrorRecord,
@@ -10,17 +11,42 @@ import {
 import type { RelayReply, RelayRequest } from './channels.ts'
 
 export type MailItem =
-  | { kind: 'command'; command: Command; done: (outcome: Outcome) => void }
+  | {
+      kind: 'command'
+      command: Command
+      /** The task whose running attempt it is from: its worker is not silent. */
+      heard?: string | undefined
+      done: (outcome: Outcome) => void
+    }
   | { kind: 'relay'; request: RelayRequest; done: (reply: RelayReply) => void }
   | { kind: 'live'; address: string; effectId: string; event: EventObject }
   /** Nothing to do but what a batch always does. */
   | { kind: 'wake' }
+
+/** An answer that waits for the commit of what it was judged on. */
+export interface Reply {
+  value: unknown
+  send: (value: unknown) => void
+}
+
+/** Made before it is known what is to be told, so that there is somebody to tell whatever happens. */
+export function replyOf({ done }: Extract<MailItem, { done: unknown }>): Reply {
+  return { value: undefined, send: done as (value: unknown) => void }
+}
+
+/** To the sender of what a shard broke on: not to be tried again, the next owner would break as well. */
+export function brokeOnIt(shard: number): ErrorRecord {
+  const why = `shard ${shard} stopped at this; nothing of it was applied, and the log has the details`
+  return errorRecord('internal', why)
+}
 
 export class Mailbox {
   readonly #limits: Pick<Limits, 'mailboxCountMax' | 'mailboxBytesMax'>
   #items: { item: MailItem; bytes: number }[] = []
   #first = 0
   #bytes = 0
+  /** Since the last event of a callback. */
+  #isDropping = false
 
   constructor(limits: Pick<Limits, 'mailboxCountMax' | 'mailboxBytesMax'>) {
     this.#limits = limits
@@ -48,6 +74,17 @@ export class Mailbox {
     this.#items.push({ item, bytes })
     this.#bytes += bytes
     return undefined
+  }
+
+  /** Nobody waits for an answer who could be told `busy`: an event too many is dropped, and it is said. */
+  pushLive(item: Extract<MailItem, { kind: 'live' }>, log: Log): void {
+    const refused = this.push(item, 0)
+    if (refused && !this.#isDropping) {
+      const { address, event } = item
+      const why = `events of callbacks are dropped: ${refused.message}`
+      log.warn({ address, event: event.type }, why)
+    }
+    this.#isDropping = refused !== undefined
   }
 
   /** The engine's own items are few by construction and are never refused. */

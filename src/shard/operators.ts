@@ -5,16 +5,19 @@
  * Decides: what each of them means in each condition of an actor. Every one is a turn in the history
  * and a row in the audit trail, in the same commit. A dry run stops before anything is touched.
  */
-import { type Command, errorRecord, pack } from '../protocol/index.ts'
+import { type Command, type ErrorRecord, errorRecord, lastName, pack } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
+import { failureType, markDone, parentHeadOf, tellFailure } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
-import { controlTurn } from './control.ts'
-import { describeIssues } from './event-check.ts'
+import { controlTurn, park } from './control.ts'
+import { parseSafely } from './event-check.ts'
+import { namesEventAt } from './heads.ts'
 import { sequencedKey, TABLE, timerKey } from './keys.ts'
 import { causeOf, conflict, dryRun, familyOf, type OperatorCommand } from './operator-commands.ts'
-import type { Head, TimerEntry } from './records.ts'
+import { purgeTimer } from './plan.ts'
+import type { Head } from './records.ts'
 import { removeActor, removeBelongings } from './removal.ts'
-import { resume } from './resume.ts'
+import { drainKept, resume } from './resume.ts'
 import { type Answer, interruptTasks } from './tasks.ts'
 import { addTimerRow, encodeWithin, indexWithin } from './turn.ts'
 import { receiptOf } from './views.ts'
@@ -32,6 +35,7 @@ export function operate(
 }
 
 function dispatch(shard: ShardContext, batch: Batch, head: Head, command: OperatorCommand): Answer {
+  if (head.newer && !POSSIBLE_ON_NEWER.has(command.op)) return { error: newerError(head) }
   switch (command.op) {
     case 'pause':
       return pause(shard, batch, head, command)
@@ -44,6 +48,17 @@ function dispatch(shard: ShardContext, batch: Batch, head: Head, command: Operat
     case 'delete':
       return remove(shard, batch, head, command)
   }
+}
+
+/**
+ * To move one of a newer version by an older chart would write what that version has left behind, and
+ * its migrations would run again over what they gave.
+ */
+const POSSIBLE_ON_NEWER: ReadonlySet<OperatorCommand['op']> = new Set(['pause', 'cancel', 'delete'])
+
+function newerError(head: Head): ErrorRecord {
+  const why = `${head.address} was ${head.unreadable}. Here it can be read, paused, cancelled and deleted; to go on with it, run version ${head.version}`
+  return errorRecord('version-unknown', why, { address: head.address })
 }
 
 function writeAudit(
@@ -139,15 +154,11 @@ function patch(
 ): Answer {
   const context = mergePatch(head.stored.context, command.merge)
   const schema = head.sources.length === 0 ? head.hosted.definition.context : undefined
-  const parsed = schema?.safeParse(context)
+  const parsed = schema && parseSafely(schema, context)
   if (parsed && !parsed.success) {
-    const why = `the patched context of ${head.address}: ${describeIssues(parsed.error.issues)}`
-    return {
-      error: errorRecord('invalid-context', why, {
-        address: head.address,
-        detail: parsed.error.issues,
-      }),
-    }
+    const why = `the patched context of ${head.address}: ${parsed.why}`
+    const { detail } = parsed
+    return { error: errorRecord('invalid-context', why, { address: head.address, detail }) }
   }
   if (typeof context !== 'object' || context === null || Array.isArray(context)) {
     return {
@@ -180,7 +191,10 @@ function mergePatch(target: unknown, merge: unknown): unknown {
   return merged
 }
 
-/** Ends an actor where it stands: tasks and timers are cancelled, children go, its record stays. */
+/**
+ * Ends an actor where it stands: tasks and timers are cancelled, children go, and what it kept for
+ * others becomes dead letters. Its record stays, unless it is a child.
+ */
 function cancel(
   shard: ShardContext,
   batch: Batch,
@@ -202,31 +216,42 @@ function cancel(
     timers: [],
     tasks: [],
     children: [],
-    keptFrom: 0,
-    keptTo: 0,
     since: batch.now,
     snapshot: undefined,
   })
-  if (head.sources.length === 0) addPurge(shard, batch, head)
+  if (head.sources.length > 0) return endChild(shard, batch, head, command)
+  const purge = purgeTimer(shard, batch, head, head.turn + 1)
+  head.timers = [purge]
+  addTimerRow(shard, batch, head, purge)
   controlTurn(shard, batch, head, causeOf(command, command.reason))
+  drainKept(shard, batch, head)
   return { ok: receiptOf(head) }
 }
 
-function addPurge(shard: ShardContext, batch: Batch, head: Head): void {
-  const retentionMs =
-    head.hosted.definition.retention.finishedMs ?? shard.limits.finishedRetentionMs
-  head.operations += 1
-  const timer: TimerEntry = {
-    id: 'troupe.purge',
-    effectId: `${head.address}#${head.birth}:op${head.operations}`,
-    dueAt: batch.now + retentionMs,
-    kind: 'purge',
-    to: '',
-    event: null,
-    frozenMs: null,
+/**
+ * For whoever has it, a child that is cancelled has failed. As in XState its parent gets its error, and
+ * one that names no such error ends with it: here that is to park, so that an operator decides. The
+ * resume enters the state that invoked it again, with a new child.
+ */
+function endChild(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  command: Command & { op: 'cancel' },
+): Answer {
+  const parent = parentHeadOf(shard, head)
+  const receipt = receiptOf(head)
+  const { author = 'anonymous', reason = '' } = command
+  const name = lastName(head.address)
+  const why = `child ${name} was cancelled by ${author}${reason === '' ? '' : `: ${reason}`}`
+  removeActor(shard, batch, head)
+  if (!parent) return { ok: receipt }
+  if (namesEventAt(parent.head, failureType(name))) tellFailure(batch, parent, head.address, why)
+  else {
+    markDone(parent.head, parent.entry.effectId)
+    park(shard, batch, parent.head, why, { type: `cancel of ${name}`, by: author }, [name])
   }
-  head.timers = [timer]
-  addTimerRow(shard, batch, head, timer)
+  return { ok: receipt }
 }
 
 function remove(
@@ -235,9 +260,9 @@ function remove(
   head: Head,
   command: Command & { op: 'delete' },
 ): Answer {
-  if (head.sources.length > 0) return conflict(head, 'is a child: cancel or delete its parent')
+  if (head.sources.length > 0) return conflict(head, 'is a child: cancel it, or delete its parent')
   if (command.dryRun)
-    return dryRun(head, ['delete the actor, its history, timers, tasks and children'])
+    return dryRun(head, ['delete the actor, its history, timers, tasks, children and kept events'])
   const receipt = receiptOf(head)
   removeActor(shard, batch, head)
   return { ok: receipt }

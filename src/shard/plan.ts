@@ -9,10 +9,15 @@ import {
   type AddressText,
   canonicalAddress,
   childOf,
+  type ErrorRecord,
   type EventObject,
+  isEvent,
+  nestsDeeper,
   pack,
   parentOf,
   TroupeError,
+  toErrorRecord,
+  tooDeep,
 } from '../protocol/index.ts'
 import type { Batch, ChildStart, Delivery, Release } from './batch.ts'
 import type { ShardContext } from './context.ts'
@@ -38,13 +43,35 @@ export interface Plan {
   replied: boolean
 }
 
-/** What leaves the actor has to be packable, and not too large for a message. */
+/** What leaves the actor has to be packable, and neither too deep nor too large for a message. */
 export function checkOutgoing(shard: ShardContext, what: string, value: unknown): void {
-  const { payloadBytesMax } = shard.limits
+  const { payloadBytesMax, nestingMax } = shard.limits
+  if (nestsDeeper(value, nestingMax)) throw TroupeError.from(tooDeep(what, shard.limits))
   if (pack(value).length <= payloadBytesMax) return
   throw new TroupeError('too-large', `${what} exceeds ${payloadBytesMax} bytes (payloadBytesMax)`, {
     detail: { limit: 'payloadBytesMax' },
   })
+}
+
+/** Why an event from code that runs beside the owner cannot be taken. */
+export function whyNotOutgoing(
+  shard: ShardContext,
+  what: string,
+  event: EventObject,
+): ErrorRecord | undefined {
+  try {
+    checkEventType(what, event)
+    checkOutgoing(shard, what, event)
+    return undefined
+  } catch (thrown) {
+    const error = toErrorRecord(thrown, 'conflict')
+    return { ...error, message: `${what} cannot be taken: ${error.message}` }
+  }
+}
+
+/** Events go by their type wherever they arrive: one without would be noticed too late. */
+function checkEventType(what: string, event: EventObject): void {
+  if (!isEvent(event)) throw new TroupeError('conflict', `${what} has no event with a text "type"`)
 }
 
 export function emptyPlan(head: Head): Plan {
@@ -126,7 +153,7 @@ function planEffect(
       return dropTimers(plan, (timer) => timer.kind === 'event' && timer.id === effect.id)
     case 'task': {
       const task = newTask(shard, head, effect, effectId, batch.now)
-      plan.children.push(childEntry(effect.childId, effect.src, 'task', false, effectId))
+      addChild(head, plan, childEntry(effect.childId, effect.src, 'task', false, effectId))
       plan.tasks.push(task)
       plan.tasksNew.push(task)
       return
@@ -136,7 +163,7 @@ function planEffect(
     case 'live': {
       checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
       const entry = childEntry(effect.childId, effect.src, 'live', false, effectId)
-      plan.children.push(entry)
+      addChild(head, plan, entry)
       plan.liveNew.push({ entry, input: effect.input })
       return
     }
@@ -186,6 +213,7 @@ function planTimer(
   if (!Number.isFinite(effect.delayMs)) {
     throw new TroupeError('conflict', `the delay of timer ${id} is ${effect.delayMs}, not a time`)
   }
+  checkEventType(`timer ${id}`, effect.event)
   const delayMs = Math.max(0, Math.round(effect.delayMs))
   const timer: TimerEntry = {
     id,
@@ -209,9 +237,21 @@ function planChild(
 ): void {
   const { childId, src, input, sync } = effect
   checkOutgoing(shard, `the input of ${src}`, input)
-  plan.children.push(childEntry(childId, src, sourceKind(head, src), sync, effectId))
+  addChild(head, plan, childEntry(childId, src, sourceKind(head, src), sync, effectId))
   const to = childOf(head.address, childId, shard.limits)
   plan.deliveries.push({ kind: 'start', to, parent: head.address, childId, effectId, src, input })
+}
+
+/** In XState a second child of an id takes the first one's place, which nobody could stop any more. */
+function addChild(head: Head, plan: Plan, entry: ChildEntry): void {
+  const { childId } = entry
+  const before = plan.children.findIndex((other) => other.childId === childId)
+  if (before >= 0 && plan.children[before]?.done === false) {
+    const why = `${head.address} has a child ${childId} that is still alive: stop it first, or give each an id of its own`
+    throw new TroupeError('conflict', why)
+  }
+  if (before >= 0) plan.children.splice(before, 1)
+  plan.children.push(entry)
 }
 
 function childEntry(
@@ -236,6 +276,9 @@ function planSend(
   effect: Effect & { kind: 'send' },
 ): void {
   const by = head.address
+  checkEventType(`a sendTo() of ${by}`, effect.event)
+  // It may have to wait in a row before it is stepped: while its target holds, or for the next batch.
+  checkOutgoing(shard, `the event ${effect.event.type} that ${by} sends`, effect.event)
   if (effect.to.kind === 'self') {
     plan.deliveries.push({ kind: 'event', to: head.address, event: effect.event, by })
   } else if (effect.to.kind === 'parent') {
@@ -295,22 +338,27 @@ export function finishPlan(
   dropTimers(plan, () => true)
   for (const child of [...plan.children]) planStop(plan, child.childId)
   if (parentOf(head.address)) return
-  addPurgeTimer(shard, batch, head, plan)
+  const timer = purgeTimer(shard, batch, head, plan.turn)
+  plan.timers.push(timer)
+  plan.timersNew.push(timer)
 }
 
-function addPurgeTimer(shard: ShardContext, batch: Batch, head: Head, plan: Plan): void {
+/** Takes a finished actor away when its time is over. @param turn in which it finishes */
+export function purgeTimer(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  turn: number,
+): TimerEntry {
   const retentionMs =
     head.hosted.definition.retention.finishedMs ?? shard.limits.finishedRetentionMs
-  const effectId = `${head.address}#${head.birth}:${plan.turn}:purge`
-  const timer: TimerEntry = {
+  return {
     id: 'troupe.purge',
-    effectId,
+    effectId: `${head.address}#${head.birth}:${turn}:purge`,
     dueAt: batch.now + retentionMs,
     kind: 'purge',
     to: '',
     event: null,
     frozenMs: null,
   }
-  plan.timers.push(timer)
-  plan.timersNew.push(timer)
 }

@@ -47,7 +47,7 @@ export function answerQuery(
     }
     case 'count': {
       const { where, idPrefix, olderThanMs } = query.filter
-      if (where ?? idPrefix ?? olderThanMs) {
+      if (where !== undefined || idPrefix !== undefined || olderThanMs !== undefined) {
         const why = 'counts are kept by machine, state, tag and condition only: list instead'
         return { error: errorRecord('invalid-query', why) }
       }

@@ -4,7 +4,6 @@
  */
 import type { AnyActorLogic, AnyMachineSnapshot } from 'xstate'
 import type { Chart, HostedMachine, StoredSnapshot, WorkerLostPolicy } from '../machine/index.ts'
-import { dehydrate, stateText } from '../machine/index.ts'
 import {
   type ActorStatus,
   type AddressText,
@@ -150,6 +149,8 @@ export interface Head extends ActorRecord {
   used: boolean
   /** The chart cannot stand at the stored position; says why. */
   unreadable: string | null
+  /** It is of a version that this node does not know yet: it is left as it is, for one that does. */
+  newer: boolean
   /** What the rows of the indexes say of it; undefined before its first commit. */
   indexed: IndexedAs | undefined
 }
@@ -373,13 +374,4 @@ export function conditionOf(record: ActorRecord): Condition {
 /** Everything that arrives waits while this holds. */
 export function isHolding(record: ActorRecord): boolean {
   return record.paused !== null || record.parked !== null || record.keptFrom < record.keptTo
-}
-
-/** The stored form of whatever the head holds now. */
-export function storedOf(head: Head, snapshot: AnyMachineSnapshot | undefined): StoredSnapshot {
-  return snapshot ? dehydrate(snapshot) : head.stored
-}
-
-export function textOf(stored: StoredSnapshot): string {
-  return stateText(stored.value)
 }

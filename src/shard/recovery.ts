@@ -6,7 +6,15 @@ import { machineOf, unpack } from '../protocol/index.ts'
 import type { ChildStart, Delivery, Release } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { logicAt } from './heads.ts'
-import { metaKey, nameOfKey, outboxKey, peerOfKey, TABLE, tableRange } from './keys.ts'
+import {
+  metaKey,
+  nameOfKey,
+  outboxKey,
+  parseOutboxKey,
+  peerOfKey,
+  TABLE,
+  tableRange,
+} from './keys.ts'
 import { decodeTaskRow, type TaskRow } from './task-rows.ts'
 
 /** The newest message of a channel that took effect here. */
@@ -22,6 +30,8 @@ export interface RecoveredShard {
   dedupeFloor: number
   inbound: Map<number, LastInbound>
   carried: (Delivery | ChildStart)[]
+  /** The number of the row of the first of them. */
+  carriedFrom: number
   draining: string[]
   tasks: (TaskRow & { taskId: string })[]
   live: LiveStart[]
@@ -37,7 +47,9 @@ export function readShard(context: ShardContext): RecoveredShard {
     inbound.set(peerOfKey(key), { generation, last })
   }
   const own = { from: outboxKey(shard, shard, 0), to: outboxKey(shard, shard + 1, 0) }
-  const carried = [...store.range(own)].map(({ value }) => unpack(value) as Delivery | ChildStart)
+  const carriedRows = [...store.range(own)]
+  const carried = carriedRows.map(({ value }) => unpack(value) as Delivery | ChildStart)
+  const carriedFrom = carriedRows[0] ? parseOutboxKey(carriedRows[0].key).sequence : 1
   const draining = [...store.range(tableRange(shard, TABLE.draining))].map(({ key }) =>
     nameOfKey(key),
   )
@@ -45,7 +57,8 @@ export function readShard(context: ShardContext): RecoveredShard {
     taskId: nameOfKey(key),
     ...decodeTaskRow(value),
   }))
-  return { lastTime, dedupeFloor, inbound, carried, draining, tasks, live: readLive(context) }
+  const live = readLive(context)
+  return { lastTime, dedupeFloor, inbound, carried, carriedFrom, draining, tasks, live }
 }
 
 /** Callbacks and observables begin anew with a new owner. */

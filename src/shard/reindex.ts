@@ -10,7 +10,6 @@ import type { Chart, HostedMachine } from '../machine/index.ts'
 import { hashBytes, pack, unpack } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { saveHead } from './control.ts'
 import { standsForVersion } from './heads.ts'
 import { actorKey, drainingKey, EMPTY, fingerprintKey, nameOfKey, prefixEnd } from './keys.ts'
 import type { Head } from './records.ts'
@@ -130,7 +129,7 @@ export class Reindex {
       this.#lent.push(head)
     }
     if (drains) batch.write(drainingKey(shard, address), EMPTY)
-    saveHead(this.#shard, batch, head)
+    batch.save(head)
     walk.changed += 1
     if (standsForVersion(head)) walk.stuck += 1
     return true

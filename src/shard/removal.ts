@@ -4,14 +4,16 @@
  */
 import { childOf } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
+import { stopLive } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
 import { removeHistory } from './history.ts'
 import { removeIndexRows } from './index-rows.ts'
-import { actorKey, drainingKey, keptKey, liveKey, taskKey, timerKey } from './keys.ts'
+import { actorKey, drainingKey, keptKey, taskKey, timerKey } from './keys.ts'
 import type { ChildEntry, Head, TaskEntry } from './records.ts'
 
 export function removeActor(shard: ShardContext, batch: Batch, head: Head): void {
   removeBelongings(shard, batch, head)
+  removeKept(shard, batch, head)
   removeHistory(shard, batch, head)
   removeIndexRows(shard, batch, head)
   batch.write(actorKey(shard.shard, head.address), null)
@@ -20,7 +22,7 @@ export function removeActor(shard: ShardContext, batch: Batch, head: Head): void
   shard.heads.removeForGood(head.address)
 }
 
-/** What only a living actor has: timers, tasks, children and kept events. */
+/** What only a living actor has: timers, tasks and children. */
 export function removeBelongings(shard: ShardContext, batch: Batch, head: Head): void {
   for (const timer of head.timers) {
     if (timer.frozenMs !== null) continue
@@ -30,6 +32,9 @@ export function removeBelongings(shard: ShardContext, batch: Batch, head: Head):
   for (const child of head.children) {
     if (!child.done) removeChild(shard, batch, head, child)
   }
+}
+
+function removeKept(shard: ShardContext, batch: Batch, head: Head): void {
   for (let n = head.keptFrom; n < head.keptTo; n++) {
     batch.write(keptKey(shard.shard, head.address, n), null)
   }
@@ -45,8 +50,7 @@ export function removeChild(
 ): void {
   if (child.kind === 'task') return
   if (child.kind === 'live') {
-    batch.write(liveKey(shard.shard, child.effectId), null)
-    batch.releases.push({ kind: 'live-stop', effectId: child.effectId })
+    stopLive(shard, batch, child.effectId)
     return
   }
   const head = shard.heads.get(childOf(parent.address, child.childId, shard.limits))

@@ -15,7 +15,7 @@ import {
 import { type Command, type ErrorRecord, errorRecord, type StateValue } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { controlTurn, saveHead, takeKept } from './control.ts'
+import { controlTurn, takeKept } from './control.ts'
 import { stepArrival } from './deliver.ts'
 import { identityOf, snapshotOf } from './heads.ts'
 import { drainingKey, EMPTY, timerKey } from './keys.ts'
@@ -142,7 +142,9 @@ function applyResume(
   } else controlTurn(shard, batch, head, causeOf(command))
   if (!batch.removed.has(head.address)) goOn(shard, batch, head)
   for (const member of familyOf(shard, head).slice(1)) {
-    if (member.paused && !command.dryRun) resumeMember(shard, batch, member, command)
+    // What one of them kept may have ended another.
+    if (shard.heads.get(member.address) !== member) continue
+    if (member.paused) resumeMember(shard, batch, member, command)
   }
   return { ok: receiptOf(head) }
 }
@@ -182,7 +184,7 @@ function goOn(shard: ShardContext, batch: Batch, head: Head): void {
   if (head.parked) return
   thawTimers(shard, batch, head)
   releaseTasks(shard, batch, head)
-  saveHead(shard, batch, head)
+  batch.save(head)
   drainKept(shard, batch, head)
 }
 
@@ -191,8 +193,10 @@ function goOn(shard: ShardContext, batch: Batch, head: Head): void {
  * and while it is not empty, everything that arrives joins its end.
  */
 export function drainKept(shard: ShardContext, batch: Batch, head: Head): void {
-  while (head.keptFrom < head.keptTo && !head.paused && !head.parked) {
+  for (let taken = 0; head.keptFrom < head.keptTo && !head.paused && !head.parked; taken++) {
     if (batch.steps >= shard.limits.stepsPerBatchMax) break
+    // What has finished makes a dead letter of each event.
+    if (taken > 0 && batch.isFull(shard.limits)) break
     const arrival = takeKept(shard, batch, head)
     batch.steps += 1
     if (!arrival) continue
@@ -203,5 +207,5 @@ export function drainKept(shard: ShardContext, batch: Batch, head: Head): void {
   if (left && !head.paused && !head.parked)
     batch.write(drainingKey(shard.shard, head.address), EMPTY)
   else batch.write(drainingKey(shard.shard, head.address), null)
-  saveHead(shard, batch, head)
+  batch.save(head)
 }

@@ -5,16 +5,18 @@
 import type { Subscription, Transport } from '../ports/index.ts'
 import {
   checkCommand,
+  checkRelay,
   errorRecord,
   type Limits,
+  messageOfThrown,
   type Outcome,
   pack,
   type ShardQuery,
   type Subjects,
   toErrorRecord,
   unpack,
+  whyUnpackable,
 } from '../protocol/index.ts'
-import type { RelayRequest } from './channels.ts'
 import type { ShardEngine } from './engine.ts'
 
 export interface ShardServer {
@@ -33,13 +35,15 @@ export function serveShard(
     }),
     transport.subscribe(subjects.relay(engine.shard), {}, ({ payload, reply }) => {
       const answer = reply ?? ignore
-      let request: RelayRequest
+      let request: unknown
       try {
-        request = unpack(payload) as RelayRequest
+        request = unpack(payload)
       } catch (thrown) {
         return answer(pack({ error: toErrorRecord(thrown) }))
       }
-      engine.relay(request, payload.length, (outcome) => answer(pack(outcome)))
+      const checked = checkRelay(request, limits)
+      if ('error' in checked) return answer(pack(checked))
+      engine.relay(checked.request, payload.length, (outcome) => answer(pack(outcome)))
     }),
     transport.subscribe(subjects.query(engine.shard), {}, ({ payload, reply }) => {
       const answer = reply ?? ignore
@@ -49,7 +53,7 @@ export function serveShard(
       } catch (thrown) {
         return answer(pack({ error: toErrorRecord(thrown) }))
       }
-      engine.query(query, (outcome) => answer(pack(outcome)))
+      engine.query(query, (outcome) => answer(packOne(outcome)))
     }),
   ]
   return {
@@ -80,19 +84,50 @@ function takeCommands(
   const outcomes: Outcome[] = new Array(commands.length)
   let missing = commands.length
   if (missing === 0) return reply(pack(outcomes))
-  const bytesEach = Math.ceil(payload.length / commands.length)
   const settle = (index: number, outcome: Outcome) => {
     outcomes[index] = outcome
     missing -= 1
-    if (missing === 0) reply(pack(outcomes))
+    if (missing === 0) reply(packOutcomes(outcomes))
   }
-  commands.forEach((candidate: unknown, index) => {
+  // None of them is larger than all together: most requests need not be measured.
+  const measured = payload.length > limits.payloadBytesMax
+  const bytesEach = Math.ceil(payload.length / commands.length)
+  for (const [index, candidate] of (commands as unknown[]).entries()) {
     const checked = checkCommand(candidate, limits)
-    if ('error' in checked) settle(index, checked)
-    else if (bytesEach > limits.payloadBytesMax)
-      settle(index, { error: tooLarge(bytesEach, limits) })
-    else engine.submit(checked.command, bytesEach, (outcome) => settle(index, outcome))
-  })
+    if ('error' in checked) {
+      settle(index, checked)
+      continue
+    }
+    const bytes = measured ? pack(checked.command).length : bytesEach
+    if (bytes > limits.payloadBytesMax) settle(index, { error: tooLarge(bytes, limits) })
+    else engine.submit(checked.command, bytes, (outcome) => settle(index, outcome))
+  }
+}
+
+/** One outcome that cannot be packed is a fault of its own: the others are true and are told. */
+function packOutcomes(outcomes: readonly Outcome[]): Uint8Array {
+  try {
+    return pack(outcomes)
+  } catch {
+    return pack(outcomes.map(packable))
+  }
+}
+
+function packable(outcome: Outcome): Outcome {
+  const why = whyUnpackable(outcome)
+  return why === undefined ? outcome : unsendable(why)
+}
+
+function packOne(outcome: Outcome): Uint8Array {
+  try {
+    return pack(outcome)
+  } catch (thrown) {
+    return pack(unsendable(messageOfThrown(thrown)))
+  }
+}
+
+function unsendable(why: string): Outcome {
+  return { error: errorRecord('internal', `the answer cannot be sent: ${why}`) }
 }
 
 function tooLarge(bytes: number, limits: Limits) {

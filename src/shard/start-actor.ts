@@ -20,6 +20,8 @@ export function makeChild(
   const sources = [...parent.sources, start.src]
   const logic = logicAt(parent.hosted.chart, sources)
   if (!logic) return { error: `the actor "${start.src}" is not registered` }
+  // Left by a child of a source that this version does not have: it could not be read to be removed.
+  if (shard.heads.has(start.to)) return { error: `there is an actor at ${start.to} already` }
   return startActor(shard, batch, {
     address: start.to,
     hosted: parent.hosted,
@@ -39,7 +41,7 @@ export interface StartRequest {
   cause: Cause
 }
 
-/** Gives an actor its first state. */
+/** Gives an actor its first state. There is none at its address: its caller has looked. */
 export function startActor(
   shard: ShardContext,
   batch: Batch,
@@ -119,6 +121,7 @@ function blankHead(batch: Batch, request: StartRequest): Head {
     dirty: false,
     used: false,
     unreadable: null,
+    newer: false,
     indexed: undefined,
   }
 }

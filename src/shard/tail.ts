@@ -6,7 +6,7 @@
  * acknowledged. A row beyond `applied` is a candidate only: the journal says what is true.
  */
 import type { Log, Store, StoreWrite } from '../ports/index.ts'
-import { hashBytes, unpack } from '../protocol/index.ts'
+import { hashBytes, pack, unpack } from '../protocol/index.ts'
 import { appliedKey, quarantineKey, slotOfTailKey, TABLE, tableRange, tailKey } from './keys.ts'
 import { decodeRecord, GENESIS_HASH, type SlotRecord } from './slot-records.ts'
 
@@ -52,25 +52,25 @@ export class Tail {
 
   /** The rows behind a slot as far as each is the successor of the one before. */
   chainAfter(slot: number, hash: string): TailRow[] {
-    const chain: TailRow[] = []
-    let prev = hash
-    for (const row of this.after(slot)) {
-      if (row.slot !== slot + 1 + chain.length || recordOf(row)?.prev !== prev) break
-      chain.push(row)
-      prev = hashBytes(row.bytes)
-    }
-    return chain
+    return chainOf(this.after(slot), slot, hash)
   }
 
   /**
-   * What goes when a shard is taken: rows beyond `applied` that are not what the journal holds.
+   * What goes when records behind `applied` are applied: rows that are not what the journal holds, in
+   * these slots (a follower) or anywhere behind `applied` (a taker, whose claim is the end).
    * One that was sent to the present copy of the stream and is not there was never acknowledged.
    */
-  clear(applied: number, records: readonly Uint8Array[], serverId: string): StoreWrite[] {
+  clear(
+    applied: number,
+    records: readonly Uint8Array[],
+    serverId: string,
+    where: 'these slots' | 'anywhere' = 'anywhere',
+  ): StoreWrite[] {
     const writes: StoreWrite[] = []
     const aside: number[] = []
     const dropped: number[] = []
     for (const row of this.after(applied)) {
+      if (where === 'these slots' && row.slot > applied + records.length) break
       const held = records[row.slot - applied - 1]
       if (held && Buffer.compare(held, row.bytes) === 0) continue
       writes.push([tailKey(this.#shard, row.slot), null])
@@ -101,6 +101,47 @@ export class Tail {
       )
     }
   }
+}
+
+/** The rows from the one behind `slot` on, as far as each is the successor of the one before. */
+export function chainOf(rows: Iterable<TailRow>, slot: number, hash: string): TailRow[] {
+  const chain: TailRow[] = []
+  let prev = hash
+  for (const row of rows) {
+    // Asked for when the journal was shorter, they may begin before its present end.
+    if (row.slot <= slot) continue
+    if (row.slot !== slot + 1 + chain.length || recordOf(row)?.prev !== prev) break
+    chain.push(row)
+    prev = hashBytes(row.bytes)
+  }
+  return chain
+}
+
+/** Of slots in a row: what they hold, their raw records, and how far the store is with them. */
+export function rowsOf(shard: number, first: number, records: readonly Uint8Array[]): StoreWrite[] {
+  const writes: StoreWrite[] = []
+  let hash = ''
+  for (const [index, bytes] of records.entries()) {
+    const record = decodeRecord(bytes)
+    if (record.kind === 'batch') for (const write of record.writes) writes.push(write)
+    writes.push([tailKey(shard, first + index), bytes])
+    hash = hashBytes(bytes)
+  }
+  writes.push([appliedKey(shard), pack([first + records.length - 1, hash])])
+  return writes
+}
+
+/** What is wrong with records that should follow `applied`; undefined when they do. */
+export function brokenChain(applied: Applied, records: readonly Uint8Array[]): string | undefined {
+  let prev = applied.hash
+  for (const [index, bytes] of records.entries()) {
+    const slot = applied.slot + 1 + index
+    const record = recordOf({ slot, bytes })
+    if (!record) return `slot ${slot} holds a record that this version cannot read`
+    if (record.prev !== prev) return `the chain of records is broken at slot ${slot}`
+    prev = hashBytes(bytes)
+  }
+  return undefined
 }
 
 /** Undefined when this version cannot read it. */

@@ -2,24 +2,30 @@
  * Taking a shard: read to the end, write again what the journal lost, claim, apply, then serve.
  *
  * Decides: when a store and a journal belong together, and that nothing read is applied or kept
- * before the claim behind it has won. Leaves to others: who tries to take (cluster); the tails of
- * other members (see `#compare`); loading a checkpoint where this says `failed`.
+ * before the claim behind it has won. Leaves to others: who tries to take and who has to be asked for
+ * a tail (cluster); loading a checkpoint where this says `failed`.
  */
-import type { StoreWrite } from '../ports/index.ts'
-import { hashBytes, invariant, pack } from '../protocol/index.ts'
+import { hashBytes, invariant } from '../protocol/index.ts'
 import type { TakeOutcome } from './commit.ts'
-import type { JournaledCommitDeps } from './journaled-deps.ts'
-import { appliedKey, tailKey } from './keys.ts'
+import type { JournaledCommitDeps, OtherTail } from './journaled-deps.ts'
 import type { KnownEnd, SlotReader } from './slot-reader.ts'
 import {
   decodeRecord,
   type Epoch,
   encodeRecord,
+  epochSlotOf,
   GENESIS_HASH,
   type SlotRecord,
-  serverIdOf,
 } from './slot-records.ts'
-import { type Applied, recordOf, type Tail, type TailRow } from './tail.ts'
+import {
+  type Applied,
+  brokenChain,
+  chainOf,
+  recordOf,
+  rowsOf,
+  type Tail,
+  type TailRow,
+} from './tail.ts'
 
 /** Records applied in one transaction of the store. */
 const APPLIED_AT_ONCE = 256
@@ -50,6 +56,9 @@ export class Taking {
   /** Of the slots behind `applied`; they do not change while the copy of the stream is the same. */
   #records: Uint8Array[] = []
   #copy = ''
+  /** What the other members answered, while the stream was this copy. */
+  #others: { copy: string; tails: readonly OtherTail[] } | undefined
+  #collecting: { stop(): void } | undefined
 
   constructor(
     deps: JournaledCommitDeps,
@@ -62,6 +71,10 @@ export class Taking {
     this.#tail = tail
     this.#done = done
     this.#applied = tail.applied()
+  }
+
+  stop(): void {
+    this.#collecting?.stop()
   }
 
   /** From the beginning, or again after somebody else has written. */
@@ -82,15 +95,40 @@ export class Taking {
     })
   }
 
-  /**
-   * Whether the journal lost something that this store has. The seam for the tails of other members:
-   * here they are all waited for, and of the chains that join `hash` the one with the highest
-   * (epoch, slot) is written again; now the only one asked is our own.
-   */
+  /** Others may have kept what neither the journal nor this store has: then all are waited for. */
   #compare(end: KnownEnd, newest: Uint8Array | undefined): void {
+    const { shard, otherTails } = this.#deps
+    const isAsked = this.#others?.copy === end.serverId
+    if (!otherTails || isAsked || !this.#mayHaveLost(end, newest)) return this.#join(end, newest)
+    const request = { shard, from: end.lastSlot + 1 }
+    this.#collecting = otherTails.collect(request, (tails) => {
+      this.#others = { copy: end.serverId, tails }
+      // It may have changed in the meantime.
+      this.run()
+    })
+  }
+
+  /** Empty, shorter than this store remembers, or written to another copy of the stream. */
+  #mayHaveLost(end: KnownEnd, newest: Uint8Array | undefined): boolean {
+    const record = newest && recordOf({ slot: end.lastSlot, bytes: newest })
+    if (!newest || this.#applied.slot > end.lastSlot) return true
+    return record !== undefined && record.serverId !== end.serverId
+  }
+
+  /**
+   * Of all chains that join the end of the journal the one with the highest (epoch, slot) is written
+   * again: who claimed last had everything before its claim.
+   */
+  #join(end: KnownEnd, newest: Uint8Array | undefined): void {
     const hash = newest ? hashBytes(newest) : GENESIS_HASH
-    const chain = this.#tail.chainAfter(end.lastSlot, hash)
     const applied = this.#applied.slot
+    const own = { applied, rows: this.#tail.after(end.lastSlot) }
+    const others = this.#others?.copy === end.serverId ? this.#others.tails : []
+    const chain = highest(
+      [own, ...others]
+        .map((kept) => ({ ...kept, rows: chainOf(kept.rows, end.lastSlot, hash) }))
+        .filter((kept) => mayBeLost(kept, end)),
+    )
     if (applied > end.lastSlot + chain.length) {
       const rows = [...this.#tail.after(end.lastSlot)].map(({ slot }) => slot)
       return this.#fail(
@@ -98,10 +136,7 @@ export class Taking {
         rows,
       )
     }
-    // Not lost: sent to the present copy, and never acknowledged by it.
-    const first = chain[0] && recordOf(chain[0])
-    const mayBeLost = first && (applied > end.lastSlot || serverIdOf(first) !== end.serverId)
-    if (mayBeLost) this.#refill(chain, end)
+    if (chain.length > 0) this.#refill(chain, end)
     else this.#checkNamed(end, newest)
   }
 
@@ -116,11 +151,12 @@ export class Taking {
     if (newest && !record) {
       return this.#fail(`slot ${slot} holds a record that this version cannot read`)
     }
-    // Nobody owns what is new or was released.
-    if (!record || record.kind === 'release') return this.#read(end)
+    if (!record) return this.#read(end)
     this.#claimOf(slot, record, (claim) => {
       const isFree = !claim || claim.node === node || claim.viewVersion < viewVersion
       if (isFree) return this.#read(end)
+      // Nobody owns what was released; but an older view names nobody any more.
+      if (record.kind === 'release' && claim.viewVersion === viewVersion) return this.#read(end)
       const why = `${claim.node} owns the shard by view ${claim.viewVersion}; ours is ${viewVersion}`
       this.#done({ kind: 'lost', why })
     })
@@ -129,7 +165,7 @@ export class Taking {
   /** The claim under which a record was written; undefined when it is long gone. */
   #claimOf(
     slot: number,
-    record: Exclude<SlotRecord, { kind: 'release' }>,
+    record: SlotRecord,
     done: (claim: (SlotRecord & { kind: 'claim' }) | undefined) => void,
   ): void {
     if (record.kind === 'claim') return done(record)
@@ -179,22 +215,10 @@ export class Taking {
         return this.#fail(`slots from ${from} on were removed, and no checkpoint covers them`)
       }
       this.#records.push(...records)
-      const problem = this.#brokenChain()
+      const problem = brokenChain(this.#applied, this.#records)
       if (problem !== undefined) return this.#fail(problem)
       this.#claim(end)
     })
-  }
-
-  #brokenChain(): string | undefined {
-    let prev = this.#applied.hash
-    for (const [index, bytes] of this.#records.entries()) {
-      const slot = this.#applied.slot + 1 + index
-      const record = recordOf({ slot, bytes })
-      if (!record) return `slot ${slot} holds a record that this version cannot read`
-      if (record.prev !== prev) return `the chain of records is broken at slot ${slot}`
-      prev = hashBytes(bytes)
-    }
-    return undefined
   }
 
   #claim(end: KnownEnd): void {
@@ -205,8 +229,9 @@ export class Taking {
       slot === this.#applied.slot + this.#records.length + 1,
       'a claim stands behind everything that was read',
     )
-    const newestId = newest && serverIdOf(decodeRecord(newest))
-    if (newestId !== undefined && newestId !== end.serverId) {
+    const newestId = newest && decodeRecord(newest).serverId
+    const isAsked = this.#others?.copy === end.serverId
+    if (newestId !== undefined && newestId !== end.serverId && !isAsked) {
       log.warn({ shard, slot }, 'the journal may have lost its end; no other member was asked')
     }
     const claimId = random.id()
@@ -236,7 +261,7 @@ export class Taking {
     let writes = this.#tail.clear(applied, this.#records, serverId)
     for (let from = 0; from < this.#records.length; from += APPLIED_AT_ONCE) {
       const page = this.#records.slice(from, from + APPLIED_AT_ONCE)
-      writes.push(...this.#rowsOf(applied + 1 + from, page))
+      writes.push(...rowsOf(this.#deps.shard, applied + 1 + from, page))
       const isLast = applied + from + page.length === slot
       store.write({
         writes,
@@ -249,25 +274,31 @@ export class Taking {
     }
   }
 
-  /** Of slots in a row: what they hold, their raw records, and how far the store is with them. */
-  #rowsOf(first: number, records: readonly Uint8Array[]): StoreWrite[] {
-    const { shard } = this.#deps
-    const writes: StoreWrite[] = []
-    let hash = ''
-    for (const [index, bytes] of records.entries()) {
-      const record = decodeRecord(bytes)
-      if (record.kind === 'batch') for (const write of record.writes) writes.push(write)
-      writes.push([tailKey(shard, first + index), bytes])
-      hash = hashBytes(bytes)
-    }
-    writes.push([appliedKey(shard), pack([first + records.length - 1, hash])])
-    return writes
-  }
-
   /** The store is left as it is: whoever discards it for a checkpoint sets its tail aside first. */
   #fail(why: string, offChain: readonly number[] = []): void {
     const { shard, log } = this.#deps
     log.error({ shard, why, slots: offChain }, 'a shard cannot be taken with this store')
     this.#done({ kind: 'failed', why })
   }
+}
+
+/** What was sent to the present copy of the stream only was never acknowledged by it: not lost. */
+function mayBeLost(kept: { applied: number; rows: readonly TailRow[] }, end: KnownEnd): boolean {
+  const first = kept.rows[0] && recordOf(kept.rows[0])
+  return first !== undefined && (kept.applied > end.lastSlot || first.serverId !== end.serverId)
+}
+
+function highest(chains: readonly { rows: readonly TailRow[] }[]): readonly TailRow[] {
+  let best: readonly TailRow[] = []
+  let bestRank: readonly [epochSlot: number, slot: number] = [0, 0]
+  for (const { rows } of chains) {
+    const last = rows.at(-1)
+    const record = last && recordOf(last)
+    if (!last || !record) continue
+    const rank = [epochSlotOf(last.slot, record), last.slot] as const
+    if (rank[0] < bestRank[0] || (rank[0] === bestRank[0] && rank[1] <= bestRank[1])) continue
+    best = rows
+    bestRank = rank
+  }
+  return best
 }

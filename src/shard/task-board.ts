@@ -6,12 +6,32 @@ import type { TaskMessage } from '../ports/index.ts'
 import type { EngineDeps } from './engine-deps.ts'
 import { taskKey } from './keys.ts'
 import type { TaskRow } from './task-rows.ts'
-import { decodeTaskRow } from './task-rows.ts'
+import { decodeTaskRow, messageIdOf } from './task-rows.ts'
+
+/**
+ * After so many times `taskRepublishMs` a task is published again though its queue still holds messages:
+ * its own may be the one that was lost. Twice as long the next time, so that a queue that is only slow
+ * does not grow by it: a message too many costs a worker one refused start.
+ */
+const PATIENCE = 10
+/** Rows that one sweep reads: tens of thousands may wait for a worker. */
+const SWEPT_AT_ONCE_MAX = 1_000
+
+interface Waiting {
+  /** On the monotonic clock. */
+  publishedAt: number
+  /** When it was looked at last; a sweep goes by that. */
+  seenAt: number
+  /** Age at which it is published again though its queue holds messages. */
+  patienceMs: number
+  /** Nobody knows whether the queue has it. */
+  unknown: boolean
+}
 
 export class TaskBoard {
   readonly #deps: EngineDeps
-  /** Published and not known to be started: when, on the monotonic clock. */
-  readonly #waiting = new Map<string, number>()
+  /** Published and not known to be started; those first that were looked at first. */
+  readonly #waiting = new Map<string, Waiting>()
   #cancelSweep: (() => void) | undefined
   #stopped = false
 
@@ -24,17 +44,22 @@ export class TaskBoard {
     for (const task of tasks) if (task.queued) this.publish(this.#message(task.taskId, task))
   }
 
-  publish(message: TaskMessage): void {
+  publish(message: TaskMessage, patienceMs = PATIENCE * this.#deps.limits.taskRepublishMs): void {
     if (this.#stopped) return
-    this.#waiting.set(message.taskId, this.#deps.clock.monotonic())
+    const now = this.#deps.clock.monotonic()
+    const waiting: Waiting = { publishedAt: now, seenAt: now, patienceMs, unknown: false }
+    // At the end of the order, also when it is published again.
+    this.#waiting.delete(message.taskId)
+    this.#waiting.set(message.taskId, waiting)
     this.#deps.taskQueue.publish(message, (outcome) => {
-      if (outcome === 'unknown')
-        this.#deps.log.warn(
-          { taskId: message.taskId },
-          'it is unknown whether a task was published; it will be again',
-        )
+      if (outcome !== 'unknown') return
+      waiting.unknown = true
+      this.#deps.log.warn(
+        { taskId: message.taskId },
+        'it is unknown whether a task was published; it will be again',
+      )
     })
-    this.#planSweep()
+    this.#planSweep(this.#deps.limits.taskRepublishMs / 2)
   }
 
   stop(): void {
@@ -44,32 +69,42 @@ export class TaskBoard {
 
   #message(taskId: string, row: TaskRow): TaskMessage {
     const { queue, priority, attempt } = row
-    return { taskId, queue, priority, messageId: `${taskId}:${attempt}:${this.#deps.random.id()}` }
+    return { taskId, queue, priority, messageId: messageIdOf(this.#deps, taskId, attempt) }
   }
 
-  #planSweep(): void {
+  #planSweep(delayMs: number): void {
     if (this.#cancelSweep || this.#stopped) return
-    this.#cancelSweep = this.#deps.clock.after(this.#deps.limits.taskRepublishMs / 2, () => {
+    this.#cancelSweep = this.#deps.clock.after(delayMs, () => {
       this.#cancelSweep = undefined
       this.#sweep()
     })
   }
 
-  /** The oldest come first: the map keeps the order of publication. */
+  /** Those not looked at for longest come first: the map keeps that order. */
   #sweep(): void {
     const { shard, store, clock, limits, taskQueue } = this.#deps
-    const before = clock.monotonic() - limits.taskRepublishMs
-    for (const [taskId, publishedAt] of this.#waiting) {
-      if (publishedAt > before) break
+    const now = clock.monotonic()
+    let looked = 0
+    for (const [taskId, waiting] of this.#waiting) {
+      if (waiting.seenAt > now - limits.taskRepublishMs) break
+      // The rest is due as well; others get the event loop in between.
+      if (looked === SWEPT_AT_ONCE_MAX) return this.#planSweep(0)
+      looked += 1
       this.#waiting.delete(taskId)
       const row = store.get(taskKey(shard, taskId))
       if (!row) continue
       const task = decodeTaskRow(row)
       if (!task.queued) continue
-      // A queue that holds messages has not lost them: they only wait for a worker.
-      if (taskQueue.depth(task.queue) === 0) this.publish(this.#message(taskId, task))
-      else this.#waiting.set(taskId, clock.monotonic())
+      const isOld = now - waiting.publishedAt >= waiting.patienceMs
+      // A queue that holds messages has hardly lost them: they wait for a worker.
+      if (waiting.unknown || isOld || taskQueue.depth(task.queue) === 0) {
+        const patienceMs = isOld ? waiting.patienceMs * 2 : waiting.patienceMs
+        this.publish(this.#message(taskId, task), patienceMs)
+      } else {
+        waiting.seenAt = now
+        this.#waiting.set(taskId, waiting)
+      }
     }
-    if (this.#waiting.size > 0) this.#planSweep()
+    if (this.#waiting.size > 0) this.#planSweep(limits.taskRepublishMs / 2)
   }
 }

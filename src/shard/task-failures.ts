@@ -1,13 +1,13 @@
 /**
  * What a failed attempt leads to: another attempt, parking, or the machine's own way out.
  */
-import { backoffMs, namesEvent, type RetryPolicy, resolveRetry } from '../machine/index.ts'
+import { backoffMs, type RetryPolicy, resolveRetry } from '../machine/index.ts'
 import type { TaskFailure } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
+import { markDone } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
-import { saveHead } from './control.ts'
-import { snapshotOf } from './heads.ts'
-import { timerKey } from './keys.ts'
+import { namesEventAt } from './heads.ts'
+import { taskKey, timerKey } from './keys.ts'
 import type { Head, TaskEntry, TimerEntry } from './records.ts'
 import { writeTaskRow } from './task-rows.ts'
 import { addTimerRow } from './turn.ts'
@@ -52,8 +52,7 @@ function policyOf(head: Head, task: TaskEntry): RetryPolicy {
 
 /** Whether the present state names this failure; a wildcard is not a way out. */
 function handlesError(head: Head, task: TaskEntry): boolean {
-  if (head.logic.kind !== 'chart') return false
-  return namesEvent(snapshotOf(head, head.logic.chart), `xstate.error.actor.${task.childId}`)
+  return namesEventAt(head, `xstate.error.actor.${task.childId}`)
 }
 
 /** Puts a task to wait for its next attempt. */
@@ -79,7 +78,34 @@ export function planAttempt(
   dropTaskTimers(shard, batch, head, task.effectId)
   addTaskTimer(shard, batch, head, 'task-retry', task.effectId, notBefore)
   writeTaskRow(shard, batch, waiting)
-  saveHead(shard, batch, head)
+  batch.save(head)
+}
+
+/** Takes a task off the actor with its lease; the child stays listed as done. */
+export function takeTask(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  taskId: string,
+): TaskEntry | undefined {
+  const task = head.tasks.find((entry) => entry.effectId === taskId)
+  if (!task) return undefined
+  head.tasks = head.tasks.filter((entry) => entry !== task)
+  dropTaskTimers(shard, batch, head, taskId)
+  markDone(head, taskId)
+  batch.write(taskKey(shard.shard, taskId), null)
+  shard.leases.forget(taskId)
+  return task
+}
+
+/** The result of a task waits in the kept queue: nobody may start it, and it has no lease. */
+export function keepTask(shard: ShardContext, batch: Batch, head: Head, task: TaskEntry): void {
+  const kept: TaskEntry = { ...task, state: 'result-kept', token: '' }
+  head.tasks = [...head.tasks.filter((entry) => entry.effectId !== task.effectId), kept]
+  markDone(head, task.effectId, false)
+  dropTaskTimers(shard, batch, head, task.effectId)
+  writeTaskRow(shard, batch, kept)
+  batch.save(head)
 }
 
 export function replaceTask(head: Head, task: TaskEntry): void {

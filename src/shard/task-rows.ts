@@ -83,6 +83,10 @@ export function publishTask(shard: ShardContext, batch: Batch, task: TaskEntry):
 }
 
 /** A random last part stands for the publication: no count survives a takeover. */
-export function messageIdOf(shard: ShardContext, effectId: string, attempt: number): string {
-  return `${effectId}:${attempt}:${shard.random.id()}`
+export function messageIdOf(
+  { random }: Pick<ShardContext, 'random'>,
+  effectId: string,
+  attempt: number,
+): string {
+  return `${effectId}:${attempt}:${random.id()}`
 }

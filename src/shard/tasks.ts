@@ -5,17 +5,17 @@
 import { type Command, type ErrorRecord, errorRecord, type Operation } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { type Arrival, park, saveHead } from './control.ts'
+import { type Arrival, park } from './control.ts'
 import { type Delivered, deliver } from './deliver.ts'
 import { timerKey } from './keys.ts'
 import { type Head, isHolding, KEPT_TIMER, type TaskEntry, type TimerEntry } from './records.ts'
 import { removeActor } from './removal.ts'
-import { addTaskTimer, dropTaskTimers, failTask, replaceTask } from './task-failures.ts'
+import { addTaskTimer, dropTaskTimers, failTask, keepTask, replaceTask } from './task-failures.ts'
 import { publishTask, writeTaskRow } from './task-rows.ts'
 
 export type Answer = { ok: unknown } | { error: ErrorRecord }
 
-type TaskOperation = Extract<Operation, { taskId: string }>
+export type TaskOperation = Extract<Operation, { taskId: string }>
 
 /** The actor of a task: its effect id begins with the address. */
 export function addressOfTask(taskId: string): string {
@@ -71,7 +71,7 @@ function startAttempt(
   addTaskTimer(shard, batch, head, 'lease', task.effectId, batch.now + running.leaseMs)
   writeTaskRow(shard, batch, running)
   shard.leases.beat(task.effectId, undefined)
-  saveHead(shard, batch, head)
+  batch.save(head)
   return { ok: attemptView(head, running) }
 }
 
@@ -102,7 +102,7 @@ function attach(
   shard.leases.beat(task.effectId, undefined)
   if (task.worker !== command.worker) {
     replaceTask(head, { ...task, worker: command.worker })
-    saveHead(shard, batch, head)
+    batch.save(head)
   }
   return { ok: attemptView(head, task) }
 }
@@ -115,6 +115,19 @@ function checkToken(task: TaskEntry, token: string): { error: ErrorRecord } | un
       `the attempt with this token was given up; task ${task.effectId} is at attempt ${task.attempt} (${task.state})`,
     ),
   }
+}
+
+/**
+ * A command has come and will wait, maybe for longer than a lease: whoever runs the present attempt was
+ * heard now.
+ */
+export function hear(shard: ShardContext, command: Command): string | undefined {
+  if (!('token' in command)) return undefined
+  const { taskId, token } = command
+  const task = shard.heads.get(command.address)?.tasks.find((entry) => entry.effectId === taskId)
+  if (!task || checkToken(task, token)) return undefined
+  shard.leases.beat(taskId, undefined)
+  return taskId
 }
 
 function beat(
@@ -161,10 +174,7 @@ function endAttempt(
   }
   const delivered = deliver(shard, batch, head, arrival)
   if (delivered.kind === 'kept') {
-    replaceTask(head, { ...task, state: 'result-kept', token: '' })
-    dropTaskTimers(shard, batch, head, task.effectId)
-    writeTaskRow(shard, batch, { ...task, state: 'result-kept' })
-    saveHead(shard, batch, head)
+    keepTask(shard, batch, head, task)
   }
   return delivered
 }
@@ -197,7 +207,7 @@ export function fireTimer(
     const delivered = deliver(shard, batch, head, { kind: 'timer', effectId })
     // A turn of its own has encoded the actor, without the timer, already.
     const encoded = delivered.kind === 'turn' && delivered.handled && timer.to === ''
-    if (!encoded && !batch.removed.has(address)) saveHead(shard, batch, head)
+    if (!encoded && !batch.removed.has(address)) batch.save(head)
     return
   }
   head.timers = head.timers.filter((entry) => entry !== timer)
@@ -205,7 +215,7 @@ export function fireTimer(
   const task = head.tasks.find((entry) => entry.effectId === timer.to)
   if (task && timer.kind === 'task-retry') requeue(shard, batch, head, task)
   if (task && timer.kind === 'lease') checkLease(shard, batch, head, task, timer)
-  if (!batch.removed.has(address)) saveHead(shard, batch, head)
+  if (!batch.removed.has(address)) batch.save(head)
 }
 
 function requeue(shard: ShardContext, batch: Batch, head: Head, task: TaskEntry): void {

@@ -1,8 +1,9 @@
 /**
  * The timers of a shard that fall due soon, in memory; the rest waits in the store.
  *
- * Decides: which part of the timer table is in memory: everything before a boundary that moves ahead
- * of the clock. An entry is only a hint: whether a timer still stands is asked of the actor.
+ * Decides: which part of the timer table is in memory: everything before a boundary. It moves ahead of
+ * the clock when nothing is left before it, and comes nearer when too much is. An entry is only a hint:
+ * whether a timer still stands is asked of the actor.
  */
 import type { Store } from '../ports/index.ts'
 import type { Limits } from '../protocol/index.ts'
@@ -17,7 +18,9 @@ export class TimerQueue {
   readonly #shard: number
   readonly #store: Store
   readonly #limits: Pick<Limits, 'timerHorizonMs' | 'timerLoadCountMax'>
-  readonly #heap: DueTimer[] = []
+  #heap: DueTimer[] = []
+  /** More than this in memory are too many. */
+  #heldMax: number
   /** Rows that are due before this are in memory. */
   #boundaryMs = 0
 
@@ -29,6 +32,7 @@ export class TimerQueue {
     this.#shard = shard
     this.#store = store
     this.#limits = limits
+    this.#heldMax = 2 * limits.timerLoadCountMax
   }
 
   get count(): number {
@@ -37,14 +41,16 @@ export class TimerQueue {
 
   /** A timer was committed. */
   add(timer: DueTimer): void {
-    if (timer.dueAt < this.#boundaryMs) this.#push(timer)
+    if (timer.dueAt >= this.#boundaryMs) return
+    this.#push(timer)
+    if (this.#heap.length > this.#heldMax) this.#shrink()
   }
 
   /** Everything due at `now`, at most `countMax`, in order. */
   takeDue(now: number, countMax: number): DueTimer[] {
-    this.#load(now)
     const due: DueTimer[] = []
     while (due.length < countMax) {
+      this.#load(now)
       const first = this.#heap[0]
       if (!first || first.dueAt > now) break
       due.push(first)
@@ -53,17 +59,20 @@ export class TimerQueue {
     return due
   }
 
-  /** When to look again, in unix ms; undefined when there is no timer at all. */
+  /** When to look again, in unix ms; within half of the horizon, also for a clock that jumps. */
   nextWakeAt(now: number): number {
     this.#load(now)
     const next = this.#heap[0]?.dueAt ?? Number.POSITIVE_INFINITY
-    return Math.min(next, this.#boundaryMs - this.#limits.timerHorizonMs / 2)
+    return Math.min(next, now + this.#limits.timerHorizonMs / 2)
   }
 
-  /** Moves the boundary when less than half of the horizon is left before it. */
+  /**
+   * Moves the boundary when nothing is left before it, and it less than half of the horizon away: what
+   * lies behind it is later than all that is in memory.
+   */
   #load(now: number): void {
     const { timerHorizonMs, timerLoadCountMax } = this.#limits
-    if (this.#boundaryMs - now > timerHorizonMs / 2) return
+    if (this.#heap.length > 0 || this.#boundaryMs - now > timerHorizonMs / 2) return
     const until = now + timerHorizonMs
     const from =
       this.#boundaryMs === 0
@@ -83,6 +92,20 @@ export class TimerQueue {
       loaded += 1
     }
     this.#boundaryMs = until
+  }
+
+  /** Many are set for soon: the later ones wait in the store after all. */
+  #shrink(): void {
+    const { timerLoadCountMax } = this.#limits
+    // What is in order is a heap.
+    const sorted = this.#heap.sort((a, b) => a.dueAt - b.dueAt)
+    const boundary = sorted[timerLoadCountMax]?.dueAt ?? 0
+    // A crowd due in one and the same millisecond is never split.
+    if (boundary > (sorted[0]?.dueAt ?? 0)) {
+      this.#heap = sorted.filter(({ dueAt }) => dueAt < boundary)
+      this.#boundaryMs = boundary
+    }
+    this.#heldMax = Math.max(2 * timerLoadCountMax, 2 * this.#heap.length)
   }
 
   #push(timer: DueTimer): void {

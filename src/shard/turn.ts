@@ -12,13 +12,12 @@ import {
   type ErrorRecord,
   type EventObject,
   errorRecord,
-  lastName,
   pack,
-  parentOf,
   shardOf,
   toErrorRecord,
 } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
+import { parentHeadOf, tellDone } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
 import { indexOf } from './heads.ts'
 import { type Cause, flushHistory, withEntry } from './history.ts'
@@ -268,15 +267,8 @@ export function sendTell(
 
 /** A child hands its output to its parent and is gone; a root actor stays for its retention. */
 function finishActor(shard: ShardContext, batch: Batch, head: Head, output: unknown): void {
-  const parent = parentOf(head.address)
-  if (!parent) return
-  const childId = lastName(head.address)
-  const type = `xstate.done.actor.${childId}`
-  batch.deliveries.push({
-    kind: 'event',
-    to: parent,
-    event: { type, output, actorId: childId },
-    by: head.address,
-  })
+  if (head.sources.length === 0) return
+  const parent = parentHeadOf(shard, head)
+  if (parent) tellDone(batch, parent, head.address, output)
   removeActor(shard, batch, head)
 }

@@ -210,6 +210,46 @@ describe('retry', () => {
     ])
   })
 
+  it('leaves the siblings of an atomic region alone when there is nothing to enter in it', () => {
+    const beside = (atom: object) =>
+      host(
+        'm',
+        {
+          type: 'parallel',
+          states: {
+            a: {
+              invoke: { src: 'other', id: 'o' },
+              initial: 'one',
+              ...inOut('a'),
+              states: { one: inOut('one', { invoke: { src: 'work', id: 'w' } }) },
+            },
+            atom: { on: { GO: { actions: see('go') } }, ...atom },
+          },
+        },
+        works,
+      )
+    const quiet = fresh(beside({})).retry()
+    expect(quiet.seen).toEqual(['-one', '+one'])
+    expect(quiet.asked.sort()).toEqual(['run task work as w', 'stop w'])
+    expect(quiet.send('GO').seen.at(-1)).toBe('go')
+    // XState leaves the children of a parallel state together or not at all.
+    for (const atom of [
+      inOut('atom'),
+      { after: { 100: { actions: see('late') } } },
+      { invoke: { src: 'root', id: 'r' } },
+    ]) {
+      const busy = fresh(beside(atom)).retry()
+      expect(busy.seen).toEqual(expect.arrayContaining(['-one', '-a', '+a', '+one']))
+      expect(busy.value).toEqual({ a: 'one', atom: {} })
+      expect(busy.asked).toEqual(expect.arrayContaining(['stop w', 'run task work as w', 'stop o']))
+    }
+  })
+
+  it('of atomic regions with nothing in them changes nothing', () => {
+    const m = fresh(host('m', { type: 'parallel', states: { a: {}, b: {} } })).retry()
+    expect([m.value, m.asked]).toEqual([{ a: {}, b: {} }, []])
+  })
+
   it('of a flat state', () => {
     const m = new Pocket(
       host('m', { initial: 'a', states: { a: inOut('a', { on: { B: 'b' } }), b: inOut('b') } }),

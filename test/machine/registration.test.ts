@@ -14,10 +14,12 @@ import {
 } from 'xstate'
 import { z } from 'zod'
 import {
+  backoffMs,
   defineMachine,
   hostMachine,
   type MachineDefinition,
   reply,
+  resolveRetry,
   task,
   tell,
 } from '../../src/machine/index.ts'
@@ -292,4 +294,38 @@ it('leaves the machine of the user as it was', () => {
   const before = JSON.stringify([definition.machine.options, definition.machine.config])
   hostMachine(definition, { ...DEFAULT_LIMITS, microstepsMax: 7 })
   expect(JSON.stringify([definition.machine.options, definition.machine.config])).toBe(before)
+})
+
+it.each<[string, string, string, object, object?]>([
+  ['attempts of the machine', 'retry', 'attemptsMax', { retry: { attemptsMax: 0 } }],
+  ['a factor of the machine', 'retry', 'factor', { retry: { factor: Number.NaN } }],
+  ['a retention of a fraction', 'retention', 'finishedMs', { retention: { finishedMs: 0.5 } }],
+  ['a retention below zero', 'retention', 'finishedMs', { retention: { finishedMs: -1 } }],
+  ['a history of a fraction', 'retention', 'historyCount', { retention: { historyCount: 1.5 } }],
+  ['attempts of a task', 'actors.t', 'attemptsMax', {}, { retry: { attemptsMax: 0 } }],
+  ['a wait of no number', 'actors.t', 'initialMs', {}, { retry: { initialMs: Number.NaN } }],
+  ['a wait without an end', 'actors.t', 'backoffMaxMs', {}, { retry: { backoffMaxMs: 1 / 0 } }],
+  ['jitter', 'actors.t', 'jitter', {}, { retry: { jitter: 1.1 } }],
+  ['a lease of a fraction', 'actors.t', 'leaseMs', {}, { leaseMs: 1_000.5 }],
+  ['a lease of nothing', 'actors.t', 'leaseMs', {}, { leaseMs: 0 }],
+  ['a time-out of a fraction', 'actors.t', 'timeoutMs', {}, { timeoutMs: 0.1 }],
+])('%s that nothing can be done with', (_name, place, field, options, ofTask = {}) => {
+  const t = task({ name: 't', run: () => Promise.resolve(), ...ofTask })
+  const found = refusal(define({ invoke: { src: 't', id: 't' } }, { actors: { t } }, options))
+  expect(found).toEqual({ place, message: expect.stringContaining(field) })
+})
+
+it('an actor that is removed at once, and a task that is tried for ever, can be hosted', () => {
+  const t = task({
+    name: 't',
+    run: () => Promise.resolve(),
+    retry: { attemptsMax: Number.POSITIVE_INFINITY, initialMs: 0 },
+  })
+  const definition = define(
+    { invoke: { src: 't', id: 't' } },
+    { actors: { t } },
+    { retention: { finishedMs: 0, historyCount: 0 } },
+  )
+  const { retry, tasks } = hostMachine(definition, DEFAULT_LIMITS)
+  expect(backoffMs(resolveRetry(retry, tasks.get('t')?.retry), 5_000, 0.5)).toBe(0)
 })

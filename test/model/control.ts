@@ -60,7 +60,8 @@ export type Operation =
 
 type Arrival =
   | { kind: 'note'; text: string }
-  | { kind: 'bad' | 'work' | 'arm' }
+  | { kind: 'bad'; tried?: true }
+  | { kind: 'work' | 'arm' }
   | { kind: 'ring'; alarm: number }
   | { kind: 'done' | 'aborted' | 'permanent'; task: number }
 
@@ -200,8 +201,14 @@ export class Reference {
       alarm.frozenMs = undefined
     }
     if (task?.state === 'interrupted') task.state = 'queued'
-    while (this.kept.length > 0 && !this.parked) this.#step(this.kept.shift()!)
+    while (this.kept.length > 0 && !this.parked) this.#stepKept(this.kept.shift()!)
     return 'ok'
+  }
+
+  /** Its sender was told that it is kept: what fails is tried once more by the next resume. */
+  #stepKept(arrival: Arrival): void {
+    this.#step(arrival)
+    if (arrival.kind === 'bad' && !arrival.tried) this.kept.unshift({ kind: 'bad', tried: true })
   }
 
   #start(): string {

@@ -12,7 +12,6 @@ import {
   machineOf,
   parentOf,
   parseAddress,
-  rootOf,
   shardOf,
   TroupeError,
   toSubjectToken,
@@ -147,14 +146,13 @@ describe('what is no address', () => {
 })
 
 describe('families', () => {
-  it('a child knows its parent, its root, its machine and its name', () => {
+  it('a child knows its parent, its machine and its name', () => {
     fc.assert(
       fc.property(machineNames, ids, paths, childIds, (machine, id, path, child) => {
         const parent = formatAddress(machine, id, path)
         const address = childOf(parent, child, DEFAULT_LIMITS)
         expect(address).toBe(formatAddress(machine, id, [...path, child]))
         expect(parentOf(address)).toBe(parent)
-        expect(rootOf(address)).toBe(formatAddress(machine, id))
         expect(machineOf(address)).toBe(machine)
         expect(lastName(address)).toBe(child)
         expect(isChild(address)).toBe(true)
@@ -162,11 +160,10 @@ describe('families', () => {
     )
   })
 
-  it('a root is its own root and has no parent', () => {
+  it('a root has no parent', () => {
     const root = formatAddress('job', 'a/b')
     expect(isChild(root)).toBe(false)
     expect(parentOf(root)).toBeUndefined()
-    expect(rootOf(root)).toBe(root)
     expect(lastName(root)).toBe('a/b')
   })
 

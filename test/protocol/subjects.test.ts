@@ -16,6 +16,9 @@ it('are golden', () => {
   expect(subjects.event('job/a%2Fb/*')).toBe('troupe.main.event.job.a%2Fb.%2A')
   expect(subjects.eventOf('job')).toBe('troupe.main.event.job.>')
   expect(subjects.eventOf('job', '10.0 *')).toBe('troupe.main.event.job.10%2E0%20%2A')
+  expect(subjects.leader()).toBe('troupe.main.leader')
+  expect(subjects.member()).toBe('troupe.main.member')
+  expect(subjects.tail('n1')).toBe('troupe.main.tail.n1')
   expect(subjects.cancel('host.a/1')).toBe('troupe.main.cancel.host%2Ea%2F1')
 })
 

@@ -3,8 +3,8 @@ import { expect, it } from 'vitest'
 import { impurities } from './purity.ts'
 import { fixture, ROOT, readSources } from './sources.ts'
 
-const CORE = ['src/protocol', 'src/ports', 'src/machine', 'src/shard']
-const BY_PORTS = ['src/client', 'src/worker', 'src/cluster']
+const CORE = ['src/protocol', 'src/ports', 'src/machine', 'src/shard', 'src/cluster']
+const BY_PORTS = ['src/client', 'src/worker']
 
 it.each(CORE)('%s is synchronous and pure', (room) => {
   const sources = readSources(ROOT, [room])

@@ -127,8 +127,8 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'what may have happened is not called off',
     mutations: one(
       'journaled-commit',
-      "settle({ kind: 'lost', why: outcome.why, unknown: true })",
-      "settle({ kind: 'lost', why: outcome.why })",
+      'settle({ ...RESET, why: outcome.why, unknown: true })',
+      'settle({ ...RESET, why: outcome.why })',
     ),
     noticedBy: 'a living owner whose journal lost its end',
   },
@@ -147,13 +147,19 @@ const MUTANTS: readonly Mutant[] = [
       'taking',
       'const write = { slot, record, after: { sequence: end.lastSequence, serverId } }',
       'this.#deps.store.write({ writes: [[tailKey(shard, slot), record]], failed: () => {} })\n    const write = { slot, record, after: { sequence: end.lastSequence, serverId } }',
+    ).concat(
+      one(
+        'taking',
+        'import type { JournaledCommitDeps, OtherTail } from',
+        "import { tailKey } from './keys.ts'\nimport type { JournaledCommitDeps, OtherTail } from",
+      ),
     ),
     noticedBy: 'of two that claim at once',
   },
   {
     rule: 'claims are kept in the tail',
     mutations: one(
-      'taking',
+      'tail',
       'writes.push([tailKey(shard, first + index), bytes])',
       "if (record.kind === 'batch') writes.push([tailKey(shard, first + index), bytes])",
     ),
@@ -163,7 +169,7 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'a row of the tail is applied only if the journal has it',
     mutations: one(
       'taking',
-      'applied > end.lastSlot || serverIdOf(first) !== end.serverId',
+      'kept.applied > end.lastSlot || first.serverId !== end.serverId',
       'true',
     ),
     noticedBy: 'a row of the tail that never reached the journal',
@@ -174,12 +180,12 @@ const MUTANTS: readonly Mutant[] = [
       'taking',
       'this.#records.push(...records)',
       'const own = new Map([...this.#tail.after(this.#applied.slot)].map((row) => [row.slot, row.bytes]))\n      this.#records.push(...records.map((record, index) => own.get(from + index) ?? record))',
-    ).concat(one('taking', 'if (record.prev !== prev) return', 'if (false) return')),
+    ).concat(one('tail', 'if (record.prev !== prev) return', 'if (false) return')),
     noticedBy: 'what a fenced owner had flushed',
   },
   {
     rule: 'a lost end is written again',
-    mutations: one('taking', 'if (mayBeLost) this.#refill(chain, end)\n    else', ''),
+    mutations: one('taking', 'if (chain.length > 0) this.#refill(chain, end)\n    else', ''),
     noticedBy: 'a journal that lost its end',
   },
   {
@@ -200,7 +206,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     rule: 'appliedHash is compared with the journal',
     mutations: one('taking', 'if (hashBytes(found.record) === hash)', 'if (true)').concat(
-      one('taking', 'if (record.prev !== prev) return', 'if (false) return'),
+      one('tail', 'if (record.prev !== prev) return', 'if (false) return'),
     ),
     noticedBy: 'a store that is not a prefix',
   },

@@ -201,7 +201,7 @@ describe('cancel', () => {
     expect(tablesWith(h, 'busy/a')).toEqual([])
   })
 
-  it('of a paused actor throws its kept events away', async () => {
+  it('of a paused actor leaves no kept event', async () => {
     const h = open([counter])
     await start(h, 'counter/a')
     await h.run(h.client.pause('counter/a'))

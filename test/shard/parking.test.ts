@@ -208,12 +208,11 @@ it('parking is told once and every event after it is kept', async () => {
   expect(await send(h, 'counter/a', 'ADD', { by: 2 })).toMatchObject({ kept: 2 })
   expect(await h.run(h.client.pause('counter/a'))).toMatchObject({ paused: true, parked: true })
   await h.run(h.client.resume('counter/a'))
-  expect(await get(h, 'counter/a')).toMatchObject({
-    kept: 1,
-    context: { n: 0 },
-    parked: { cause: 'BAD' },
-  })
-  await h.run(h.client.resume('counter/a'))
+  for (const kept of [2, 1]) {
+    const parked = { cause: 'BAD' }
+    expect(await get(h, 'counter/a')).toMatchObject({ kept, context: { n: 0 }, parked })
+    await h.run(h.client.resume('counter/a'))
+  }
   expect(await get(h, 'counter/a')).toMatchObject({ kept: 0, context: { n: 2 } })
 })
 

@@ -84,7 +84,7 @@ describe('the kept queue', () => {
     expect(await seen(h, 'counter/a')).toEqual(numbers(20))
   })
 
-  it('stops where an event parks, and goes on from there', async () => {
+  it('stops where an event parks, tries it once more, and goes on from there', async () => {
     const h = open([counter])
     await start(h, 'counter/a')
     await h.run(h.client.pause('counter/a'))
@@ -92,9 +92,11 @@ describe('the kept queue', () => {
     await send(h, 'counter/a', 'BAD')
     await send(h, 'counter/a', 'NOTE', { text: '2' })
     await h.run(h.client.resume('counter/a'))
-    expect(await get(h, 'counter/a')).toMatchObject({ kept: 1, context: { seen: ['1'] } })
-    expect((await get(h, 'counter/a')).parked?.cause).toBe('BAD')
-    await h.run(h.client.resume('counter/a'))
+    for (const kept of [2, 1]) {
+      expect(await get(h, 'counter/a')).toMatchObject({ kept, context: { seen: ['1'] } })
+      expect((await get(h, 'counter/a')).parked?.cause).toBe('BAD')
+      await h.run(h.client.resume('counter/a'))
+    }
     expect(await seen(h, 'counter/a')).toEqual(['1', '2'])
   })
 
@@ -107,7 +109,7 @@ describe('the kept queue', () => {
     await h.run(h.client.resume('counter/a'))
     const view = await get(h, 'counter/a')
     expect(view.parked?.error.message).toContain('actorBytesMax')
-    expect(view.kept).toBe(1)
+    expect(view.kept).toBe(2)
   })
 
   it('can be paused again while it drains', async () => {

@@ -376,6 +376,43 @@ describe('versions', () => {
     expect(await send(h, 'v/x', 'GO')).toMatchObject({ kept: 1 })
   })
 
+  it('an actor of a newer version can be read and ended, and nothing else', async () => {
+    const states = { a: { on: { GO: 'b' } }, b: {} }
+    const twice = { 1: () => ({ value: 'a', context: { n: 0, seen: ['migrated again'] } }) }
+    const two = v(2, states, { migrations: twice })
+    let h = open([two])
+    await start(h, 'v/x')
+    h = restart(h, [v(1, states)])
+    const before = await get(h, 'v/x')
+    const refused = [
+      () => h.client.resume('v/x', { state: 'b' }),
+      () => h.client.resume('v/x', { retry: true }),
+      () => h.client.resume('v/x'),
+      () => h.client.patch('v/x', { n: 5 }),
+      () => h.client.dryRun('v/x', { op: 'resume', state: 'b' }),
+      () => h.client.dryRun('v/x', { op: 'patch', merge: { n: 5 } }),
+    ]
+    for (const ask of refused) {
+      const error = await failure(h, ask())
+      expect(error.code).toBe('version-unknown')
+      expect(error.message).toContain('written by version 2 of v; this node knows version 1')
+      expect(error.message).toContain('run version 2')
+    }
+    expect(await get(h, 'v/x')).toEqual(before)
+    await h.run(h.client.pause('v/x'))
+    h = restart(h, [two])
+    expect(await get(h, 'v/x')).toMatchObject({ version: 2, context: { seen: [] }, paused: {} })
+    await h.run(h.client.resume('v/x'))
+    await send(h, 'v/x', 'GO')
+    expect(await get(h, 'v/x')).toMatchObject({ version: 2, value: 'b' })
+    h = restart(h, [v(1, states)])
+    expect(await h.run(h.client.cancel('v/x'))).toMatchObject({ status: 'stopped' })
+    expect(await code(h, h.client.resume('v/x', { state: 'a' }))).toBe('version-unknown')
+    expect(await get(h, 'v/x')).toMatchObject({ version: 2, status: 'stopped' })
+    await h.run(h.client.delete('v/x'))
+    expect(await code(h, h.client.get('v/x'))).toBe('unknown-actor')
+  })
+
   it('an index that cannot read the context of an older version does not stop the shard', async () => {
     let h = open([one])
     await start(h, 'v/x')

@@ -12,6 +12,7 @@ import type {
   RegistryListOutcome,
   RegistryReadOutcome,
 } from '../../ports/index.ts'
+import { copyOf } from './bytes.ts'
 
 export interface RegistryFault {
   on: 'claim' | 'put' | 'get' | 'list' | 'remove'
@@ -118,8 +119,4 @@ export class MemoryRegistry implements Registry {
       })
     }
   }
-}
-
-function copyOf(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes)
 }

@@ -1,0 +1,232 @@
+/**
+ * Who leads. Decides: when a node claims the next epoch, and when a leader may act: while its claim is
+ * the highest and it has seen so, by its own monotonic clock, not longer ago than half the silence
+ * after which others claim. Leaves to others: what a leader does (leader.ts).
+ *
+ * Nothing depends on there being one leader only: two for a moment can waste work, no more.
+ */
+import type { Clock, Log, Random, Registry, Store, Transport } from '../ports/index.ts'
+import { pack, type Subjects, unpack } from '../protocol/index.ts'
+import { nodeKey } from '../shard/index.ts'
+import type { ClusterLimits } from './limits.ts'
+import { isCount, isName } from './view.ts'
+
+export interface ElectionDeps {
+  name: string
+  bootId: string
+  clock: Clock
+  random: Random
+  log: Log
+  store: Store
+  registry: Registry
+  transport: Transport
+  subjects: Subjects
+  limits: ClusterLimits
+  /** This node begins to lead, or ends. */
+  changed: () => void
+  failed: (why: string) => void
+}
+
+const PREFIX = 'leader.'
+const EPOCH_KEY = nodeKey('epoch')
+
+export class Election {
+  readonly #deps: ElectionDeps
+  /** Identifies this life of this node in its claims. */
+  readonly #value: Uint8Array
+  /** The highest epoch ever seen: claims are pruned and lists go back, so they do not tell it alone. */
+  #highest: number
+  #leading: { epoch: number; confirmedAtMs: number } | undefined
+  #heard: { name: string; epoch: number } | undefined
+  /** The epoch that is being claimed; what was sent may land at any time. */
+  #claiming: number | undefined
+  #isConfirming = false
+  #cancelTimer: (() => void) | undefined
+  #cancelBeat: (() => void) | undefined
+  #subscription: { unsubscribe(): void } | undefined
+  #stopped = false
+
+  constructor(deps: ElectionDeps) {
+    this.#deps = deps
+    this.#value = pack([deps.name, deps.bootId])
+    const bytes = deps.store.get(EPOCH_KEY)
+    const remembered = bytes ? unpack(bytes) : 0
+    this.#highest = isCount(remembered) ? remembered : 0
+  }
+
+  /** The epoch of this node, while it leads and may act. Ask anew before everything that it does. */
+  get epoch(): number | undefined {
+    if (!this.#leading) return undefined
+    const ageMs = this.#deps.clock.monotonic() - this.#leading.confirmedAtMs
+    return ageMs <= this.#deps.limits.leaderSilenceMs / 2 ? this.#leading.epoch : undefined
+  }
+
+  /** Who was heard to lead last. */
+  get leader(): { name: string; epoch: number } | undefined {
+    const epoch = this.epoch
+    return epoch === undefined ? this.#heard : { name: this.#deps.name, epoch }
+  }
+
+  start(): void {
+    const { transport, subjects } = this.#deps
+    this.#subscription = transport.subscribe(subjects.leader(), {}, ({ payload }) =>
+      this.#beatHeard(payload),
+    )
+    this.#awaitSilence()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#subscription?.unsubscribe()
+    this.#cancelTimer?.()
+    this.#cancelBeat?.()
+    this.#leading = undefined
+  }
+
+  /** An epoch that is known from elsewhere, as from a view. */
+  saw(epoch: number): void {
+    if (epoch > this.#highest) this.#remember(epoch)
+    if (this.#leading && epoch > this.#leading.epoch) this.#stepDown('another node leads')
+  }
+
+  /** This epoch ends here; whoever claims the next one goes on. */
+  resign(why: string): void {
+    if (this.#leading) this.#stepDown(why)
+  }
+
+  #beatHeard(payload: Uint8Array): void {
+    const beat = decodeBeat(payload)
+    const { name, bootId } = this.#deps
+    if (this.#stopped || !beat || beat.epoch < this.#highest) return
+    if (beat.name === name && beat.bootId === bootId) return
+    this.saw(beat.epoch)
+    this.#heard = { name: beat.name, epoch: beat.epoch }
+    if (this.#leading || (this.#claiming !== undefined && this.#claiming > beat.epoch)) return
+    this.#claiming = undefined
+    this.#awaitSilence()
+  }
+
+  #awaitSilence(): void {
+    const { random, limits } = this.#deps
+    const jitterMs = Math.floor(random.fraction() * limits.leaderJitterMs)
+    this.#plan(limits.leaderSilenceMs + jitterMs, () => this.#elect())
+  }
+
+  /** One timer: for the end of the silence, or for the next try. */
+  #plan(delayMs: number, call: () => void): void {
+    this.#cancelTimer?.()
+    this.#cancelTimer = this.#deps.clock.after(delayMs, () => {
+      this.#cancelTimer = undefined
+      if (!this.#stopped) call()
+    })
+  }
+
+  #elect(): void {
+    const { registry, limits } = this.#deps
+    const highest = this.#highest
+    // Should no answer come, it is asked again.
+    this.#awaitSilence()
+    registry.list(PREFIX, (outcome) => {
+      // A leader was heard while the list was on its way.
+      if (this.#stopped || this.#leading || this.#claiming || this.#highest > highest) return
+      if (outcome.kind === 'unknown') {
+        return this.#plan(limits.registryRetryMs, () => this.#elect())
+      }
+      const listed = Math.max(0, ...outcome.entries.map(({ key }) => epochOf(key)))
+      if (listed <= this.#highest) return this.#claim(this.#highest + 1)
+      // News: whoever claimed it gets the time to be heard.
+      this.#remember(listed)
+      this.#awaitSilence()
+    })
+  }
+
+  /** The same claim until its outcome is known: asked again, it says whether the first one landed. */
+  #claim(epoch: number): void {
+    const { registry, limits } = this.#deps
+    this.#claiming = epoch
+    this.#awaitSilence()
+    registry.claim(`${PREFIX}${epoch}`, this.#value, (outcome) => {
+      if (this.#stopped || this.#claiming !== epoch) return
+      if (outcome.kind === 'unknown') {
+        return this.#plan(limits.registryRetryMs, () => this.#claim(epoch))
+      }
+      this.#claiming = undefined
+      this.#remember(Math.max(this.#highest, epoch))
+      const isOurs = outcome.kind === 'won' || Buffer.compare(outcome.value, this.#value) === 0
+      // The winner gets the time to be heard.
+      if (!isOurs) return this.#awaitSilence()
+      this.#cancelTimer?.()
+      this.#leading = { epoch, confirmedAtMs: Number.NEGATIVE_INFINITY }
+      this.#beat()
+    })
+  }
+
+  #beat(): void {
+    const { clock, limits } = this.#deps
+    this.#cancelBeat?.()
+    this.#cancelBeat = clock.after(limits.leaderBeatMs, () => this.#beat())
+    this.#confirm()
+  }
+
+  /** The claims say who leads; a leader is heard only as long as it has seen that they name it. */
+  #confirm(): void {
+    const { registry, clock, transport, subjects, name, bootId, log } = this.#deps
+    const leading = this.#leading
+    if (!leading || this.#isConfirming) return
+    const askedAtMs = clock.monotonic()
+    this.#isConfirming = true
+    registry.list(PREFIX, (outcome) => {
+      this.#isConfirming = false
+      if (this.#stopped || this.#leading !== leading || outcome.kind === 'unknown') return
+      const epochs = outcome.entries.map(({ key }) => epochOf(key))
+      const highest = Math.max(this.#highest, ...epochs)
+      if (highest > leading.epoch) return this.saw(highest)
+      const own = outcome.entries.find(({ key }) => epochOf(key) === leading.epoch)
+      if (!own || Buffer.compare(own.value, this.#value) !== 0) {
+        return this.#stepDown('the claim of this epoch is gone')
+      }
+      const isFirst = leading.confirmedAtMs === Number.NEGATIVE_INFINITY
+      leading.confirmedAtMs = askedAtMs
+      if (this.epoch === undefined) return
+      transport.publish(subjects.leader(), pack([leading.epoch, name, bootId]))
+      for (const epoch of epochs) {
+        if (epoch < leading.epoch - 1) registry.remove(`${PREFIX}${epoch}`, () => {})
+      }
+      if (!isFirst) return
+      log.info({ epoch: leading.epoch }, 'this node leads')
+      this.#deps.changed()
+    })
+  }
+
+  #stepDown(why: string): void {
+    this.#deps.log.info({ epoch: this.#leading?.epoch, why }, 'this node leads no longer')
+    this.#leading = undefined
+    this.#cancelBeat?.()
+    this.#awaitSilence()
+    this.#deps.changed()
+  }
+
+  #remember(epoch: number): void {
+    if (epoch <= this.#highest) return
+    this.#highest = epoch
+    this.#deps.store.write({
+      writes: [[EPOCH_KEY, pack(epoch)]],
+      failed: ({ message }) => this.#deps.failed(message),
+    })
+  }
+}
+
+/** 0 for a key that is no claim. */
+function epochOf(key: string): number {
+  const text = key.slice(PREFIX.length)
+  return /^[1-9][0-9]{0,9}$/.test(text) ? Number(text) : 0
+}
+
+function decodeBeat(payload: Uint8Array) {
+  try {
+    const [epoch, name, bootId] = unpack(payload) as unknown[]
+    return isCount(epoch) && isName(name) ? { epoch, name, bootId } : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,7 @@
+export { type ClusterLimits, DEFAULT_CLUSTER_LIMITS, resolveClusterLimits } from './limits.ts'
+export type { MemberBeat } from './members.ts'
+export { ClusterNode, type ClusterNodeDeps, type ClusterStatus } from './node.ts'
+export type { DrainOutcome } from './ownership.ts'
+export { type Member, type Placement, place, UNPLACED } from './placement.ts'
+export type { SeatStatus } from './seat.ts'
+export { encodeView, type View, viewNumber } from './view.ts'

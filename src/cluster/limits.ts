@@ -1,0 +1,92 @@
+/**
+ * The limits of the cluster room, with their defaults and reasons. Decides: names, defaults, and the
+ * relations that have to hold between them. Leaves to others: enforcing them.
+ */
+import { TroupeError } from '../protocol/index.ts'
+
+export interface ClusterLimits {
+  /** How often a leader says that it leads, and confirms it. */
+  leaderBeatMs: number
+  /** Followers of a leader that is silent for this long elect another. Five lost beats. */
+  leaderSilenceMs: number
+  /** Up to this much more, by chance, so that not all followers claim in the same moment. */
+  leaderJitterMs: number
+  /** How often a node says that it is there, what it serves, and how far its standbys are. */
+  memberBeatMs: number
+  /** A node that is silent for this long is taken for dead: its shards go to others. */
+  memberSilenceMs: number
+  /** How often the view is read again: a watch is a hint. */
+  viewReadMs: number
+  /** How long a leader looks for a newer view that members say they have seen, before it goes on. */
+  viewWaitMs: number
+  /** An outcome of the registry that is unknown is asked for again after this. */
+  registryRetryMs: number
+  /** How long a node that is named waits for the present owner to let go, before it claims over it. */
+  handoffMs: number
+  /** First wait before a shard is taken again; it doubles up to the second number. */
+  retakeFirstMs: number
+  retakeMaxMs: number
+  /** How often a standby that has everything looks for more: what an owner writes is behind by this. */
+  followMs: number
+  /** Slots that a standby reads and applies at once; bounds its memory at this many records. */
+  followCountMax: number
+  /** How long one request for a tail may take; then it is asked again. */
+  tailRequestMs: number
+  /** Wait between two requests for a tail to a member that did not answer. */
+  tailRetryMs: number
+  /** Bytes of records in one answer; one record more may stand in it. nats-server takes 1 MiB. */
+  tailBytesMax: number
+  /** How often it is said who is waited for. */
+  tailLogMs: number
+  /** How long a drain may take; then the node leaves with what it still serves. */
+  drainMs: number
+}
+
+export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
+  leaderBeatMs: 1_000,
+  leaderSilenceMs: 5_000,
+  leaderJitterMs: 1_000,
+  memberBeatMs: 1_000,
+  memberSilenceMs: 5_000,
+  viewReadMs: 2_000,
+  viewWaitMs: 10_000,
+  registryRetryMs: 250,
+  handoffMs: 10_000,
+  retakeFirstMs: 100,
+  retakeMaxMs: 5_000,
+  followMs: 100,
+  followCountMax: 256,
+  tailRequestMs: 5_000,
+  tailRetryMs: 500,
+  tailBytesMax: 512 * 1024,
+  tailLogMs: 10_000,
+  drainMs: 60_000,
+})
+
+/** Completes a partial set. @throws TroupeError `invalid-config` */
+export function resolveClusterLimits(given: Partial<ClusterLimits> = {}): ClusterLimits {
+  const limits: ClusterLimits = { ...DEFAULT_CLUSTER_LIMITS, ...given }
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Object.hasOwn(DEFAULT_CLUSTER_LIMITS, name)) throw bad(`there is no limit "${name}"`)
+    if (!Number.isSafeInteger(value) || value <= 0) throw bad(`${name} is a whole number above 0`)
+  }
+  // A leader that could not confirm itself for half the silence stops: two beats have to fit in.
+  if (limits.leaderBeatMs * 4 > limits.leaderSilenceMs) {
+    throw bad('leaderBeatMs is at most a quarter of leaderSilenceMs')
+  }
+  if (limits.memberBeatMs * 2 > limits.memberSilenceMs) {
+    throw bad('memberBeatMs is at most half of memberSilenceMs')
+  }
+  // Whoever is elected has heard everybody who lives.
+  if (limits.memberSilenceMs > limits.leaderSilenceMs) {
+    throw bad('memberSilenceMs is at most leaderSilenceMs')
+  }
+  return limits
+}
+
+/** A standby that is fewer slots behind takes over within a moment. */
+export const HANDOFF_LAG_SLOTS_MAX = 64
+
+function bad(why: string): TroupeError {
+  return new TroupeError('invalid-config', `cluster limits: ${why}`)
+}

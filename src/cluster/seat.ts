@@ -1,0 +1,318 @@
+/**
+ * One shard on this node: as its owner, as its standby, or not at all.
+ *
+ * Decides: when this node tries to take the shard that it is named for, and how it lets go of one that
+ * it is not. Leaves to others: who is named (leader), whether a claim wins (the slots), what a shard
+ * does (engine).
+ */
+import type { Clock, Journal, Log, Random, Store, TaskQueue, Transport } from '../ports/index.ts'
+import type { EventObject, Limits, ShardStatus, Subjects } from '../protocol/index.ts'
+import {
+  type EngineStop,
+  JournaledCommit,
+  type LiveHost,
+  type Machines,
+  type OtherTails,
+  type ResidentBudget,
+  ShardEngine,
+  type ShardServer,
+  serveShard,
+} from '../shard/index.ts'
+import type { ClusterLimits } from './limits.ts'
+import type { Members } from './members.ts'
+import { Standby } from './standby.ts'
+import type { View } from './view.ts'
+import type { Views } from './views.ts'
+
+/** What all shards of a node share. */
+export interface SeatDeps {
+  name: string
+  shardCount: number
+  clock: Clock
+  random: Random
+  log: Log
+  store: Store
+  journal: Journal
+  transport: Transport
+  subjects: Subjects
+  taskQueue: TaskQueue
+  machines: Machines
+  budget: ResidentBudget
+  live: LiveHost
+  announces: boolean
+  limits: Limits
+  clusterLimits: ClusterLimits
+  recordBytesMax: number | undefined
+  ownerSilenceMs: number | undefined
+  views: Views
+  members: Members
+  otherTails: OtherTails
+  /** What this node serves or follows has changed: others wait to hear it. */
+  changed: () => void
+  /** Memory and disk may not agree: the process has to end. */
+  failed: (reason: { shard: number; why: string }) => void
+}
+
+interface Owning {
+  engine: ShardEngine
+  /** The view by which it claims. */
+  by: number
+  server: ShardServer | undefined
+  live: LiveOfShard
+}
+
+export interface SeatStatus {
+  shard: number
+  role: 'owner' | 'standby' | 'none'
+  engine?: ShardStatus
+  /** Of a standby; undefined while it is not known. */
+  lag?: number | undefined
+}
+
+export class Seat {
+  readonly shard: number
+  readonly #deps: SeatDeps
+  #owning: Owning | undefined
+  #standby: Standby | undefined
+  #isEndingStandby = false
+  /** Lost by a claim of this view: only a newer one names this node again. */
+  #lostBy = 0
+  /** Given up for a taker that is named by this view. */
+  #yieldedTo = 0
+  #retakes = 0
+  #cancelRetake: (() => void) | undefined
+  #cancelHandoff: (() => void) | undefined
+  /** The present owner had its time to let go. */
+  #isHandoffOver = false
+  #stopped = false
+
+  constructor(shard: number, deps: SeatDeps) {
+    this.shard = shard
+    this.#deps = deps
+  }
+
+  /** By which view this node serves the shard, from its claim to its very end. */
+  get servesBy(): number | undefined {
+    return this.#owning?.server ? this.#owning.by : undefined
+  }
+
+  /** Of a standby. */
+  get lag(): number | undefined {
+    return this.#standby?.lag
+  }
+
+  get isOwner(): boolean {
+    return this.#owning !== undefined
+  }
+
+  status(): SeatStatus {
+    const { shard } = this
+    if (this.#owning) return { shard, role: 'owner', engine: this.#owning.engine.status() }
+    return this.#standby ? { shard, role: 'standby', lag: this.lag } : { shard, role: 'none' }
+  }
+
+  liveEvent(address: string, effectId: string, event: EventObject): void {
+    this.#owning?.engine.liveEvent(address, effectId, event)
+  }
+
+  /** Brings what runs here to what the view says. Called whenever something may have changed. */
+  reconcile(): void {
+    const { views, name } = this.#deps
+    const { view } = views
+    if (this.#stopped || this.#isEndingStandby || !view || !views.isFresh) return
+    const owner = view.owners[this.shard] ?? null
+    if (owner !== name) this.#forgetTries()
+    if (this.#owning) {
+      if (owner !== name || this.#mayBeClaimedOver(this.#owning, view)) {
+        this.#letGo(this.#owning, owner ?? '')
+      }
+    } else if (owner === name) {
+      if (this.#mayTake() && this.#hasEndedStandby()) this.#take()
+    } else if (view.standbys[this.shard] === name) {
+      this.#startStandby()
+    } else {
+      this.#hasEndedStandby()
+    }
+  }
+
+  /**
+   * Another takes the shard and asks for what was kept of it: it is let go first, so that nothing is
+   * acknowledged here any more. Not again before a view as new as the taker's names this node.
+   */
+  yieldTo(viewNumber: number): void {
+    this.#yieldedTo = Math.max(this.#yieldedTo, viewNumber)
+    this.#owning?.engine.stop()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#forgetTries()
+    this.#standby?.stop(() => {})
+    this.#owning?.engine.stop()
+  }
+
+  /**
+   * Another was named since the claim, and this node again before either noticed. The other may still
+   * claim by the view that named it; a claim by the present view ends that.
+   */
+  #mayBeClaimedOver({ by, server }: Owning, view: View): boolean {
+    return server !== undefined && (view.former[this.shard] ?? []).some(({ until }) => until >= by)
+  }
+
+  #forgetTries(): void {
+    this.#retakes = 0
+    this.#cancelRetake?.()
+    this.#cancelRetake = undefined
+    this.#cancelHandoff?.()
+    this.#cancelHandoff = undefined
+    this.#isHandoffOver = false
+  }
+
+  #mayTake(): boolean {
+    const { views, members, clock, clusterLimits } = this.#deps
+    if (this.#cancelRetake || views.number <= this.#lostBy || views.number < this.#yieldedTo) {
+      return false
+    }
+    if (this.#isHandoffOver || members.othersServing(this.shard).length === 0) return true
+    // It finishes what is under way and says so; a claim over it would make its last batch fail.
+    this.#cancelHandoff ??= clock.after(clusterLimits.handoffMs, () => {
+      this.#isHandoffOver = true
+      this.reconcile()
+    })
+    return false
+  }
+
+  #take(): void {
+    const { shard } = this
+    const { name, otherTails, views, recordBytesMax, ownerSilenceMs } = this.#deps
+    const { clock, random, log, store, journal } = this.#deps
+    const by = views.number
+    this.#cancelHandoff?.()
+    this.#cancelHandoff = undefined
+    const commit = new JournaledCommit({
+      ...{ shard, store, journal, clock, random, log, otherTails },
+      node: name,
+      viewVersion: by,
+      ...(recordBytesMax !== undefined && { recordBytesMax }),
+      ...(ownerSilenceMs !== undefined && { ownerSilenceMs }),
+    })
+    const live = new LiveOfShard(this.#deps.live)
+    const engine = new ShardEngine({
+      ...this.#deps,
+      shard,
+      commit,
+      live,
+      stopped: (reason) => this.#ended(owning, reason),
+    })
+    const owning: Owning = { engine, by, server: undefined, live }
+    this.#owning = owning
+    engine.open((failure) => {
+      if (!failure) this.#serve(owning)
+    })
+  }
+
+  #serve(owning: Owning): void {
+    const { transport, subjects, limits, log, changed } = this.#deps
+    log.info({ shard: this.shard, view: owning.by }, 'this node serves a shard')
+    this.#retakes = 0
+    owning.server = serveShard(owning.engine, transport, subjects, limits)
+    changed()
+  }
+
+  #letGo(owning: Owning, to: string): void {
+    if (owning.engine.state === 'leaving') return
+    owning.engine.letGo(to, () => this.#clear(owning))
+  }
+
+  /** The engine has ended: whatever it ran beside itself ends with it. */
+  #clear(owning: Owning): void {
+    if (this.#owning !== owning) return
+    this.#owning = undefined
+    owning.server?.stop()
+    owning.live.stopAll()
+    this.#deps.changed()
+    // Whoever told of the end is not done yet.
+    this.#deps.clock.defer(() => this.reconcile())
+  }
+
+  #ended(owning: Owning, { why, kind, reset }: EngineStop): void {
+    const { shard } = this
+    const { log, failed } = this.#deps
+    this.#clear(owning)
+    if (this.#stopped) return
+    if (kind === 'failed') {
+      this.#stopped = true
+      log.error({ shard, why }, 'a shard cannot go on here')
+      return failed({ shard, why })
+    }
+    log.warn({ shard, why, view: owning.by }, 'this node has lost a shard')
+    if (reset) this.#planRetake()
+    else this.#lostBy = Math.max(this.#lostBy, owning.by)
+  }
+
+  /** Nobody else is named: it is taken again, and that asks the others what the journal may have lost. */
+  #planRetake(): void {
+    const { clock, clusterLimits } = this.#deps
+    const { retakeFirstMs, retakeMaxMs } = clusterLimits
+    const waitMs = Math.min(retakeMaxMs, retakeFirstMs * 2 ** Math.min(this.#retakes, 20))
+    this.#retakes += 1
+    this.#cancelRetake?.()
+    this.#cancelRetake = clock.after(waitMs, () => {
+      this.#cancelRetake = undefined
+      this.reconcile()
+    })
+  }
+
+  #startStandby(): void {
+    if (this.#standby) return
+    const { shard } = this
+    const { store, journal, clock, log, clusterLimits, changed, failed } = this.#deps
+    this.#standby = new Standby({
+      ...{ shard, store, journal, clock, log, changed },
+      limits: clusterLimits,
+      failed: (why) => failed({ shard, why }),
+    })
+    this.#standby.start()
+  }
+
+  /** False while the store still takes what the standby has read; then it is looked at again. */
+  #hasEndedStandby(): boolean {
+    const standby = this.#standby
+    if (!standby) return true
+    this.#standby = undefined
+    this.#isEndingStandby = true
+    standby.stop(() => {
+      this.#isEndingStandby = false
+      this.#deps.clock.defer(() => this.reconcile())
+    })
+    return false
+  }
+}
+
+/** Callbacks and observables of one owner, so that none outlives it. */
+class LiveOfShard implements LiveHost {
+  readonly #host: LiveHost
+  readonly #running = new Set<string>()
+
+  constructor(host: LiveHost) {
+    this.#host = host
+  }
+
+  start(child: Parameters<LiveHost['start']>[0]): void {
+    this.#running.add(child.effectId)
+    this.#host.start(child)
+  }
+
+  send(effectId: string, event: EventObject): void {
+    this.#host.send(effectId, event)
+  }
+
+  stop(effectId: string): void {
+    this.#running.delete(effectId)
+    this.#host.stop(effectId)
+  }
+
+  stopAll(): void {
+    for (const effectId of [...this.#running]) this.stop(effectId)
+  }
+}

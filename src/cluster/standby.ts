@@ -1,0 +1,157 @@
+/**
+ * Follows the journal of a shard that another node owns, so that this node can go on with it.
+ *
+ * Decides: what of the journal this store takes over, and how far behind it is. The journal may lose
+ * later what was read here: the raw records are kept for that, and `appliedHash` is compared again
+ * with every new copy of the stream. Leaves to others: whether to follow (ownership.ts); a checkpoint
+ * where the store and the journal have parted.
+ */
+import type { Clock, Journal, Log, Store } from '../ports/index.ts'
+import { hashBytes } from '../protocol/index.ts'
+import {
+  type Applied,
+  brokenChain,
+  type KnownEnd,
+  rowsOf,
+  SlotReader,
+  Tail,
+} from '../shard/index.ts'
+import type { ClusterLimits } from './limits.ts'
+
+export interface StandbyDeps {
+  shard: number
+  store: Store
+  journal: Journal
+  clock: Clock
+  log: Log
+  limits: ClusterLimits
+  /** The lag has come below or gone above what was said of it. */
+  changed: () => void
+  /** The disk refused a write. */
+  failed: (why: string) => void
+}
+
+export class Standby {
+  readonly #deps: StandbyDeps
+  readonly #slots: SlotReader
+  readonly #tail: Tail
+  #applied: Applied
+  /** The copy of the stream that was seen to hold what is applied. */
+  #copy: string | undefined
+  #lag: number | undefined
+  /** Nothing new was found so many times. */
+  #idle = 0
+  #isWriting = false
+  #cancelLook: (() => void) | undefined
+  #stopped: (() => void) | undefined
+
+  constructor(deps: StandbyDeps) {
+    this.#deps = deps
+    this.#slots = new SlotReader(deps.shard, deps.journal, deps.clock)
+    this.#tail = new Tail(deps.shard, deps.store, deps.log)
+    this.#applied = this.#tail.applied()
+  }
+
+  /** Slots that are not applied, when it was last seen; undefined while that is not known. */
+  get lag(): number | undefined {
+    return this.#lag
+  }
+
+  start(): void {
+    this.#slots.end((end) => this.#compare(end))
+  }
+
+  /** `done` is told when the store has taken what was under way: another may go on from there. */
+  stop(done: () => void): void {
+    this.#stopped = done
+    this.#slots.stop()
+    this.#cancelLook?.()
+    if (!this.#isWriting) done()
+  }
+
+  #compare(end: KnownEnd): void {
+    const { slot, hash } = this.#applied
+    if (end.serverId === this.#copy || slot === 0) return this.#follow(end)
+    this.#slots.read(slot, (found) => {
+      // Its end is lost, or not there yet: whoever takes the shard writes it again.
+      if (!found && slot >= end.firstSlot) return this.#unknown()
+      if (!found || hashBytes(found.record) !== hash) {
+        const what = found ? 'another record than the one that was applied' : 'nothing any more'
+        return this.#part(`slot ${slot} holds ${what}`)
+      }
+      this.#follow(end)
+    })
+  }
+
+  #follow(end: KnownEnd): void {
+    const { limits } = this.#deps
+    this.#copy = end.serverId
+    const from = this.#applied.slot + 1
+    this.#report(end.lastSlot - this.#applied.slot)
+    if (end.lastSlot < from) return this.#again()
+    this.#idle = 0
+    const to = Math.min(end.lastSlot, from + limits.followCountMax - 1)
+    this.#slots.readAll(from, to, (records) => {
+      if (!records) {
+        if (from < end.firstSlot) return this.#part(`slots from ${from} on were removed`)
+        return this.#unknown()
+      }
+      const problem = brokenChain(this.#applied, records)
+      if (problem === undefined) this.#apply(records, end)
+      else this.#part(problem)
+    })
+  }
+
+  #apply(records: readonly Uint8Array[], end: KnownEnd): void {
+    const { shard, store, failed } = this.#deps
+    const { slot } = this.#applied
+    const writes = this.#tail.clear(slot, records, end.serverId, 'these slots')
+    writes.push(...rowsOf(shard, slot + 1, records))
+    this.#isWriting = true
+    store.write({
+      writes,
+      visible: () => {
+        this.#isWriting = false
+        if (this.#stopped) return this.#stopped()
+        this.#applied = { slot: slot + records.length, hash: hashBytes(records.at(-1)!) }
+        this.#report(end.lastSlot - this.#applied.slot)
+        this.start()
+      },
+      failed: ({ message }) => {
+        const wasWriting = this.#isWriting
+        this.#isWriting = false
+        failed(message)
+        if (wasWriting) this.#stopped?.()
+      },
+    })
+  }
+
+  #unknown(): void {
+    this.#copy = undefined
+    this.#report(undefined)
+    this.#again()
+  }
+
+  #report(lag: number | undefined): void {
+    const wasReady = this.#lag === 0
+    this.#lag = lag
+    if ((lag === 0) !== wasReady) this.#deps.changed()
+  }
+
+  /** The less there is to follow, the less often it looks. */
+  #again(): void {
+    const { clock, limits } = this.#deps
+    const waitMs = limits.followMs * 2 ** Math.min(this.#idle, FOLLOW_DOUBLINGS_MAX)
+    this.#idle += 1
+    this.#cancelLook = clock.after(waitMs, () => this.start())
+  }
+
+  /** The store is left as it is: it follows no more, and nobody is told that it is near. */
+  #part(why: string): void {
+    const { shard, log } = this.#deps
+    this.#report(undefined)
+    log.error({ shard, why }, 'this store and the journal have parted: the shard is not followed')
+  }
+}
+
+const FOLLOW_DOUBLINGS_MAX = 3

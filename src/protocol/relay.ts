@@ -1,0 +1,75 @@
+/**
+ * Messages from shard to shard as they travel. Decides: what is a well-formed request of a channel;
+ * it is looked at as commands are, because what takes a shard down here would do so with every repeat.
+ */
+import { canonicalAddress } from './address.ts'
+import { isEvent, tooDeep } from './check-command.ts'
+import type { EventObject } from './command.ts'
+import { type ErrorRecord, errorRecord, toErrorRecord } from './errors.ts'
+import { nestsDeeper } from './foreign-values.ts'
+import type { Limits } from './limits.ts'
+
+/** What travels from shard to shard in one request. */
+export interface RelayRequest {
+  from: number
+  generation: number
+  /** The number of the first message. */
+  first: number
+  messages: RelayMessage[]
+}
+
+export interface RelayMessage {
+  from: string
+  to: string
+  event: EventObject
+}
+
+/** Keys hold the number of a shard in two bytes. */
+const SHARD_MAX = 0xffff
+
+/** The request, or why it is none: then nothing of it takes effect. */
+export function checkRelay(
+  candidate: unknown,
+  limits: Limits,
+): { request: RelayRequest } | { error: ErrorRecord } {
+  if (typeof candidate !== 'object' || candidate === null)
+    return malformed('messages of a shard come as an object')
+  const { from, generation, first, messages } = candidate as Record<string, unknown>
+  if (!isCount(from, 0) || from > SHARD_MAX) return malformed('"from" is the number of a shard')
+  if (!isCount(generation, 0)) return malformed('"generation" is a whole number from 0')
+  if (!isCount(first, 1)) return malformed('"first" is a whole number from 1')
+  if (!Array.isArray(messages)) return malformed('"messages" is a list')
+  for (const message of messages as unknown[]) {
+    const error = whyNoMessage(message, limits)
+    if (error) return { error }
+  }
+  return { request: candidate as RelayRequest }
+}
+
+function whyNoMessage(message: unknown, limits: Limits): ErrorRecord | undefined {
+  if (typeof message !== 'object' || message === null)
+    return malformed('a message is an object').error
+  const { from, to, event } = message as Record<string, unknown>
+  if (!isEvent(event)) return malformed('the event of a message is an object with a "type"').error
+  // Twice: a dead letter holds the event that was refused, and why.
+  if (nestsDeeper(event, 2 * limits.nestingMax)) return tooDeep(`the event ${event.type}`, limits)
+  for (const address of [from, to]) {
+    if (typeof address !== 'string') return malformed('a message has a sender and a target').error
+    try {
+      // Both were made canonical by the shard that sent them.
+      if (canonicalAddress(address, limits) !== address)
+        return errorRecord('invalid-address', `${address.slice(0, 80)} is not canonical`)
+    } catch (thrown) {
+      return toErrorRecord(thrown, 'invalid-address')
+    }
+  }
+  return undefined
+}
+
+function isCount(value: unknown, min: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= min
+}
+
+function malformed(why: string): { error: ErrorRecord } {
+  return { error: errorRecord('malformed', why) }
+}

@@ -1,0 +1,159 @@
+/**
+ * A node's way to the world: everything that comes back to it passes a gate, which a test can hold
+ * (the process stands still) or shut for ever (kill -9).
+ */
+import type {
+  Clock,
+  MessageHandler,
+  Registry,
+  SubscribeOptions,
+  Subscription,
+  Transport,
+  TransportOutcome,
+  TransportRequest,
+} from '../../src/ports/index.ts'
+
+export class Gate {
+  #held: (() => void)[] | undefined
+  #isShut = false
+  readonly #subscriptions = new Set<Subscription>()
+
+  through<T extends unknown[]>(call: (...args: T) => void): (...args: T) => void {
+    return (...args) => {
+      if (this.#isShut) return
+      if (this.#held) this.#held.push(() => call(...args))
+      else call(...args)
+    }
+  }
+
+  hold(): void {
+    this.#held ??= []
+  }
+
+  /** What came meanwhile comes now, in its order. */
+  release(each: () => void = () => {}): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const call of held) {
+      if (!this.#isShut) call()
+      each()
+    }
+  }
+
+  shut(): void {
+    this.#isShut = true
+    this.#held = undefined
+    for (const one of this.#subscriptions) one.unsubscribe()
+  }
+
+  get isShut(): boolean {
+    return this.#isShut
+  }
+
+  keep(subscription: Subscription): Subscription {
+    this.#subscriptions.add(subscription)
+    return subscription
+  }
+}
+
+export class GatedClock implements Clock {
+  readonly #clock: Clock
+  readonly #gate: Gate
+
+  constructor(clock: Clock, gate: Gate) {
+    this.#clock = clock
+    this.#gate = gate
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  monotonic(): number {
+    return this.#clock.monotonic()
+  }
+
+  after(delayMs: number, call: () => void): () => void {
+    let isCancelled = false
+    const cancel = this.#clock.after(
+      delayMs,
+      this.#gate.through(() => {
+        if (!isCancelled) call()
+      }),
+    )
+    return () => {
+      isCancelled = true
+      cancel()
+    }
+  }
+
+  defer(call: () => void): void {
+    this.#clock.defer(this.#gate.through(call))
+  }
+}
+
+export class GatedTransport implements Transport {
+  readonly #transport: Transport
+  readonly #gate: Gate
+  /** Neither is anything heard, nor does anything that is said arrive. */
+  isCut = false
+  /** Subjects whose messages from this node are lost. */
+  readonly lost = new Set<string>()
+
+  constructor(transport: Transport, gate: Gate) {
+    this.#transport = transport
+    this.#gate = gate
+  }
+
+  request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
+    if (this.#gate.isShut) return
+    const subject = this.isCut ? 'cut.off' : request.subject
+    this.#transport.request({ ...request, subject }, this.#gate.through(done))
+  }
+
+  publish(subject: string, payload: Uint8Array): void {
+    if (this.#gate.isShut || this.isCut || this.lost.has(subject)) return
+    this.#transport.publish(subject, payload)
+  }
+
+  hears(subject: string): boolean {
+    return this.#transport.hears(subject)
+  }
+
+  subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
+    const through = this.#gate.through(handle)
+    const subscription = this.#transport.subscribe(subject, options, (message) => {
+      if (!this.isCut) through(message)
+    })
+    return this.#gate.keep(subscription)
+  }
+}
+
+/** @param stale what reads of the view show instead, while it says so */
+export function gatedRegistry(
+  registry: Registry,
+  gate: Gate,
+  stale: () => Uint8Array | undefined = () => undefined,
+): Registry {
+  return {
+    claim: (key, value, done) => {
+      if (!gate.isShut) registry.claim(key, value, gate.through(done))
+    },
+    put: (key, value, done) => {
+      if (!gate.isShut) registry.put(key, value, gate.through(done))
+    },
+    get: (key, done) =>
+      registry.get(
+        key,
+        gate.through((outcome) => {
+          const value = key === 'view' ? stale() : undefined
+          done(value && outcome.kind === 'found' ? { kind: 'found', value } : outcome)
+        }),
+      ),
+    list: (prefix, done) => registry.list(prefix, gate.through(done)),
+    remove: (key, done) => {
+      if (!gate.isShut) registry.remove(key, gate.through(done))
+    },
+    watch: (prefix, changed) => registry.watch(prefix, gate.through(changed)),
+  }
+}

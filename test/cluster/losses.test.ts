@@ -1,0 +1,203 @@
+/** A journal that lost its end: what neither it nor the taker has is asked of all who may have it. */
+import { describe, expect, it } from 'vitest'
+import { encodeView } from '../../src/cluster/view.ts'
+import { pack, unpack } from '../../src/protocol/index.ts'
+import { judgeJournals, Load } from './load.ts'
+import { Cluster, type TestNode } from './nodes.ts'
+
+const SHARD = 5
+/** A standby that has everything looks again within this time. */
+const FOLLOWED_MS = 1_000
+
+interface Lost {
+  cluster: Cluster
+  address: string
+  /** It owned the shard, has everything, and is dead. */
+  owner: TestNode
+  /** It follows, and has not seen the last notes. */
+  standby: TestNode
+  before: string[]
+}
+
+/** Three notes are acknowledged, which the standby has not read; then owner and journal die. */
+async function lost(count = 3): Promise<Lost> {
+  const cluster = new Cluster()
+  await cluster.started(['a', 'b', 'c'])
+  const address = cluster.on(SHARD)
+  expect(await cluster.answer(cluster.client.start(address))).toBe('ok')
+  await cluster.settle(FOLLOWED_MS)
+  const owner = cluster.at(cluster.view().owners[SHARD]!)
+  const standby = cluster.at(cluster.view().standbys[SHARD]!)
+  standby.journal.connection.hold()
+  for (const text of ['1', '2', '3']) {
+    expect(await cluster.answer(cluster.note(address, text))).toBe('ok')
+  }
+  const before = bytesOf(cluster)
+  owner.kill()
+  standby.journal.connection.release('lose')
+  cluster.loseLast(SHARD, count)
+  return { cluster, address, owner, standby, before }
+}
+
+function bytesOf(cluster: Cluster): string[] {
+  return cluster.server.slots(SHARD).map(({ record }) => Buffer.from(record).toString('hex'))
+}
+
+const waitsFor = (node: TestNode) => node.node.status().shards[SHARD]!.waitsFor
+
+describe('a journal that lost its end', () => {
+  it('is waited with until the dead owner is back, and written again from its tail', async () => {
+    for (const count of [3, 4, 1_000]) {
+      const { cluster, address, owner, standby, before } = await lost(count)
+      await cluster.until(() => waitsFor(standby).length > 0, 'it is asked for')
+      await cluster.settle(60_000)
+      expect(waitsFor(standby)).toEqual([owner.name])
+      expect(cluster.serving(SHARD), 'nobody goes on without it').toEqual([])
+      const waiting = standby.said('warn', 'waits for what other nodes have kept')
+      expect(waiting.length).toBeGreaterThanOrEqual(5)
+      expect(waiting.length).toBeLessThanOrEqual(7)
+      expect(waiting.at(-1)!.fields).toEqual({ shard: SHARD, missing: [owner.name] })
+      const others = cluster.served().filter((name) => name !== undefined)
+      expect(others, 'the other shards do not wait').toHaveLength(7)
+      owner.restart()
+      await cluster.until(() => cluster.serving(SHARD).length === 1, 'it goes on')
+      expect(bytesOf(cluster).slice(0, before.length), 'byte for byte').toEqual(before)
+      expect(await cluster.seen(address)).toEqual(['1', '2', '3'])
+      expect(standby.said('error', 'its end is written again')).toHaveLength(1)
+      await cluster.until(() => cluster.isSettled(), 'it comes to rest')
+      judgeJournals(cluster)
+    }
+  })
+
+  it('goes on without a node that an operator has given up, and says so', async () => {
+    const { cluster, address, owner, standby } = await lost()
+    await cluster.until(() => waitsFor(standby).length > 0, 'it is asked for')
+    expect(standby.node.giveUp('nobody')).toEqual([])
+    await cluster.settle(5_000)
+    expect(cluster.serving(SHARD)).toEqual([])
+    expect(standby.node.giveUp(owner.name)).toEqual([SHARD])
+    expect(standby.said('error', 'given up').at(-1)!.fields).toEqual({
+      node: owner.name,
+      shards: [SHARD],
+    })
+    await cluster.until(() => cluster.serving(SHARD).length === 1, 'it goes on', 5_000)
+    expect(await cluster.seen(address)).toEqual([])
+    await cluster.until(() => cluster.isSettled(), 'nobody waits for it any more')
+    expect(cluster.view().former[SHARD]).toEqual([])
+  })
+
+  it('all that a standby has is written again when the owner has nothing left', async () => {
+    const cluster = new Cluster()
+    await cluster.started(['a', 'b', 'c'])
+    const address = cluster.on(SHARD)
+    expect(await cluster.answer(cluster.client.start(address))).toBe('ok')
+    for (const text of ['1', '2']) await cluster.run(cluster.note(address, text))
+    await cluster.settle(FOLLOWED_MS)
+    const before = bytesOf(cluster)
+    const view = cluster.view()
+    // Both the owner's disk and the end of the journal are gone.
+    const owner = cluster.at(view.owners[SHARD]!)
+    owner.kill()
+    owner.wipe()
+    cluster.loseLast(SHARD, 1_000)
+    owner.restart()
+    await cluster.until(() => cluster.serving(SHARD).length === 1, 'it is served')
+    expect(bytesOf(cluster).slice(0, before.length)).toEqual(before)
+    expect(await cluster.seen(address)).toEqual(['1', '2'])
+  })
+
+  it('a living owner takes its shard again, and nothing is lost', async () => {
+    for (const seed of [1, 2, 3]) {
+      const cluster = new Cluster({ seed })
+      await cluster.started(['a', 'b', 'c'])
+      const load = await Load.on(cluster)
+      for (let n = 0; n < 10; n++) {
+        await cluster.settle(700)
+        cluster.loseLast(n % 8, 1 + (n % 4))
+      }
+      await cluster.until(() => cluster.isSettled(), 'it comes to rest')
+      await load.judge()
+      // Of what may have happened nobody is told that it did not.
+      expect(load.failures.filter((one) => !one.endsWith('no-answer'))).toEqual([])
+      for (const { stops } of cluster.live) expect(stops).toEqual([])
+    }
+  })
+
+  it('all nodes and the end of the journal are lost at once, with the disks intact', async () => {
+    for (const seed of [1, 2, 3]) {
+      const cluster = new Cluster({ seed })
+      await cluster.started(['a', 'b', 'c'])
+      const load = await Load.on(cluster, 60_000)
+      await cluster.settle(2_000)
+      for (const name of ['a', 'b', 'c']) cluster.at(name).kill()
+      for (let shard = 0; shard < 8; shard++) cluster.loseLast(shard, 3 + shard)
+      // One after another, and the first ones have to wait for the last.
+      for (const name of ['c', 'a', 'b']) {
+        cluster.at(name).restart()
+        await cluster.settle(8_000)
+      }
+      await cluster.until(() => cluster.isSettled(), 'they come back')
+      await load.judge()
+      expect(load.failures).toEqual([])
+    }
+  })
+
+  it('a member that is asked lets go before it answers', async () => {
+    const cluster = new Cluster()
+    await cluster.started(['a', 'b', 'c'])
+    const address = cluster.on(SHARD)
+    expect(await cluster.answer(cluster.client.start(address))).toBe('ok')
+    const owner = cluster.at(cluster.view().owners[SHARD]!)
+    // It may take again by this view whatever it loses: it claimed by the one before.
+    const view = cluster.view()
+    cluster.registry.put('view', encodeView({ ...view, version: view.version + 1 }), () => {})
+    await cluster.settle(10)
+    const ask = (by: number) => {
+      const answers: unknown[] = []
+      const payload = pack([SHARD, 1, by])
+      const request = { subject: cluster.subjects.tail(owner.name), payload, timeoutMs: 1_000 }
+      cluster.transport.request(request, (outcome) => {
+        answers.push(outcome.kind === 'reply' ? unpack(outcome.payload) : outcome.kind)
+      })
+      return answers
+    }
+    const known = owner.node.status().viewNumber
+    const stale = ask(known - 1)
+    await cluster.settle(50)
+    expect(stale, 'who asks by an old view is not named').toEqual([['stale', known]])
+    expect(cluster.serving(SHARD)).toEqual([owner.name])
+    // Under way: the slot is not acknowledged, and its row is not flushed.
+    owner.journal.connection.hold()
+    const noted = cluster.answer(cluster.note(address, 'x', 1_000))
+    await cluster.settle()
+    const asked = ask(known + 1)
+    await cluster.settle(50)
+    expect(cluster.serving(SHARD)).toEqual([])
+    const [answer] = asked as [['rows', number, [number, Uint8Array][], boolean]]
+    const slots = cluster.server.slots(SHARD).length
+    expect(answer[2].map(([slot]) => slot)).toEqual(
+      Array.from({ length: slots + 1 }, (_, index) => index + 1),
+    )
+    owner.journal.connection.release()
+    await cluster.settle(5_000)
+    expect(['unavailable', 'no-answer']).toContain(await noted)
+    expect(cluster.serving(SHARD), 'not again by an older view than the taker has').toEqual([])
+  })
+
+  it('a tail is given in pages', async () => {
+    const cluster = new Cluster({ limits: { tailBytesMax: 300 } })
+    await cluster.started(['a', 'b', 'c'])
+    const address = cluster.on(SHARD)
+    expect(await cluster.answer(cluster.client.start(address))).toBe('ok')
+    for (let n = 0; n < 20; n++) await cluster.run(cluster.note(address, String(n)))
+    const owner = cluster.at(cluster.view().owners[SHARD]!)
+    const before = bytesOf(cluster)
+    await cluster.settle(FOLLOWED_MS)
+    owner.kill()
+    owner.wipe()
+    cluster.loseLast(SHARD, 15)
+    owner.restart()
+    await cluster.until(() => cluster.serving(SHARD).length === 1, 'it is served')
+    expect(bytesOf(cluster).slice(0, before.length)).toEqual(before)
+  })
+})

@@ -1,0 +1,202 @@
+/** The next view: who owns what, step by step. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { HANDOFF_LAG_SLOTS_MAX } from '../../src/cluster/limits.ts'
+import type { Member } from '../../src/cluster/placement.ts'
+import { nextView, type Planning, type Reports } from '../../src/cluster/planning.ts'
+import { VERSION_MAX, type View, viewNumber } from '../../src/cluster/view.ts'
+
+const member = (name: string, more: Partial<Member> = {}): Member => ({
+  name,
+  weight: 1,
+  zone: null,
+  leaving: false,
+  ...more,
+})
+const members = (...names: string[]) => names.map((name) => member(name))
+const SILENT: Reports = { lag: () => undefined, servesBy: () => undefined }
+const near = (slots = 0): Reports => ({ lag: () => slots, servesBy: () => undefined })
+
+function next(previous: View | undefined, some: readonly Member[], more: Partial<Planning> = {}) {
+  const planning = {
+    ...{ previous, members: some, reports: SILENT, shardCount: 6, leaderEpoch: 1, seen: 0 },
+  }
+  const view = nextView({ ...planning, ...more })
+  if (!view) throw new Error('there is no next view')
+  return view
+}
+
+/** Plans until nothing changes. */
+function rest(view: View, some: readonly Member[], reports: Reports): View {
+  let at = view
+  for (let round = 0; round < 50; round++) {
+    const then = next(at, some, { reports })
+    if (then === at) return at
+    at = then
+  }
+  throw new Error('the views do not come to rest')
+}
+
+const owned = (view: View, name: string) => view.owners.filter((one) => one === name).length
+
+describe('the next view', () => {
+  it('places everything at the first time', () => {
+    const view = next(undefined, members('b', 'a'))
+    expect(view.members.map(({ name }) => name)).toEqual(['a', 'b'])
+    expect([owned(view, 'a'), owned(view, 'b')]).toEqual([3, 3])
+    expect(view).toMatchObject({ leaderEpoch: 1, version: 1 })
+    expect(view.former.flat()).toEqual([])
+  })
+
+  it('is the same one when nothing changes, whoever leads', () => {
+    const view = next(undefined, members('a', 'b'))
+    expect(next(view, members('b', 'a'))).toBe(view)
+    expect(next(view, members('b', 'a'), { leaderEpoch: 9 })).toBe(view)
+  })
+
+  it('is a new one above what members have seen, even if nothing else changes', () => {
+    const view = next(undefined, members('a', 'b'))
+    const seen = viewNumber({ leaderEpoch: 3, version: 9 })
+    const then = next(view, members('a', 'b'), { leaderEpoch: 4, seen })
+    expect(then).toEqual({ ...view, leaderEpoch: 4, version: 1 })
+    expect(viewNumber(then)).toBeGreaterThan(seen)
+    expect(next(then, members('a', 'b'), { leaderEpoch: 4, seen })).toBe(then)
+  })
+
+  it('begins at version 1 with a new epoch, and is newer', () => {
+    const view = { ...next(undefined, members('a', 'b')), version: 77 }
+    const then = next(view, members('a'), { leaderEpoch: 2 })
+    expect(then).toMatchObject({ leaderEpoch: 2, version: 1 })
+    expect(viewNumber(then)).toBeGreaterThan(viewNumber(view))
+    expect(next(view, members('a')).version).toBe(78)
+  })
+
+  it('does not exist when the versions of an epoch are used up', () => {
+    const view = { ...next(undefined, members('a', 'b')), version: VERSION_MAX }
+    const planning = { previous: view, reports: SILENT, shardCount: 6, seen: 0 }
+    expect(nextView({ ...planning, members: members('a'), leaderEpoch: 1 })).toBeUndefined()
+    expect(nextView({ ...planning, members: members('a'), leaderEpoch: 2 })).toBeDefined()
+  })
+
+  it('hands over only to a standby that has said that it is near', () => {
+    const before = next(undefined, members('a', 'b'))
+    const all = members('a', 'b', 'c')
+    const named = next(before, all)
+    expect(named.owners, 'whoever lives goes on').toEqual(before.owners)
+    expect(named.standbys.filter((name) => name === 'c').length).toBeGreaterThanOrEqual(2)
+    expect(next(named, all), 'silence is no readiness').toBe(named)
+    expect(next(named, all, { reports: near(HANDOFF_LAG_SLOTS_MAX) })).toBe(named)
+    const handed = next(named, all, { reports: near(HANDOFF_LAG_SLOTS_MAX - 1) })
+    expect(owned(handed, 'c')).toBe(2)
+    // Being near before it was named standby counts for nothing.
+    expect(next(before, all, { reports: near() }).owners).toEqual(before.owners)
+  })
+
+  it('replaces the dead at once, by its standby', () => {
+    const before = rest(next(undefined, members('a', 'b', 'c')), members('a', 'b', 'c'), near())
+    const then = next(before, members('a', 'c'))
+    before.owners.forEach((owner, shard) => {
+      expect(then.owners[shard]).toBe(owner === 'b' ? before.standbys[shard] : owner)
+    })
+  })
+
+  it('by its standby also when that has its share already; the rest follows from there', () => {
+    const all = members('a', 'b', 'c')
+    const before: View = {
+      ...next(undefined, all),
+      owners: ['a', 'a', 'b', 'b', 'c', 'c'],
+      standbys: ['c', 'c', 'a', 'a', 'a', 'a'],
+    }
+    const then = next(before, members('a', 'c'))
+    expect(then.owners).toEqual(['a', 'a', 'a', 'a', 'c', 'c'])
+    const moving = then.standbys.flatMap((name, shard) => (name === 'c' ? [shard] : []))
+    expect(moving.length).toBeGreaterThanOrEqual(1)
+    expect(owned(rest(then, members('a', 'c'), near()), 'a')).toBe(3)
+  })
+
+  it('does not make a standby owner that is leaving, or dead as well', () => {
+    const all = members('a', 'b', 'c')
+    const before = rest(next(undefined, all), all, near())
+    const shard = before.owners.indexOf('b')
+    const heir = before.standbys[shard]!
+    const others = all.filter(({ name }) => name !== 'b')
+    const leaving = others.map((one) => ({ ...one, leaving: one.name === heir }))
+    expect(next(before, leaving).owners[shard]).not.toBe(heir)
+    const left = others.filter(({ name }) => name !== heir)
+    expect(next(before, left).owners[shard]).toBe(left[0]!.name)
+  })
+
+  it('remembers who may have written what nobody else has, until the next owner has claimed', () => {
+    const all = members('a', 'b', 'c')
+    const before = rest(next(undefined, all), all, near())
+    const shard = before.owners.indexOf('b')
+    const dead = next(before, members('a', 'c'))
+    const former = [{ name: 'b', until: viewNumber(before) }]
+    expect(dead.former[shard]).toEqual(former)
+    const serves = (by: number): Reports => ({ lag: () => 0, servesBy: () => by })
+    expect(next(dead, members('a', 'c'), { reports: SILENT }).former[shard]).toEqual(former)
+    const old = next(dead, members('a', 'c'), { reports: serves(viewNumber(before)) })
+    expect(old.former[shard], 'by a claim that b may have claimed over').toEqual(former)
+    const settled = next(dead, members('a', 'c'), { reports: serves(viewNumber(dead)) })
+    expect(settled.former[shard]).toEqual([])
+  })
+
+  it('remembers all of a row of owners that never served', () => {
+    const all = members('a', 'b', 'c', 'd')
+    let view = rest(next(undefined, all), all, near())
+    const shard = 0
+    const gone: string[] = []
+    while (gone.length < 3) {
+      gone.push(view.owners[shard]!)
+      view = next(
+        view,
+        all.filter(({ name }) => !gone.includes(name)),
+      )
+    }
+    expect(view.former[shard]!.map(({ name }) => name)).toEqual(gone)
+  })
+
+  it('comes to rest in balance, whatever happened to whom', () => {
+    const roster = ['a', 'b', 'c', 'd', 'e']
+    const some = fc.subarray(roster, { minLength: 1 })
+    const step = fc.record({
+      live: some,
+      leaving: some,
+      lag: fc.constantFrom(0, 63, 64, undefined),
+    })
+    const steps = fc.array(step, { minLength: 1, maxLength: 8 })
+    fc.assert(
+      fc.property(steps, fc.constantFrom(1, 7, 16), (history, shardCount) => {
+        let view: View | undefined
+        let present: Member[] = []
+        for (const { live, leaving, lag } of history) {
+          present = live.map((name) => member(name, { leaving: leaving.includes(name) }))
+          const reports = { lag: () => lag, servesBy: () => undefined }
+          const before: View | undefined = view
+          view = next(view, present, { reports, shardCount })
+          for (const [shard, owner] of view.owners.entries()) {
+            const isLive = owner !== null && live.includes(owner)
+            const hasTaker = present.some((one) => !one.leaving)
+            if (hasTaker) expect(isLive, 'whoever owns lives').toBe(true)
+            const old = before?.owners[shard]
+            if (!old || old === owner || !live.includes(old)) continue
+            expect(owner, 'the living hand over to their standby').toBe(before!.standbys[shard])
+            expect(lag).toBeLessThan(HANDOFF_LAG_SLOTS_MAX)
+          }
+        }
+        const takers = present.filter((one) => !one.leaving).map(({ name }) => name)
+        let last = view!
+        for (let round = 0; ; round++) {
+          const then = next(last, present, { reports: near(), shardCount })
+          if (then === last) break
+          last = then
+          expect(round, 'it comes to rest').toBeLessThan(20)
+        }
+        if (takers.length === 0) return
+        const counts = takers.map((name) => owned(last, name))
+        expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+        expect(counts.reduce((sum, n) => sum + n, 0)).toBe(shardCount)
+      }),
+    )
+  })
+})

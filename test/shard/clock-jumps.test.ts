@@ -1,0 +1,102 @@
+/** A wall clock that is set ahead and back again: nothing is refused for it, and nothing is forgotten. */
+import { describe, expect, it } from 'vitest'
+import { VirtualClock } from '../../src/adapters/memory/index.ts'
+import type { Log } from '../../src/ports/index.ts'
+import { DEFAULT_LIMITS } from '../../src/protocol/index.ts'
+import { ShardTime } from '../../src/shard/shard-time.ts'
+import { code, commandId, counter, get, open, restart, send, start } from './support.ts'
+
+const YEAR_MS = 365 * 86_400_000
+const { clockJumpHoldMs, clockSkewMaxMs } = DEFAULT_LIMITS
+const ADD = { type: 'ADD', by: 1 }
+
+it('a jump of a year that is taken back harms no command, neither before, in, nor after it', async () => {
+  const h = open([counter])
+  await start(h, 'counter/a')
+  const before = commandId(h)
+  await h.run(h.client.send('counter/a', ADD, { id: before }))
+  h.clock.jumpWall(YEAR_MS)
+  const within = commandId(h)
+  const first = await h.run(h.client.send('counter/a', ADD, { id: within }))
+  expect((await get(h, 'counter/a')).updatedAt).toBeLessThan(h.clock.now() - YEAR_MS + 1_000)
+  await h.advance(clockJumpHoldMs / 2)
+  await send(h, 'counter/a', 'ADD', { by: 1 })
+  h.clock.jumpWall(-YEAR_MS)
+  await send(h, 'counter/a', 'ADD', { by: 1 })
+  expect(await h.run(h.client.send('counter/a', ADD, { id: before }))).toMatchObject({ turn: 2 })
+  expect(await h.run(h.client.send('counter/a', ADD, { id: within }))).toEqual(first)
+  expect((await get(h, 'counter/a')).context).toMatchObject({ n: 4 })
+  const never = commandId(h, h.clock.now() + YEAR_MS)
+  expect(await code(h, h.client.send('counter/a', ADD, { id: never }))).toBe('clock-skew')
+})
+
+it('a jump that stands is followed', async () => {
+  const h = open([counter])
+  await start(h, 'counter/a')
+  h.clock.jumpWall(YEAR_MS)
+  await h.advance(clockJumpHoldMs + h.limits.timerHorizonMs)
+  await send(h, 'counter/a', 'ADD', { by: 1 })
+  expect((await get(h, 'counter/a')).updatedAt).toBeGreaterThan(h.clock.now() - 1_000)
+})
+
+it('a restart believes the wall clock: it cannot tell a jump from a long stop', async () => {
+  let h = open([counter])
+  await start(h, 'counter/a')
+  h.clock.jumpWall(YEAR_MS)
+  h = restart(h, [counter])
+  await send(h, 'counter/a', 'ADD', { by: 1 })
+  expect((await get(h, 'counter/a')).updatedAt).toBeGreaterThan(h.clock.now() - 1_000)
+})
+
+describe('the time of a shard', () => {
+  function shardTime() {
+    const clock = new VirtualClock()
+    const lines: string[] = []
+    const line = (level: string) => (_fields: object, message: string) =>
+      void lines.push(`${level}: ${message}`)
+    const ignore = () => {}
+    const log: Log = {
+      debug: ignore,
+      info: ignore,
+      warn: line('warn'),
+      error: line('error'),
+      child: () => log,
+    }
+    const time = new ShardTime({ clock, log, limits: DEFAULT_LIMITS })
+    return { clock, lines, time }
+  }
+
+  it('flows on under a jump, which is told once', () => {
+    const { clock, lines, time } = shardTime()
+    const at = clock.now()
+    clock.jumpWall(clockSkewMaxMs + 1)
+    for (let n = 0; n < 5; n++) expect(time.now()).toBe(at)
+    clock.advance(7_000)
+    expect(time.now()).toBe(at + 7_000)
+    expect(lines).toEqual(['error: the wall clock jumped ahead and is not followed for now'])
+    clock.advance(clockJumpHoldMs)
+    expect(time.now()).toBe(clock.now())
+    expect(lines[1]).toBe('error: the wall clock stands where it jumped to: it is followed')
+  })
+
+  it('follows a skew that is allowed, a clock that is set back, and one that is right again', () => {
+    const { clock, lines, time } = shardTime()
+    clock.jumpWall(clockSkewMaxMs)
+    expect(time.now()).toBe(clock.now())
+    clock.jumpWall(-YEAR_MS)
+    expect(time.now()).toBe(clock.now())
+    clock.advance(1_000)
+    clock.jumpWall(YEAR_MS)
+    expect(time.now()).toBe(clock.now())
+    expect(lines).toEqual([])
+  })
+
+  it('tells of a very long stop when it begins', () => {
+    const { clock, lines, time } = shardTime()
+    time.begin(clock.now() - 60_000)
+    expect(lines).toEqual([])
+    time.begin(clock.now() - YEAR_MS)
+    expect(lines).toHaveLength(1)
+    expect(time.now()).toBe(clock.now())
+  })
+})

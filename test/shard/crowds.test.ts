@@ -1,0 +1,105 @@
+/** Actors that keep a shard busy by themselves: others are reached all the same, nothing is lost. */
+import { expect, it } from 'vitest'
+import { enqueueActions } from 'xstate'
+import { tell } from '../../src/machine/index.ts'
+import { type Args, change, commandId, get, host, open, restart, send, start } from './support.ts'
+
+const LIMITS = { stepsPerBatchMax: 64 }
+
+const echo = host(
+  'echo',
+  { on: { PING: { actions: ['count', 'ping'] } } },
+  {
+    actions: {
+      count: change(({ context }) => ({ n: context.n + 1 })),
+      ping: tell((({ event }: Args) => ({
+        to: event.to,
+        event: { type: 'PING', to: event.to },
+      })) as never),
+    },
+  },
+)
+
+const crowd = host(
+  'crowd',
+  { on: { SPREAD: { actions: 'spread' }, SEE: { actions: 'seen' } } },
+  {
+    actions: {
+      spread: enqueueActions(({ enqueue }) => {
+        for (let n = 0; n < 500; n++)
+          enqueue(tell({ to: 'crowd/b', event: { type: 'SEE', by: n } }) as never)
+      }),
+      seen: change(({ context, event }) => ({
+        n: context.n + 1,
+        seen: [...context.seen, event.by],
+      })),
+    },
+  },
+)
+
+it('an actor that never stops telling itself can be paused, and others go on', async () => {
+  let h = open([echo], { shardCount: 1, limits: LIMITS })
+  await start(h, 'echo/a')
+  await start(h, 'echo/b')
+  h.client.send('echo/a', { type: 'PING', to: 'echo/a' }).catch(() => {})
+  await h.run(h.client.pause('echo/a'))
+  const { context } = await get(h, 'echo/a')
+  h = restart(h, [echo])
+  expect((await get(h, 'echo/a')).context).toEqual(context)
+  await send(h, 'echo/b', 'PING', { to: 'echo/nobody' })
+  expect((await get(h, 'echo/b')).context).toMatchObject({ n: 1 })
+})
+
+it('more messages than a batch has steps arrive once and in order, also after a crash', async () => {
+  let h = open([crowd], { shardCount: 1, limits: LIMITS })
+  await start(h, 'crowd/a')
+  await start(h, 'crowd/b')
+  await send(h, 'crowd/a', 'SPREAD')
+  h = restart(h, [crowd])
+  await h.advance(100)
+  const { context } = await get(h, 'crowd/b')
+  expect((context as { seen: number[] }).seen).toEqual(Array.from({ length: 500 }, (_, n) => n))
+  const rows = h.store.count(Uint8Array.of(0, 0, 0x50), Uint8Array.of(0, 0, 0x51))
+  expect(rows).toBe(0)
+})
+
+const forked = host(
+  'forked',
+  { on: { PING: { actions: ['count', 'ping'] } } },
+  {
+    actions: {
+      count: change(({ context, event }) => ({ n: context.n + 1, blob: 'x'.repeat(event.by) })),
+      ping: tell((({ event }: Args) => {
+        const { to, by, text } = event
+        return Array.from({ length: Number(text) }, () => ({
+          to,
+          event: { type: 'PING', to, by, text },
+        }))
+      }) as never),
+    },
+  },
+)
+
+it.each([
+  ['tells itself twice each time', { text: '2', by: 0 }],
+  ['is so large that it fills a batch', { text: '1', by: 500_000 }],
+])('one that never stops, and %s, can be paused', async (_case, fields) => {
+  const h = open([forked], { shardCount: 1, limits: LIMITS })
+  await start(h, 'forked/a')
+  const [engine] = h.engines
+  const paused: unknown[] = []
+  // By hand: time would never come to rest.
+  const { deferred } = h.clock as unknown as { deferred: (() => void)[] }
+  const calls = (count: number) => {
+    for (let call = 0; call < count; call++) deferred.shift()?.()
+  }
+  const submit = (operation: object, done: (outcome: unknown) => void) =>
+    engine!.submit({ ...operation, address: 'forked/a', id: commandId(h) } as never, 100, done)
+  submit({ op: 'send', event: { type: 'PING', to: 'forked/a', ...fields } }, () => {})
+  calls(40)
+  const from = engine!.status().slot
+  submit({ op: 'pause' }, (outcome) => paused.push(outcome))
+  calls(40)
+  expect(from).toBeGreaterThan(3)
+  expect(paused).toMatchObject([{ ok: { paused: true } }])
+})

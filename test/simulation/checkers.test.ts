@@ -1,0 +1,376 @@
+/** Every checker shown a list that it has to reject, and the good list beside it. */
+import { describe, expect, it } from 'vitest'
+import { CHECKERS, check } from './checkers/index.ts'
+import type { ActorFact, BatchFact, Happening, HistoryEntry, SimEvent, SlotFact } from './events.ts'
+
+const GENESIS = '0'.repeat(16)
+
+/** A list in the making: slots of shard 0 get their numbers and hashes by themselves. */
+class List {
+  readonly events: SimEvent[] = []
+  #slot = 0
+  #prev = GENESIS
+
+  add(happening: Happening): this {
+    const seq = this.events.length
+    this.events.push({ ...happening, seq, at: seq })
+    return this
+  }
+
+  slot(fact: SlotFact, changes: Partial<{ node: string; slot: number; prev: string }> = {}): this {
+    this.#slot += 1
+    const hash = `hash of ${this.#slot}`
+    const at = { node: 'n1', shard: 0, slot: this.#slot, sequence: this.#slot, prev: this.#prev }
+    this.#prev = hash
+    return this.add({ kind: 'slot', ...at, hash, fact, ...changes })
+  }
+
+  claim(node = 'n1', claimId = 'a'): this {
+    return this.slot({ kind: 'claim', node, claimId, viewVersion: 1 }, { node })
+  }
+
+  batch(changes: Partial<BatchFact> = {}): this {
+    return this.slot(batch(changes))
+  }
+
+  actor(changes: Partial<ActorFact>, more: Partial<BatchFact> = {}): this {
+    return this.batch({ actors: [actor(changes)], ...more })
+  }
+
+  found(): string[] {
+    return [...new Set(check(this.events).map(({ checker }) => checker))]
+  }
+}
+
+function batch(changes: Partial<BatchFact>): BatchFact {
+  const nothing = { actors: [], removed: [], remembered: [], outbox: [], acknowledged: [] }
+  const rest = { inbound: [], deadLetters: [], tasks: [], now: 1_000 }
+  return { kind: 'batch', epoch: { slot: 1, claimId: 'a' }, ...nothing, ...rest, ...changes }
+}
+
+function actor(changes: Partial<ActorFact>): ActorFact {
+  const who = {
+    address: 'flat/a',
+    birth: '2.0',
+    version: 1,
+    turn: 1,
+    status: 'active',
+    state: 'on',
+  }
+  const how = { paused: false, parked: null, kept: 0, timers: [], tasks: [], entries: [] }
+  return { ...who, ...how, context: {}, ...changes }
+}
+
+function turn(number: number, changes: Partial<HistoryEntry> = {}): HistoryEntry {
+  const entry = { turn: number, at: number, cause: 'ADD', by: 'c1', commandId: null, note: null }
+  return { ...entry, from: number === 1 ? null : 'on', to: 'on', ...changes }
+}
+
+const begun = () => new List().claim().actor({ entries: [turn(1)] })
+const task = { taskId: 'flat/a#2.0:1:0', attempt: 1, worker: 'w1' }
+const ring = { effectId: 'flat/a#2.0:1:0', dueAt: 900, kind: 'event', type: 'RING', frozenMs: null }
+const rang = (number: number) => turn(number, { cause: 'RING', by: 'timer' })
+
+const CASES: Record<string, readonly [what: string, make: () => List][]> = {
+  'one-writer': [
+    ['a slot that stands twice', () => begun().slot(batch({}), { slot: 2 })],
+    ['a slot beyond a gap', () => begun().slot(batch({}), { slot: 7 })],
+    ['a record that names another before it', () => begun().slot(batch({}), { prev: 'else' })],
+    ['an owner that was deposed', () => begun().claim('n2', 'b').batch()],
+    ['a batch without a claim', () => new List().batch()],
+  ],
+  'refill-is-whole': [
+    [
+      'a claim in the middle of what was committed',
+      () =>
+        begun()
+          .batch({})
+          .add(known(3))
+          .add(flushed(3))
+          .add({ kind: 'slots-lost', shard: 0, lastSlot: 2 })
+          .slot(
+            { kind: 'claim', node: 'n2', claimId: 'b', viewVersion: 2 },
+            { slot: 3, prev: 'hash of 2', node: 'n2' },
+          ),
+    ],
+  ],
+  'commit-before-effect': [
+    ['a reply that no slot holds', () => begun().add(released('1-x'))],
+    [
+      'a reply before the node knows of its slot',
+      () =>
+        begun()
+          .batch({ remembered: ['flat/a 1-x'] })
+          .add(flushed(3))
+          .add(released('1-x')),
+    ],
+    [
+      'a reply before the flush',
+      () =>
+        begun()
+          .batch({ remembered: ['flat/a 1-x'] })
+          .add(known(3))
+          .add(released('1-x')),
+    ],
+    [
+      'a task that is not committed',
+      () => begun().add({ kind: 'task-published', node: 'n1', taskId: task.taskId }),
+    ],
+    [
+      'a message that is not committed',
+      () =>
+        begun().add({
+          ...{ kind: 'relayed', node: 'n1', shard: 0, target: 1, generation: 1 },
+          ...{ first: 1, count: 1 },
+        }),
+    ],
+  ],
+  'applied-once': [
+    [
+      'a command that is remembered twice',
+      () =>
+        begun()
+          .batch({ remembered: ['flat/a 1-x'] })
+          .batch({ remembered: ['flat/a 1-x'] }),
+    ],
+    [
+      'a command that made two turns',
+      () =>
+        begun()
+          .actor({ turn: 2, entries: [turn(2, { commandId: '1-x' })] })
+          .actor({ turn: 3, entries: [turn(3, { commandId: '1-x' })] }),
+    ],
+    [
+      'two outcomes of one command',
+      () =>
+        begun()
+          .batch({ remembered: ['flat/a 1-x'] })
+          .add(answered('1-x', 'one'))
+          .add(answered('1-x', 'two')),
+    ],
+  ],
+  'acknowledged-is-there': [
+    ['an answer that is in no slot', () => begun().add(answered('1-x', ''))],
+  ],
+  'refusals-are-true': [
+    [
+      'a command that was refused and is applied',
+      () =>
+        begun()
+          .add({ kind: 'sent', party: 'c1', id: '1-x', address: 'flat/a', op: 'send' })
+          .add({ ...released('1-x'), code: 'unavailable' })
+          .add({ kind: 'gave-up', party: 'c1', id: '1-x', address: 'flat/a', tries: 1 })
+          .batch({ remembered: ['flat/a 1-x'] }),
+    ],
+  ],
+  'reads-are-committed': [
+    [
+      'a read of what no slot holds',
+      () =>
+        begun()
+          .add(readBegan('1-r'))
+          .add({ ...released('1-r'), turn: 9 }),
+    ],
+  ],
+  'reads-are-fresh': [
+    [
+      'a read that is older than what was told before',
+      () =>
+        begun()
+          .batch({ remembered: ['flat/a 1-x'] })
+          .add({ ...answered('1-x', ''), turn: 5 })
+          .add(readBegan('1-r'))
+          .add({ ...answered('1-r', ''), turn: 4 }),
+    ],
+  ],
+  messages: [
+    ['a number that is sent twice', () => begun().batch(tells(1)).batch(tells(1))],
+    ['a number that is left out', () => begun().batch(tells(1)).batch(tells(3))],
+    [
+      'a message that is stepped twice',
+      () =>
+        begun()
+          .batch({ inbound: [heard(2)] })
+          .batch({ inbound: [heard(2)] }),
+    ],
+    ['an actor that was told twice', () => begun().actor({ context: { wrong: 1 } })],
+    [
+      'a message that never arrived',
+      () =>
+        begun()
+          .actor({ context: { sent: { 'flat/a': 1 } } })
+          .add({ kind: 'drained', afterMs: 1 }),
+    ],
+  ],
+  timers: [
+    [
+      'a timer that is gone',
+      () =>
+        begun()
+          .actor({ timers: [ring] })
+          .actor({ timers: [] }),
+    ],
+    [
+      'a timer that rang twice',
+      () =>
+        begun()
+          .actor({ timers: [ring] })
+          .actor({ turn: 2, entries: [rang(2)] })
+          .actor({ turn: 3, entries: [rang(3)] }),
+    ],
+    [
+      'a timer that rang early',
+      () =>
+        begun()
+          .actor({ timers: [{ ...ring, dueAt: 5_000 }] })
+          .actor({ turn: 2, entries: [rang(2)] }),
+    ],
+    [
+      'a timer that came back',
+      () =>
+        begun()
+          .actor({ timers: [ring] })
+          .actor({ turn: 2, entries: [rang(2)] })
+          .actor({ turn: 2, timers: [ring] }),
+    ],
+  ],
+  tasks: [
+    [
+      'an attempt that began beside another',
+      () =>
+        begun()
+          .actor({ tasks: [{ ...task, state: 'running', token: 't1' }] })
+          .actor({ tasks: [{ ...task, state: 'running', token: 't2', attempt: 2 }] }),
+    ],
+    [
+      'two attempts with one token',
+      () =>
+        begun()
+          .actor({ tasks: [{ ...task, state: 'running', token: 't1' }] })
+          .actor({ tasks: [{ ...task, state: 'running', token: 't1', attempt: 2 }] }),
+    ],
+    [
+      'a result with a stale token that was accepted',
+      () =>
+        begun()
+          .actor({ tasks: [{ ...task, state: 'running', token: 't1' }] })
+          .add({
+            ...{ kind: 'task-reported', worker: 'w1', taskId: task.taskId, token: 'old' },
+            ...{ op: 'task.done', code: 'ok' },
+          }),
+    ],
+  ],
+  'bad-input': [
+    [
+      'bad input that made a turn',
+      () =>
+        begun()
+          .add({ kind: 'sent', party: 'c1', id: '1-b', address: 'flat/a', op: 'send', bad: true })
+          .actor({ turn: 2, entries: [turn(2, { commandId: '1-b' })] }),
+    ],
+  ],
+  paused: [
+    [
+      'a turn while it was paused',
+      () =>
+        begun()
+          .actor({ paused: true })
+          .actor({ paused: true, turn: 2, entries: [turn(2)] }),
+    ],
+  ],
+  resume: [
+    [
+      'a resume that ended a task',
+      () =>
+        begun()
+          .actor({ paused: true, tasks: [{ ...task, state: 'running', token: 't1' }] })
+          .actor({ turn: 2, entries: [turn(2, { cause: 'resume' })] }),
+    ],
+  ],
+  history: [
+    ['a turn that is left out', () => begun().actor({ turn: 3, entries: [turn(3)] })],
+    [
+      'a turn that begins elsewhere',
+      () => begun().actor({ turn: 2, entries: [turn(2, { from: 'off' })] }),
+    ],
+    ['a turn without an entry', () => begun().actor({ turn: 2 })],
+  ],
+  births: [
+    [
+      'a birth that is used again',
+      () =>
+        begun()
+          .batch({ removed: ['flat/a'] })
+          .actor({ entries: [turn(1)] }),
+    ],
+  ],
+  migrated: [
+    ['an actor that was migrated twice', () => begun().actor({ context: { migrated: 2 } })],
+  ],
+  'nobody-dies': [['an actor that is gone', () => begun().batch({ removed: ['flat/a'] })]],
+  'store-equals-journal': [
+    [
+      'a store that lacks a row',
+      () =>
+        begun().add({
+          ...{ kind: 'end-store', node: 'n1', shard: 0, appliedSlot: 2 },
+          differs: 'the store lacks row 0',
+        }),
+    ],
+  ],
+  liveness: [['work that is left', () => begun().add({ kind: 'not-drained', why: 'a task' })]],
+  invariants: [['an engine that broke', () => begun().add({ kind: 'broke', node: 'n1', why: '' })]],
+}
+
+function released(id: string) {
+  return { kind: 'released' as const, node: 'n1', address: 'flat/a', id, code: 'ok' }
+}
+
+function answered(id: string, text: string) {
+  const who = { kind: 'answered' as const, party: 'c1', id, address: 'flat/a' }
+  return { ...who, op: 'send', code: 'ok', text }
+}
+
+function readBegan(id: string) {
+  return { kind: 'read-began' as const, id, address: 'flat/a' }
+}
+
+function known(slot: number) {
+  return { kind: 'slot-known' as const, node: 'n1', shard: 0, slot }
+}
+
+function flushed(slot: number) {
+  return { kind: 'flushed' as const, node: 'n1', shard: 0, slot }
+}
+
+function tells(number: number): Partial<BatchFact> {
+  return { outbox: [{ target: 1, number, from: 'flat/a', to: 'flat/b', type: 'TOLD' }] }
+}
+
+function heard(last: number) {
+  return { source: 1, generation: 1, last }
+}
+
+describe.each(Object.entries(CASES))('%s rejects', (checker, cases) => {
+  it.each(cases)('%s', (_what, make) => {
+    expect(make().found()).toContain(checker)
+  })
+})
+
+it('a good list is accepted', () => {
+  const list = begun()
+    .batch({ remembered: ['flat/a 1-x'] })
+    .add(known(3))
+    .add(flushed(3))
+    .add(released('1-x'))
+    .add(answered('1-x', ''))
+    .actor({ turn: 2, entries: [turn(2, { cause: 'ARM' })], timers: [ring] })
+    .actor({ turn: 3, entries: [rang(3)] })
+    .add({ kind: 'drained', afterMs: 1 })
+  expect(list.found()).toEqual([])
+})
+
+it('every checker has a list that it rejects', () => {
+  const names = new Set(Object.keys(CASES))
+  expect(names.size).toBe(CHECKERS.length)
+})

@@ -1,0 +1,53 @@
+/** All checkers by name; each is a predicate over the list of events and nothing else. */
+import type { Checker, SimEvent, Violation } from '../events.ts'
+import {
+  acknowledgedIsThere,
+  readsAreCommitted,
+  readsAreFresh,
+  refusalsAreTrue,
+} from './acknowledged.ts'
+import { appliedOnce, badInputChangesNothing } from './applied-once.ts'
+import { everythingDrains, nothingBreaks, storesEqualJournals } from './at-the-end.ts'
+import { commitBeforeEffect } from './commit-before-effect.ts'
+import {
+  birthsAreNew,
+  historyIsLinear,
+  migratedOnce,
+  nobodyDiesSilently,
+  pausedStandsStill,
+  resumeGoesOn,
+} from './histories.ts'
+import { messagesOnceInOrder } from './messages.ts'
+import { oneWriter } from './one-writer.ts'
+import { refillIsWhole } from './refills.ts'
+import { oneAttemptAtATime } from './tasks.ts'
+import { timersOnceAndOnTime } from './timers.ts'
+
+/** In the order in which a failure is told: the cause before what follows from it. */
+export const CHECKERS: readonly Checker[] = [
+  oneWriter,
+  refillIsWhole,
+  nothingBreaks,
+  commitBeforeEffect,
+  appliedOnce,
+  acknowledgedIsThere,
+  refusalsAreTrue,
+  readsAreCommitted,
+  readsAreFresh,
+  messagesOnceInOrder,
+  timersOnceAndOnTime,
+  oneAttemptAtATime,
+  badInputChangesNothing,
+  pausedStandsStill,
+  resumeGoesOn,
+  historyIsLinear,
+  birthsAreNew,
+  migratedOnce,
+  nobodyDiesSilently,
+  storesEqualJournals,
+  everythingDrains,
+]
+
+export function check(events: readonly SimEvent[]): Violation[] {
+  return CHECKERS.flatMap((checker) => checker(events))
+}

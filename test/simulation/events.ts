@@ -1,0 +1,190 @@
+/**
+ * What happened in a simulated world, as one list: the only thing that checkers see.
+ *
+ * Decides: the kinds of events and what each says. An entry is plain data with the virtual time and
+ * a sequence; what a slot holds is decoded once, for all checkers.
+ */
+import type { Epoch } from '../../src/shard/slot-records.ts'
+
+export interface HistoryEntry {
+  turn: number
+  at: number
+  cause: string
+  by: string
+  commandId: string | null
+  from: string | null
+  to: string
+  note: string | null
+}
+
+export interface TimerFact {
+  effectId: string
+  dueAt: number
+  kind: string
+  type: string
+  frozenMs: number | null
+}
+
+export interface TaskFact {
+  taskId: string
+  state: string
+  attempt: number
+  token: string
+  worker: string
+}
+
+/** An actor as one batch left it. */
+export interface ActorFact {
+  address: string
+  birth: string
+  version: number
+  turn: number
+  status: string
+  state: string
+  paused: boolean
+  parked: string | null
+  kept: number
+  timers: readonly TimerFact[]
+  tasks: readonly TaskFact[]
+  /** The newest entries, oldest first; those of earlier turns were told before. */
+  entries: readonly HistoryEntry[]
+  context: Readonly<Record<string, unknown>>
+}
+
+export interface MessageFact {
+  target: number
+  number: number
+  from: string
+  to: string
+  type: string
+}
+
+export interface BatchFact {
+  kind: 'batch'
+  epoch: Epoch
+  /** The shard's time. */
+  now: number
+  actors: readonly ActorFact[]
+  removed: readonly string[]
+  /** Ids of commands that this batch remembers a reply of, as `address id`. */
+  remembered: readonly string[]
+  outbox: readonly MessageFact[]
+  /** `target/number` of messages whose rows go. */
+  acknowledged: readonly string[]
+  inbound: readonly { source: number; generation: number; last: number }[]
+  deadLetters: readonly { from: string; to: string; type: string; code: string }[]
+  /** Ids of tasks whose rows are written, also of one that is gone with the same batch. */
+  tasks: readonly string[]
+}
+
+export type SlotFact =
+  | BatchFact
+  | { kind: 'claim'; node: string; claimId: string; viewVersion: number }
+  | { kind: 'release'; epoch: Epoch }
+
+export type Happening =
+  | { kind: 'sent'; party: string; id: string; address: string; op: string; bad?: true }
+  | {
+      kind: 'answered'
+      party: string
+      id: string
+      address: string
+      op: string
+      /** `ok`, or the code of the failure. */
+      code: string
+      /** The whole reply but for its durability, as text. */
+      text: string
+      turn?: number
+    }
+  | { kind: 'gave-up'; party: string; id: string; address: string; tries: number }
+  | { kind: 'read-began'; id: string; address: string }
+  | { kind: 'node-up'; node: string; version: number }
+  | { kind: 'node-down'; node: string; why: string }
+  | { kind: 'frozen' | 'thawed'; node: string }
+  | { kind: 'clock-jumped'; node: string; byMs: number }
+  | { kind: 'cut'; from: string; to: string }
+  | { kind: 'healed' }
+  | { kind: 'journal-down'; why: string }
+  | { kind: 'journal-up' }
+  | { kind: 'line'; node: string; how: string }
+  | { kind: 'view'; version: number; owners: readonly string[] }
+  | { kind: 'taken'; node: string; shard: number; slot: number; view: number }
+  | { kind: 'not-taken'; node: string; shard: number; why: string }
+  | { kind: 'stopped'; node: string; shard: number; how: string; why: string }
+  | {
+      kind: 'slot'
+      node: string
+      shard: number
+      slot: number
+      sequence: number
+      hash: string
+      prev: string
+      fact: SlotFact
+    }
+  | { kind: 'slots-lost'; shard: number; lastSlot: number }
+  | { kind: 'slot-known'; node: string; shard: number; slot: number }
+  | { kind: 'flushed'; node: string; shard: number; slot: number }
+  /** A reply leaves its node. */
+  | { kind: 'released'; node: string; address: string; id: string; code: string; turn?: number }
+  | {
+      kind: 'relayed'
+      node: string
+      shard: number
+      target: number
+      generation: number
+      first: number
+      count: number
+    }
+  | { kind: 'task-published'; node: string; taskId: string }
+  | { kind: 'task-began'; worker: string; taskId: string; attempt: number; token: string }
+  | {
+      kind: 'task-reported'
+      worker: string
+      taskId: string
+      token: string
+      op: string
+      code: string
+    }
+  | { kind: 'worker'; worker: string; how: string }
+  | { kind: 'error-logged'; node: string; message: string }
+  | { kind: 'faults-over' }
+  | { kind: 'drained'; afterMs: number }
+  | { kind: 'not-drained'; why: string }
+  | { kind: 'end-store'; node: string; shard: number; appliedSlot: number; differs: string | null }
+  | { kind: 'broke'; node: string; why: string }
+
+export type SimEvent = Happening & {
+  readonly seq: number
+  /** Virtual milliseconds since the start. */
+  readonly at: number
+}
+
+export type SlotEvent = Extract<SimEvent, { kind: 'slot' }>
+
+/** What a checker found: what is wrong, and where to look. */
+export interface Violation {
+  checker: string
+  what: string
+  /** The event at which it shows. */
+  seq: number
+  shard?: number
+  address?: string
+}
+
+export type Checker = (events: readonly SimEvent[]) => Violation[]
+
+export class Recorder {
+  readonly events: SimEvent[] = []
+  readonly #now: () => number
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  add(happening: Happening): void {
+    const event = happening as Happening & { seq: number; at: number }
+    event.seq = this.events.length
+    event.at = this.#now()
+    this.events.push(event)
+  }
+}

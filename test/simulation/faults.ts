@@ -1,0 +1,252 @@
+/**
+ * What befalls the parties of a simulated world, and when.
+ *
+ * Decides: crashes and freezes at moments and between steps, partitions, clocks that jump, lines and
+ * servers of the journal that break, workers that die or freeze, upgrades. Everything comes from
+ * rates (parameters.ts); what goes wrong within an operation is decided by the simulated ports.
+ */
+import type { VirtualClock } from '../../src/adapters/memory/index.ts'
+import type { Recorder } from './events.ts'
+import type { SimNode } from './node.ts'
+import { ORACLE } from './oracle.ts'
+import type { Parameters, Troubles } from './parameters.ts'
+import type { SimRandom } from './random.ts'
+import type { SimJournalServer } from './sim-journal.ts'
+import { REGISTRY } from './sim-registry.ts'
+import type { SimNetwork } from './sim-transport.ts'
+import type { SimWorker } from './worker.ts'
+
+export interface Victims {
+  base: VirtualClock
+  recorder: Recorder
+  parameters: Parameters
+  network: SimNetwork
+  journal: SimJournalServer
+  nodes: readonly SimNode[]
+  workers: readonly SimWorker[]
+  callers: readonly string[]
+  /** The journal's server came back and may have lost its end. */
+  journalLost: () => void
+}
+
+export class Faults {
+  readonly #victims: Victims
+  readonly #random: SimRandom
+  #isOver = false
+
+  constructor(victims: Victims, random: SimRandom) {
+    this.#victims = victims
+    this.#random = random
+  }
+
+  begin(): void {
+    this.#every('crashMs', () => this.#crash())
+    this.#every('freezeMs', () => this.#freeze())
+    this.#every('partitionMs', () => this.#partition())
+    this.#every('jumpMs', () => this.#jump())
+    this.#every('lineMs', () => this.#line())
+    this.#every('journalRestartMs', () => this.#restartJournal(false))
+    this.#every('journalLossMs', () => this.#restartJournal(true))
+    this.#every('workerMs', () => this.#worker())
+    this.#every('upgradeMs', () => this.#upgrade())
+    this.#sync()
+    this.#reviveDead()
+  }
+
+  /** Everything stands up again, in the version that is newest, and stays so. */
+  end(): void {
+    this.#isOver = true
+    const { network, nodes, workers, journal, recorder } = this.#victims
+    network.heal()
+    if (journal.isDown) this.#journalUp()
+    const isUpgraded = nodes.some(({ version }) => version === 2)
+    for (const node of nodes) {
+      this.#releaseLine(node, 'arrive')
+      node.crash('the end of the troubles')
+      if (isUpgraded) node.version = 2
+      node.start()
+    }
+    for (const worker of workers) {
+      worker.thaw()
+      worker.start()
+    }
+    recorder.add({ kind: 'faults-over' })
+  }
+
+  #every(trouble: keyof Troubles, happen: () => void): void {
+    const { parameters, base } = this.#victims
+    const mean = parameters.troubles[trouble]
+    if (mean === 0) return
+    const random = this.#random.fork(trouble)
+    const plan = () =>
+      void base.after(random.exponential(mean), () => {
+        if (this.#isOver) return
+        happen()
+        plan()
+      })
+    plan()
+  }
+
+  /** Whatever ended a node, it comes back after a while. */
+  #reviveDead(): void {
+    const { base, nodes } = this.#victims
+    base.after(500, () => {
+      if (this.#isOver) return
+      for (const node of nodes) if (!node.isUp && this.#random.chance(0.3)) node.start()
+      this.#reviveDead()
+    })
+  }
+
+  #later(meanMs: number, happen: () => void): void {
+    this.#victims.base.after(this.#random.exponential(meanMs), () => {
+      if (!this.#isOver) happen()
+    })
+  }
+
+  #someNode(): SimNode | undefined {
+    const up = this.#victims.nodes.filter(({ isUp }) => isUp)
+    return up.length > 0 ? this.#random.pick(up) : undefined
+  }
+
+  #crash(): void {
+    if (this.#random.chance(0.05)) {
+      for (const node of this.#victims.nodes) node.crash('all at once')
+      return
+    }
+    const node = this.#someNode()
+    const life = node?.life
+    if (!node || !life) return
+    if (this.#random.chance(0.4)) return node.crash('kill -9')
+    if (this.#random.chance(0.3)) return node.leave('it was stopped')
+    life.process.tripAfter(this.#random.between(1, 60), () => {
+      if (node.life === life && !this.#isOver) node.crash('kill -9 between two steps')
+    })
+  }
+
+  #freeze(): void {
+    const node = this.#someNode()
+    const life = node?.life
+    if (!node || !life) return
+    life.process.tripAfter(this.#random.between(1, 60), () => {
+      if (node.life !== life || this.#isOver) return
+      this.#victims.recorder.add({ kind: 'frozen', node: node.name })
+      life.process.freeze()
+      this.#later(this.#random.pick([50, 1_000, 5_000]), () => {
+        if (node.life !== life) return
+        this.#victims.recorder.add({ kind: 'thawed', node: node.name })
+        life.process.thaw()
+      })
+    })
+  }
+
+  /** Some directions between parties, the journal not included. */
+  #partition(): void {
+    const { network, nodes, callers, recorder } = this.#victims
+    const parties = [...nodes.map(({ name }) => name), ...callers, ORACLE, REGISTRY]
+    const one = this.#random.pick(nodes).name
+    const others = parties.filter((name) => name !== one && this.#random.chance(0.6))
+    const isOneWay = this.#random.chance(0.4)
+    for (const other of others) {
+      network.cut(one, other)
+      recorder.add({ kind: 'cut', from: one, to: other })
+      if (isOneWay) continue
+      network.cut(other, one)
+      recorder.add({ kind: 'cut', from: other, to: one })
+    }
+    this.#later(2_500, () => {
+      network.heal()
+      recorder.add({ kind: 'healed' })
+    })
+  }
+
+  #jump(): void {
+    const byMs = this.#random.pick([-3_000, -200, 200, 3_000, 8_000])
+    this.#someNode()?.jump(byMs)
+  }
+
+  /** A node and the journal lose sight of each other. */
+  #line(): void {
+    const node = this.#someNode()
+    const life = node?.life
+    if (!node || !life) return
+    const { recorder } = this.#victims
+    if (this.#random.chance(0.5)) {
+      recorder.add({ kind: 'line', node: node.name, how: 'cut' })
+      life.journal.cut()
+      return
+    }
+    recorder.add({ kind: 'line', node: node.name, how: 'held' })
+    node.isLineHeld = true
+    life.journal.hold()
+    this.#later(1_500, () => this.#releaseLine(node, this.#random.pick(['arrive', 'lose'])))
+  }
+
+  #releaseLine(node: SimNode, how: 'arrive' | 'lose'): void {
+    if (!node.isLineHeld) return
+    node.isLineHeld = false
+    this.#victims.recorder.add({ kind: 'line', node: node.name, how })
+    node.life?.journal.release(how)
+  }
+
+  #restartJournal(isLoss: boolean): void {
+    const { journal, recorder, parameters, nodes } = this.#victims
+    if (journal.isDown) return
+    recorder.add({ kind: 'journal-down', why: isLoss ? 'power' : 'restart' })
+    journal.isDown = true
+    for (const { life } of nodes) life?.journal.cut()
+    if (isLoss) {
+      for (let shard = 0; shard < parameters.shards; shard++) {
+        journal.loseUnsynced(shard)
+        const end = journal.end(shard)
+        const lastSlot = end.kind === 'known' ? end.lastSlot : 0
+        recorder.add({ kind: 'slots-lost', shard, lastSlot })
+      }
+      this.#victims.journalLost()
+    }
+    this.#later(400, () => this.#journalUp())
+  }
+
+  #journalUp(): void {
+    const { journal, recorder, nodes } = this.#victims
+    if (!journal.isDown) return
+    journal.isDown = false
+    for (const { life } of nodes) life?.journal.cut()
+    recorder.add({ kind: 'journal-up' })
+  }
+
+  /** JetStream syncs its disk now and then, and says nothing of it. */
+  #sync(): void {
+    const { base, journal } = this.#victims
+    base.after(this.#random.exponential(3_000), () => {
+      if (!journal.isDown) journal.sync()
+      this.#sync()
+    })
+  }
+
+  #worker(): void {
+    const { workers } = this.#victims
+    const worker = this.#random.pick(workers)
+    if (this.#random.chance(0.5)) {
+      worker.crash()
+      this.#later(600, () => worker.start())
+      return
+    }
+    worker.freeze()
+    this.#later(this.#random.pick([300, 2_500]), () => worker.thaw())
+  }
+
+  /** One node after the other learns version 2; nobody goes back. */
+  #upgrade(): void {
+    const { nodes, parameters } = this.#victims
+    const old = nodes.filter(({ version }) => version === 1)
+    // Nothing in a view says who knows which version: with the cluster's logic all go at once.
+    const chosen = parameters.logic === 'cluster' ? old : old.slice(0, 1)
+    for (const node of chosen) this.#upgradeOne(node)
+  }
+
+  #upgradeOne(node: SimNode): void {
+    node.crash('it is upgraded')
+    node.version = 2
+    this.#later(300, () => node.start())
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The command `npm run sim`: runs seeds and tells of them. Decides: what is printed, and the exit
+ * code: 1 when any seed fails. Leaves to others: the run (run.ts), the account (account.ts).
+ */
+import { account, lineOf } from './account.ts'
+import { runBugs } from './bugs.ts'
+import { whyKnown } from './known.ts'
+import { readOptions, type SimOptions, USAGE } from './options.ts'
+import { drawParameters, type Given } from './parameters.ts'
+import { SimRandom } from './random.ts'
+import { runSeed, type SeedResult } from './run.ts'
+
+const SEED_MAX = 0x7fff_ffff
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+function givenOf({ nodes, logic, losses }: SimOptions): Given {
+  return {
+    ...(nodes !== undefined && { nodes }),
+    ...(logic !== undefined && { logic }),
+    ...(losses && { losses }),
+  }
+}
+
+function parametersText(seed: number, given: Given): string {
+  const { limits, ...parameters } = drawParameters(new SimRandom(seed).fork('parameters'), given)
+  const { batchCountMax, stepsPerBatchMax, mailboxCountMax, residentBytesMax } = limits
+  return JSON.stringify({
+    ...parameters,
+    limits: { batchCountMax, stepsPerBatchMax, mailboxCountMax, residentBytesMax },
+  })
+}
+
+function optionsText({ nodes, logic, losses }: Given): string {
+  const more = losses ? ' --losses' : ''
+  return `${nodes === undefined ? '' : ` --nodes ${nodes}`}${logic === undefined ? '' : ` --logic ${logic}`}${more}`
+}
+
+function summaryOf(result: SeedResult, realMs: number) {
+  const { seed, events, commits, virtualMs, violations } = result
+  const count = (kind: string) => events.filter((event) => event.kind === kind).length
+  return {
+    seed,
+    events: events.length,
+    commits,
+    takeovers: count('taken'),
+    crashes: count('node-down'),
+    virtualSeconds: Math.round(virtualMs / 1_000),
+    realMs: Math.round(realMs),
+    speed: Math.round(virtualMs / realMs),
+    violations: violations.length,
+  }
+}
+
+function runOne(seed: number, options: SimOptions): { failed: boolean; speed: [number, number] } {
+  const { minutes, json, trace } = options
+  const given = givenOf(options)
+  const isAlone = options.seeds?.[0] === options.seeds?.[1]
+  if (!json && isAlone) print(`seed ${seed}\n${parametersText(seed, given)}`)
+  const began = performance.now()
+  const result = runSeed({ seed, given, virtualMs: minutes * 60_000 })
+  const realMs = performance.now() - began
+  const summary = summaryOf(result, realMs)
+  if (trace) {
+    for (const event of result.events) print(json ? JSON.stringify(event) : lineOf(event))
+  }
+  const reason = whyKnown(result.violations)
+  const failed = result.violations.length > 0 && (reason === undefined || isAlone)
+  if (json) print(JSON.stringify(failed ? { ...summary, found: result.violations } : summary))
+  else if (isAlone || failed) {
+    print(
+      `seed ${seed}: ${summary.events} events, ${summary.commits} commits, ${summary.takeovers} takeovers, ${summary.crashes} crashes, ${summary.virtualSeconds} s in ${summary.realMs} ms (${summary.speed} x real time)`,
+    )
+  }
+  if (failed && !json)
+    print(`${account(result)}\nagain: npm run sim -- --seed ${seed}${optionsText(given)}`)
+  return { failed, speed: [result.virtualMs, realMs] }
+}
+
+async function main(): Promise<number> {
+  const options = readOptions(process.argv.slice(2))
+  if ('problem' in options) {
+    print(`${options.problem}\n${USAGE}`)
+    return 2
+  }
+  if (options.bugs) return runBugs(options, print)
+  if (!options.seeds) {
+    // The one place where chance comes in; from here on the seed decides.
+    const seed = Math.floor(Math.random() * SEED_MAX)
+    options.seeds = [seed, seed]
+  }
+  const [from, to] = options.seeds
+  const failed: number[] = []
+  let virtualMs = 0
+  let realMs = 0
+  for (let seed = from; seed <= to; seed++) {
+    const one = runOne(seed, options)
+    if (one.failed) failed.push(seed)
+    virtualMs += one.speed[0]
+    realMs += one.speed[1]
+  }
+  if (to > from && !options.json) {
+    print(
+      `${to - from + 1} seeds, ${failed.length} failed${failed.length > 0 ? ` (${failed.join(', ')})` : ''}; ${Math.round(virtualMs / realMs)} x real time`,
+    )
+  }
+  return failed.length > 0 ? 1 : 0
+}
+
+process.exitCode = await main()

@@ -1,0 +1,83 @@
+/** The command line of the simulator. Decides: the options, their defaults, what a wrong one is told. */
+import type { Parameters } from './parameters.ts'
+
+export interface SimOptions {
+  /** From and to, both included. */
+  seeds: [number, number] | undefined
+  nodes: number | undefined
+  /** Who names owners; by the seed when absent. */
+  logic: Parameters['logic'] | undefined
+  losses: boolean
+  minutes: number
+  trace: boolean
+  json: boolean
+  bugs: boolean
+  /** Names of bugs to try; all when empty. */
+  only: string | undefined
+}
+
+export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle] [--losses] [--minutes 1] [--trace] [--json]
+npm run sim -- --bugs [--only PART OF A NAME] [--seeds 1..200] [--minutes 1]`
+
+export function readOptions(words: readonly string[]): SimOptions | { problem: string } {
+  const options: SimOptions = {
+    seeds: undefined,
+    nodes: undefined,
+    logic: undefined,
+    losses: false,
+    minutes: 1,
+    trace: false,
+    json: false,
+    bugs: false,
+    only: undefined,
+  }
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!
+    if (isFlag(word)) {
+      options[word.slice(2) as 'trace' | 'json' | 'bugs' | 'losses'] = true
+      continue
+    }
+    const value = words[++at]
+    if (value === undefined) return { problem: `${word} needs a value` }
+    const problem = readValue(options, word, value)
+    if (problem !== undefined) return { problem }
+  }
+  return options
+}
+
+function isFlag(word: string): boolean {
+  return ['--trace', '--json', '--bugs', '--losses'].includes(word)
+}
+
+function readValue(options: SimOptions, word: string, value: string): string | undefined {
+  const number = Number(value)
+  switch (word) {
+    case '--seed':
+      if (!Number.isSafeInteger(number)) return `${value} is no seed`
+      options.seeds = [number, number]
+      return undefined
+    case '--seeds': {
+      const [from, to] = value.split('..').map(Number)
+      if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to)) return `${value} is no A..B`
+      options.seeds = [from!, to!]
+      return undefined
+    }
+    case '--nodes':
+      if (!Number.isSafeInteger(number) || number < 1) return `${value} is no number of nodes`
+      options.nodes = number
+      return undefined
+    case '--logic':
+      if (value !== 'cluster' && value !== 'oracle') return `--logic is cluster or oracle`
+      options.logic = value
+      return undefined
+    case '--minutes':
+      if (!(number > 0)) return `${value} is no number of minutes`
+      options.minutes = number
+      return undefined
+    case '--only':
+      options.only = value
+      return undefined
+    default:
+      return `there is no option ${word}`
+  }
+}

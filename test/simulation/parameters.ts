@@ -1,0 +1,189 @@
+/**
+ * What one seed makes of a world: sizes, limits and how often each thing goes wrong.
+ *
+ * Decides: the rates; a seed has each family of faults or not, so that some are seen alone. Leaves to
+ * others: doing what is drawn (faults.ts and the simulated ports).
+ */
+import { type Limits, resolveLimits } from '../../src/protocol/index.ts'
+import type { SimRandom } from './random.ts'
+import type { JournalRates } from './sim-journal.ts'
+import type { RegistryRates } from './sim-registry.ts'
+import type { DiskRates } from './sim-store.ts'
+import type { QueueRates } from './sim-tasks.ts'
+import type { NetworkRates } from './sim-transport.ts'
+
+/** Mean milliseconds between two of a kind; 0 for never. */
+export interface Troubles {
+  crashMs: number
+  freezeMs: number
+  partitionMs: number
+  jumpMs: number
+  lineMs: number
+  journalRestartMs: number
+  journalLossMs: number
+  workerMs: number
+  upgradeMs: number
+}
+
+export interface Parameters {
+  nodes: number
+  shards: number
+  /** Who names owners: the stand-in, which is quick and fickle, or the cluster's own logic. */
+  logic: 'oracle' | 'cluster'
+  clients: number
+  workers: number
+  actors: number
+  /** Mean milliseconds between two commands of one client. */
+  thinkMs: number
+  skewMs: number
+  drift: number
+  /** The oracle names somebody else now and then, for no reason. */
+  fickleMs: number
+  network: NetworkRates
+  disk: DiskRates
+  journal: JournalRates
+  queue: QueueRates
+  registry: RegistryRates
+  troubles: Troubles
+  limits: Limits
+}
+
+/** What is asked for instead of drawn. */
+export interface Given {
+  nodes?: number
+  logic?: Parameters['logic']
+  /** The journal loses what it had not synced, every few seconds. */
+  losses?: boolean
+}
+
+export function drawParameters(random: SimRandom, given: Given): Parameters {
+  const drawn = draw(random, given)
+  if (given.losses) {
+    drawn.troubles.journalLossMs = 9_000
+    drawn.troubles.crashMs ||= 8_000
+    drawn.journal.staleChance = 0
+  }
+  return drawn
+}
+
+function draw(random: SimRandom, given: Given): Parameters {
+  const has = (share: number) => random.chance(share)
+  const mean = (share: number, from: number, to: number) =>
+    has(share) ? random.between(from, to) : 0
+  const nodes = random.pick([2, 3, 3, 5])
+  const logic = random.fork('logic').chance(0.5) ? 'cluster' : 'oracle'
+  return {
+    nodes: given.nodes ?? nodes,
+    shards: random.pick([1, 2, 4, 8]),
+    logic: given.logic ?? logic,
+    clients: random.between(1, 3),
+    workers: random.between(1, 3),
+    actors: random.between(3, 16),
+    thinkMs: random.pick([100, 200, 400]),
+    skewMs: has(0.5) ? random.between(10, 4_000) : 0,
+    drift: has(0.5) ? random.pick([0.0002, 0.01]) : 0,
+    fickleMs: mean(0.5, 2_000, 15_000),
+    network: drawNetwork(random),
+    disk: drawDisk(random),
+    journal: drawJournal(random),
+    queue: {
+      lostChance: has(0.3) ? 0.1 : 0,
+      unknownChance: has(0.3) ? 0.1 : 0,
+      latencyMs: 3,
+      ackWaitMs: random.pick([600, 3_000, 30_000]),
+    },
+    registry: drawRegistry(random.fork('registry')),
+    troubles: {
+      crashMs: mean(0.7, 3_000, 20_000),
+      freezeMs: mean(0.5, 3_000, 20_000),
+      partitionMs: mean(0.5, 4_000, 20_000),
+      jumpMs: mean(0.3, 5_000, 20_000),
+      lineMs: mean(0.5, 3_000, 15_000),
+      journalRestartMs: mean(0.4, 10_000, 30_000),
+      journalLossMs: mean(0.25, 10_000, 30_000),
+      workerMs: mean(0.6, 2_000, 10_000),
+      upgradeMs: mean(0.4, 15_000, 40_000),
+    },
+    limits: drawLimits(random),
+  }
+}
+
+function drawNetwork(random: SimRandom): NetworkRates {
+  const has = random.chance(0.6)
+  return {
+    latencyMs: random.pick([1, 3, 10]),
+    slowChance: has ? 0.02 : 0,
+    slowMs: random.pick([50, 400]),
+    lossChance: has ? 0.01 : 0,
+    replyLossChance: has ? 0.02 : 0,
+    duplicateChance: random.chance(0.4) ? 0.01 : 0,
+  }
+}
+
+function drawDisk(random: SimRandom): DiskRates {
+  const fails = random.chance(0.25)
+  return {
+    flushMs: random.pick([1, 2, 8]),
+    slowChance: random.chance(0.4) ? 0.01 : 0,
+    slowMs: random.pick([30, 300]),
+    fullChance: fails ? 0.0005 : 0,
+    brokenChance: fails ? 0.0005 : 0,
+  }
+}
+
+function drawJournal(random: SimRandom): JournalRates {
+  const has = random.chance(0.7)
+  return {
+    latencyMs: random.pick([1, 3, 8]),
+    ackLostChance: has ? 0.01 : 0,
+    writeLostChance: has ? 0.01 : 0,
+    landsLateChance: has ? 0.01 : 0,
+    landsLateMs: random.pick([20, 500, 5_000]),
+    readLostChance: has ? 0.01 : 0,
+    refusedChance: has ? 0.01 : 0,
+    staleChance: random.fork('stale').chance(0.2) ? 0.02 : 0,
+    timeoutMs: 2_000,
+  }
+}
+
+function drawRegistry(random: SimRandom): RegistryRates {
+  const has = random.chance(0.6)
+  return {
+    latencyMs: random.pick([1, 4, 20]),
+    unknownChance: has ? 0.05 : 0,
+    staleChance: has ? 0.05 : 0,
+    watchGapChance: random.pick([0, 0.3, 1]),
+  }
+}
+
+function drawLimits(random: SimRandom): Limits {
+  return resolveLimits({
+    mailboxCountMax: random.pick([512, 8_192]),
+    batchCountMax: random.pick([3, 64, 512]),
+    stepsPerBatchMax: random.pick([4, 4_096]),
+    residentBytesMax: random.pick([20_000, 256 * 1024 * 1024]),
+    keptEventsMax: random.pick([8, 10_000]),
+    dedupeWindowMs: 90_000,
+    clockSkewMaxMs: 20_000,
+    timerHorizonMs: random.pick([4_000, 60_000]),
+    timerLoadCountMax: random.pick([3, 50_000]),
+    channelWindowMax: random.pick([2, 256]),
+    channelResendMs: 300,
+    leaseMs: 1_500,
+    taskRepublishMs: 2_000,
+    requestTimeoutMs: 1_500,
+  })
+}
+
+/** The same world with nothing going wrong any more. */
+export function calm(parameters: Parameters): void {
+  const { network, disk, journal, queue, registry, troubles } = parameters
+  Object.assign(network, { slowChance: 0, lossChance: 0, replyLossChance: 0, duplicateChance: 0 })
+  Object.assign(disk, { slowChance: 0, fullChance: 0, brokenChance: 0 })
+  const chances = ['ackLost', 'writeLost', 'landsLate', 'readLost', 'refused', 'stale']
+  for (const name of chances) Object.assign(journal, { [`${name}Chance`]: 0 })
+  Object.assign(registry, { unknownChance: 0, staleChance: 0 })
+  Object.assign(queue, { lostChance: 0, unknownChance: 0 })
+  for (const name of Object.keys(troubles)) Object.assign(troubles, { [name]: 0 })
+  parameters.fickleMs = 0
+}

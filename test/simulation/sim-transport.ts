@@ -1,0 +1,232 @@
+/**
+ * The network between simulated parties, and the Transport port of each of them.
+ *
+ * Decides: that messages of one sender to one receiver keep their order and all else may overtake;
+ * what a partition swallows, in one direction; loss, duplication and delay by rates. Everybody who
+ * listens on a subject gets a message, two owners that both believe in themselves included, and the
+ * first reply counts. Leaves to others: when parties freeze and die (process-clock.ts).
+ */
+
+import type { VirtualClock } from '../../src/adapters/memory/index.ts'
+import { checkSubject, hasWildcard, SubjectTree } from '../../src/adapters/memory/subjects.ts'
+import type {
+  MessageHandler,
+  SubscribeOptions,
+  Subscription,
+  Transport,
+  TransportOutcome,
+  TransportRequest,
+} from '../../src/ports/index.ts'
+import type { ProcessClock } from './process-clock.ts'
+import type { SimRandom } from './random.ts'
+
+export interface NetworkRates {
+  latencyMs: number
+  slowChance: number
+  slowMs: number
+  lossChance: number
+  replyLossChance: number
+  duplicateChance: number
+}
+
+/** What watchers are told; `replyTo` is the payload that a reply answers. */
+export interface NetworkWatch {
+  sent(party: string, subject: string, payload: Uint8Array): void
+  replied(party: string, subject: string, request: Uint8Array, reply: Uint8Array): void
+}
+
+interface Listener {
+  endpoint: SimTransport
+  queue: string | undefined
+  handle: MessageHandler
+  active: boolean
+}
+
+export class SimNetwork {
+  readonly clock: VirtualClock
+  readonly #random: SimRandom
+  rates: NetworkRates
+  watch: NetworkWatch = { sent: () => {}, replied: () => {} }
+  readonly #exact = new Map<string, Set<Listener>>()
+  readonly #wild = new SubjectTree<Listener>()
+  #wildCount = 0
+  /** `from>to`, each direction of its own. */
+  readonly #cuts = new Set<string>()
+  readonly #lastArrival = new Map<string, number>()
+  #turn = 0
+
+  constructor(clock: VirtualClock, random: SimRandom, rates: NetworkRates) {
+    this.clock = clock
+    this.#random = random
+    this.rates = rates
+  }
+
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from}>${to}`)
+  }
+
+  heal(): void {
+    this.#cuts.clear()
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`)
+  }
+
+  add(subject: string, listener: Listener): void {
+    checkSubject(subject)
+    if (hasWildcard(subject)) {
+      this.#wild.add(subject, listener)
+      this.#wildCount += 1
+      return
+    }
+    const known = this.#exact.get(subject)
+    if (known) known.add(listener)
+    else this.#exact.set(subject, new Set([listener]))
+  }
+
+  remove(subject: string, listener: Listener): void {
+    listener.active = false
+    if (hasWildcard(subject)) {
+      this.#wild.remove(subject, listener)
+      this.#wildCount -= 1
+    } else this.#exact.get(subject)?.delete(listener)
+  }
+
+  /** Members of a group take turns; everybody else gets each message. */
+  receivers(subject: string): Listener[] {
+    const all = [...(this.#exact.get(subject) ?? [])]
+    if (this.#wildCount > 0) all.push(...this.#wild.match(subject))
+    const groups = new Map<string, Listener[]>()
+    const chosen = all.filter((listener) => {
+      if (listener.queue === undefined) return true
+      const group = groups.get(listener.queue)
+      if (group) group.push(listener)
+      else groups.set(listener.queue, [listener])
+      return false
+    })
+    for (const members of groups.values()) chosen.push(members[this.#turn++ % members.length]!)
+    return chosen
+  }
+
+  hears(subject: string): boolean {
+    return (this.#exact.get(subject)?.size ?? 0) > 0 || this.#wildCount > 0
+  }
+
+  /** One message on its way; nothing tells the sender that it was lost. */
+  carry(from: string, to: string, isReply: boolean, arrive: () => void): void {
+    const { rates } = this
+    const loss = isReply ? rates.replyLossChance : rates.lossChance
+    if (this.isCut(from, to) || this.#random.chance(loss)) return
+    this.#fly(from, to, arrive)
+    if (this.#random.chance(rates.duplicateChance)) this.#fly(from, to, arrive)
+  }
+
+  #fly(from: string, to: string, arrive: () => void): void {
+    const { rates } = this
+    const slow = this.#random.chance(rates.slowChance) ? this.#random.exponential(rates.slowMs) : 0
+    const latency = this.#random.fraction() * rates.latencyMs + slow
+    const pair = `${from}>${to}`
+    const now = this.clock.monotonic()
+    const at = Math.max(this.#lastArrival.get(pair) ?? 0, now + latency)
+    this.#lastArrival.set(pair, at)
+    this.clock.after(at - now, arrive)
+  }
+}
+
+export class SimTransport implements Transport {
+  readonly party: string
+  readonly process: ProcessClock
+  readonly #network: SimNetwork
+  readonly #mine = new Map<Listener, string>()
+  #closed = false
+
+  constructor(network: SimNetwork, party: string, process: ProcessClock) {
+    this.#network = network
+    this.party = party
+    this.process = process
+  }
+
+  request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
+    const { subject, timeoutMs } = request
+    const payload = Buffer.from(request.payload)
+    let open = true
+    const finish = (outcome: TransportOutcome) => {
+      if (!open) return
+      open = false
+      cancel()
+      done(outcome)
+    }
+    const cancel = this.process.after(timeoutMs, () => finish({ kind: 'timeout' }))
+    if (this.#closed) return
+    this.#network.watch.sent(this.party, subject, payload)
+    const receivers = this.#network.receivers(subject)
+    if (receivers.length === 0) {
+      this.process.after(1, () => finish({ kind: 'no-responders' }))
+      return
+    }
+    for (const listener of receivers) this.#deliver(listener, subject, payload, finish)
+  }
+
+  publish(subject: string, payload: Uint8Array): void {
+    if (this.#closed) return
+    const copy = Buffer.from(payload)
+    for (const listener of this.#network.receivers(subject)) {
+      this.#deliver(listener, subject, copy, undefined)
+    }
+  }
+
+  hears(subject: string): boolean {
+    return this.#network.hears(subject)
+  }
+
+  subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
+    const listener: Listener = { endpoint: this, queue: options.queue, handle, active: true }
+    this.#mine.set(listener, subject)
+    this.#network.add(subject, listener)
+    return {
+      unsubscribe: () => {
+        if (this.#mine.delete(listener)) this.#network.remove(subject, listener)
+      },
+    }
+  }
+
+  /** The process is gone: its server forgets whom it served. */
+  close(): void {
+    this.#closed = true
+    for (const [listener, subject] of this.#mine) this.#network.remove(subject, listener)
+    this.#mine.clear()
+  }
+
+  #deliver(
+    listener: Listener,
+    subject: string,
+    payload: Buffer,
+    finish: ((outcome: TransportOutcome) => void) | undefined,
+  ): void {
+    const to = listener.endpoint
+    this.#network.carry(this.party, to.party, false, () => {
+      to.process.enter(() => {
+        if (!listener.active) return
+        if (finish === undefined) return listener.handle({ subject, payload: Buffer.from(payload) })
+        const reply = (bytes: Uint8Array) => to.#answer(this, subject, payload, bytes, finish)
+        listener.handle({ subject, payload: Buffer.from(payload), reply })
+      })
+    })
+  }
+
+  #answer(
+    asker: SimTransport,
+    subject: string,
+    request: Buffer,
+    bytes: Uint8Array,
+    finish: (outcome: TransportOutcome) => void,
+  ): void {
+    if (this.#closed) return
+    const copy = Buffer.from(bytes)
+    this.#network.watch.replied(this.party, subject, request, copy)
+    this.#network.carry(this.party, asker.party, true, () => {
+      asker.process.enter(() => finish({ kind: 'reply', payload: copy }))
+    })
+  }
+}

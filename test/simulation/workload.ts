@@ -1,0 +1,164 @@
+/**
+ * What callers ask of the actors of a simulated world.
+ *
+ * Decides: the mix of commands: events, timers, tells, tasks, children, operators' commands, input
+ * that must be refused, reads, and the same id once more. Leaves to others: how a command travels
+ * (client.ts), what it does (the production code).
+ */
+import { type Command, shardOf } from '../../src/protocol/index.ts'
+import type { Caller } from './client.ts'
+import type { Recorder } from './events.ts'
+import { MACHINE_NAMES, type MachineName } from './machines.ts'
+import type { SimRandom } from './random.ts'
+
+const PATIENCE_MS = 8_000
+const REPEATED_MAX = 40
+
+type Request = Record<string, unknown> & { op: string }
+
+/** How often each is asked for, out of the sum. */
+const MIX: readonly [weight: number, make: (workload: Workload) => [string, Request]][] = [
+  [30, (w) => [w.any(), { op: 'send', event: { type: 'ADD', by: 1 } }]],
+  [
+    12,
+    (w) => [w.any(), { op: 'send', event: { type: 'ARM', delayMs: w.random.between(0, 4_000) } }],
+  ],
+  [14, (w) => [w.of('flat'), { op: 'send', event: { type: 'TELL', to: w.of('flat') } }]],
+  [12, (w) => [w.of('nested', 'parallel', 'family'), { op: 'send', event: { type: 'WORK' } }]],
+  [8, (w) => [w.any(), { op: 'send', event: { type: 'TURN' } }]],
+  [6, (w) => [w.any(), { op: 'get' }]],
+  [
+    3,
+    (w) => [w.any(), { op: 'pause', timers: w.random.pick(['run', 'freeze']), ...w.interrupt() }],
+  ],
+  [5, (w) => [w.any(), { op: 'resume' }]],
+  [2, (w) => [w.any(), { op: 'resume', retry: true }]],
+  [2, (w) => w.resumeAtState()],
+  [2, (w) => [w.any(), { op: 'send', event: { type: 'SPOIL' } }]],
+  [2, (w) => [w.any(), { op: 'patch', merge: { patched: w.random.between(1, 9) } }]],
+  [1, (w) => [w.of('nested', 'parallel', 'family'), { op: 'cancel' }]],
+  [1, (w) => [w.of('nested', 'parallel', 'family'), { op: 'delete' }]],
+  [2, (w) => [w.any(), { op: 'start' }]],
+]
+
+/** Refused, whatever the actor's condition. */
+const BAD: readonly Request[] = [
+  { op: 'send', event: { type: 'NONSENSE' } },
+  { op: 'send', event: { type: 'ADD', by: 'many' } },
+  { op: 'send', event: { type: 'RING' } },
+  { op: 'patch', merge: { adds: 'text' } },
+  { op: 'resume', state: 'nowhere' },
+]
+
+const STATES: Record<MachineName, readonly string[]> = {
+  flat: ['on', 'off'],
+  nested: ['idle', 'busy', 'busy.resting'],
+  parallel: ['left.idle', 'left.busy', 'right.tick'],
+  family: ['alone', 'parent'],
+}
+
+const TOTAL = MIX.reduce((sum, [weight]) => sum + weight, 0)
+
+export class Workload {
+  readonly random: SimRandom
+  readonly #patience: SimRandom
+  readonly #callers: readonly Caller[]
+  readonly #recorder: Recorder
+  readonly addresses: readonly string[]
+  readonly #thinkMs: number
+  readonly #sent: Command[] = []
+  #isOver = false
+
+  constructor(options: {
+    random: SimRandom
+    callers: readonly Caller[]
+    recorder: Recorder
+    actors: number
+    thinkMs: number
+  }) {
+    this.random = options.random
+    this.#patience = options.random.fork('patience')
+    this.#callers = options.callers
+    this.#recorder = options.recorder
+    this.#thinkMs = options.thinkMs
+    // At least one of each machine, and tells need two that are flat.
+    this.addresses = Array.from({ length: Math.max(5, options.actors) }, (_, index) => {
+      const name = index < 2 ? 'flat' : MACHINE_NAMES[index % MACHINE_NAMES.length]!
+      return `${name}/${name[0]}${index}`
+    })
+  }
+
+  begin(): void {
+    const [first] = this.#callers
+    for (const address of this.addresses) first!.call({ address, op: 'start' }, 60_000)
+    for (const caller of this.#callers) this.#next(caller)
+  }
+
+  end(): void {
+    this.#isOver = true
+  }
+
+  any(): string {
+    return this.random.pick(this.addresses)
+  }
+
+  of(...names: readonly MachineName[]): string {
+    const fitting = this.addresses.filter((address) =>
+      names.some((name) => address.startsWith(`${name}/`)),
+    )
+    return this.random.pick(fitting)
+  }
+
+  interrupt(): object {
+    return this.random.chance(0.3) ? { interrupt: true } : {}
+  }
+
+  resumeAtState(): [string, Request] {
+    const address = this.any()
+    const name = address.slice(0, address.indexOf('/')) as MachineName
+    return [address, { op: 'resume', state: this.random.pick(STATES[name]) }]
+  }
+
+  /** Where two addresses live apart, as text for the account. */
+  shardsOf(shards: number): Map<string, number> {
+    return new Map(this.addresses.map((address) => [address, shardOf(address, shards)]))
+  }
+
+  #next(caller: Caller): void {
+    caller.process.after(this.random.exponential(this.#thinkMs), () => {
+      if (this.#isOver) return
+      this.#act(caller)
+      this.#next(caller)
+    })
+  }
+
+  #act(caller: Caller): void {
+    if (this.random.chance(0.05)) return this.#repeat(caller)
+    if (this.random.chance(0.04)) return this.#bad(caller)
+    let at = this.random.fraction() * TOTAL
+    const chosen = MIX.find(([weight]) => {
+      at -= weight
+      return at < 0
+    })
+    const [address, request] = (chosen ?? MIX[0]!)[1](this)
+    const command = { address, ...request, id: caller.newId(), author: caller.name } as Command
+    if (request.op === 'get') {
+      this.#recorder.add({ kind: 'read-began', id: command.id!, address })
+    } else {
+      this.#sent.push(command)
+      if (this.#sent.length > REPEATED_MAX) this.#sent.shift()
+    }
+    // Some ask once and believe what they are told.
+    caller.call(command, this.#patience.chance(0.1) ? -1 : PATIENCE_MS)
+  }
+
+  /** The same id, perhaps by another caller, perhaps while the first copy is on its way. */
+  #repeat(caller: Caller): void {
+    if (this.#sent.length > 0) caller.call(this.random.pick(this.#sent), PATIENCE_MS)
+  }
+
+  #bad(caller: Caller): void {
+    const command = { address: this.any(), ...this.random.pick(BAD), id: caller.newId() }
+    caller.call(command as unknown as Command, PATIENCE_MS, undefined, true)
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * A whole cluster in one process, from one seed: production engines on simulated ports.
+ *
+ * Decides: how the parts are put together, and the two phases of a run: safety under faults, then
+ * calm, in which everything has to drain within a bound. Leaves to others: what is right
+ * (checkers/), what goes wrong (faults.ts, parameters.ts).
+ */
+import { VirtualClock } from '../../src/adapters/memory/index.ts'
+import { hostMachine } from '../../src/machine/index.ts'
+import { type Outcome, subjectsOf, unpack } from '../../src/protocol/index.ts'
+import type { Machines } from '../../src/shard/index.ts'
+import { Caller, type CallerOptions } from './client.ts'
+import { ClusterLogic } from './cluster-logic.ts'
+import { drainedOrWhy, endStores } from './draining.ts'
+import { Recorder, type SimEvent } from './events.ts'
+import { Faults } from './faults.ts'
+import { machinesOf } from './machines.ts'
+import { Mirror } from './mirror.ts'
+import { SimNode, type Surroundings } from './node.ts'
+import { Oracle } from './oracle.ts'
+import { calm, drawParameters, type Given, type Parameters } from './parameters.ts'
+import { type Parts, REAL } from './parts.ts'
+import { SimRandom } from './random.ts'
+import { SimRegistry } from './sim-registry.ts'
+import { SimTasks } from './sim-tasks.ts'
+import { SimNetwork } from './sim-transport.ts'
+import { SlotFacts } from './slot-facts.ts'
+import { SimWorker } from './worker.ts'
+import { Workload } from './workload.ts'
+
+/** What travels from shard to shard, as far as events tell of it. */
+interface RelayRequest {
+  from: number
+  generation: number
+  first: number
+  messages: readonly unknown[]
+}
+
+const DRAIN_STEP_MS = 500
+/** Clocks may be apart by some seconds, and a shard's time never goes back. */
+const DRAIN_MAX_MS = 90_000
+const START_MS = Date.UTC(2026, 0, 1)
+
+export interface WorldOptions {
+  seed: number
+  given?: Given
+  parts?: Parts
+  /** Changes what was drawn. */
+  tune?: (parameters: Parameters) => void
+}
+
+export class World {
+  readonly base = new VirtualClock({ startMs: START_MS })
+  readonly parameters: Parameters
+  readonly recorder: Recorder
+  readonly mirror = new Mirror()
+  readonly around: Surroundings
+  readonly nodes: readonly SimNode[]
+  readonly callers: readonly Caller[]
+  readonly workers: readonly SimWorker[]
+  readonly oracle: Oracle
+  readonly workload: Workload
+  readonly #faults: Faults
+  readonly #operator: Caller
+  #commits = 0
+
+  constructor({ seed, given = {}, parts = REAL, tune }: WorldOptions) {
+    const random = new SimRandom(seed)
+    this.parameters = drawParameters(random.fork('parameters'), given)
+    tune?.(this.parameters)
+    const { parameters, base } = this
+    const mirror = this.mirror
+    this.recorder = new Recorder(() => base.monotonic())
+    this.around = {
+      base,
+      network: new SimNetwork(base, random.fork('network'), parameters.network),
+      journal: new parts.Server(),
+      tasks: new SimTasks(base, random.fork('tasks'), parameters.queue),
+      recorder: this.recorder,
+      parameters,
+      parts,
+      subjects: subjectsOf('sim'),
+      machines: { 1: hosted(1, parameters), 2: hosted(2, parameters) },
+    }
+    this.oracle = new Oracle(this.around, random.fork('oracle'))
+    const registry = new SimRegistry({
+      base,
+      random: random.fork('registry'),
+      rates: parameters.registry,
+      isCut: (from, to) => this.around.network.isCut(from, to),
+      isDown: () => this.around.journal.isDown,
+    })
+    const logicOf =
+      parameters.logic === 'cluster'
+        ? (node: SimNode) => new ClusterLogic(node, registry)
+        : this.oracle.logicOf
+    this.nodes = Array.from({ length: parameters.nodes }, (_, index) => {
+      const name = `n${index + 1}`
+      return new SimNode(name, this.around, random.fork(name), logicOf)
+    })
+    this.callers = Array.from({ length: parameters.clients }, (_, index) =>
+      this.#caller(`c${index + 1}`, random),
+    )
+    this.#operator = this.#caller('op', random)
+    this.workers = Array.from({ length: parameters.workers }, (_, index) => {
+      const name = `w${index + 1}`
+      return new SimWorker(name, this.#callerOptions(random.fork(name)), this.around.tasks)
+    })
+    this.workload = new Workload({
+      random: random.fork('workload'),
+      callers: this.callers,
+      recorder: this.recorder,
+      actors: parameters.actors,
+      thinkMs: parameters.thinkMs,
+    })
+    this.#faults = new Faults(this.#victims(), random.fork('faults'))
+    this.#watch(mirror)
+  }
+
+  get events(): readonly SimEvent[] {
+    return this.recorder.events
+  }
+
+  /** Nodes, workers and the oracle; the work and the troubles are begun by `trouble`. */
+  boot(): void {
+    if (this.parameters.logic === 'oracle') this.oracle.run(this.nodes)
+    for (const node of this.nodes) node.start()
+    for (const worker of this.workers) worker.start()
+  }
+
+  /** Safety: work under faults. */
+  trouble(ms: number): void {
+    this.workload.begin()
+    this.#faults.begin()
+    this.base.advance(ms)
+  }
+
+  /** Liveness: nothing goes wrong any more, and everything has to come to an end. */
+  settle(): void {
+    calm(this.parameters)
+    this.workload.end()
+    this.#faults.end()
+    const began = this.base.monotonic()
+    let why: string | undefined = 'nothing has happened yet'
+    while (why !== undefined && this.base.monotonic() - began < DRAIN_MAX_MS) {
+      this.#resumeAll()
+      this.base.advance(DRAIN_STEP_MS)
+      why = drainedOrWhy(this)
+    }
+    const afterMs = Math.round(this.base.monotonic() - began)
+    if (why === undefined) this.recorder.add({ kind: 'drained', afterMs })
+    else this.recorder.add({ kind: 'not-drained', why })
+    this.#readBack()
+    endStores(this)
+  }
+
+  run(ms: number): readonly SimEvent[] {
+    this.boot()
+    this.trouble(ms)
+    this.settle()
+    return this.events
+  }
+
+  #victims() {
+    const { base, recorder, parameters, nodes, workers } = this
+    const { network, journal } = this.around
+    const callers = this.callers.map(({ name }) => name)
+    const journalLost = () => this.oracle.journalLost()
+    return { base, recorder, parameters, network, journal, nodes, workers, callers, journalLost }
+  }
+
+  #callerOptions(random: SimRandom): CallerOptions {
+    const { base, recorder, parameters } = this
+    const { network, subjects } = this.around
+    const { shards, limits, skewMs } = parameters
+    const skew = Math.floor((random.fraction() * 2 - 1) * skewMs)
+    const timeoutMs = limits.requestTimeoutMs
+    return { base, network, recorder, subjects, random, shards, skewMs: skew, timeoutMs }
+  }
+
+  #caller(name: string, random: SimRandom): Caller {
+    return new Caller(name, this.#callerOptions(random.fork(name)))
+  }
+
+  /** What parked or was paused goes on: an operator tidies up. */
+  #resumeAll(): void {
+    if (this.#operator.open.size > 0) return
+    for (const actor of this.mirror.all()) {
+      if (!actor.paused && actor.parked === null) continue
+      if (actor.status === 'active') {
+        this.#operator.call({ address: actor.address, op: 'resume', author: 'op' }, 20_000)
+      }
+    }
+  }
+
+  #readBack(): void {
+    for (const address of this.workload.addresses) {
+      const id = this.#operator.newId()
+      this.recorder.add({ kind: 'read-began', id, address })
+      this.#operator.call({ address, op: 'get', id }, 20_000)
+    }
+    this.base.advance(5_000)
+  }
+
+  #watch(mirror: Mirror): void {
+    const { recorder } = this
+    const { network, journal, tasks, subjects } = this.around
+    const facts = new SlotFacts()
+    journal.watch = (node, { shard, slot, record }, sequence) => {
+      const { hash, prev, fact } = facts.of(record)
+      this.#commits += 1
+      recorder.add({ kind: 'slot', node, shard, slot, sequence, hash, prev, fact })
+    }
+    const add = recorder.add.bind(recorder)
+    recorder.add = (happening) => {
+      add(happening)
+      if (happening.kind === 'slot' || happening.kind === 'slots-lost') {
+        mirror.see(recorder.events.at(-1)!)
+      }
+      if (happening.kind === 'slots-lost') facts.rewind(mirror.all())
+    }
+    const shardSubjects = new Set<string>()
+    const relays = new Map<string, number>()
+    for (let shard = 0; shard < this.parameters.shards; shard++) {
+      shardSubjects.add(subjects.shard(shard))
+      relays.set(subjects.relay(shard), shard)
+    }
+    network.watch = {
+      sent: (node, subject, payload) => {
+        const target = relays.get(subject)
+        if (target === undefined) return
+        const { from: shard, generation, first, messages } = unpack(payload) as RelayRequest
+        const count = messages.length
+        recorder.add({ kind: 'relayed', node, shard, target, generation, first, count })
+      },
+      replied: (node, subject, request, reply) => {
+        if (!shardSubjects.has(subject)) return
+        const commands = unpack(request) as { address: string; id: string; op: string }[]
+        const outcomes = unpack(reply) as Outcome[]
+        commands.forEach(({ address, id, op }, index) => {
+          if (op === 'task.beat') return
+          const outcome = outcomes[index]!
+          const code = 'ok' in outcome ? 'ok' : outcome.error.code
+          const turn =
+            op === 'get' && 'ok' in outcome ? (outcome.ok as { turn: number }).turn : undefined
+          const event = { kind: 'released' as const, node, address, id, code }
+          recorder.add(turn === undefined ? event : { ...event, turn })
+        })
+      },
+    }
+    tasks.published = (node, { taskId }) => recorder.add({ kind: 'task-published', node, taskId })
+  }
+
+  get commits(): number {
+    return this.#commits
+  }
+}
+
+/** Hosting is pure and costs some milliseconds: worlds with the same limits share it. */
+const HOSTED = new Map<string, Machines>()
+
+function hosted(version: 1 | 2, { limits }: Parameters): Machines {
+  const key = `${version} ${limits.microstepsMax}`
+  let machines = HOSTED.get(key)
+  if (!machines) {
+    const definitions = machinesOf(version)
+    machines = new Map(definitions.map((machine) => [machine.name, hostMachine(machine, limits)]))
+    HOSTED.set(key, machines)
+  }
+  return machines
+}
