@@ -2,7 +2,7 @@
  * The limits of the cluster room, with their defaults and reasons. Decides: names, defaults, and the
  * relations that have to hold between them. Leaves to others: enforcing them.
  */
-import { TroupeError } from '../protocol/index.ts'
+import { completeLimits, TroupeError } from '../protocol/index.ts'
 
 export interface ClusterLimits {
   /** How often a leader says that it leads, and confirms it. */
@@ -65,11 +65,7 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
 
 /** Completes a partial set. @throws TroupeError `invalid-config` */
 export function resolveClusterLimits(given: Partial<ClusterLimits> = {}): ClusterLimits {
-  const limits: ClusterLimits = { ...DEFAULT_CLUSTER_LIMITS, ...given }
-  for (const [name, value] of Object.entries(limits)) {
-    if (!Object.hasOwn(DEFAULT_CLUSTER_LIMITS, name)) throw bad(`there is no limit "${name}"`)
-    if (!Number.isSafeInteger(value) || value <= 0) throw bad(`${name} is a whole number above 0`)
-  }
+  const limits = completeLimits(DEFAULT_CLUSTER_LIMITS, given, bad)
   // A leader that could not confirm itself for half the silence stops: two beats have to fit in.
   if (limits.leaderBeatMs * 4 > limits.leaderSilenceMs) {
     throw bad('leaderBeatMs is at most a quarter of leaderSilenceMs')

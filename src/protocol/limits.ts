@@ -127,11 +127,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
  * @throws TroupeError `invalid-config`
  */
 export function resolveLimits(given: Partial<Limits> = {}): Limits {
-  const limits: Limits = { ...DEFAULT_LIMITS, ...given }
-  for (const [name, value] of Object.entries(limits)) {
-    if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw bad(`there is no limit "${name}"`)
-    if (!Number.isSafeInteger(value) || value <= 0) throw bad(`${name} is a whole number above 0`)
-  }
+  const limits = completeLimits(DEFAULT_LIMITS, given, bad)
   for (const [lower, relation, upper] of RELATIONS) {
     const holds = relation === '<' ? limits[lower] < limits[upper] : limits[lower] <= limits[upper]
     if (!holds)
@@ -139,6 +135,20 @@ export function resolveLimits(given: Partial<Limits> = {}): Limits {
   }
   if (limits.addressBytesMax > ADDRESS_BYTES_BOUND) {
     throw bad(`addressBytesMax is at most ${ADDRESS_BYTES_BOUND}: an address is part of a key`)
+  }
+  return limits
+}
+
+/** A table of limits: every name is known, every value a whole number above 0. */
+export function completeLimits<T extends object>(
+  defaults: Readonly<T>,
+  given: Partial<T>,
+  bad: (why: string) => TroupeError,
+): T {
+  const limits: T = { ...defaults, ...given }
+  for (const [name, value] of Object.entries(limits) as [string, number][]) {
+    if (!Object.hasOwn(defaults, name)) throw bad(`there is no limit "${name}"`)
+    if (!Number.isSafeInteger(value) || value <= 0) throw bad(`${name} is a whole number above 0`)
   }
   return limits
 }

@@ -90,6 +90,7 @@ export class Batch {
   >()
   #births = 0
   #sequenced = 0
+  /** Of the rows, and of what is sent: that becomes rows if it finds no room here. */
   bytes = 0
   steps = 0
 
@@ -116,8 +117,13 @@ export class Batch {
   }
 
   /** Nothing more is begun: the rest of its size is for what the last step brings. */
-  isFull({ stepsPerBatchMax, batchBytesMax }: Limits): boolean {
-    return this.deliveries.length >= stepsPerBatchMax || this.bytes > batchBytesMax / 2
+  isFull(limits: Limits): boolean {
+    return this.deliveries.length >= limits.stepsPerBatchMax || !this.mayStep(limits)
+  }
+
+  /** What waits inside it may still be stepped. */
+  mayStep({ stepsPerBatchMax, batchBytesMax }: Limits): boolean {
+    return this.steps < stepsPerBatchMax && this.bytes <= batchBytesMax / 2
   }
 
   nextBirth(): string {

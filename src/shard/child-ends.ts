@@ -29,13 +29,9 @@ export interface Parent {
 export function parentHeadOf(shard: ShardContext, head: Head): Parent | undefined {
   const address = parentOf(head.address)
   const parent = address === undefined ? undefined : shard.heads.get(address)
-  const entry = parent && entryOf(parent, head)
-  return entry && { head: parent, entry }
-}
-
-function entryOf(parent: Head, head: Head): ChildEntry | undefined {
   const childId = lastName(head.address)
-  return parent.children.find((child) => child.childId === childId && !child.done)
+  const entry = parent?.children.find((child) => child.childId === childId && !child.done)
+  return parent && entry && { head: parent, entry }
 }
 
 export function failureType(childId: string): string {
@@ -56,14 +52,11 @@ export function tellFailure(batch: Batch, parent: Parent, by: AddressText, messa
 /** `onSnapshot` of the parent: it sees every step of the child, the first included. */
 export function tellStep(shard: ShardContext, batch: Batch, head: Head): void {
   if (head.status !== 'active') return
-  const address = parentOf(head.address)
-  const parent = address === undefined ? undefined : shard.heads.get(address)
-  const entry = parent && entryOf(parent, head)
-  if (!parent || !entry?.sync) return
+  const parent = parentHeadOf(shard, head)
+  if (!parent?.entry.sync) return
   const { value, context, output } = head.stored
   const snapshot = { value, context, status: head.status, output }
-  const event = { type: `xstate.snapshot.${entry.childId}`, snapshot }
-  tell(batch, { head: parent, entry }, head.address, event)
+  tell(batch, parent, head.address, { type: `xstate.snapshot.${parent.entry.childId}`, snapshot })
 }
 
 function tell(batch: Batch, parent: Parent, by: AddressText, event: EventObject): void {

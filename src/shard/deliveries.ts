@@ -18,10 +18,8 @@ import { makeChild } from './start-actor.ts'
 
 /** Empties the list of deliveries, within the steps that a batch may take. */
 export function drainDeliveries(shard: ShardContext, batch: Batch): void {
-  const { stepsPerBatchMax, batchBytesMax } = shard.limits
   let at = 0
-  while (at < batch.deliveries.length) {
-    if (batch.steps >= stepsPerBatchMax || batch.bytes > batchBytesMax / 2) break
+  while (at < batch.deliveries.length && batch.mayStep(shard.limits)) {
     const next = batch.deliveries[at++]
     if (next) deliverNext(shard, batch, next)
   }

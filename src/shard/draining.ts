@@ -29,8 +29,10 @@ export class Draining {
 
   /** @param deliver delivers what a step asked for */
   step(shard: ShardContext, batch: Batch, deliver: () => void): void {
-    for (const address of [...this.#addresses].slice(0, DRAINED_PER_BATCH_MAX)) {
-      if (batch.isFull(shard.limits)) return
+    let turns = Math.min(this.#addresses.size, DRAINED_PER_BATCH_MAX)
+    // What a turn adds comes behind those that are there.
+    for (const address of this.#addresses) {
+      if (turns-- === 0 || batch.isFull(shard.limits)) return
       // Behind the others, if it does not finish.
       this.#addresses.delete(address)
       const head = shard.heads.get(address)

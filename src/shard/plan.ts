@@ -39,15 +39,22 @@ export interface Plan {
   deliveries: (Delivery | ChildStart)[]
   tells: { to: AddressText; event: EventObject }[]
   releases: Release[]
+  /** Packed size of what it sends. */
+  bytesOut: number
   reply: unknown
   replied: boolean
 }
 
-/** What leaves the actor has to be packable, and neither too deep nor too large for a message. */
-export function checkOutgoing(shard: ShardContext, what: string, value: unknown): void {
+/**
+ * What leaves the actor has to be packable, and neither too deep nor too large for a message.
+ *
+ * @returns its size in bytes
+ */
+export function checkOutgoing(shard: ShardContext, what: string, value: unknown): number {
   const { payloadBytesMax, nestingMax } = shard.limits
   if (nestsDeeper(value, nestingMax)) throw TroupeError.from(tooDeep(what, shard.limits))
-  if (pack(value).length <= payloadBytesMax) return
+  const bytes = pack(value).length
+  if (bytes <= payloadBytesMax) return bytes
   throw new TroupeError('too-large', `${what} exceeds ${payloadBytesMax} bytes (payloadBytesMax)`, {
     detail: { limit: 'payloadBytesMax' },
   })
@@ -89,6 +96,7 @@ export function emptyPlan(head: Head): Plan {
     deliveries: [],
     tells: [],
     releases: [],
+    bytesOut: 0,
     reply: undefined,
     replied: false,
   }
@@ -161,7 +169,7 @@ function planEffect(
     case 'child':
       return planChild(shard, head, plan, effect, effectId)
     case 'live': {
-      checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
+      plan.bytesOut += checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
       const entry = childEntry(effect.childId, effect.src, 'live', false, effectId)
       addChild(head, plan, entry)
       plan.liveNew.push({ entry, input: effect.input })
@@ -172,7 +180,11 @@ function planEffect(
     case 'send':
       return planSend(shard, head, plan, effect)
     case 'tell':
-      checkOutgoing(shard, `the event ${effect.event.type} for ${effect.to}`, effect.event)
+      plan.bytesOut += checkOutgoing(
+        shard,
+        `the event ${effect.event.type} for ${effect.to}`,
+        effect.event,
+      )
       plan.tells.push({ to: canonicalAddress(effect.to, shard.limits), event: effect.event })
       return
     case 'reply':
@@ -236,7 +248,7 @@ function planChild(
   effectId: string,
 ): void {
   const { childId, src, input, sync } = effect
-  checkOutgoing(shard, `the input of ${src}`, input)
+  plan.bytesOut += checkOutgoing(shard, `the input of ${src}`, input)
   addChild(head, plan, childEntry(childId, src, sourceKind(head, src), sync, effectId))
   const to = childOf(head.address, childId, shard.limits)
   plan.deliveries.push({ kind: 'start', to, parent: head.address, childId, effectId, src, input })
@@ -278,7 +290,11 @@ function planSend(
   const by = head.address
   checkEventType(`a sendTo() of ${by}`, effect.event)
   // It may have to wait in a row before it is stepped: while its target holds, or for the next batch.
-  checkOutgoing(shard, `the event ${effect.event.type} that ${by} sends`, effect.event)
+  plan.bytesOut += checkOutgoing(
+    shard,
+    `the event ${effect.event.type} that ${by} sends`,
+    effect.event,
+  )
   if (effect.to.kind === 'self') {
     plan.deliveries.push({ kind: 'event', to: head.address, event: effect.event, by })
   } else if (effect.to.kind === 'parent') {

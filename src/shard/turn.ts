@@ -208,6 +208,7 @@ function flushPlan(shard: ShardContext, batch: Batch, head: Head, plan: Plan): v
   }
   for (const child of plan.stopped) removeChild(shard, batch, head, child)
   for (const { entry, input } of plan.liveNew) startLive(shard, batch, head, entry, input)
+  batch.bytes += plan.bytesOut
   batch.deliveries.push(...plan.deliveries)
   for (const { to, event } of plan.tells) sendTell(shard, batch, head.address, to, event)
   batch.releases.push(...plan.releases)

@@ -103,3 +103,60 @@ it.each([
   expect(from).toBeGreaterThan(3)
   expect(paused).toMatchObject([{ ok: { paused: true } }])
 })
+
+const fan = host(
+  'fan',
+  { on: { SPREAD: { actions: ['count', 'spread'] } } },
+  {
+    actions: {
+      count: change(({ context }) => ({ n: context.n + 1 })),
+      spread: enqueueActions(({ event, enqueue }) => {
+        const { by, text } = event as Args['event']
+        for (let n = 0; by > 0 && n < 50; n++)
+          enqueue(tell({ to: `fan/${n}`, event: { type: 'SPREAD', by: by - 1, text } }) as never)
+      }),
+    },
+  },
+)
+
+/** Rows and bytes of the batches that are committed from now on. */
+function batchesOf(h: ReturnType<typeof open>): { rows: number; bytes: number }[] {
+  const batches: { rows: number; bytes: number }[] = []
+  const write = h.store.write.bind(h.store)
+  h.store.write = (transaction) => {
+    const { writes } = transaction
+    const bytes = writes.reduce((sum, [key, value]) => sum + key.length + (value?.length ?? 0), 0)
+    batches.push({ rows: writes.length, bytes })
+    write(transaction)
+  }
+  return batches
+}
+
+it('a fan-out of fan-outs of large messages is many batches that each fit a slot', async () => {
+  const h = open([fan], { shardCount: 1 })
+  for (let n = 0; n < 50; n++) await start(h, `fan/${n}`)
+  const batches = batchesOf(h)
+  await send(h, 'fan/0', 'SPREAD', { by: 2, text: 'x'.repeat(8_000) })
+  await h.advance(100)
+  for (let n = 1; n < 50; n++) expect((await get(h, `fan/${n}`)).context).toMatchObject({ n: 51 })
+  expect(batches.length).toBeGreaterThan(20)
+  expect(Math.max(...batches.map(({ bytes }) => bytes))).toBeLessThan(h.limits.batchBytesMax)
+})
+
+it('many actors that go on with what they kept share the steps of a batch', async () => {
+  const h = open([fan], { shardCount: 1, limits: LIMITS })
+  const addresses = Array.from({ length: 100 }, (_, n) => `fan/${n}`)
+  for (const address of addresses) {
+    await start(h, address)
+    await h.run(h.client.pause(address))
+  }
+  const kept = { type: 'SPREAD', by: 0, text: '' }
+  for (let n = 0; n < 20; n++)
+    await h.run(Promise.all(addresses.map((address) => h.client.send(address, kept))))
+  const batches = batchesOf(h)
+  await h.run(Promise.all(addresses.map((address) => h.client.resume(address))))
+  await h.advance(100)
+  for (const address of addresses) expect((await get(h, address)).context).toMatchObject({ n: 20 })
+  // Of a step: its row of the queue, its actor, and a chunk of the history now and then.
+  expect(Math.max(...batches.map(({ rows }) => rows))).toBeLessThan(LIMITS.stepsPerBatchMax * 4)
+})
