@@ -4,13 +4,20 @@
  */
 export {
   type ActorHandle,
+  type AuditOptions,
   type CallOptions,
   Client,
   type PauseOptions,
+  type ReadOptions,
   type ResumeOptions,
   type WatchedEvent,
 } from './client/index.ts'
-export { createGateway, type Gateway, type GatewayOptions } from './gateway/index.ts'
+export {
+  createGateway,
+  type Gateway,
+  type GatewayLimits,
+  type GatewayOptions,
+} from './gateway/index.ts'
 export {
   defineMachine,
   type MachineDefinition,

@@ -155,7 +155,7 @@ export const jobIds = defineMachine({
     },
   }),
   events: { TAKE: z.object({ count: z.int().min(1).max(10_000) }) },
-  // Patched by hand it could only go up; nobody has a reason to.
+  // By hand it must only go up: set back, it hands out numbers twice.
   context: z.object({ next: z.int().min(1) }),
   retention: { historyCount: 10 },
 })

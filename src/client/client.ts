@@ -32,7 +32,15 @@ import {
   TroupeError,
   type TurnView,
 } from '../protocol/index.ts'
-import { countActors, listActors, listAudit, listDeadLetters, shardStatuses } from './lists.ts'
+import {
+  type AuditOptions,
+  countActors,
+  listActors,
+  listAudit,
+  listDeadLetters,
+  type ReadOptions,
+  shardStatuses,
+} from './lists.ts'
 import { Router, type RouterDeps } from './router.ts'
 import { type WatchedEvent, watchEvents } from './watch.ts'
 
@@ -194,24 +202,24 @@ export class Client {
     this.#router.close()
   }
 
-  list(query: ActorQuery): Promise<Page<ActorRow>> {
-    return listActors(this.#router, query)
+  list(query: ActorQuery, options: ReadOptions = {}): Promise<Page<ActorRow>> {
+    return listActors(this.#router, query, options)
   }
 
-  count(filter: ActorFilter = {}): Promise<CountRow[]> {
-    return countActors(this.#router, filter)
+  count(filter: ActorFilter = {}, options: ReadOptions = {}): Promise<CountRow[]> {
+    return countActors(this.#router, filter, options)
   }
 
-  audit(options: { address?: string; limit?: number; before?: number } = {}): Promise<AuditView[]> {
+  audit(options: AuditOptions = {}): Promise<AuditView[]> {
     return listAudit(this.#router, options)
   }
 
-  deadLetters(limit?: number): Promise<DeadLetterView[]> {
-    return listDeadLetters(this.#router, limit)
+  deadLetters(limit?: number, options: ReadOptions = {}): Promise<DeadLetterView[]> {
+    return listDeadLetters(this.#router, limit, options)
   }
 
-  shards(): Promise<ShardStatus[]> {
-    return shardStatuses(this.#router)
+  shards(options: ReadOptions = {}): Promise<ShardStatus[]> {
+    return shardStatuses(this.#router, options)
   }
 
   /** Committed transitions and emitted events of one actor, or of all actors of a machine. */

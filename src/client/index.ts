@@ -6,4 +6,5 @@ export {
   type PauseOptions,
   type ResumeOptions,
 } from './client.ts'
+export type { AuditOptions, ReadOptions } from './lists.ts'
 export type { WatchedEvent } from './watch.ts'

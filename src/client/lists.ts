@@ -17,11 +17,19 @@ import {
   type ShardCount,
   type ShardDeadLetters,
   type ShardPage,
+  type ShardQuery,
   type ShardStatus,
+  shardOf,
   TroupeError,
   unpack,
 } from '../protocol/index.ts'
 import type { Router } from './router.ts'
+
+/** What every question about many actors may say. */
+export interface ReadOptions {
+  /** How long to try and to wait, in ms, for all shards together. Default: `requestTimeoutMs`. */
+  timeoutMs?: number
+}
 
 /** Where the shards stand: by shard, the sort key after which to go on; absent when it has no more. */
 interface Cursor {
@@ -35,19 +43,24 @@ const PAGE_COUNT_DEFAULT = 100
 /** Shards asked at a time: more would only queue. */
 const SHARDS_AT_ONCE = 16
 
-export async function listActors(router: Router, query: ActorQuery): Promise<Page<ActorRow>> {
-  const { limits, shardCount } = router.deps
+export async function listActors(
+  router: Router,
+  query: ActorQuery,
+  options: ReadOptions,
+): Promise<Page<ActorRow>> {
+  const { shardCount } = router.deps
   const limit = pageLimit(router, query.limit)
   const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, shardCount)
   const filter = cursor?.filter ?? query.filter
   const sort = cursor?.sort ?? query.sort ?? { by: defaultSort(filter) }
   const starts =
     cursor?.after ?? Array.from({ length: shardCount }, (_, shard) => [shard, null] as const)
+  const end = endOf(router, options)
   const parts = await eachShard(starts, async ([shard, after]) => {
     const page = (await router.query(
       shard,
       { kind: 'actors', filter, sort, limit, ...(after === null ? {} : { after }) },
-      limits.requestTimeoutMs,
+      end,
     )) as ShardPage
     return { shard, after, page }
   })
@@ -135,8 +148,12 @@ function decodeCursor(text: string, shardCount: number): Cursor {
   throw new TroupeError('invalid-query', 'the cursor is not one that a list returned')
 }
 
-export async function countActors(router: Router, filter: ActorFilter): Promise<CountRow[]> {
-  const parts = await allShards<ShardCount>(router, { kind: 'count', filter })
+export async function countActors(
+  router: Router,
+  filter: ActorFilter,
+  options: ReadOptions,
+): Promise<CountRow[]> {
+  const parts = await allShards<ShardCount>(router, { kind: 'count', filter }, options)
   const totals = new Map<string, CountRow>()
   for (const row of parts.flatMap((part) => part.counts)) {
     const key = `${row.machine}\0${row.condition}\0${row.state}`
@@ -147,49 +164,90 @@ export async function countActors(router: Router, filter: ActorFilter): Promise<
   return [...totals.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
 }
 
-export async function listAudit(
-  router: Router,
-  options: { address?: string; limit?: number; before?: number },
-): Promise<AuditView[]> {
+/** What an audit trail may be asked for. */
+export interface AuditOptions extends ReadOptions {
+  address?: string
+  /** Rows at most, the newest first; default 100, at most `pageCountMax`. */
+  limit?: number
+  /** Unix ms: only what is older. */
+  before?: number
+}
+
+export async function listAudit(router: Router, options: AuditOptions): Promise<AuditView[]> {
+  const { limits, shardCount } = router.deps
+  const { before } = options
   const limit = pageLimit(router, options.limit)
+  const end = endOf(router, options)
+  const address =
+    options.address === undefined ? undefined : canonicalAddress(options.address, limits)
   const query = {
     kind: 'audit' as const,
     limit,
-    ...(options.before === undefined ? {} : { before: options.before }),
+    ...(before === undefined ? {} : { before }),
+    ...(address === undefined ? {} : { address }),
   }
-  const address = options.address === undefined ? undefined : canonicalAddress(options.address)
-  const parts = await allShards<ShardAudit>(
-    router,
-    address === undefined ? query : { ...query, address },
-  )
+  const shards =
+    address === undefined
+      ? Array.from({ length: shardCount }, (_, shard) => shard)
+      : [shardOf(address, shardCount)]
+  const parts = await eachShard(shards, (shard) => auditOfShard(router, shard, query, end))
   return parts
-    .flatMap((part) => part.rows)
+    .flat()
     .sort((a, b) => b.at - a.at)
     .slice(0, limit)
+}
+
+/** A shard looks at a bounded number of rows for each answer: it is asked until there are enough. */
+async function auditOfShard(
+  router: Router,
+  shard: number,
+  query: ShardQuery & { kind: 'audit' },
+  end: number,
+): Promise<AuditView[]> {
+  const found: AuditView[] = []
+  let after: Uint8Array | undefined
+  for (;;) {
+    const limit = query.limit - found.length
+    const asked = { ...query, limit, ...(after === undefined ? {} : { after }) }
+    const { rows, next } = (await router.query(shard, asked, end)) as ShardAudit
+    found.push(...rows)
+    if (next === undefined || found.length >= query.limit) return found
+    if (router.deps.clock.monotonic() >= end) {
+      throw new TroupeError(
+        'no-answer',
+        'the audit trail is too long to be read to its end in the time given: ask for fewer rows, or give it more',
+      )
+    }
+    after = next
+  }
 }
 
 export async function listDeadLetters(
   router: Router,
   asked: number | undefined,
+  options: ReadOptions,
 ): Promise<DeadLetterView[]> {
   const limit = pageLimit(router, asked)
-  const parts = await allShards<ShardDeadLetters>(router, { kind: 'dead-letters', limit })
+  const query = { kind: 'dead-letters' as const, limit }
+  const parts = await allShards<ShardDeadLetters>(router, query, options)
   return parts
     .flatMap((part) => part.rows)
     .sort((a, b) => b.at - a.at)
     .slice(0, limit)
 }
 
-export function shardStatuses(router: Router): Promise<ShardStatus[]> {
-  return allShards<ShardStatus>(router, { kind: 'status' })
+export function shardStatuses(router: Router, options: ReadOptions): Promise<ShardStatus[]> {
+  return allShards<ShardStatus>(router, { kind: 'status' }, options)
 }
 
-function allShards<T>(router: Router, query: Parameters<Router['query']>[1]): Promise<T[]> {
+function allShards<T>(router: Router, query: ShardQuery, options: ReadOptions): Promise<T[]> {
   const shards = Array.from({ length: router.deps.shardCount }, (_, shard) => shard)
-  return eachShard(
-    shards,
-    (shard) => router.query(shard, query, router.deps.limits.requestTimeoutMs) as Promise<T>,
-  )
+  const end = endOf(router, options)
+  return eachShard(shards, (shard) => router.query(shard, query, end) as Promise<T>)
+}
+
+function endOf(router: Router, { timeoutMs }: ReadOptions): number {
+  return router.endOf(timeoutMs ?? router.deps.limits.requestTimeoutMs)
 }
 
 async function eachShard<TItem, T>(

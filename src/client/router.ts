@@ -26,13 +26,22 @@ export interface RouterDeps {
   shardCount: number
 }
 
-interface Waiting {
-  command: Command
+/** Something asked, until it is answered or the caller's time is over. */
+interface Asked {
   /** On the monotonic clock. */
   end: number
   tries: number
   resolve: (value: unknown) => void
   reject: (error: Error) => void
+}
+
+interface Waiting extends Asked {
+  command: Command
+}
+
+interface Question extends Asked {
+  shard: number
+  payload: Uint8Array
 }
 
 /** First wait before another try; it doubles up to the second number. */
@@ -60,7 +69,7 @@ export class Router {
   /** @throws TroupeError as the shard answered, or `unavailable` / `no-answer` after `timeoutMs` */
   command(command: Command, timeoutMs: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const end = this.#deps.clock.monotonic() + timeoutMs
+      const end = this.endOf(timeoutMs)
       this.#enqueue({ command, end, tries: 0, resolve, reject })
     })
   }
@@ -70,16 +79,32 @@ export class Router {
     this.#closed = true
   }
 
-  /** One question to one shard. */
-  query(shard: number, query: ShardQuery, timeoutMs: number): Promise<unknown> {
-    const { transport, subjects } = this.#deps
+  /** When a call that begins now has to be answered, on the monotonic clock. */
+  endOf(timeoutMs: number): number {
+    return this.#deps.clock.monotonic() + timeoutMs
+  }
+
+  /** One question to one shard: it changes nothing, so it is asked again as long as there is time. */
+  query(shard: number, query: ShardQuery, end: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const request = { subject: subjects.query(shard), payload: pack(query), timeoutMs }
-      transport.request(request, (outcome) => {
-        const [answer] = outcomesOf(outcome, 1, (bytes) => [unpack(bytes) as Outcome])
-        if (answer && 'ok' in answer) resolve(answer.ok)
-        else reject(TroupeError.from(answer?.error ?? errorRecord('internal', 'an empty answer')))
-      })
+      this.#ask({ shard, payload: pack(query), end, tries: 0, resolve, reject })
+    })
+  }
+
+  #ask(question: Question): void {
+    const { transport, subjects } = this.#deps
+    const { shard, payload, end } = question
+    const request = {
+      subject: subjects.query(shard),
+      payload,
+      timeoutMs: this.#timeoutUntil(end),
+    }
+    transport.request(request, (outcome) => {
+      const [answer = MISSING] = outcomesOf(outcome, 1, (bytes) => [unpack(bytes) as Outcome])
+      if ('ok' in answer) return question.resolve(answer.ok)
+      const waitMs = this.#waitBefore(question, answer.error)
+      if (waitMs === undefined) return question.reject(TroupeError.from(answer.error))
+      this.#deps.clock.after(waitMs, () => this.#ask(question))
     })
   }
 
@@ -105,7 +130,7 @@ export class Router {
   }
 
   #send(shard: number, batch: readonly Waiting[]): void {
-    const { transport, subjects, clock } = this.#deps
+    const { transport, subjects } = this.#deps
     let payload: Uint8Array
     try {
       payload = pack(batch.map((waiting) => waiting.command))
@@ -114,33 +139,42 @@ export class Router {
         waiting.reject(TroupeError.from(toErrorRecord(thrown, 'malformed')))
       return
     }
-    const now = clock.monotonic()
     let earliest = Number.POSITIVE_INFINITY
     for (const waiting of batch) earliest = Math.min(earliest, waiting.end)
-    // In steps, so that a transport can let many requests share one timer.
-    const timeoutMs = Math.max(1, Math.ceil((earliest - now) / TIMEOUT_STEP_MS)) * TIMEOUT_STEP_MS
+    const timeoutMs = this.#timeoutUntil(earliest)
     transport.request({ subject: subjects.shard(shard), payload, timeoutMs }, (outcome) => {
       const outcomes = outcomesOf(outcome, batch.length, (bytes) => unpack(bytes) as Outcome[])
       batch.forEach((waiting, index) => {
-        this.#settle(
-          waiting,
-          outcomes[index] ?? { error: errorRecord('internal', 'an answer is missing') },
-        )
+        this.#settle(waiting, outcomes[index] ?? MISSING)
       })
     })
   }
 
-  /** Tries again when it can help and there is time; certainly or possibly applied ids are the same. */
+  /** Certainly or possibly applied commands are sent again under the same id. */
   #settle(waiting: Waiting, outcome: Outcome): void {
     if ('ok' in outcome) return waiting.resolve(withDurability(outcome))
-    const { clock } = this.#deps
-    const waitMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** waiting.tries)
-    const again = !this.#closed && outcome.error.retry && clock.monotonic() + waitMs < waiting.end
-    if (!again) return waiting.reject(TroupeError.from(outcome.error))
-    waiting.tries += 1
-    clock.after(waitMs, () => this.#enqueue(waiting))
+    const waitMs = this.#waitBefore(waiting, outcome.error)
+    if (waitMs === undefined) return waiting.reject(TroupeError.from(outcome.error))
+    this.#deps.clock.after(waitMs, () => this.#enqueue(waiting))
+  }
+
+  /** In steps, so that a transport can let many requests share one timer. */
+  #timeoutUntil(end: number): number {
+    const leftMs = end - this.#deps.clock.monotonic()
+    return Math.max(1, Math.ceil(leftMs / TIMEOUT_STEP_MS)) * TIMEOUT_STEP_MS
+  }
+
+  /** How long to wait before another try; undefined when none can help or there is no time for it. */
+  #waitBefore(asked: Asked, error: ErrorRecord): number | undefined {
+    if (this.#closed || !error.retry) return undefined
+    const waitMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** asked.tries)
+    if (this.#deps.clock.monotonic() + waitMs >= asked.end) return undefined
+    asked.tries += 1
+    return waitMs
   }
 }
+
+const MISSING: Outcome = { error: errorRecord('internal', 'an answer is missing') }
 
 /** Every reply about an actor says what was true before it left. */
 function withDurability(outcome: Extract<Outcome, { ok: unknown }>): unknown {

@@ -10,8 +10,9 @@ import { toJson } from '../protocol/index.ts'
 import { AUTHOR_UNKNOWN, accessOf, requireRole } from './access.ts'
 import { parseAppBody } from './app-bodies.ts'
 import type { ClaimedRoute } from './app-claims.ts'
-import { targetOf } from './exchange.ts'
-import type { OpenRequests } from './open-requests.ts'
+import { targetOf, timeoutOf } from './exchange.ts'
+import type { OpenRequest, OpenRequests } from './open-requests.ts'
+import { withinTime } from './time-limit.ts'
 
 const BODY_BYTES_MAX_DEFAULT = 1024 * 1024
 
@@ -44,6 +45,7 @@ async function answer(
   open: OpenRequests,
 ): Promise<FastifyReply> {
   const author = authorize(route, request)
+  const timeoutMs = timeoutOf(request.headers)
   const { path, search } = targetOf(request)
   const entry = open.begin(reply.raw)
   const appRequest: AppRequest = {
@@ -56,10 +58,25 @@ async function answer(
     remoteAddress: request.raw.socket.remoteAddress ?? '',
     author,
     signal: entry.signal,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
   }
-  const response = await route.handle(appRequest)
+  const response = await handle(route, appRequest, entry)
   if (isStream(response.body)) entry.isStreaming = true
   return respond(request, reply, response)
+}
+
+/** The time of the caller ends where the answer begins: a stream may go on. */
+async function handle(
+  route: AppRoute,
+  request: AppRequest,
+  entry: OpenRequest,
+): Promise<AppResponse> {
+  const handling = route.handle(request)
+  return withinTime(request.timeoutMs, handling, () => {
+    entry.abort()
+    // A stream that comes too late has nobody to end it.
+    handling.then(({ body }) => body instanceof Readable && body.destroy()).catch(() => {})
+  })
 }
 
 function authorize(route: AppRoute, request: FastifyRequest): string {

@@ -70,17 +70,8 @@ function callOptionsOf(headers: FastifyRequest['headers']): CallOptions {
     issuedAtOf(String(id))
     options.id = String(id)
   }
-  const timeout = headers['x-troupe-timeout-ms']
-  if (timeout !== undefined) {
-    const timeoutMs = Number(timeout)
-    if (!/^\d{1,9}$/.test(String(timeout)) || timeoutMs < 1 || timeoutMs > TIMEOUT_MAX_MS) {
-      throw new TroupeError(
-        'malformed',
-        `X-Troupe-Timeout-Ms must be a whole number from 1 to ${TIMEOUT_MAX_MS}`,
-      )
-    }
-    options.timeoutMs = timeoutMs
-  }
+  const timeoutMs = timeoutOf(headers)
+  if (timeoutMs !== undefined) options.timeoutMs = timeoutMs
   const durability = headers['x-troupe-durability']
   if (durability !== undefined) {
     const known = DURABILITIES.find((one) => one === durability)
@@ -93,4 +84,16 @@ function callOptionsOf(headers: FastifyRequest['headers']): CallOptions {
     options.durability = known
   }
   return options
+}
+
+/** How long the caller will wait, when it says so. @throws TroupeError `malformed` */
+export function timeoutOf(headers: FastifyRequest['headers']): number | undefined {
+  const timeout = headers['x-troupe-timeout-ms']
+  if (timeout === undefined) return undefined
+  const timeoutMs = Number(timeout)
+  if (/^\d{1,9}$/.test(String(timeout)) && timeoutMs >= 1 && timeoutMs <= TIMEOUT_MAX_MS) {
+    return timeoutMs
+  }
+  const why = `X-Troupe-Timeout-Ms must be a whole number from 1 to ${TIMEOUT_MAX_MS}`
+  throw new TroupeError('malformed', why)
 }

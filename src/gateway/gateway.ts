@@ -2,25 +2,30 @@
  * The HTTP server of a node. Decides: what stands where, what guards all of it, and how it closes.
  * It speaks to actors through the node's client only; whatever it refuses has changed nothing.
  */
+import type { ServerOptions } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { TroupeNode } from '../node/index.ts'
 import type { Log } from '../ports/index.ts'
-import { DEFAULT_CONFIG, errorRecord, TroupeError, toJson } from '../protocol/index.ts'
+import { DEFAULT_CONFIG, TroupeError, toJson } from '../protocol/index.ts'
 import { accessOf, requireLoopback, requireRole } from './access.ts'
 import { answerActor, type Reply } from './actor-routes.ts'
 import { claimMethods, claimRoutes } from './app-claims.ts'
 import { serveAppRoutes } from './app-routes.ts'
-import { type Exchange, exchangeOf, jsonBodyOf, targetOf } from './exchange.ts'
+import { type Exchange, exchangeOf, jsonBodyOf, targetOf, timeoutOf } from './exchange.ts'
+import { type GatewayLimits, resolveGatewayLimits } from './limits.ts'
 import { countActors, listActors, listAudit, listDeadLetters, listShards } from './list-routes.ts'
 import { listMachines, showMachine } from './machine-routes.ts'
 import { type Metrics, metricsOf } from './metrics.ts'
 import { OpenRequests } from './open-requests.ts'
 import { requireOwnOrigin } from './origins.ts'
 import { readQuery } from './parameters.ts'
+import { unreadableRefusal } from './raw-refusals.ts'
 import { answerRpc, parseFailure } from './rpc.ts'
 import { ServedRoutes } from './served.ts'
+import { SlowBodies } from './slow-bodies.ts'
 import { failureOf } from './statuses.ts'
+import { withinTime } from './time-limit.ts'
 
 export interface GatewayOptions {
   node: TroupeNode
@@ -32,6 +37,7 @@ export interface GatewayOptions {
   log?: Log
   /** How long requests under way may go on once it closes. Default 5 s. */
   graceMs?: number
+  limits?: Partial<GatewayLimits>
 }
 
 export interface Gateway {
@@ -47,15 +53,15 @@ export interface Gateway {
 const ROOT = '/troupe/v1'
 const ACTORS_DEPTH = `${ROOT}/actors`.split('/').length
 const GRACE_MS_DEFAULT = 5_000
-/** Node takes 16 KiB of headers; whatever fits there is judged by us, not by the router. */
-const PARAMETER_LENGTH_MAX = 16_384
 
 /** @throws TroupeError `invalid-config` naming the route, address or port that cannot be had */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { http } = DEFAULT_CONFIG
   const { node, host = http.host, port = http.port, log = node.log } = options
   requireLoopback(host)
+  const limits = resolveGatewayLimits(options.limits)
   const open = new OpenRequests()
+  const slow = new SlowBodies(limits)
   const served = new ServedRoutes()
   const closing = { now: false }
   const server = fastify({
@@ -64,15 +70,22 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     exposeHeadRoutes: false,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: PARAMETER_LENGTH_MAX },
-    frameworkErrors: (error, request, reply) => fail(error, request, reply, log),
-    clientErrorHandler: refuseUnreadable,
+    keepAliveTimeout: limits.idleMs,
+    http: httpOptionsOf(limits),
+    // Whatever fits the headers is judged by us, not by the router.
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: limits.headerBytesMax },
+    frameworkErrors: (error, request, reply) => {
+      slow.watch(request.raw, reply.raw)
+      return fail(error, request, reply, log)
+    },
+    clientErrorHandler: unreadableRefusal(limits),
   })
   server.setErrorHandler((thrown, request, reply) => fail(thrown, request, reply, log))
   server.setNotFoundHandler((request, reply) =>
     fail(served.refusalOf(request.method, targetOf(request).path), request, reply, log),
   )
-  server.addHook('onRequest', async (request) => {
+  server.addHook('onRequest', async (request, reply) => {
+    slow.watch(request.raw, reply.raw)
     requireOwnOrigin(request.headers)
     if (closing.now) throw new TroupeError('unavailable', 'the node is stopping')
   })
@@ -84,7 +97,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     parsed(null)
   })
   try {
-    await serveAll(server, node, log, open)
+    await serveAll(server, node, log, open, slow)
     await listen(server, host, port)
   } catch (thrown) {
     await server.close()
@@ -109,11 +122,22 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
+/** Node looks for late headers by itself, every so often. */
+function httpOptionsOf({ headerBytesMax, headersMs }: GatewayLimits): ServerOptions {
+  return {
+    maxHeaderSize: headerBytesMax,
+    headersTimeout: headersMs,
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.ceil(headersMs / 4),
+  }
+}
+
 async function serveAll(
   server: FastifyInstance,
   node: TroupeNode,
   log: Log,
   open: OpenRequests,
+  slow: SlowBodies,
 ): Promise<void> {
   const routes = claimRoutes(node.apps)
   const methods = claimMethods(node.apps)
@@ -125,6 +149,7 @@ async function serveAll(
     serveMetrics(scope, metrics)
     scope.post('/rpc', async (request, reply) => {
       requireRole(accessOf(request.headers), 'operate')
+      const timeoutMs = timeoutOf(request.headers)
       let body: unknown
       try {
         body = jsonBodyOf(request)
@@ -133,7 +158,8 @@ async function serveAll(
       }
       const report = (thrown: unknown) =>
         log.error({ err: thrown, request: request.id }, 'a method failed')
-      const answer = await answerRpc(methods, body, request.id, report)
+      const answering = answerRpc(methods, body, request.id, report)
+      const answer = await withinTime(timeoutMs, answering, () => {})
       return answer === undefined ? reply.code(204).send() : sendJson(reply, answer)
     })
     done()
@@ -141,6 +167,9 @@ async function serveAll(
   await server.register((buffered, _options, done) => {
     takeBytes(buffered)
     void buffered.register((streamed, _inner, innerDone) => {
+      streamed.addHook('onRequest', async (request, reply) => {
+        slow.watchStream(request.raw, reply.raw)
+      })
       streamed.removeAllContentTypeParsers()
       streamed.addContentTypeParser('*', (_request, stream, parsed) => parsed(null, stream))
       serveAppRoutes(routes, buffered, streamed, open)
@@ -262,7 +291,9 @@ function fail(
   log: Log,
 ): FastifyReply {
   const { status, headers, record, isFault } = failureOf(thrown, request.id)
-  if (isFault)
+  // Whoever hangs up in the middle of a request is no fault of ours.
+  const isGone = request.raw.socket.destroyed && !request.raw.complete
+  if (isFault && !isGone)
     log.error({ err: thrown, request: request.id, method: request.method }, 'a request failed')
   return sendJson(reply.code(status).headers(headers), { error: record })
 }
@@ -301,18 +332,4 @@ async function closeAll(
   } finally {
     clearTimeout(late)
   }
-}
-
-/** Bytes that are not HTTP at all. */
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: import('node:net').Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
-  const isLarge = error.code === 'HPE_HEADER_OVERFLOW'
-  const status = isLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
-  const record = isLarge
-    ? errorRecord('too-large', 'the headers are larger than 16 KiB')
-    : errorRecord('malformed', 'this is not an HTTP request')
-  const body = toJson({ error: record })
-  socket.end(
-    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
 }

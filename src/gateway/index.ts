@@ -1,3 +1,4 @@
 export { requireLoopback } from './access.ts'
 export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts'
+export type { GatewayLimits } from './limits.ts'
 export { durationMs } from './parameters.ts'

@@ -13,7 +13,7 @@ import {
   TroupeError,
 } from '../protocol/index.ts'
 import type { Exchange } from './exchange.ts'
-import { explainEmpty, requireFields, requireState } from './filters.ts'
+import { explainEmpty, requireNoSecrets, requireState } from './filters.ts'
 import { count, durationMs, flag, indexValueOf, readQuery } from './parameters.ts'
 import { maskAudit, maskRow, secretsOf } from './secrets.ts'
 
@@ -35,7 +35,10 @@ const PAGE = {
   cursor: z.string().optional(),
 }
 
-export async function listActors(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+export async function listActors(
+  node: TroupeNode,
+  { search, options }: Exchange,
+): Promise<unknown> {
   const { plain, where } = splitWhere(search)
   const { sort, desc, limit, cursor, ...rest } = readQuery(
     plain,
@@ -56,26 +59,30 @@ export async function listActors(node: TroupeNode, { search }: Exchange): Promis
   if (limit !== undefined) query.limit = limit
   if (cursor !== undefined) query.cursor = cursor
   const machine = machineOfFilter(node, query.filter)
-  if (machine) requireFields(machine.definition, query)
-  const page = await node.client.list(query)
+  if (machine) requireNoSecrets(machine.definition, query)
+  const page = await node.client.list(query, options)
   const isEmpty = page.rows.length === 0 && page.cursor === undefined && cursor === undefined
   if (machine && isEmpty) await explainEmpty(machine, query, node.client)
   return { ...page, rows: page.rows.map((row) => maskRow(row, secretsOf(node, row.address))) }
 }
 
-export async function countActors(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+export async function countActors(
+  node: TroupeNode,
+  { search, options }: Exchange,
+): Promise<unknown> {
   const { plain, where } = splitWhere(search)
   const filter = filterOf(readQuery(plain, FILTER, 'invalid-query'), where)
   const machine = machineOfFilter(node, filter)
-  const rows = await node.client.count(filter)
+  const rows = await node.client.count(filter, options)
   if (machine && rows.length === 0) requireState(machine, filter)
   return { rows, total: rows.reduce((sum, row) => sum + row.count, 0) }
 }
 
-export async function listAudit(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+export async function listAudit(node: TroupeNode, { search, options }: Exchange): Promise<unknown> {
   const shape = { actor: z.string().optional(), limit: count.optional(), before: count.optional() }
   const { actor, limit, before } = readQuery(search, shape, 'invalid-query')
   const rows = await node.client.audit({
+    ...options,
     ...(actor === undefined ? {} : { address: canonicalAddress(actor, node.limits) }),
     ...(limit === undefined ? {} : { limit }),
     ...(before === undefined ? {} : { before }),
@@ -83,14 +90,20 @@ export async function listAudit(node: TroupeNode, { search }: Exchange): Promise
   return { rows: rows.map((row) => maskAudit(row, secretsOf(node, row.address))) }
 }
 
-export async function listDeadLetters(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+export async function listDeadLetters(
+  node: TroupeNode,
+  { search, options }: Exchange,
+): Promise<unknown> {
   const { limit } = readQuery(search, { limit: count.optional() }, 'invalid-query')
-  return { rows: await node.client.deadLetters(limit) }
+  return { rows: await node.client.deadLetters(limit, options) }
 }
 
-export async function listShards(node: TroupeNode, { search }: Exchange): Promise<unknown> {
+export async function listShards(
+  node: TroupeNode,
+  { search, options }: Exchange,
+): Promise<unknown> {
   readQuery(search, {}, 'invalid-query')
-  return { rows: await node.client.shards() }
+  return { rows: await node.client.shards(options) }
 }
 
 /** `where.<field>=<value>` names fields of the machine's own; the rest has a fixed list. */

@@ -1,6 +1,6 @@
 /**
  * Requests that an app is answering. Decides: when the signal that an app is given says stop: the
- * client went away, or the gateway closes.
+ * client went away, its time is over, or the gateway closes.
  */
 import type { ServerResponse } from 'node:http'
 
@@ -8,20 +8,26 @@ export interface OpenRequest {
   readonly signal: AbortSignal
   /** An answer that may go on for as long as its client listens. */
   isStreaming: boolean
+  /** Nobody waits for it any more. */
+  abort(): void
 }
 
 export class OpenRequests {
-  readonly #open = new Map<OpenRequest, AbortController>()
+  readonly #open = new Set<OpenRequest>()
 
   begin(response: ServerResponse): OpenRequest {
     const controller = new AbortController()
-    const entry: OpenRequest = { signal: controller.signal, isStreaming: false }
+    const entry: OpenRequest = {
+      signal: controller.signal,
+      isStreaming: false,
+      abort: () => controller.abort(),
+    }
     // Its `close` has been told already: the client went away while its body was read.
     if (response.destroyed) {
       controller.abort()
       return entry
     }
-    this.#open.set(entry, controller)
+    this.#open.add(entry)
     response.once('close', () => {
       this.#open.delete(entry)
       if (!response.writableFinished) controller.abort()
@@ -31,10 +37,10 @@ export class OpenRequests {
 
   /** Streams would keep a closing gateway open for as long as somebody listens. */
   abortStreams(): void {
-    for (const [entry, controller] of this.#open) if (entry.isStreaming) controller.abort()
+    for (const entry of this.#open) if (entry.isStreaming) entry.abort()
   }
 
   abortAll(): void {
-    for (const controller of this.#open.values()) controller.abort()
+    for (const entry of this.#open) entry.abort()
   }
 }

@@ -35,7 +35,7 @@ export interface AppOptions<TConfig> {
   machines?: readonly MachineDefinition[]
   /** Tasks beside those that the machines invoke. */
   tasks?: readonly AnyTask[]
-  /** Actors with a fixed address, started once. */
+  /** Actors with a fixed address, started once. Operators cannot cancel or delete them. */
   singletons?: readonly Singleton[]
   config?: ZodType<TConfig>
   routes?: (context: AppContext<TConfig>) => readonly AppRoute[]
@@ -98,8 +98,13 @@ export interface AppRequest {
   readonly remoteAddress: string
   /** Who asks, as the platform knows it. */
   readonly author: string
-  /** Aborted when the client goes away. */
+  /** Aborted when the client goes away, or the time that it gave is over. */
   readonly signal: AbortSignal
+  /**
+   * How long the caller waits, from now (`X-Troupe-Timeout-Ms`): for the calls that the handler makes.
+   * When it is over, and no answer has begun, the caller is told `no-answer`.
+   */
+  readonly timeoutMs?: number
 }
 
 export interface AppResponse {

@@ -181,6 +181,7 @@ class EmbeddedNode implements TroupeNode {
         budget,
         commit: new EmbeddedCommit(shard, this.#data.store, this.#data.owner),
         live: this.#live,
+        singletons: this.#registered.singletons,
         announces: true,
         stopped: (reason) => this.#shardStopped(reason),
       })

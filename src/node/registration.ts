@@ -3,7 +3,14 @@
  * that each section of the configuration belongs to an app and fits its schema.
  */
 import { type AnyTask, type HostedMachine, hostMachine } from '../machine/index.ts'
-import { isMachineName, type Limits, nearest, TroupeError } from '../protocol/index.ts'
+import {
+  type AddressText,
+  formatAddress,
+  isMachineName,
+  type Limits,
+  nearest,
+  TroupeError,
+} from '../protocol/index.ts'
 import type { App } from './app.ts'
 
 export interface Registered {
@@ -11,6 +18,7 @@ export interface Registered {
   tasks: ReadonlyMap<string, AnyTask>
   /** Queues that the node's own worker serves unless it is told otherwise. */
   queues: readonly string[]
+  singletons: ReadonlySet<AddressText>
 }
 
 /** @throws TroupeError `not-hosted` naming machine and place, `invalid-config` on a clash of names */
@@ -39,8 +47,8 @@ export function register(apps: readonly App[], limits: Limits): Registered {
     }
     for (const task of app.tasks ?? []) addTask(tasks, task, app)
   }
-  checkSingletons(apps, machines)
-  return { machines, tasks, queues: queuesOf(tasks) }
+  const singletons = singletonsOf(apps, machines, limits)
+  return { machines, tasks, queues: queuesOf(tasks), singletons }
 }
 
 function addTask(tasks: Map<string, AnyTask>, task: AnyTask, app: App): void {
@@ -54,7 +62,12 @@ function addTask(tasks: Map<string, AnyTask>, task: AnyTask, app: App): void {
   tasks.set(task.name, task)
 }
 
-function checkSingletons(apps: readonly App[], machines: ReadonlyMap<string, HostedMachine>): void {
+function singletonsOf(
+  apps: readonly App[],
+  machines: ReadonlyMap<string, HostedMachine>,
+  limits: Limits,
+): Set<AddressText> {
+  const singletons = new Set<AddressText>()
   for (const app of apps) {
     for (const { machine, id } of app.singletons ?? []) {
       if (!machines.has(machine)) {
@@ -63,8 +76,10 @@ function checkSingletons(apps: readonly App[], machines: ReadonlyMap<string, Hos
           `app ${app.name} wants a singleton ${machine}/${id}, but no machine "${machine}" is registered`,
         )
       }
+      singletons.add(formatAddress(machine, id, [], limits))
     }
   }
+  return singletons
 }
 
 function queuesOf(tasks: ReadonlyMap<string, AnyTask>): string[] {

@@ -21,6 +21,11 @@ export interface TaskMessage {
   /** `<taskId>:<attempt>:<publication>` */
   messageId: string
   taskId: string
+  /**
+   * What it runs: a worker without it leaves the task to others. Empty for rows that were written
+   * without it.
+   */
+  name: string
   /** Unix ms before which it is not delivered. */
   notBefore?: number
 }

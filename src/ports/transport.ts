@@ -9,7 +9,10 @@ export interface Transport {
   request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void
   /** Tells whoever listens now; nothing is kept. Never use it for what must arrive. */
   publish(subject: string, payload: Uint8Array): void
-  /** False when certainly nobody here or elsewhere listens: then a message need not be made. */
+  /**
+   * False when certainly nobody here or elsewhere listens: then a message need not be made. The subject
+   * may be a pattern: whether anyone listens to any of its subjects.
+   */
   hears(subject: string): boolean
   /**
    * Listens. Subjects of subscriptions may use `*` (one token) and a final `>` (the rest). Members of

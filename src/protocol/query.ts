@@ -16,8 +16,9 @@ export interface ActorFilter {
   /** Ids that begin so. */
   idPrefix?: string
   /**
-   * Equality on indexed fields; needs `machine`. A field that no actor has gives an empty page and no
-   * error: what `index` gives is known of actors only, not of machines. The same holds for a sort.
+   * Equality on indexed fields; needs `machine`. Refused for a machine without `index`. A field that no
+   * actor has gives an empty page and no error: which fields `index` gives is known of actors only. The
+   * same holds for a sort.
    */
   where?: Record<string, IndexValue>
   /** Children are left out unless asked for. */
@@ -74,11 +75,11 @@ export interface CountRow {
   count: number
 }
 
-/** A question to one shard. `after` is a sort key of that shard, opaque to the client. */
+/** A question to one shard. `after` is from its answer before (`next`), opaque to the client. */
 export type ShardQuery =
   | { kind: 'actors'; filter: ActorFilter; sort: ActorSort; limit: number; after?: Uint8Array }
   | { kind: 'count'; filter: ActorFilter }
-  | { kind: 'audit'; address?: AddressText; limit: number; before?: number }
+  | { kind: 'audit'; address?: AddressText; limit: number; before?: number; after?: Uint8Array }
   | { kind: 'dead-letters'; limit: number }
   | { kind: 'status' }
 
@@ -93,8 +94,11 @@ export interface ShardCount {
   counts: CountRow[]
 }
 
+/** The newest first. */
 export interface ShardAudit {
   rows: AuditView[]
+  /** Where to go on; absent when this shard has no more. */
+  next?: Uint8Array
 }
 
 export interface ShardDeadLetters {

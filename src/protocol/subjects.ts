@@ -14,6 +14,8 @@ export interface Subjects {
   /** Committed transitions of an actor; `*` for any id. */
   event(address: AddressText): string
   eventOf(machine: string, id?: string): string
+  /** The pattern of all of them. */
+  events(): string
   /** A subject of an app: JSON in, JSON out. */
   app(app: string, name: string): string
   /** Tells a worker that a task is no longer wanted: the packed task id. */
@@ -29,6 +31,7 @@ export interface Subjects {
 /** @param cluster a name of letters, digits, `-` and `_` */
 export function subjectsOf(cluster: string): Subjects {
   const root = `troupe.${cluster}`
+  const events = `${root}.event.>`
   return {
     shard: (shard) => `${root}.shard.${shard}`,
     relay: (shard) => `${root}.relay.${shard}`,
@@ -39,6 +42,7 @@ export function subjectsOf(cluster: string): Subjects {
     },
     eventOf: (machine, id) =>
       `${root}.event.${machine}.${id === undefined ? '>' : toSubjectToken(id)}`,
+    events: () => events,
     app: (app, name) => `${root}.app.${toSubjectToken(app)}.${toSubjectToken(name)}`,
     cancel: (worker) => `${root}.cancel.${toSubjectToken(worker)}`,
     leader: () => `${root}.leader`,

@@ -1,15 +1,20 @@
 /**
  * The slots of a worker. Decides: that a worker asks queues for tasks only while it has free slots,
- * so that a busy worker keeps nothing from others, and that a task keeps to its own concurrency.
+ * so that a busy worker keeps nothing from others, that a task keeps to its own concurrency, and that
+ * a task which this worker lacks is left to others before an attempt of it is begun.
  */
 import type { AnyTask } from '../machine/index.ts'
-import type { Clock, TaskConsumer, TaskDelivery, TaskQueue } from '../ports/index.ts'
+import type { Clock, Log, TaskConsumer, TaskDelivery, TaskQueue } from '../ports/index.ts'
 
 export interface IntakeDeps {
   slots: number
   queues: readonly string[]
+  tasks: ReadonlyMap<string, AnyTask>
   taskQueue: TaskQueue
   clock: Clock
+  log: Log
+  /** How long a task that this worker lacks is kept from it. */
+  lackedMs: number
 }
 
 /** Attempts of one task, when it limits them. */
@@ -22,6 +27,8 @@ export class Intake {
   readonly #deps: IntakeDeps
   readonly #take: (delivery: TaskDelivery) => void
   readonly #turns = new Map<string, Turns>()
+  /** Names of tasks that came and that this worker does not have. */
+  readonly #lacking = new Set<string>()
   #consumers: TaskConsumer[] = []
   #used = 0
   #open = false
@@ -93,9 +100,21 @@ export class Intake {
   }
 
   #receive(delivery: TaskDelivery): void {
-    if (this.#open && this.#used < this.#deps.slots) this.#take(delivery)
+    const { name } = delivery.message
+    if (name !== '' && !this.#deps.tasks.has(name)) this.#leaveToOthers(delivery)
+    else if (this.#open && this.#used < this.#deps.slots) this.#take(delivery)
     // It came while the last slot was given away: back to its place.
     else delivery.retry(0)
+  }
+
+  #leaveToOthers(delivery: TaskDelivery): void {
+    const { log, lackedMs } = this.#deps
+    const { taskId, name: task } = delivery.message
+    delivery.retry(lackedMs)
+    // It comes back again and again, for as long as nobody takes it.
+    if (this.#lacking.has(task)) return
+    this.#lacking.add(task)
+    log.warn({ taskId, task }, 'this worker does not have a task: it is left to others')
   }
 
   #stopAsking(): void {

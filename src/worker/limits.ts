@@ -2,7 +2,7 @@
  * The limits of a worker, with their defaults and reasons. Decides: names and defaults. Leaves to
  * others: enforcing them.
  */
-import { TroupeError } from '../protocol/index.ts'
+import { completeLimits, TroupeError } from '../protocol/index.ts'
 
 export interface WorkerLimits {
   /** How long the files of an ended attempt are kept: logs are read after the end. 7 days. */
@@ -39,12 +39,11 @@ export const DEFAULT_WORKER_LIMITS: Readonly<WorkerLimits> = Object.freeze({
   retryMaxMs: 15_000,
 })
 
-/** Completes a partial set. Throws `invalid-config` for what is not a positive integer. */
+/** Completes a partial set. @throws TroupeError `invalid-config` */
 export function resolveWorkerLimits(given: Partial<WorkerLimits> = {}): WorkerLimits {
-  const limits: WorkerLimits = { ...DEFAULT_WORKER_LIMITS, ...given }
-  for (const [name, value] of Object.entries(limits)) {
-    if (Number.isSafeInteger(value) && value > 0) continue
-    throw new TroupeError('invalid-config', `worker limit ${name} must be a positive integer`)
-  }
-  return limits
+  return completeLimits(DEFAULT_WORKER_LIMITS, given, bad)
+}
+
+function bad(why: string): TroupeError {
+  return new TroupeError('invalid-config', `worker limits: ${why}`)
 }

@@ -121,7 +121,7 @@ export class Worker {
       attempts: () => this.#leased,
       accepted: (attempt) => this.#touchBeatFile(attempt),
     })
-    this.#intake = new Intake(deps, (delivery) => this.#take(delivery))
+    this.#intake = new Intake({ ...deps, lackedMs: maxMs }, (delivery) => this.#take(delivery))
     this.runs = { latest: async (address) => this.#files.latest(address) }
   }
 

@@ -1,5 +1,5 @@
 /** What is sent together, and what is tried again. */
-import { expect, test } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import { MemoryTransport, SeededRandom, VirtualClock } from '../../src/adapters/memory/index.ts'
 import { Client } from '../../src/client/index.ts'
 import {
@@ -8,6 +8,7 @@ import {
   type Outcome,
   pack,
   resolveLimits,
+  type ShardQuery,
   subjectsOf,
   unpack,
 } from '../../src/protocol/index.ts'
@@ -94,4 +95,118 @@ test('nobody there is unavailable, within the time of the caller', async () => {
   await clock.settle(5_000)
   await expect(sent).rejects.toMatchObject({ code: 'unavailable' })
   expect(clock.monotonic() - begun).toBeLessThanOrEqual(5_000)
+})
+
+describe('reads', () => {
+  type Answer = (query: ShardQuery, question: number, shard: number) => Outcome | undefined
+
+  function readers(answer: Answer, shardCount = 1) {
+    const clock = new VirtualClock()
+    const transport = new MemoryTransport({ clock })
+    const subjects = subjectsOf('test')
+    const questions: { shard: number; query: ShardQuery }[] = []
+    for (let shard = 0; shard < shardCount; shard++) {
+      transport.subscribe(subjects.query(shard), {}, ({ payload, reply }) => {
+        const query = unpack(payload) as ShardQuery
+        questions.push({ shard, query })
+        const outcome = answer(query, questions.length, shard)
+        if (outcome) reply?.(pack(outcome))
+      })
+    }
+    const random = new SeededRandom(1)
+    const limits = resolveLimits()
+    const client = new Client({ transport, subjects, clock, random, limits, shardCount })
+    return { clock, client, questions }
+  }
+
+  const found = (rows: unknown[]): Outcome => ({ ok: { rows, counts: [] }, durability: 'flushed' })
+  const READS: [string, (client: Client, timeoutMs?: number) => Promise<unknown>][] = [
+    ['list', (client, timeoutMs) => client.list({ filter: {} }, given(timeoutMs))],
+    ['count', (client, timeoutMs) => client.count({}, given(timeoutMs))],
+    ['audit', (client, timeoutMs) => client.audit(given(timeoutMs))],
+    ['deadLetters', (client, timeoutMs) => client.deadLetters(10, given(timeoutMs))],
+    ['shards', (client, timeoutMs) => client.shards(given(timeoutMs))],
+  ]
+  const given = (timeoutMs: number | undefined) => (timeoutMs === undefined ? {} : { timeoutMs })
+
+  it.each(READS)('%s is asked again while its shard changes hands', async (_name, read) => {
+    const codes = ['unavailable', 'moved', 'busy'] as const
+    const { clock, client, questions } = readers((_query, question) => {
+      const code = codes[question - 1]
+      return code === undefined ? found([]) : { error: errorRecord(code, 'not now') }
+    })
+    const done = read(client)
+    await clock.settle(1_000)
+    await done
+    expect(questions).toHaveLength(4)
+  })
+
+  it.each(READS)('%s ends with the time of the caller', async (_name, read) => {
+    const { clock, client, questions } = readers(() => ({ error: errorRecord('moved', 'away') }))
+    const begun = clock.monotonic()
+    let tookMs = Number.POSITIVE_INFINITY
+    const done = read(client, 2_000).catch((thrown: unknown) => {
+      tookMs = clock.monotonic() - begun
+      throw thrown
+    })
+    done.catch(() => {})
+    await clock.settle(10_000)
+    await expect(done).rejects.toMatchObject({ code: 'moved' })
+    expect(tookMs).toBeLessThanOrEqual(2_000)
+    expect(questions.length).toBeGreaterThan(3)
+  })
+
+  test('all shards together have one time, not each its own', async () => {
+    let begun = 0
+    // The first shards, which are asked together, take most of the time.
+    const { clock, client } = readers((_query, _question, shard) => {
+      const isThere = shard < 32 && clock.monotonic() - begun >= 1_200
+      return isThere ? found([]) : { error: errorRecord('unavailable', 'no') }
+    }, 64)
+    begun = clock.monotonic()
+    let tookMs = 0
+    const done = client.count({}, { timeoutMs: 1_500 }).finally(() => {
+      tookMs = clock.monotonic() - begun
+    })
+    done.catch(() => {})
+    await clock.settle(60_000)
+    await expect(done).rejects.toMatchObject({ code: 'unavailable' })
+    expect(tookMs).toBeLessThanOrEqual(1_500)
+  })
+
+  test('what asking again cannot help is told at once', async () => {
+    const { clock, client, questions } = readers(() => ({
+      error: errorRecord('invalid-query', 'no'),
+    }))
+    const done = client.list({ filter: {} })
+    done.catch(() => {})
+    await clock.settle(1_000)
+    await expect(done).rejects.toMatchObject({ code: 'invalid-query' })
+    expect(questions).toHaveLength(1)
+  })
+
+  test('a closed client asks nothing again', async () => {
+    const { clock, client, questions } = readers(() => ({ error: errorRecord('busy', 'later') }))
+    client.close()
+    const done = client.count()
+    done.catch(() => {})
+    await clock.settle(1_000)
+    await expect(done).rejects.toMatchObject({ code: 'busy' })
+    expect(questions).toHaveLength(1)
+  })
+
+  test('a trail without end is given up when the time is over', async () => {
+    const { clock, client, questions } = readers(() => {
+      clock.advance(50)
+      return { ok: { rows: [], next: Uint8Array.of(1) }, durability: 'flushed' }
+    })
+    const done = client.audit({ timeoutMs: 1_000 })
+    done.catch(() => {})
+    await clock.settle(5_000)
+    await expect(done).rejects.toMatchObject({
+      code: 'no-answer',
+      message: expect.stringContaining('too long'),
+    })
+    expect(questions.length).toBeLessThanOrEqual(20)
+  })
 })

@@ -24,7 +24,7 @@ export function taskQueueSuite(name: string, create: () => Promise<TaskQueueHarn
     const publish = (taskId: string, more: Partial<TaskMessage> = {}): Promise<string> =>
       answer(harness, (done) =>
         harness.queue.publish(
-          { queue: 'q', priority: 0, messageId: `${taskId}:1:1`, taskId, ...more },
+          { queue: 'q', priority: 0, messageId: `${taskId}:1:1`, taskId, name: 'work', ...more },
           done,
         ),
       )
@@ -47,6 +47,7 @@ export function taskQueueSuite(name: string, create: () => Promise<TaskQueueHarn
         priority: 3,
         messageId: 'before:1:1',
         taskId: 'before',
+        name: 'work',
       })
       expect(ids(got)).toEqual(['before', 'after'])
     })

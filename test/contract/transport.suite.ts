@@ -113,6 +113,20 @@ export function transportSuite(name: string, create: () => Promise<TransportHarn
       }
     })
 
+    it('never says that nobody hears a subject, or one of a pattern, to which somebody listens', async () => {
+      const cases: [string, string[]][] = [
+        ['a.b', ['a.b', 'a.*', 'a.>', '*.b', '>']],
+        ['a.*', ['a.x', 'a.*', 'a.>', '*.b', '>']],
+        ['a.>', ['a.x', 'a.x.y', '*.b', 'a.*.c', '>']],
+      ]
+      for (const [listened, asked] of cases) {
+        for (const subject of asked) transport.hears(subject)
+        const subscription = await subscribe(listened, () => {})
+        for (const subject of asked) expect(transport.hears(subject), subject).toBe(true)
+        subscription.unsubscribe()
+      }
+    })
+
     it('lets requests reach wildcards, and tells them the subject', async () => {
       await subscribe('shard.*', ({ subject, reply }) => reply?.(bytes(subject)))
       expect(await request('shard.7', 'x')).toBe('reply shard.7')

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
-import { createGateway, type Gateway } from '../../src/gateway/index.ts'
+import { createGateway, type Gateway, type GatewayLimits } from '../../src/gateway/index.ts'
 import { defineMachine, reply, TaskError, task } from '../../src/machine/index.ts'
 import { type App, createNode, defineApp, type TroupeNode } from '../../src/node/index.ts'
 import { fromJson, type Limits } from '../../src/protocol/index.ts'
@@ -156,7 +156,11 @@ export interface Rig {
 }
 
 export async function startRig(
-  options: { apps?: readonly App[]; limits?: Partial<Limits> } = {},
+  options: {
+    apps?: readonly App[]
+    limits?: Partial<Limits>
+    gatewayLimits?: Partial<GatewayLimits>
+  } = {},
 ): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'troupe-gateway-'))
   const node = await createNode({
@@ -164,7 +168,11 @@ export async function startRig(
     apps: [shop, ...(options.apps ?? [])],
     ...(options.limits ? { limits: options.limits } : {}),
   })
-  const gateway = await createGateway({ node, port: 0 }).catch(async (thrown: unknown) => {
+  const gateway = await createGateway({
+    node,
+    port: 0,
+    ...(options.gatewayLimits ? { limits: options.gatewayLimits } : {}),
+  }).catch(async (thrown: unknown) => {
     await node.stop()
     await rm(directory, { recursive: true, force: true })
     throw thrown

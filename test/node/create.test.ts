@@ -131,3 +131,29 @@ test('a machine that cannot be hosted is refused before anything is opened', asy
     message: expect.stringContaining('two machines are named adder'),
   })
 })
+
+test('singletons of an app cannot be ended by operators, others of their machine can', async () => {
+  const app = defineApp({
+    name: 'sums',
+    machines: [adder],
+    singletons: [{ machine: 'adder', id: 'the one/and only' }],
+  })
+  node = await createNode({ dataDirectory, apps: [app] })
+  const { address } = node.client.actor(adder, 'the one/and only')
+  for (const end of [
+    node.client.delete(address),
+    node.client.cancel(address),
+    node.client.dryRun(address, { op: 'delete' }),
+  ]) {
+    await expect(end).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('singleton'),
+    })
+  }
+  await node.client.pause(address)
+  await node.client.resume(address)
+  expect(await node.client.get(address)).toMatchObject({ status: 'active' })
+  await node.client.start('adder/other')
+  await node.client.cancel('adder/other')
+  await node.client.delete('adder/other')
+})

@@ -114,9 +114,9 @@ export class WorkerRig {
 
   publish(granted: Granted): void {
     this.grant(granted)
-    const { taskId } = granted
+    const { taskId, name } = granted
     const messageId = `${taskId}:${this.random.id()}`
-    this.taskQueue.publish({ queue: 'q', priority: 0, messageId, taskId }, () => {})
+    this.taskQueue.publish({ queue: 'q', priority: 0, messageId, taskId, name }, () => {})
   }
 
   /** Commands of one kind, for one task. */

@@ -79,9 +79,23 @@ describe('starting', () => {
     expect(new Set(ids).size).toBe(1)
   })
 
-  it('gives back a task that it does not have', async () => {
+  it('leaves a task that it lacks to a worker that has it, before an attempt is begun', async () => {
+    await rig.worker({ name: 'w1', directory: join(rig.directory, 'w1') })
+    rig.publish({ taskId: id('a'), name: 'special' })
+    await holds(() => rig.commands.length === 0, { forMs: 300 }, 'nothing is asked')
+    expect(rig.taskQueue.depth('q')).toBe(1)
+    const tasks = new Map([['special', { name: 'special', run: async () => 'ran' }]])
+    await rig.worker({ name: 'w2', directory: join(rig.directory, 'w2'), tasks })
+    await until(() => rig.asked('task.done').length === 1, SOON, 'a result')
+    expect(rig.asked('task.start').map(({ worker }) => worker)).toEqual(['w2'])
+    expect(rig.asked('task.failed')).toEqual([])
+  })
+
+  it('gives back a task without a name in its message that it does not have', async () => {
     await rig.worker()
-    rig.publish({ taskId: id('a'), name: 'foreign' })
+    rig.grant({ taskId: id('a'), name: 'foreign' })
+    const message = { queue: 'q', priority: 0, messageId: 'm', taskId: id('a'), name: '' }
+    rig.taskQueue.publish(message, () => {})
     await until(() => rig.asked('task.failed').length === 1, SOON, 'a report')
     expect(rig.asked('task.failed')[0]?.failure).toMatchObject({
       class: 'temporary',

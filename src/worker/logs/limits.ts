@@ -2,7 +2,7 @@
  * The limits of the log store, with their defaults and reasons. Decides: names and defaults. Leaves to
  * others: enforcing them.
  */
-import { TroupeError } from '../../protocol/index.ts'
+import { completeLimits, TroupeError } from '../../protocol/index.ts'
 
 export interface LogLimits {
   /** Bytes of one read when the caller does not say: one HTTP answer that a browser takes at once. */
@@ -28,12 +28,11 @@ export const DEFAULT_LOG_LIMITS: Readonly<LogLimits> = Object.freeze({
   scanBytes: 256 * 1024,
 })
 
-/** Completes a partial set. Throws `invalid-config` for what is not a positive integer. */
+/** Completes a partial set. @throws TroupeError `invalid-config` */
 export function resolveLogLimits(given: Partial<LogLimits> = {}): LogLimits {
-  const limits: LogLimits = { ...DEFAULT_LOG_LIMITS, ...given }
-  for (const [name, value] of Object.entries(limits)) {
-    if (Number.isSafeInteger(value) && value > 0) continue
-    throw new TroupeError('invalid-config', `log limit ${name} must be a positive integer`)
-  }
-  return limits
+  return completeLimits(DEFAULT_LOG_LIMITS, given, bad)
+}
+
+function bad(why: string): TroupeError {
+  return new TroupeError('invalid-config', `log limits: ${why}`)
 }

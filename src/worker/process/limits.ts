@@ -2,7 +2,7 @@
  * The limits of the process runner, with their defaults and reasons. Decides: names and defaults.
  * Leaves to others: enforcing them.
  */
-import { TroupeError } from '../../protocol/index.ts'
+import { completeLimits, TroupeError } from '../../protocol/index.ts'
 
 export interface ProcessLimits {
   /** How often a run that is not our child is looked at; `fs.watch` usually notices at once. */
@@ -43,12 +43,11 @@ export const DEFAULT_PROCESS_LIMITS: Readonly<ProcessLimits> = Object.freeze({
   orphanMsMin: 400,
 })
 
-/** Completes a partial set. Throws `invalid-config` for what is not a positive integer. */
+/** Completes a partial set. @throws TroupeError `invalid-config` */
 export function resolveProcessLimits(given: Partial<ProcessLimits> = {}): ProcessLimits {
-  const limits: ProcessLimits = { ...DEFAULT_PROCESS_LIMITS, ...given }
-  for (const [name, value] of Object.entries(limits)) {
-    if (Number.isSafeInteger(value) && value > 0) continue
-    throw new TroupeError('invalid-config', `process limit ${name} must be a positive integer`)
-  }
-  return limits
+  return completeLimits(DEFAULT_PROCESS_LIMITS, given, bad)
+}
+
+function bad(why: string): TroupeError {
+  return new TroupeError('invalid-config', `process limits: ${why}`)
 }

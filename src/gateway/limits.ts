@@ -1,0 +1,38 @@
+/**
+ * The limits of the gateway, with their defaults and reasons. Decides: names and defaults. Leaves to
+ * others: enforcing them.
+ *
+ * A silent connection is not cut while an answer is awaited: answers may take minutes, and streams may
+ * have nothing to say for hours.
+ */
+import { completeLimits, TroupeError } from '../protocol/index.ts'
+
+export interface GatewayLimits {
+  /** Bytes of a request's first line and headers together: what Node takes by default. */
+  headerBytesMax: number
+  /** From the first byte, or the connection, until all headers are there. They fit a few packets. */
+  headersMs: number
+  /** From the headers until the whole body is there: half a MiB needs 2 KB/s. Streams are exempt. */
+  bodyMs: number
+  /** How long a body that a route reads as a stream may stand still while the route waits for more. */
+  streamSilenceMs: number
+  /** How long a connection is kept for another request: longer than proxies keep theirs (60 s). */
+  idleMs: number
+}
+
+export const DEFAULT_GATEWAY_LIMITS: Readonly<GatewayLimits> = Object.freeze({
+  headerBytesMax: 16 * 1024,
+  headersMs: 30_000,
+  bodyMs: 300_000,
+  streamSilenceMs: 60_000,
+  idleMs: 72_000,
+})
+
+/** Completes a partial set. @throws TroupeError `invalid-config` */
+export function resolveGatewayLimits(given: Partial<GatewayLimits> = {}): GatewayLimits {
+  return completeLimits(DEFAULT_GATEWAY_LIMITS, given, bad)
+}
+
+function bad(why: string): TroupeError {
+  return new TroupeError('invalid-config', `gateway limits: ${why}`)
+}
