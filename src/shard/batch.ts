@@ -6,14 +6,17 @@ import type { AnyActorLogic } from 'xstate'
 import type { StoreWrite, TaskMessage } from '../ports/index.ts'
 import {
   type AddressText,
+  type Command,
   type ErrorRecord,
   type EventObject,
   invariant,
   type Limits,
-  type Outcome,
 } from '../protocol/index.ts'
 import type { CounterName } from './index-keys.ts'
 import type { Head } from './records.ts'
+
+/** What becomes of a command, before it is known how durable that is. */
+export type Answer = { ok: unknown } | { error: ErrorRecord }
 
 /** A child on its way to its first state. */
 export interface ChildStart {
@@ -71,7 +74,7 @@ export type Release =
 
 export class Batch {
   readonly slot: number
-  /** max(clock, time of the last batch): never goes back within a shard. */
+  /** The shard's time (shard-time.ts): never goes back. */
   readonly now: number
   readonly writes: StoreWrite[] = []
   readonly releases: Release[] = []
@@ -79,8 +82,8 @@ export class Batch {
   readonly dirty = new Set<Head>()
   readonly removed = new Set<AddressText>()
   readonly counters = new Map<string, { name: CounterName; delta: number }>()
-  /** Outcomes of commands applied in this batch, for a repeat inside the same batch. */
-  readonly outcomes = new Map<string, Outcome>()
+  /** To commands applied in this batch, for a repeat while it is under way. */
+  readonly answers = new Map<string, Answer>()
   /** Rows of kept queues written in this batch: the store does not show them yet. */
   readonly kept = new Map<string, Uint8Array>()
   /** Messages for other shards, in order, by target. */
@@ -88,6 +91,9 @@ export class Batch {
     number,
     { from: AddressText; to: AddressText; event: EventObject }[]
   >()
+  /** The first so many of `writes`, once somebody has asked: many ask in one batch. */
+  readonly #byKey = new Map<string, Uint8Array | null>()
+  #byKeyCount = 0
   #births = 0
   #sequenced = 0
   /** Of the rows, and of what is sent: that becomes rows if it finds no room here. */
@@ -104,9 +110,17 @@ export class Batch {
     this.bytes += key.length + (value?.length ?? 0)
   }
 
-  /** What this batch writes to a key, last first: for the few reads that need it. */
+  /** What this batch writes to a key, as far as it is known now: for the few reads that need it. */
   written(key: Uint8Array): Uint8Array | null | undefined {
-    return this.writes.findLast(([written]) => Buffer.compare(written, key) === 0)?.[1]
+    for (const [written, value] of this.writes.slice(this.#byKeyCount))
+      this.#byKey.set(textOf(written), value)
+    this.#byKeyCount = this.writes.length
+    return this.#byKey.get(textOf(key))
+  }
+
+  /** Of a command that was applied in this batch. */
+  answerTo({ address, id }: Pick<Command, 'address' | 'id'>): Answer | undefined {
+    return this.answers.get(`${address}\0${id}`)
   }
 
   count(name: CounterName, delta: number): void {
@@ -155,4 +169,8 @@ export class Batch {
     head.dirty = true
     this.dirty.add(head)
   }
+}
+
+function textOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
 }

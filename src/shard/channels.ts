@@ -157,6 +157,8 @@ export class Channels {
       },
       (outcome) => {
         channel.inFlight = false
+        // The next owner goes on from the rows.
+        if (this.#stopped) return
         if (outcome.kind !== 'reply') return this.#retry(channel, outcome.kind)
         this.#answered(channel, outcome.payload)
       },
@@ -185,7 +187,6 @@ export class Channels {
   }
 
   #retry(channel: Channel, why: string): void {
-    if (this.#stopped) return
     this.#deps.log.debug(
       { target: channel.target, why },
       'messages to a shard wait for another try',

@@ -29,9 +29,10 @@ export interface Parent {
 export function parentHeadOf(shard: ShardContext, head: Head): Parent | undefined {
   const address = parentOf(head.address)
   const parent = address === undefined ? undefined : shard.heads.get(address)
+  if (!parent) return undefined
   const childId = lastName(head.address)
-  const entry = parent?.children.find((child) => child.childId === childId && !child.done)
-  return parent && entry && { head: parent, entry }
+  const entry = parent.children.find((child) => child.childId === childId && !child.done)
+  return entry && { head: parent, entry }
 }
 
 export function failureType(childId: string): string {

@@ -17,7 +17,7 @@ import {
   TASK_OPERATIONS,
   whyUnpackable,
 } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
+import type { Answer, Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import type { Dedupe } from './dedupe.ts'
 import { deliver } from './deliver.ts'
@@ -28,7 +28,7 @@ import type { OperatorCommand } from './operator-commands.ts'
 import { operate } from './operators.ts'
 import type { Head } from './records.ts'
 import { startActor } from './start-actor.ts'
-import { type Answer, type TaskOperation, taskOperation } from './tasks.ts'
+import { type TaskOperation, taskOperation } from './tasks.ts'
 import { actorView, diffContexts, turnView } from './views.ts'
 
 export function applyCommand(
@@ -62,7 +62,7 @@ export function applyCommand(
   return withDurability(applied, durability)
 }
 
-function withDurability(applied: Answer, durability: Durability): Outcome {
+export function withDurability(applied: Answer, durability: Durability): Outcome {
   return 'ok' in applied ? { ok: applied.ok, durability } : applied
 }
 
@@ -100,7 +100,10 @@ function checkEnvelope(shard: ShardContext, command: Command) {
 }
 
 function answer(shard: ShardContext, batch: Batch, command: Command): Answer {
-  const head = shard.heads.get(command.address)
+  const { address } = command
+  const head = shard.heads.get(address)
+  const unknown = head ? undefined : shard.heads.whyUnknown(address)
+  if (unknown !== undefined) return { error: errorRecord('version-unknown', unknown, { address }) }
   if (command.op === 'start') return start(shard, batch, head, command)
   if (isTaskCommand(command)) return taskOperation(shard, batch, head, command)
   if (!head) return { error: unknownActor(shard, command.address) }
@@ -231,7 +234,7 @@ function send(
   const checked = checkEvent(head, command.event)
   if ('error' in checked) return checked
   if (head.status !== 'active') return { error: finishedError(head) }
-  if (command.dryRun) return drySend(head, checked.event)
+  if (command.dryRun) return drySend(shard, head, checked.event)
   const delivered = deliver(shard, batch, head, {
     kind: 'event',
     event: checked.event,
@@ -250,7 +253,7 @@ function send(
   }
 }
 
-function drySend(head: Head, event: Parameters<typeof stepEvent>[2]): Answer {
+function drySend(shard: ShardContext, head: Head, event: Parameters<typeof stepEvent>[2]): Answer {
   if (head.logic.kind !== 'chart')
     return { error: errorRecord('conflict', `${head.address} is a reducer`) }
   if (head.unreadable !== null) {
@@ -259,6 +262,7 @@ function drySend(head: Head, event: Parameters<typeof stepEvent>[2]): Answer {
   }
   const { chart } = head.logic
   const step = stepEvent(chart, snapshotOf(head, chart), event, identityOf(head))
+  shard.heads.undoStep(head)
   if (step.kind === 'failed')
     return {
       error: errorRecord('parked', `the step would fail: ${step.message}`, {

@@ -1,8 +1,9 @@
 /** What every part of a shard works with. The engine makes it once per shard. */
 import type { Clock, Log, Random, Store } from '../ports/index.ts'
-import type { Limits } from '../protocol/index.ts'
+import type { AddressText, Limits } from '../protocol/index.ts'
 import type { Heads, Machines } from './heads.ts'
 import type { Leases } from './leases.ts'
+import type { Leftovers } from './leftovers.ts'
 
 export interface ShardContext {
   readonly shard: number
@@ -15,6 +16,9 @@ export interface ShardContext {
   readonly machines: Machines
   readonly heads: Heads
   readonly leases: Leases
+  readonly leftovers: Leftovers
+  /** Actors that operators cannot end: apps need them. */
+  readonly singletons: ReadonlySet<AddressText>
   /** Whether committed transitions are published. */
   readonly announces: boolean
   /** Whether commits go through a journal: then callers may ask for its durability. */

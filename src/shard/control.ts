@@ -1,5 +1,5 @@
 /**
- * Changes of an actor's record outside of its chart: parking, keeping, and saving. Decides: that each
+ * Changes of an actor's record outside of its chart: pausing, parking, keeping, and saving. Decides: that each
  * of them stands in the history as a turn of its own.
  */
 import {
@@ -16,8 +16,8 @@ import {
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { type Cause, withEntry } from './history.ts'
-import { keptKey } from './keys.ts'
-import { encodeActor, type Head } from './records.ts'
+import { keptKey, timerKey } from './keys.ts'
+import { encodeActor, type Head, type PauseEntry } from './records.ts'
 import { announce } from './turn.ts'
 
 /** What can arrive at an actor; all of it can wait in the kept queue. */
@@ -79,6 +79,21 @@ export function park(
   return error
 }
 
+/** Lets what arrives wait from now on; a pause that stands stays, and stops the timers that are new. */
+export function hold(shard: ShardContext, batch: Batch, head: Head, paused: PauseEntry): void {
+  head.paused ??= paused
+  if (head.paused.timers === 'freeze') freezeTimers(shard, batch, head)
+}
+
+/** Only the chart's own: leases and retention go on. */
+function freezeTimers(shard: ShardContext, batch: Batch, head: Head): void {
+  head.timers = head.timers.map((timer) => {
+    if (timer.kind !== 'event' || timer.frozenMs !== null) return timer
+    batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
+    return { ...timer, frozenMs: Math.max(0, timer.dueAt - batch.now) }
+  })
+}
+
 /** Puts what arrived at the end of the kept queue, or says why not. */
 export function keep(
   shard: ShardContext,
@@ -123,13 +138,15 @@ export function putBack(
   head: Head,
   arrival: Arrival,
 ): ErrorRecord | undefined {
-  const at = head.keptFrom === 0 ? head.keptTo : head.keptFrom - 1
-  invariant(at === head.keptFrom - 1 || head.keptFrom === head.keptTo, 'the first place is free')
+  const isEmpty = head.keptFrom === head.keptTo
+  const isFree = isEmpty || head.keptFrom > shard.leftovers.keptFrom(head.address)
+  invariant(isFree, 'the first place is free')
+  const at = isEmpty ? head.keptTo : head.keptFrom - 1
   const row = packArrival(head, arrival)
   if (!(row instanceof Uint8Array)) return row
   batch.write(keptKey(shard.shard, head.address, at), row)
   batch.kept.set(`${head.address}\0${at}`, row)
-  if (head.keptFrom === 0) head.keptTo = at + 1
+  if (isEmpty) head.keptTo = at + 1
   else head.keptFrom = at
   batch.save(head)
   return undefined
@@ -143,8 +160,8 @@ export function takeKept(shard: ShardContext, batch: Batch, head: Head): Arrival
   batch.write(key, null)
   head.keptFrom += 1
   if (head.keptFrom === head.keptTo) {
-    head.keptFrom = 0
-    head.keptTo = 0
+    head.keptFrom = shard.leftovers.keptFrom(head.address)
+    head.keptTo = head.keptFrom
   }
   return row ? (unpack(row) as Arrival) : undefined
 }

@@ -9,17 +9,15 @@ import {
   errorRecord,
   issuedAtOf,
   type Limits,
-  type Outcome,
   pack,
   type StateValue,
   type TurnView,
   toErrorRecord,
   unpack,
 } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
+import type { Answer, Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { DEDUPE_STEP_MS, dedupeKey, dedupeRangeBefore, TIME_MAX_MS } from './keys.ts'
-import type { Answer } from './tasks.ts'
 
 /** Rows removed per batch: eviction must not make a batch slow. */
 const EVICTED_PER_BATCH_MAX = 2_000
@@ -42,7 +40,7 @@ export class Dedupe {
   }
 
   /** The reply of an earlier copy or a refusal; or where the reply is to be remembered: apply it. */
-  check(batch: Batch, command: Command & { id: string }): { known: Outcome } | Unanswered {
+  check(batch: Batch, command: Command & { id: string }): { known: Answer } | Unanswered {
     const { shard, limits, store, clock } = this.#shard
     let issuedAt: number
     try {
@@ -51,7 +49,7 @@ export class Dedupe {
       return { known: { error: toErrorRecord(thrown) } }
     }
     const name = `${command.address}\0${command.id}`
-    const known = batch.outcomes.get(name)
+    const known = batch.answers.get(name)
     if (known) return { known }
     // The caller reads the same wall clock, also while that stands ahead of the shard's time.
     const aheadMs = issuedAt - Math.max(batch.now, clock.now())
@@ -61,10 +59,7 @@ export class Dedupe {
       return { known: { error: tooNew(command, aheadMs, limits) } }
     const key = dedupeKey(shard, issuedAt, command.address, command.id)
     const row = store.get(key)
-    if (row) {
-      const answer = decodeOutcome(row, command.address)
-      return { known: { ...answer, durability: 'flushed' } as Outcome }
-    }
+    if (row) return { known: decodeAnswer(row, command.address) }
     // Asked last: what was taken before the clock was set back is known all the same.
     if (isAhead) return { known: { error: tooNew(command, aheadMs, limits) } }
     if (issuedAt < this.floor) return { known: { error: expired(command, limits.dedupeWindowMs) } }
@@ -73,13 +68,14 @@ export class Dedupe {
 
   remember(batch: Batch, { name, key }: Unanswered, answer: Answer): void {
     batch.write(key, encodeAnswer(answer))
-    batch.outcomes.set(name, { ...answer, durability: 'flushed' } as Outcome)
+    batch.answers.set(name, answer)
   }
 
   /** Forgets what is past the window, some of it with every batch. True when more is left. */
   evict(batch: Batch): boolean {
-    const { shard, store, limits } = this.#shard
-    const before = batch.now - limits.dedupeWindowMs
+    const { shard, store, limits, clock } = this.#shard
+    // Callers read the wall clock: what they send is not old because the shard's time is ahead of it.
+    const before = Math.min(batch.now, clock.now()) - limits.dedupeWindowMs
     const floor = before - (before % DEDUPE_STEP_MS)
     if (floor <= this.floor && !this.#behind) return false
     this.floor = Math.max(this.floor, floor)
@@ -134,7 +130,7 @@ function encodeAnswer(answer: Answer): Uint8Array {
   return pack([1, answer.ok])
 }
 
-function decodeOutcome(bytes: Uint8Array, address: string): Answer {
+function decodeAnswer(bytes: Uint8Array, address: string): Answer {
   const [form, ...f] = unpack(bytes) as unknown[]
   if (form === 2) return { error: f[0] as ErrorRecord }
   if (form === 1) return { ok: f[0] }

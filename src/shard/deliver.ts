@@ -172,16 +172,19 @@ function step(
   failedChildren: readonly string[] = NONE,
 ): Delivered {
   batch.steps += 1
-  if (head.status !== 'active') return { kind: 'turn', handled: false, reply: undefined }
+  if (head.status !== 'active' || head.logic.kind === 'missing') return NOTHING
   if (head.logic.kind === 'reducer')
     return stepReducer(shard, batch, head, head.logic.logic, event, cause)
   const { chart } = head.logic
   const outcome = stepEvent(chart, snapshotOf(head, chart), event, identityOf(head))
-  if (outcome.kind === 'failed')
+  if (outcome.kind === 'failed') {
+    shard.heads.undoStep(head)
     return fail(shard, batch, head, outcome.message, parkCause(cause, onFailure), failedChildren)
-  if (!outcome.handled) return { kind: 'turn', handled: false, reply: undefined }
+  }
+  if (!outcome.handled) return NOTHING
   const turn = applyTurn(shard, batch, head, outcome.snapshot, outcome.effects, cause)
   if (turn.kind === 'refused') {
+    shard.heads.undoStep(head)
     if (onFailure === 'refuse') return { kind: 'refused', error: turn.error }
     const { message } = turn.error
     return fail(shard, batch, head, message, parkCause(cause, onFailure), failedChildren)
@@ -223,9 +226,15 @@ function stepReducer(
   cause: Cause,
 ): Delivered {
   const outcome = stepTransition(logic, head.stored.context, event, identityOf(head))
-  if (outcome.kind === 'failed') return fail(shard, batch, head, outcome.message, cause, NONE)
+  if (outcome.kind === 'failed') {
+    shard.heads.undoStep(head)
+    return fail(shard, batch, head, outcome.message, cause, NONE)
+  }
   const turn = applyReducerTurn(shard, batch, head, outcome.context, cause)
-  if (turn.kind === 'refused') return fail(shard, batch, head, turn.error.message, cause, NONE)
+  if (turn.kind === 'refused') {
+    shard.heads.undoStep(head)
+    return fail(shard, batch, head, turn.error.message, cause, NONE)
+  }
   tellStep(shard, batch, head)
   return { kind: 'turn', handled: true, reply: undefined }
 }

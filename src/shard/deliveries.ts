@@ -9,7 +9,7 @@ import { type ErrorRecord, type EventObject, errorRecord } from '../protocol/ind
 import type { Batch, ChildStart, Delivery } from './batch.ts'
 import { hearChild, tellFailure, tellStep } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
-import { type Arrival, park } from './control.ts'
+import { type Arrival, controlTurn, hold, park } from './control.ts'
 import { DEAD_LETTER_EVENT, deadLetter } from './dead-letters.ts'
 import { deliver } from './deliver.ts'
 import { checkEvent, finishedError } from './event-check.ts'
@@ -40,6 +40,8 @@ export function deliverEvent(shard: ShardContext, batch: Batch, delivery: Delive
   const refuse = (error: ErrorRecord) => deadLetter(shard, batch, delivery, error)
   let { event } = delivery
   if (!head) {
+    const unknown = shard.heads.whyUnknown(delivery.to)
+    if (unknown !== undefined) return refuse(errorRecord('version-unknown', unknown))
     if (delivery.tellFrom === undefined) return
     refuse(
       errorRecord('unknown-actor', `there is no actor at ${delivery.to}`, { address: delivery.to }),
@@ -87,6 +89,15 @@ function startChild(shard: ShardContext, batch: Batch, start: ChildStart): void 
   const entry = parent?.children.find((child) => child.effectId === start.effectId && !child.done)
   if (!parent || !entry) return
   const made = makeChild(shard, batch, parent, start)
-  if ('error' in made) tellFailure(batch, { head: parent, entry }, start.to, made.error)
-  else tellStep(shard, batch, made.head)
+  if ('error' in made) {
+    tellFailure(batch, { head: parent, entry }, start.to, made.error)
+    return
+  }
+  const { head } = made
+  // It was asked for before the pause, and found no room until now: it is part of what is paused.
+  if (parent.paused && head.status === 'active') {
+    hold(shard, batch, head, parent.paused)
+    controlTurn(shard, batch, head, { type: 'pause', by: parent.paused.by })
+  }
+  tellStep(shard, batch, head)
 }

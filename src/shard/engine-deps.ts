@@ -1,11 +1,13 @@
 /** What an engine is made of: ports, limits, and whom it tells. */
 import type { AnyActorLogic } from 'xstate'
 import type { Clock, Log, Random, Store, TaskQueue, Transport } from '../ports/index.ts'
-import type { EventObject, Limits, Subjects } from '../protocol/index.ts'
+import type { AddressText, EventObject, Limits, Subjects } from '../protocol/index.ts'
 import type { CommitPath } from './commit.ts'
 import type { ShardContext } from './context.ts'
-import { Heads, type Machines, type ResidentBudget } from './heads.ts'
+import { Heads, type Machines } from './heads.ts'
 import { Leases } from './leases.ts'
+import { Leftovers } from './leftovers.ts'
+import type { ResidentBudget } from './resident-budget.ts'
 
 export interface EngineDeps {
   shard: number
@@ -22,6 +24,8 @@ export interface EngineDeps {
   budget: ResidentBudget
   commit: CommitPath
   live: LiveHost
+  /** Actors that apps need for as long as they are there. */
+  singletons?: ReadonlySet<AddressText>
   /** Whether committed transitions are published on the event subjects. */
   announces: boolean
   stopped: (reason: EngineStop) => void
@@ -52,6 +56,7 @@ export interface LiveHost {
 
 export function makeContext(deps: EngineDeps): ShardContext {
   const { shard, shardCount, limits, store, clock, random, log, machines, budget, announces } = deps
+  const heads = new Heads(shard, store, machines, budget)
   return {
     shard,
     shardCount,
@@ -62,8 +67,10 @@ export function makeContext(deps: EngineDeps): ShardContext {
     log,
     machines,
     announces,
+    singletons: deps.singletons ?? new Set(),
     journaled: deps.commit.journaled,
-    heads: new Heads(shard, store, machines, budget),
+    heads,
     leases: new Leases(clock),
+    leftovers: new Leftovers({ shard, store, limits, heads }),
   }
 }

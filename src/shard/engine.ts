@@ -19,7 +19,7 @@ import {
 import { Batch } from './batch.ts'
 import { Carried } from './carried.ts'
 import { Channels, type RelayReply, type RelayRequest } from './channels.ts'
-import { applyCommand } from './commands.ts'
+import { applyCommand, withDurability } from './commands.ts'
 import type { CommitOutcome } from './commit.ts'
 import type { ShardContext } from './context.ts'
 import { encodeHead } from './control.ts'
@@ -65,11 +65,10 @@ export class ShardEngine {
   readonly #draining = new Draining()
   #state: EngineState = 'recovering'
   #nextSlot = 1
-  #lastTime = 0
   readonly #time: ShardTime
   #pumpPlanned = false
   #inFlight: { batch: Batch; replies: Reply[]; since: number } | undefined
-  /** What is taken from the mailbox just now. */
+  /** Whose item, or what that sends, is stepped just now. */
   #inHand: Reply | undefined
   readonly #questions: Questions
   /** While it leaves: to whom, and who is told at the end. */
@@ -210,7 +209,6 @@ export class ShardEngine {
 
   #recover(): void {
     const found = readShard(this.#context)
-    this.#lastTime = found.lastTime
     this.#time.begin(found.lastTime)
     this.#dedupe = new Dedupe(this.#context, found.dedupeFloor)
     this.#inbound = new Inbound(this.#context, found.inbound)
@@ -246,12 +244,14 @@ export class ShardEngine {
 
   #pump(): void {
     if (this.#inFlight || this.#state !== 'serving') return
-    const now = Math.max(this.#time.now(), this.#lastTime)
+    const now = this.#time.now()
     const batch = new Batch(this.#nextSlot, now)
     const replies = this.#questions.take()
     try {
-      this.#gathering.fill(batch, (item) => {
+      this.#gathering.fill(batch, (item, deliver) => {
         this.#take(batch, item, replies)
+        // What it sends is stepped on its account: a command that breaks its target is not tried again.
+        deliver()
         this.#inHand = undefined
       })
       this.#finish(batch)
@@ -270,7 +270,6 @@ export class ShardEngine {
       return this.#deps.commit.confirm((outcome) => this.#settled(outcome))
     batch.write(metaKey(this.shard), pack([batch.slot, now, this.#dedupe.floor]))
     this.#nextSlot += 1
-    this.#lastTime = now
     this.#deps.commit.commit({ slot: batch.slot, writes: batch.writes }, (outcome) =>
       this.#settled(outcome),
     )
@@ -308,15 +307,22 @@ export class ShardEngine {
 
   #settled(outcome: CommitOutcome): void {
     const flight = this.#inFlight
-    this.#inFlight = undefined
     if (!flight) return
-    if (outcome.kind !== 'committed') {
-      // Of what may have happened nobody is told that it did not.
-      if (!outcome.unknown)
-        for (const { send } of flight.replies) send({ error: this.#unavailable() })
+    if (outcome.kind !== 'committed' && outcome.unknown) {
+      // Of what may have happened nobody is told that it did not: it stays under way.
       return this.#stop(outcome.why, outcome)
     }
+    this.#inFlight = undefined
     const { batch, replies } = flight
+    if (outcome.kind !== 'committed') {
+      for (const { send } of replies) send({ error: this.#unavailable() })
+      return this.#stop(outcome.why, outcome)
+    }
+    if (this.#state === 'stopped') {
+      // What is true is told; the next owner finds what is to be released.
+      for (const { send, value } of replies) send(value)
+      return
+    }
     for (const head of batch.dirty) {
       head.dirty = false
       head.encoded = undefined
@@ -342,7 +348,7 @@ export class ShardEngine {
   /** Wakes for the next timer, and now and then to forget old command ids. */
   #planWake(): void {
     if (this.#state !== 'serving') return
-    if (this.#reindex.busy) return this.#planPump()
+    if (this.#reindex.busy || this.#context.leftovers.busy) return this.#planPump()
     const now = this.#time.now()
     const monotonic = this.#deps.clock.monotonic()
     const dueIn = this.#timers.nextWakeAt(now) - now
@@ -369,8 +375,18 @@ export class ShardEngine {
   }
 
   #refuseWaiting(): void {
-    for (const item of this.#mailbox.drain())
-      if ('done' in item) item.done({ error: this.#unavailable() })
+    for (const item of this.#mailbox.drain()) {
+      if ('done' in item && !this.#isUnderWay(item)) item.done({ error: this.#unavailable() })
+    }
     this.#questions.refuse(this.#unavailable())
+  }
+
+  /** A second copy of a command of the batch under way is told what the first one is, or nothing. */
+  #isUnderWay(item: MailItem): boolean {
+    const answer = item.kind === 'command' && this.#inFlight?.batch.answerTo(item.command)
+    if (!answer) return false
+    const value = withDurability(answer, this.#deps.commit.durability)
+    this.#inFlight?.replies.push({ ...replyOf(item), value })
+    return true
   }
 }

@@ -21,6 +21,8 @@ export interface GatheringDeps {
   mailbox: Mailbox
 }
 
+type Take = (item: MailItem, deliver: () => void) => void
+
 export class Gathering {
   readonly #deps: GatheringDeps
   /** In the usual order. */
@@ -34,7 +36,8 @@ export class Gathering {
     this.#deps = deps
   }
 
-  fill(batch: Batch, take: (item: MailItem) => void): void {
+  /** @param take steps an item, then calls `deliver` for what that sends */
+  fill(batch: Batch, take: Take): void {
     const { limits } = this.#deps.context
     const from = this.#first
     this.#first = 0
@@ -70,14 +73,13 @@ export class Gathering {
     }
   }
 
-  #takeMail(batch: Batch, take: (item: MailItem) => void): void {
+  #takeMail(batch: Batch, take: Take): void {
     const { context, mailbox } = this.#deps
     const { batchCountMax } = context.limits
     for (let taken = 0; taken < batchCountMax && !batch.isFull(context.limits); taken++) {
       const item = mailbox.shift()
       if (!item) return
-      take(item)
-      this.#drain(batch)
+      take(item, () => this.#drain(batch))
     }
   }
 

@@ -1,8 +1,8 @@
 /**
- * Actors in memory: loading, the resident budget, and looking up what a child is made of.
+ * Actors in memory: loading, forgetting, and looking up what a child is made of.
  *
- * Decides: which actors of a node stay in memory (those not used for long go first, whichever shard
- * they are of; never one whose change is not committed). Leaves to others: changing them.
+ * Decides: what a stored record is to the machines of this node, and that one whose change is not
+ * committed stays. Leaves to others: changing them, and when memory is short (resident-budget.ts).
  */
 import type { AnyMachineSnapshot } from 'xstate'
 import {
@@ -26,7 +26,15 @@ import {
   whyUnpackable,
 } from '../protocol/index.ts'
 import { actorKey } from './keys.ts'
-import { conditionOf, type DecodedActor, decodeActor, type Head, NO_INDEX } from './records.ts'
+import {
+  conditionOf,
+  decodeActor,
+  type Head,
+  type Logic,
+  NO_INDEX,
+  UnknownFormError,
+} from './records.ts'
+import type { ResidentBudget } from './resident-budget.ts'
 
 /** Machines by name; the same for all shards of a node. */
 export type Machines = ReadonlyMap<string, HostedMachine>
@@ -35,51 +43,6 @@ export type Machines = ReadonlyMap<string, HostedMachine>
 const HEAD_OVERHEAD_BYTES = 1_600
 /** Decoded data takes about this many times its packed size. */
 const DECODED_FACTOR = 4
-/** Actors that one trim spares because they were used: a commit does not walk over all of memory. */
-const SPARED_PER_TRIM_MAX = 256
-
-/** A visit of a trim looks at this part of a shard's actors: small and large shards turn alike. */
-const LOOKED_PER_VISIT = 1 / 16
-
-/** Shared by the shards of a node, so that a busy shard may use what idle ones do not. */
-export class ResidentBudget {
-  readonly bytesMax: number
-  bytes = 0
-  /** Whose actors count, in the order in which a trim visits them; it goes on where the last ended. */
-  readonly #members: Heads[] = []
-  #next = 0
-
-  constructor(bytesMax: number) {
-    this.bytesMax = bytesMax
-  }
-
-  join(heads: Heads): void {
-    if (!this.#members.includes(heads)) this.#members.push(heads)
-  }
-
-  leave(heads: Heads): void {
-    const at = this.#members.indexOf(heads)
-    if (at >= 0) this.#members.splice(at, 1)
-  }
-
-  /**
-   * Lets actors of all shards go, in turn, until the node is within its budget. One that was used since
-   * the last look gets a second chance: to keep the exact order of use would cost every access more
-   * than this costs a trim. So what idle shards hold goes before what a busy one uses.
-   */
-  trim(): void {
-    let spareable = SPARED_PER_TRIM_MAX
-    // A round that changes nothing: all that is left waits for its commit.
-    for (let still = 0; this.bytes > this.bytesMax && still < this.#members.length; ) {
-      this.#next = (this.#next + 1) % this.#members.length
-      const heads = this.#members[this.#next]
-      if (!heads) return
-      const { looked, spared } = heads.letSomeGo(LOOKED_PER_VISIT, spareable)
-      spareable -= spared
-      still = looked > 0 ? 0 : still + 1
-    }
-  }
-}
 
 export class Heads {
   readonly #shard: number
@@ -90,6 +53,8 @@ export class Heads {
   readonly #heads = new Map<AddressText, Head>()
   /** Removed by the batch that is under way: the store still shows them. */
   readonly #gone = new Set<AddressText>()
+  /** Of a form that this program does not read, as far as somebody asked for them: why. */
+  readonly #unknown = new Map<AddressText, string>()
   #bytes = 0
 
   constructor(shard: number, store: Store, machines: Machines, budget: ResidentBudget) {
@@ -117,12 +82,17 @@ export class Heads {
     if (this.#gone.has(address)) return undefined
     const bytes = this.#store.get(actorKey(this.#shard, address))
     if (!bytes) return undefined
-    const head = this.decode(address, bytes)
+    const head = this.decode(address, bytes, (why) => this.#unknown.set(address, why))
     if (head) this.add(head)
     return head
   }
 
-  /** True also for an actor whose machine is not registered here. */
+  /** Of an address that `get` found nothing for: a newer program wrote what is there. */
+  whyUnknown(address: AddressText): string | undefined {
+    return this.#unknown.get(address)
+  }
+
+  /** True also for an actor that `get` cannot give: its machine, or its form, is not known here. */
   has(address: AddressText): boolean {
     if (this.#heads.has(address)) return true
     if (this.#gone.has(address)) return false
@@ -182,10 +152,23 @@ export class Heads {
     head.bytes = bytes
   }
 
+  /**
+   * A step that failed may have changed the context in place before: it is read again. Not after another
+   * turn in this batch, whose bytes are not kept.
+   */
+  undoStep(head: Head): void {
+    const bytes = head.encoded ?? this.#store.get(actorKey(this.#shard, head.address))
+    const before = bytes && this.decode(head.address, bytes)
+    if (before?.birth !== head.birth || before.turn !== head.turn) return
+    head.stored = before.stored
+    head.snapshot = undefined
+  }
+
   /** Forgets everything in memory: after a lost race only the store is true. */
   clear(): void {
     this.#heads.clear()
     this.#gone.clear()
+    this.#unknown.clear()
     this.#account(-this.#bytes)
     this.#budget.leave(this)
   }
@@ -219,14 +202,21 @@ export class Heads {
     this.#budget.bytes += bytes
   }
 
-  /** Undefined when the machine is not registered here: such rows are left alone. */
-  decode(address: AddressText, bytes: Uint8Array): Head | undefined {
+  /** Undefined when its machine, or its form, is not known here: such rows are left alone. */
+  decode(
+    address: AddressText,
+    bytes: Uint8Array,
+    unknown?: (why: string) => void,
+  ): Head | undefined {
     const hosted = this.#machines.get(machineOf(address))
     if (!hosted) return undefined
-    const decoded = decodeActor(bytes)
-    const logic = logicAt(hosted.chart, decoded.record.sources)
-    if (!logic) return undefined
-    return makeHead(address, hosted, logic, decoded, bytes.length)
+    try {
+      return makeHead(address, hosted, bytes)
+    } catch (thrown) {
+      if (!(thrown instanceof UnknownFormError)) throw thrown
+      unknown?.(`${address} was written by a newer program: ${thrown.message}`)
+      return undefined
+    }
   }
 }
 
@@ -235,7 +225,7 @@ function costOf(head: Head): number {
 }
 
 /** Follows the sources of a child from the root's chart. */
-export function logicAt(chart: Chart, sources: readonly string[]): Head['logic'] | undefined {
+export function logicAt(chart: Chart, sources: readonly string[]): Logic | undefined {
   let at: Chart = chart
   for (const [depth, src] of sources.entries()) {
     const source = at.sources.get(src)
@@ -247,26 +237,21 @@ export function logicAt(chart: Chart, sources: readonly string[]): Head['logic']
   return { kind: 'chart', chart: at }
 }
 
-function makeHead(
-  address: AddressText,
-  hosted: HostedMachine,
-  logic: Head['logic'],
-  decoded: DecodedActor,
-  bytes: number,
-): Head {
-  const { record, stored } = decoded
+function makeHead(address: AddressText, hosted: HostedMachine, bytes: Uint8Array): Head {
+  const { record, stored } = decodeActor(bytes)
   const text = stateText(stored.value)
+  const logic = logicAt(hosted.chart, record.sources)
   const head: Head = {
     ...record,
     address,
     hosted,
-    logic,
+    logic: logic ?? { kind: 'missing' },
     kindName: kindNameOf(hosted, record.sources),
     stored,
     snapshot: undefined,
     stateText: text,
     index: indexOfStored(hosted, record.sources, stored.context),
-    bytes,
+    bytes: bytes.length,
     encoded: undefined,
     dirty: false,
     used: false,
@@ -279,7 +264,11 @@ function makeHead(
       index: record.index,
     },
   }
-  if (logic.kind === 'chart') bringUpToDate(head, logic.chart)
+  if (logic?.kind === 'chart') bringUpToDate(head, logic.chart, bytes)
+  else if (logic === undefined) {
+    const { name, version } = hosted.definition
+    stand(head, `${name} version ${version} has no actor "${record.sources.join('/')}"`)
+  } else goOnWithVersion(head)
   return head
 }
 
@@ -288,8 +277,13 @@ export function kindNameOf(hosted: HostedMachine, sources: readonly string[]): s
 }
 
 /** An older version is migrated in memory; the next commit stores it. */
-function bringUpToDate(head: Head, chart: Chart): void {
+function bringUpToDate(head: Head, chart: Chart, bytes: Uint8Array): void {
   const { definition } = head.hosted
+  const stick = (why: string) => {
+    // A migration that failed may have changed what it was given.
+    head.stored = decodeActor(bytes).stored
+    stand(head, why)
+  }
   const outcome = migrate(
     { ...head.hosted, chart },
     {
@@ -308,12 +302,12 @@ function bringUpToDate(head: Head, chart: Chart): void {
     const known = `this node knows version ${definition.version}`
     return stand(head, `written by version ${head.version} of ${definition.name}; ${known}`)
   }
-  if (outcome.kind === 'stuck') return stand(head, outcome.why)
+  if (outcome.kind === 'stuck') return stick(outcome.why)
   if (outcome.kind === 'migrated') {
     const broken = whyUnpackable(outcome.context)
     if (broken !== undefined) {
       const why = `the migration of ${definition.name} to version ${definition.version} gave a context that cannot be stored: ${broken}`
-      return stand(head, why)
+      return stick(why)
     }
     head.stored = { ...head.stored, value: outcome.value, context: outcome.context }
     head.version = definition.version
@@ -321,7 +315,11 @@ function bringUpToDate(head: Head, chart: Chart): void {
     head.stateText = stateText(outcome.value)
     head.index = indexOfStored(head.hosted, head.sources, outcome.context)
   }
-  // The chart can stand there again: nobody has to resume it.
+  goOnWithVersion(head)
+}
+
+/** It can stand there again: nobody has to resume it. */
+function goOnWithVersion(head: Head): void {
   if (standsForVersion(head)) head.parked = null
 }
 

@@ -81,6 +81,11 @@ function chunksKept(shard: ShardContext, head: Head): number {
   return Math.ceil(historyCount(shard, head) / CHUNK_COUNT) + 1
 }
 
+/** At most so many rows hold it. */
+export function historyRows(shard: ShardContext, head: Head): number {
+  return Math.min(chunksKept(shard, head) + 1, Math.ceil(head.recentFrom / CHUNK_COUNT))
+}
+
 export function removeHistory(shard: ShardContext, batch: Batch, head: Head): void {
   let first = head.recentFrom
   for (let chunks = chunksKept(shard, head); chunks >= 0 && first > 0; chunks--) {
@@ -109,7 +114,8 @@ export function historyOf(
   }
   let first = head.recentFrom
   if (head.recent.length > 0) take(head.recent, first)
-  while (first > oldest && views.length < limit) {
+  // Chunks stand eight turns apart, not always from the first turn: it may have had no history before.
+  while (first > oldest && first > CHUNK_COUNT && views.length < limit) {
     first -= CHUNK_COUNT
     const key = historyKey(shard.shard, head.address, first)
     const bytes = batch.written(key) ?? shard.store.get(key)

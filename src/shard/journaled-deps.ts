@@ -39,4 +39,9 @@ export interface JournaledCommitDeps {
   recordBytesMax?: number
   /** Without it only the own tail is asked when the journal may have lost its end. */
   otherTails?: OtherTails
+  /**
+   * Told when this store and the journal have parted, and nobody but this node is hindered by it: then
+   * the shard is lost to this node. Without it the engine fails, and the process with it.
+   */
+  parted?: (why: string) => void
 }

@@ -23,6 +23,7 @@ export const TABLE = {
   task: 0x40,
   live: 0x41,
   draining: 0x42,
+  leftover: 0x43,
   outbox: 0x50,
   outboxEnd: 0x51,
   inbound: 0x52,
@@ -90,6 +91,11 @@ export function drainingKey(shard: number, address: AddressText): Buffer {
   return addressKey(shard, TABLE.draining, address)
 }
 
+/** What is left to remove of an actor that is gone (leftovers.ts). */
+export function leftoverKey(shard: number, address: AddressText): Buffer {
+  return addressKey(shard, TABLE.leftover, address)
+}
+
 function addressKey(shard: number, table: number, ascii: string): Buffer {
   const key = begin(shard, table, ascii.length)
   key.write(ascii, HEAD, 'latin1')
@@ -108,6 +114,9 @@ export function historyKey(shard: number, address: AddressText, turn: number): B
 export function keptKey(shard: number, address: AddressText, sequence: number): Buffer {
   return numberedKey(shard, TABLE.kept, address, sequence)
 }
+
+/** Bytes of a numbered key beside its address: head, a zero byte, the number. */
+export const NUMBER_BYTES = HEAD + 7
 
 function numberedKey(shard: number, table: number, address: AddressText, count: number): Buffer {
   const length = address.length

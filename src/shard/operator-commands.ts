@@ -9,10 +9,10 @@ import {
   type Operation,
   type StateValue,
 } from '../protocol/index.ts'
+import type { Answer } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import type { Cause } from './history.ts'
 import type { Head } from './records.ts'
-import type { Answer } from './tasks.ts'
 import { diffContexts } from './views.ts'
 
 type OperatorOperation = Extract<

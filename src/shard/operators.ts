@@ -6,19 +6,19 @@
  * and a row in the audit trail, in the same commit. A dry run stops before anything is touched.
  */
 import { type Command, type ErrorRecord, errorRecord, lastName, pack } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
+import type { Answer, Batch } from './batch.ts'
 import { failureType, markDone, parentHeadOf, tellFailure } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
-import { controlTurn, park } from './control.ts'
+import { controlTurn, hold, park } from './control.ts'
 import { parseSafely } from './event-check.ts'
 import { namesEventAt } from './heads.ts'
-import { sequencedKey, TABLE, timerKey } from './keys.ts'
+import { sequencedKey, TABLE } from './keys.ts'
 import { causeOf, conflict, dryRun, familyOf, type OperatorCommand } from './operator-commands.ts'
 import { purgeTimer } from './plan.ts'
 import type { Head } from './records.ts'
 import { removeActor, removeBelongings } from './removal.ts'
 import { drainKept, resume } from './resume.ts'
-import { type Answer, interruptTasks } from './tasks.ts'
+import { interruptTasks } from './tasks.ts'
 import { addTimerRow, encodeWithin, indexWithin } from './turn.ts'
 import { receiptOf } from './views.ts'
 
@@ -36,6 +36,12 @@ export function operate(
 
 function dispatch(shard: ShardContext, batch: Batch, head: Head, command: OperatorCommand): Answer {
   if (head.newer && !POSSIBLE_ON_NEWER.has(command.op)) return { error: newerError(head) }
+  if (ENDS_FOR_GOOD.has(command.op) && shard.singletons.has(head.address)) {
+    return conflict(
+      head,
+      'is a singleton of an app, which needs it: pause it, or take the app away',
+    )
+  }
   switch (command.op) {
     case 'pause':
       return pause(shard, batch, head, command)
@@ -55,6 +61,9 @@ function dispatch(shard: ShardContext, batch: Batch, head: Head, command: Operat
  * its migrations would run again over what they gave.
  */
 const POSSIBLE_ON_NEWER: ReadonlySet<OperatorCommand['op']> = new Set(['pause', 'cancel', 'delete'])
+
+/** One that was started anew would know nothing of what its former self gave out. */
+const ENDS_FOR_GOOD: ReadonlySet<OperatorCommand['op']> = new Set(['cancel', 'delete'])
 
 function newerError(head: Head): ErrorRecord {
   const why = `${head.address} was ${head.unreadable}. Here it can be read, paused, cancelled and deleted; to go on with it, run version ${head.version}`
@@ -125,24 +134,10 @@ function pauseOne(
   command: Command & { op: 'pause' },
 ): void {
   const timers = command.timers ?? 'run'
-  head.paused ??= {
-    since: batch.now,
-    by: command.author ?? 'anonymous',
-    reason: command.reason ?? '',
-    timers,
-  }
-  if (head.paused.timers === 'freeze') freezeTimers(shard, batch, head)
+  const by = command.author ?? 'anonymous'
+  hold(shard, batch, head, { since: batch.now, by, reason: command.reason ?? '', timers })
   if (command.interrupt) interruptTasks(shard, batch, head)
   controlTurn(shard, batch, head, causeOf(command, command.reason))
-}
-
-/** Only the chart's own: leases and retention go on. */
-function freezeTimers(shard: ShardContext, batch: Batch, head: Head): void {
-  head.timers = head.timers.map((timer) => {
-    if (timer.kind !== 'event' || timer.frozenMs !== null) return timer
-    batch.write(timerKey(shard.shard, timer.dueAt, timer.effectId), null)
-    return { ...timer, frozenMs: Math.max(0, timer.dueAt - batch.now) }
-  })
 }
 
 /** A JSON merge patch (RFC 7396) of the context, checked by the machine's schema. */

@@ -13,6 +13,7 @@ import {
   errorRecord,
   formatAddress,
   type Outcome,
+  type ShardAudit,
   type ShardPage,
   type ShardQuery,
   type ShardStatus,
@@ -55,7 +56,7 @@ export function answerQuery(
       return { ok: { counts }, durability }
     }
     case 'audit':
-      return { ok: { rows: auditRows(shard, query) }, durability }
+      return { ok: auditPage(shard, query), durability }
     case 'dead-letters':
       return { ok: { rows: deadLetterRows(shard, query.limit) }, durability }
     case 'status':
@@ -83,6 +84,8 @@ function listActors(
     if (typeof encoded !== 'string') return encoded
     query = { ...query, filter: { ...query.filter, idPrefix: encoded } }
   }
+  const unindexed = unindexedField(shard, query)
+  if (unindexed) return unindexed
   const sources = sourcesOf(shard, counters, query)
   if ('error' in sources) return sources
   const { limit } = query
@@ -96,6 +99,22 @@ function listActors(
   }
   return { rows }
 }
+
+/** An empty page would hide a typing error. Which fields an `index` gives, only its actors know. */
+function unindexedField(
+  shard: ShardContext,
+  { filter, sort }: ActorsQuery,
+): { error: ErrorRecord } | undefined {
+  const hosted = filter.machine === undefined ? undefined : shard.machines.get(filter.machine)
+  if (!hosted || hosted.definition.index) return undefined
+  const by = OF_EVERY_ACTOR.has(sort.by) ? [] : [sort.by]
+  const [field] = [...Object.keys(filter.where ?? {}), ...by]
+  if (field === undefined) return undefined
+  const why = `${filter.machine} indexes no fields, so not "${field}" either`
+  return { error: errorRecord('invalid-query', why) }
+}
+
+const OF_EVERY_ACTOR: ReadonlySet<string> = new Set(['id', 'since'])
 
 /** Ids stand in addresses with their escapes, character by character. */
 function encodedPrefix(idPrefix: string): string | { error: ErrorRecord } {
@@ -226,29 +245,42 @@ function bounded(source: Source, after: Uint8Array | undefined, reverse: boolean
   return { ...range, from: Buffer.concat([at, Buffer.from([0])]) }
 }
 
-function auditRows(
-  shard: ShardContext,
-  query: Extract<ShardQuery, { kind: 'audit' }>,
-): AuditView[] {
+/** Bounded in rows looked at and in bytes answered: a trail of one actor may lie far apart. */
+function auditPage(shard: ShardContext, query: Extract<ShardQuery, { kind: 'audit' }>): ShardAudit {
+  const { scanCountMax, payloadBytesMax } = shard.limits
+  const { limit, before, after } = query
   const { from, to } = tableRange(shard.shard, TABLE.audit)
-  const end =
-    query.before === undefined ? to : sequencedBound(shard.shard, TABLE.audit, query.before)
+  let end = before === undefined ? to : sequencedBound(shard.shard, TABLE.audit, before)
+  if (after !== undefined) end = Buffer.concat([from, after])
   const rows: AuditView[] = []
+  let scanned = 0
+  let bytes = 0
   for (const { key, value } of shard.store.range({ from, to: end, reverse: true })) {
-    const [address, author, operation, commandId, detail, before, after] = unpack(value) as [
-      string,
-      string,
-      string,
-      string,
-      unknown,
-      string | null,
-      string | null,
-    ]
-    if (query.address !== undefined && query.address !== address) continue
-    rows.push({ at: timeOf(key), address, author, operation, commandId, detail, before, after })
-    if (rows.length >= query.limit) break
+    scanned += 1
+    const row = auditView(key, value)
+    if (query.address === undefined || query.address === row.address) {
+      rows.push(row)
+      bytes += value.length
+    }
+    // One more of the largest still fits a transport's payload limit.
+    if (rows.length >= limit || scanned >= scanCountMax || bytes >= payloadBytesMax / 2) {
+      return { rows, next: key.subarray(from.length) }
+    }
   }
-  return rows
+  return { rows }
+}
+
+function auditView(key: Uint8Array, value: Uint8Array): AuditView {
+  const [address, author, operation, commandId, detail, before, after] = unpack(value) as [
+    string,
+    string,
+    string,
+    string,
+    unknown,
+    string | null,
+    string | null,
+  ]
+  return { at: timeOf(key), address, author, operation, commandId, detail, before, after }
 }
 
 function deadLetterRows(shard: ShardContext, limit: number): DeadLetterView[] {

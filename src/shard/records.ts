@@ -127,12 +127,15 @@ export interface IndexedAs {
   index: Readonly<Record<string, IndexValue>>
 }
 
+/** The chart of an actor, or the reducer of a `fromTransition` child. */
+export type Logic = { kind: 'chart'; chart: Chart } | { kind: 'reducer'; logic: AnyActorLogic }
+
 /** An actor in memory. */
 export interface Head extends ActorRecord {
   readonly address: AddressText
   readonly hosted: HostedMachine
-  /** The chart it runs, or the reducer of a `fromTransition` child. */
-  readonly logic: { kind: 'chart'; chart: Chart } | { kind: 'reducer'; logic: AnyActorLogic }
+  /** Missing of a child whose source the registered version does not have: then it is unreadable. */
+  readonly logic: Logic | { kind: 'missing' }
   /** Machine name of a root actor, `<machine>/<src>…` of a child: what indexes are grouped by. */
   readonly kindName: string
   stored: StoredSnapshot
@@ -246,17 +249,22 @@ function indexFields(index: ActorRecord['index']): Fields | null {
   return fields.length === 0 ? null : fields
 }
 
+/** Written by a program that is newer than this one. */
+export class UnknownFormError extends Error {
+  constructor(form: unknown) {
+    super(`actor record of form ${String(form)}; this version reads ${RECORD_FORM}`)
+  }
+}
+
 export interface DecodedActor {
   record: ActorRecord
   stored: StoredSnapshot
 }
 
+/** @throws UnknownFormError */
 export function decodeActor(bytes: Uint8Array): DecodedActor {
   const f = unpack(bytes) as Fields
-  invariant(
-    f[0] === RECORD_FORM,
-    `actor record of form ${String(f[0])}; this version reads ${RECORD_FORM}`,
-  )
+  if (f[0] !== RECORD_FORM) throw new UnknownFormError(f[0])
   const kept = (f[18] ?? [0, 0]) as [number, number]
   const status = STATUS_CODES[f[9] as number]
   invariant(status !== undefined, 'the status of a record is known')

@@ -49,8 +49,9 @@ export function release(
   }
 }
 
-/** Most transitions are watched by nobody. */
+/** Most transitions are watched by nobody: not even the subject is made then. */
 function announce(deps: EngineDeps, address: string, message: object): void {
+  if (!deps.transport.hears(deps.subjects.events())) return
   const subject = deps.subjects.event(address)
   if (deps.transport.hears(subject)) deps.transport.publish(subject, pack(message))
 }

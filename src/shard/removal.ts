@@ -6,15 +6,14 @@ import { childOf } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import { stopLive } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
-import { removeHistory } from './history.ts'
+import { historyRows, removeHistory } from './history.ts'
 import { removeIndexRows } from './index-rows.ts'
 import { actorKey, drainingKey, keptKey, taskKey, timerKey } from './keys.ts'
 import type { ChildEntry, Head, TaskEntry } from './records.ts'
 
 export function removeActor(shard: ShardContext, batch: Batch, head: Head): void {
   removeBelongings(shard, batch, head)
-  removeKept(shard, batch, head)
-  removeHistory(shard, batch, head)
+  removeNumbered(shard, batch, head)
   removeIndexRows(shard, batch, head)
   batch.write(actorKey(shard.shard, head.address), null)
   batch.removed.add(head.address)
@@ -34,11 +33,22 @@ export function removeBelongings(shard: ShardContext, batch: Batch, head: Head):
   }
 }
 
+/** Kept events and history: there may be more of them than a batch can hold. */
+function removeNumbered(shard: ShardContext, batch: Batch, head: Head): void {
+  const kept = head.keptTo - head.keptFrom
+  if (kept > 0) batch.write(drainingKey(shard.shard, head.address), null)
+  if (shard.leftovers.mustTake(head, kept + historyRows(shard, head), batch)) {
+    shard.leftovers.take(batch, head)
+    return
+  }
+  removeKept(shard, batch, head)
+  removeHistory(shard, batch, head)
+}
+
 function removeKept(shard: ShardContext, batch: Batch, head: Head): void {
   for (let n = head.keptFrom; n < head.keptTo; n++) {
     batch.write(keptKey(shard.shard, head.address, n), null)
   }
-  if (head.keptFrom < head.keptTo) batch.write(drainingKey(shard.shard, head.address), null)
 }
 
 /** Stops a child that is not a task, with everything below it. */

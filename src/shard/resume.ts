@@ -13,15 +13,15 @@ import {
   stepToState,
 } from '../machine/index.ts'
 import { type Command, type ErrorRecord, errorRecord, type StateValue } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
+import type { Answer, Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { controlTurn, takeKept } from './control.ts'
+import { controlTurn, encodeHead, takeKept } from './control.ts'
 import { stepArrival } from './deliver.ts'
 import { identityOf, snapshotOf } from './heads.ts'
 import { drainingKey, EMPTY, timerKey } from './keys.ts'
 import { causeOf, conflict, dryRun, familyOf, type OperatorCommand } from './operator-commands.ts'
 import { type Head, KEPT_TIMER, type TimerEntry } from './records.ts'
-import { type Answer, releaseTasks } from './tasks.ts'
+import { releaseTasks } from './tasks.ts'
 import { addTimerRow, applyTurn } from './turn.ts'
 import { receiptOf } from './views.ts'
 
@@ -54,6 +54,7 @@ export function resume(
     return conflict(head, 'is neither paused nor parked')
   if (state === undefined && head.unreadable !== null) return { error: stuckError(head) }
   const step = chart ? planStep(head, chart, state, retry === true) : undefined
+  if (step && (step.kind === 'failed' || command.dryRun)) shard.heads.undoStep(head)
   if (step?.kind === 'failed')
     return {
       error: errorRecord('parked', `the step failed, nothing was changed: ${step.message}`, {
@@ -133,6 +134,7 @@ function applyResume(
     const turn = applyTurn(shard, batch, head, step.snapshot, effects, causeOf(command, note))
     if (turn.kind === 'refused') {
       Object.assign(head, condition, was)
+      shard.heads.undoStep(head)
       for (const timer of was.timers)
         if (timer.kind === 'purge') addTimerRow(shard, batch, head, timer)
       return { error: turn.error }
@@ -185,6 +187,8 @@ function goOn(shard: ShardContext, batch: Batch, head: Head): void {
   thawTimers(shard, batch, head)
   releaseTasks(shard, batch, head)
   batch.save(head)
+  // What is stepped next may fail, and be undone to this.
+  encodeHead(shard, head)
   drainKept(shard, batch, head)
 }
 

@@ -1,6 +1,6 @@
 /**
- * Trails that end: audit rows and dead letters past their time. Decides: that they go a few at a
- * time, and that nobody looks for them with every batch.
+ * What goes away by itself: audit rows and dead letters past their time, and what removed actors left.
+ * Decides: that they go a few at a time, and that nobody looks for trails with every batch.
  */
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
@@ -18,6 +18,11 @@ export class Retention {
   }
 
   sweep(batch: Batch): void {
+    this.#shard.leftovers.step(batch)
+    this.#sweepTrails(batch)
+  }
+
+  #sweepTrails(batch: Batch): void {
     if (batch.now < this.#lookAt) return
     const { shard, limits } = this.#shard
     const before = Math.max(0, batch.now - limits.auditRetentionMs)

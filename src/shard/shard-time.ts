@@ -1,17 +1,20 @@
 /**
- * What time it is for a shard: the wall clock's, unless that has jumped ahead.
+ * What time it is for a shard: the wall clock's, unless that has jumped. It never goes back.
  *
- * Decides: how far the wall clock is believed. A shard's time never goes back, so one that followed a
- * clock set wrong would refuse every command as `expired` until the real time has caught up. A jump
- * ahead beyond the skew that is allowed anyhow is therefore waited out: meanwhile time flows on as the
- * monotonic clock says, and only one that stands for `clockJumpHoldMs` is followed. At its start a shard
- * cannot tell a jump from a long stop, and believes the wall clock.
+ * Decides: how far the wall clock is believed. One that followed a clock set wrong would refuse every
+ * command as `expired` until the real time has caught up. A jump ahead beyond the skew that is allowed
+ * anyhow is therefore waited out: meanwhile time flows on as the monotonic clock says, and only one that
+ * stands for `clockJumpHoldMs` is followed. At its start a shard cannot tell a jump from a long stop, and
+ * believes the wall clock. While the wall clock is behind, time flows on at half its speed until that has
+ * caught up: if it stood still, no timer would be due for as long as the clock was set back.
  */
 import type { Clock, Log } from '../ports/index.ts'
 import type { Limits } from '../protocol/index.ts'
 
 /** A shard that was not served for longer is worth a line: a holiday is shorter. */
 const LONG_STOP_MS = 30 * 86_400_000
+/** How fast time flows while the wall clock is behind. */
+const SLOWED = 1 / 2
 
 export class ShardTime {
   readonly #clock: Clock
@@ -20,6 +23,9 @@ export class ShardTime {
   /** The latest time that was believed, and when that was on the monotonic clock. */
   #believedMs = 0
   #at = 0
+  /** The latest time that was told, and when. */
+  #toldMs = 0
+  #toldAt = 0
   /** Since when the wall clock stands too far ahead, on the monotonic clock. */
   #aheadSince: number | undefined
 
@@ -35,6 +41,8 @@ export class ShardTime {
     const now = this.#clock.now()
     this.#aheadSince = undefined
     this.#believe(now)
+    this.#toldMs = lastTime
+    this.#toldAt = this.#clock.monotonic()
     if (lastTime === 0 || now - lastTime <= LONG_STOP_MS) return
     const fields = { lastTime, now }
     const why =
@@ -42,10 +50,17 @@ export class ShardTime {
     this.#log.warn(fields, why)
   }
 
-  /** It goes back where the wall clock does: what is committed holds against that. */
   now(): number {
-    const wall = this.#clock.now()
     const monotonic = this.#clock.monotonic()
+    const slowed = this.#toldMs + (monotonic - this.#toldAt) * SLOWED
+    this.#toldMs = Math.max(this.#believed(monotonic), slowed)
+    this.#toldAt = monotonic
+    return Math.floor(this.#toldMs)
+  }
+
+  /** The wall clock's, however far that was set back, but not where it jumped ahead to. */
+  #believed(monotonic: number): number {
+    const wall = this.#clock.now()
     const flowed = this.#believedMs + monotonic - this.#at
     if (wall <= flowed + this.#limits.clockSkewMaxMs) {
       this.#aheadSince = undefined

@@ -8,7 +8,7 @@ import type { Batch, ChildStart } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { identityOf, kindNameOf, logicAt } from './heads.ts'
 import type { Cause } from './history.ts'
-import { type Head, NO_INDEX } from './records.ts'
+import { type Head, type Logic, NO_INDEX } from './records.ts'
 import { applyReducerTurn, applyTurn } from './turn.ts'
 
 export function makeChild(
@@ -20,7 +20,7 @@ export function makeChild(
   const sources = [...parent.sources, start.src]
   const logic = logicAt(parent.hosted.chart, sources)
   if (!logic) return { error: `the actor "${start.src}" is not registered` }
-  // Left by a child of a source that this version does not have: it could not be read to be removed.
+  // Left by a child in a form that this program does not read: it could not be removed.
   if (shard.heads.has(start.to)) return { error: `there is an actor at ${start.to} already` }
   return startActor(shard, batch, {
     address: start.to,
@@ -35,7 +35,7 @@ export function makeChild(
 export interface StartRequest {
   address: AddressText
   hosted: Head['hosted']
-  logic: Head['logic']
+  logic: Logic
   sources: readonly string[]
   input: unknown
   cause: Cause
@@ -47,7 +47,7 @@ export function startActor(
   batch: Batch,
   request: StartRequest,
 ): { head: Head; reply: unknown } | { error: string } {
-  const head = blankHead(batch, request)
+  const head = blankHead(shard, batch, request)
   batch.steps += 1
   // An actor that this very batch removed may have lived here.
   batch.removed.delete(head.address)
@@ -79,8 +79,9 @@ function firstTurn(
   return turn.kind === 'refused' ? turn.error.message : { reply: turn.reply }
 }
 
-function blankHead(batch: Batch, request: StartRequest): Head {
+function blankHead(shard: ShardContext, batch: Batch, request: StartRequest): Head {
   const { address, hosted, logic, sources } = request
+  const keptFrom = shard.leftovers.keptFrom(address)
   const stored = {
     value: {},
     context: undefined,
@@ -100,8 +101,8 @@ function blankHead(batch: Batch, request: StartRequest): Head {
     status: 'active',
     paused: null,
     parked: null,
-    keptFrom: 0,
-    keptTo: 0,
+    keptFrom,
+    keptTo: keptFrom,
     timers: [],
     tasks: [],
     children: [],

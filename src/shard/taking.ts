@@ -3,7 +3,7 @@
  *
  * Decides: when a store and a journal belong together, and that nothing read is applied or kept
  * before the claim behind it has won. Leaves to others: who tries to take and who has to be asked for
- * a tail (cluster); loading a checkpoint where this says `failed`.
+ * a tail (cluster); loading a checkpoint where the two have parted.
  */
 import { hashBytes, invariant } from '../protocol/index.ts'
 import type { TakeOutcome } from './commit.ts'
@@ -84,7 +84,7 @@ export class Taking {
       if (end.serverId !== this.#copy || end.lastSlot < read) this.#records = []
       this.#copy = end.serverId
       if (end.lastSlot === 0 && end.lastSequence > 0) {
-        return this.#fail('the journal was emptied: it holds no slot, but held some')
+        return this.#part('the journal was emptied: it holds no slot, but held some')
       }
       if (end.lastSlot === 0) return this.#compare(end, undefined)
       this.#slots.read(end.lastSlot, (found) => {
@@ -131,7 +131,7 @@ export class Taking {
     )
     if (applied > end.lastSlot + chain.length) {
       const rows = [...this.#tail.after(end.lastSlot)].map(({ slot }) => slot)
-      return this.#fail(
+      return this.#part(
         `the journal ends at slot ${end.lastSlot}, this store has applied slot ${applied}, and what it kept of them does not join`,
         rows,
       )
@@ -149,7 +149,7 @@ export class Taking {
     const slot = end.lastSlot
     const record = newest && recordOf({ slot, bytes: newest })
     if (newest && !record) {
-      return this.#fail(`slot ${slot} holds a record that this version cannot read`)
+      return this.#part(`slot ${slot} holds a record that this version cannot read`)
     }
     if (!record) return this.#read(end)
     this.#claimOf(slot, record, (claim) => {
@@ -201,10 +201,10 @@ export class Taking {
     const { slot, hash } = this.#applied
     if (slot === 0) return this.#readOn(end)
     this.#slots.read(slot, (found) => {
-      if (!found) return this.#fail(`slot ${slot} was removed, and no checkpoint covers it`)
+      if (!found) return this.#part(`slot ${slot} was removed, and no checkpoint covers it`)
       if (hashBytes(found.record) === hash) return this.#readOn(end)
       const rows = [...this.#tail.after(slot - 1)].map((row) => row.slot)
-      this.#fail(`slot ${slot} holds another record than the one that this store applied`, rows)
+      this.#part(`slot ${slot} holds another record than the one that this store applied`, rows)
     })
   }
 
@@ -212,11 +212,11 @@ export class Taking {
     const from = this.#applied.slot + 1 + this.#records.length
     this.#slots.readAll(from, end.lastSlot, (records) => {
       if (!records) {
-        return this.#fail(`slots from ${from} on were removed, and no checkpoint covers them`)
+        return this.#part(`slots from ${from} on were removed, and no checkpoint covers them`)
       }
       this.#records.push(...records)
       const problem = brokenChain(this.#applied, this.#records)
-      if (problem !== undefined) return this.#fail(problem)
+      if (problem !== undefined) return this.#part(problem)
       this.#claim(end)
     })
   }
@@ -255,7 +255,7 @@ export class Taking {
     const { slot, serverId } = ownership.last
     let failed = false
     const fail = (why: string) => {
-      if (!failed) this.#fail(why)
+      if (!failed) this.#done({ kind: 'failed', why })
       failed = true
     }
     let writes = this.#tail.clear(applied, this.#records, serverId)
@@ -275,10 +275,11 @@ export class Taking {
   }
 
   /** The store is left as it is: whoever discards it for a checkpoint sets its tail aside first. */
-  #fail(why: string, offChain: readonly number[] = []): void {
-    const { shard, log } = this.#deps
+  #part(why: string, offChain: readonly number[] = []): void {
+    const { shard, log, parted } = this.#deps
     log.error({ shard, why, slots: offChain }, 'a shard cannot be taken with this store')
-    this.#done({ kind: 'failed', why })
+    parted?.(why)
+    this.#done({ kind: parted ? 'lost' : 'failed', why })
   }
 }
 

@@ -68,8 +68,8 @@ export class TaskBoard {
   }
 
   #message(taskId: string, row: TaskRow): TaskMessage {
-    const { queue, priority, attempt } = row
-    return { taskId, queue, priority, messageId: messageIdOf(this.#deps, taskId, attempt) }
+    const { queue, priority, attempt, name } = row
+    return { taskId, name, queue, priority, messageId: messageIdOf(this.#deps, taskId, attempt) }
   }
 
   #planSweep(delayMs: number): void {

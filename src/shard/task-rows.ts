@@ -2,14 +2,14 @@
  * The rows of tasks and their publication. Decides: the form of a task row, and that a message id is
  * never used twice (a queue swallows repeats).
  */
-import type { Effect } from '../machine/index.ts'
+import type { AnyTask, Effect, WorkerLostPolicy } from '../machine/index.ts'
 import { pack, TroupeError, unpack } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { taskKey } from './keys.ts'
 import type { Head, TaskEntry } from './records.ts'
 
-/** @throws TroupeError when the input cannot be stored */
+/** @throws TroupeError when the input cannot be stored, or the task says nothing sensible of where */
 export function newTask(
   shard: ShardContext,
   head: Head,
@@ -27,14 +27,12 @@ export function newTask(
       `the input of task ${task.name} has ${bytes} bytes; the limit is ${shard.limits.payloadBytesMax} (payloadBytesMax)`,
     )
   }
-  const { queue, priority, onWorkerLost } = task
   return {
     effectId,
     childId: effect.childId,
     src: effect.src,
     name: task.name,
-    queue: (typeof queue === 'function' ? queue(effect.input) : queue) ?? 'default',
-    priority: (typeof priority === 'function' ? priority(effect.input) : priority) ?? 0,
+    ...placeOf(task, effect.input),
     input: effect.input,
     attempt: 0,
     token: '',
@@ -44,16 +42,47 @@ export function newTask(
     notBefore: 0,
     lastFailure: '',
     leaseMs: task.leaseMs ?? shard.limits.leaseMs,
-    onWorkerLost:
-      (typeof onWorkerLost === 'function' ? onWorkerLost(effect.input) : onWorkerLost) ?? 'rerun',
   }
 }
+
+type Place = Pick<TaskEntry, 'queue' | 'priority' | 'onWorkerLost'>
+
+/**
+ * Where it waits, before whom, and what is done when its worker falls silent. The machine's own code may
+ * say so; what it says is stored and sent, so it is looked at.
+ */
+function placeOf({ name, queue, priority, onWorkerLost }: AnyTask, input: unknown): Place {
+  const place: Place = {
+    queue: (typeof queue === 'function' ? queue(input) : queue) ?? 'default',
+    priority: (typeof priority === 'function' ? priority(input) : priority) ?? 0,
+    onWorkerLost:
+      (typeof onWorkerLost === 'function' ? onWorkerLost(input) : onWorkerLost) ?? 'rerun',
+  }
+  const wrong = wrongOf(place)
+  if (wrong === undefined) return place
+  throw new TroupeError('conflict', `task ${name}: its "${wrong}" is ${describe(place[wrong])}`)
+}
+
+function wrongOf({ queue, priority, onWorkerLost }: Place): keyof Place | undefined {
+  if (typeof queue !== 'string' || !QUEUE_NAME.test(queue)) return 'queue'
+  if (!Number.isSafeInteger(priority)) return 'priority'
+  return LOST_POLICIES.includes(onWorkerLost) ? undefined : 'onWorkerLost'
+}
+
+function describe(value: unknown): string {
+  const what = typeof value === 'object' ? 'an object' : String(value).slice(0, 80)
+  return `${what}: a queue is named by a text of at most 256 characters without control characters, a priority is a whole number, and onWorkerLost is one of ${LOST_POLICIES.join(', ')}`
+}
+
+const LOST_POLICIES: readonly WorkerLostPolicy[] = ['wait', 'rerun', 'park']
+/** What can be written in UTF-8: it becomes part of a subject. */
+const QUEUE_NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 
 /** What recovery needs without reading the actor. */
 export function writeTaskRow(shard: ShardContext, batch: Batch, task: TaskEntry): void {
   batch.write(
     taskKey(shard.shard, task.effectId),
-    pack([task.state === 'queued' ? 1 : 0, task.queue, task.priority, task.attempt]),
+    pack([task.state === 'queued' ? 1 : 0, task.queue, task.priority, task.attempt, task.name]),
   )
 }
 
@@ -62,21 +91,30 @@ export interface TaskRow {
   queue: string
   priority: number
   attempt: number
+  /** Empty when it was written before rows held the name. */
+  name: string
 }
 
 export function decodeTaskRow(bytes: Uint8Array): TaskRow {
-  const [queued, queue, priority, attempt] = unpack(bytes) as [number, string, number, number]
-  return { queued: queued === 1, queue, priority, attempt }
+  const [queued, queue, priority, attempt, name = ''] = unpack(bytes) as [
+    number,
+    string,
+    number,
+    number,
+    string?,
+  ]
+  return { queued: queued === 1, queue, priority, attempt, name }
 }
 
 export function publishTask(shard: ShardContext, batch: Batch, task: TaskEntry): void {
-  const { effectId, queue, priority, attempt } = task
+  const { effectId, queue, priority, attempt, name } = task
   batch.releases.push({
     kind: 'publish-task',
     message: {
       queue,
       priority,
       taskId: effectId,
+      name,
       messageId: messageIdOf(shard, effectId, attempt),
     },
   })

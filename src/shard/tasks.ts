@@ -3,7 +3,7 @@
  * engine's own timers. Decides: who may run an attempt, by lease and token.
  */
 import { type Command, type ErrorRecord, errorRecord, type Operation } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
+import type { Answer, Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { type Arrival, park } from './control.ts'
 import { type Delivered, deliver } from './deliver.ts'
@@ -12,8 +12,6 @@ import { type Head, isHolding, KEPT_TIMER, type TaskEntry, type TimerEntry } fro
 import { removeActor } from './removal.ts'
 import { addTaskTimer, dropTaskTimers, failTask, keepTask, replaceTask } from './task-failures.ts'
 import { publishTask, writeTaskRow } from './task-rows.ts'
-
-export type Answer = { ok: unknown } | { error: ErrorRecord }
 
 export type TaskOperation = Extract<Operation, { taskId: string }>
 

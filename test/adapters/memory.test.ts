@@ -197,7 +197,10 @@ describe('memory task queue', () => {
     const count = 100_000
     for (let i = 0; i < count; i++) {
       const taskId = `${i}`
-      queue.publish({ queue: 'q', priority: (i * 31) % 100, messageId: taskId, taskId }, () => {})
+      queue.publish(
+        { queue: 'q', priority: (i * 31) % 100, messageId: taskId, taskId, name: 'work' },
+        () => {},
+      )
     }
     expect(queue.depth('q')).toBe(count)
     let seen = 0
@@ -219,7 +222,10 @@ describe('memory task queue', () => {
     const clock = new VirtualClock()
     const queue = new MemoryTaskQueue({ clock, dedupeWindowMs: 1_000 })
     const publish = (): void =>
-      queue.publish({ queue: 'q', priority: 0, messageId: 'm', taskId: 't' }, () => {})
+      queue.publish(
+        { queue: 'q', priority: 0, messageId: 'm', taskId: 't', name: 'work' },
+        () => {},
+      )
     publish()
     clock.advance(999)
     publish()
@@ -244,6 +250,21 @@ describe('memory transport', () => {
     clock.runUntilIdle()
     expect(told).toEqual(['reply', 'reply', 'reply'])
     expect(clock.advanceToNext()).toBe(false)
+  })
+
+  it('knows when nobody hears a subject or any of a pattern', () => {
+    const transport = new MemoryTransport({ clock: new VirtualClock() })
+    const asked = ['a.b', 'a.>', 'a.*', 'b.*', 'a.b.c', 'c.>']
+    const heard = () => asked.filter((subject) => transport.hears(subject))
+    expect(heard()).toEqual([])
+    const exact = transport.subscribe('a.b', {}, () => {})
+    const wild = [1, 2].map(() => transport.subscribe('*.b.c', {}, () => {}))
+    expect(heard()).toEqual(['a.b', 'a.>', 'a.*', 'a.b.c', 'c.>'])
+    exact.unsubscribe()
+    wild[0]!.unsubscribe()
+    expect(heard()).toEqual(['a.>', 'a.b.c', 'c.>'])
+    wild[1]!.unsubscribe()
+    expect(heard()).toEqual([])
   })
 
   it('times requests out at their own time', () => {

@@ -187,21 +187,3 @@ describe('a callback', () => {
     expect(h.liveStarted).toHaveLength(2)
   })
 })
-
-it('a child whose place is taken by one that its version cannot read fails to start', async () => {
-  const states = (src: string) => ({
-    a: { invoke: { src, id: 'k' }, on: { NEXT: 'b' } },
-    b: { on: { NEXT: 'c' } },
-    c: { invoke: { src: 'other', id: 'k' } },
-  })
-  const actors = { other: kid }
-  const old = host('m', { initial: 'a', states: states('kid') }, { actors: { ...actors, kid } })
-  let h = open([old])
-  await start(h, 'm/1')
-  h = restart(h, [host('m', { initial: 'a', states: states('other') }, { actors })])
-  await send(h, 'm/1', 'NEXT')
-  await send(h, 'm/1', 'NEXT')
-  await h.advance(0)
-  expect(h.stops).toEqual([])
-  expect((await get(h, 'm/1')).parked?.error.message).toContain('m/1/k already')
-})

@@ -4,7 +4,7 @@ import { VirtualClock } from '../../src/adapters/memory/index.ts'
 import type { Log } from '../../src/ports/index.ts'
 import { DEFAULT_LIMITS } from '../../src/protocol/index.ts'
 import { ShardTime } from '../../src/shard/shard-time.ts'
-import { code, commandId, counter, get, open, restart, send, start } from './support.ts'
+import { code, commandId, counter, get, host, open, restart, send, start } from './support.ts'
 
 const YEAR_MS = 365 * 86_400_000
 const { clockJumpHoldMs, clockSkewMaxMs } = DEFAULT_LIMITS
@@ -48,6 +48,52 @@ it('a restart believes the wall clock: it cannot tell a jump from a long stop', 
   expect((await get(h, 'counter/a')).updatedAt).toBeGreaterThan(h.clock.now() - 1_000)
 })
 
+describe('a clock that is set back', () => {
+  const BACK_MS = 300_000
+  const waiter = host('waiter', { initial: 'a', states: { a: { after: { 1000: 'b' } }, b: {} } })
+
+  it('holds no timer up for longer than twice its time, also under a new owner', async () => {
+    let h = open([waiter])
+    await start(h, 'waiter/before')
+    h.clock.jumpWall(-BACK_MS)
+    await start(h, 'waiter/after')
+    await h.advance(990)
+    expect((await get(h, 'waiter/after')).value).toBe('a')
+    await h.advance(1_200)
+    expect((await get(h, 'waiter/before')).value).toBe('b')
+    expect((await get(h, 'waiter/after')).value).toBe('b')
+    h = restart(h, [waiter])
+    await start(h, 'waiter/new')
+    await h.advance(2_200)
+    expect((await get(h, 'waiter/new')).value).toBe('b')
+  })
+
+  it('by almost the window of command ids has none refused as expired meanwhile', async () => {
+    const h = open([counter])
+    await start(h, 'counter/a')
+    h.clock.jumpWall(-9 * 60_000)
+    for (let minute = 0; minute < 18; minute++) {
+      await send(h, 'counter/a', 'ADD', { by: 1 })
+      await h.advance(60_000)
+    }
+    expect((await get(h, 'counter/a')).context).toMatchObject({ n: 18 })
+  })
+})
+
+it('set back by more than the window of command ids, a clock is waited for, not the shard', async () => {
+  const h = open([counter])
+  await start(h, 'counter/a')
+  h.clock.jumpWall(-14 * 60_000)
+  expect(await code(h, h.client.send('counter/a', ADD, { id: commandId(h) }))).toBe('expired')
+  for (let minute = 0; minute < 5; minute++) {
+    await h.advance(60_000)
+    await get(h, 'counter/a')
+  }
+  expect(await h.run(h.client.send('counter/a', ADD, { id: commandId(h) }))).toMatchObject({
+    turn: 2,
+  })
+})
+
 describe('the time of a shard', () => {
   function shardTime() {
     const clock = new VirtualClock()
@@ -83,12 +129,36 @@ describe('the time of a shard', () => {
     const { clock, lines, time } = shardTime()
     clock.jumpWall(clockSkewMaxMs)
     expect(time.now()).toBe(clock.now())
+    const at = time.now()
     clock.jumpWall(-YEAR_MS)
-    expect(time.now()).toBe(clock.now())
+    expect(time.now()).toBe(at)
     clock.advance(1_000)
     clock.jumpWall(YEAR_MS)
     expect(time.now()).toBe(clock.now())
     expect(lines).toEqual([])
+  })
+
+  it('flows on at half its speed behind a clock that was set back, until that has caught up', () => {
+    const { clock, time } = shardTime()
+    const at = time.now()
+    clock.jumpWall(-3_000)
+    for (let ms = 0; ms < 4_000; ms++) {
+      clock.advance(1)
+      time.now()
+    }
+    expect(time.now()).toBe(at + 2_000)
+    clock.advance(2_000)
+    expect(time.now()).toBe(at + 3_000)
+    expect(time.now()).toBe(clock.now())
+  })
+
+  it('goes on from the last commit, which another clock may have written', () => {
+    const { clock, time } = shardTime()
+    const lastTime = clock.now() + 10_000
+    time.begin(lastTime)
+    expect(time.now()).toBe(lastTime)
+    clock.advance(4_000)
+    expect(time.now()).toBe(lastTime + 2_000)
   })
 
   it('tells of a very long stop when it begins', () => {

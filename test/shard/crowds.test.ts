@@ -2,7 +2,18 @@
 import { expect, it } from 'vitest'
 import { enqueueActions } from 'xstate'
 import { tell } from '../../src/machine/index.ts'
-import { type Args, change, commandId, get, host, open, restart, send, start } from './support.ts'
+import {
+  type Args,
+  change,
+  chart,
+  commandId,
+  get,
+  host,
+  open,
+  restart,
+  send,
+  start,
+} from './support.ts'
 
 const LIMITS = { stepsPerBatchMax: 64 }
 
@@ -160,3 +171,29 @@ it('many actors that go on with what they kept share the steps of a batch', asyn
   // Of a step: its row of the queue, its actor, and a chunk of the history now and then.
   expect(Math.max(...batches.map(({ rows }) => rows))).toBeLessThan(LIMITS.stepsPerBatchMax * 4)
 })
+
+it.each(['run', 'freeze'] as const)(
+  'a child that found no room before the pause of its parent is part of it: timers %s',
+  async (timers) => {
+    const kid = chart('kid', {
+      initial: 'a',
+      states: { a: { after: { 10: 'b' } }, b: {} },
+    })
+    const states = { a: { on: { GO: 'b' } }, b: { invoke: { src: 'kid', id: 'kid' } } }
+    const m = host('m', { initial: 'a', states }, { actors: { kid } })
+    const h = open([m, crowd], { shardCount: 1, limits: { stepsPerBatchMax: 16 } })
+    for (const address of ['m/1', 'crowd/a', 'crowd/b']) await start(h, address)
+    const together = [
+      h.client.send('crowd/a', { type: 'SPREAD' }),
+      h.client.send('m/1', { type: 'GO' }),
+      h.client.pause('m/1', { timers }),
+    ]
+    await h.run(Promise.all(together))
+    await h.advance(100)
+    const kept = timers === 'run' ? 1 : 0
+    expect(await get(h, 'm/1/kid')).toMatchObject({ value: 'a', paused: { timers }, kept })
+    await h.run(h.client.resume('m/1'))
+    await h.advance(20)
+    expect((await get(h, 'm/1/kid')).value).toBe('b')
+  },
+)

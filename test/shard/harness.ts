@@ -12,7 +12,7 @@ import {
 import { silentLog } from '../../src/adapters/system/index.ts'
 import { Client } from '../../src/client/index.ts'
 import { hostMachine, type MachineDefinition } from '../../src/machine/index.ts'
-import type { TaskDelivery } from '../../src/ports/index.ts'
+import type { Log, TaskDelivery } from '../../src/ports/index.ts'
 import { type Limits, resolveLimits, subjectsOf } from '../../src/protocol/index.ts'
 import {
   EmbeddedCommit,
@@ -32,6 +32,7 @@ export interface HarnessOptions {
   /** Goes on with the data of another harness, as after a restart. */
   from?: Harness
   live?: LiveHost
+  log?: Log
 }
 
 export class Harness {
@@ -80,7 +81,7 @@ export class Harness {
         store,
         clock,
         random,
-        log: silentLog,
+        log: options.log ?? silentLog,
         transport,
         subjects,
         taskQueue,

@@ -1,5 +1,5 @@
 /** The history of an actor: no gaps, the last N, over restarts and batches. */
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { change, counter, get, history, host, open, restart, send, start } from './support.ts'
 
 const small = host('small', { on: { GO: { actions: change(() => ({ n: 1 })) } } }, {}, {
@@ -92,4 +92,33 @@ it('leaves no chunk behind when its actor is deleted', async () => {
     ]
     expect(left).toEqual([])
   }
+})
+
+it('of an actor whose machine had none before begins with what came since', async () => {
+  let h = open([none])
+  await start(h, 'none/a')
+  for (let sent = 1; sent < 4; sent++) await send(h, 'none/a', 'GO')
+  const since = host('none', { on: { GO: { actions: change(() => ({ n: 1 })) } } })
+  h = restart(h, [since])
+  for (let sent = 0; sent < 20; sent++) {
+    await send(h, 'none/a', 'GO')
+    const entries = await history(h, 'none/a')
+    expect(entries.map(({ turn }) => turn)).toEqual(turns(5, 5 + sent))
+  }
+})
+
+it('of many in one batch compares each row of it once, not with every question again', async () => {
+  const h = open([counter], { shardCount: 1 })
+  await start(h, 'counter/a')
+  const compare = vi.spyOn(Buffer, 'compare')
+  const sent = Array.from({ length: 100 }, (_, n) =>
+    h.client.send('counter/a', { type: 'ADD', by: n }),
+  )
+  const asked = Array.from({ length: 100 }, () => h.client.history('counter/a'))
+  const found = await h.run(Promise.all(sent).then(() => Promise.all(asked)))
+  const again = await history(h, 'counter/a', 50)
+  expect(compare.mock.calls.length).toBeLessThan(5_000)
+  compare.mockRestore()
+  expect(again.map(({ turn }) => turn)).toEqual(turns(52, 101))
+  expect(found[99]!.map(({ turn }) => turn).reverse()).toEqual(turns(52, 101))
 })

@@ -1,5 +1,6 @@
 /** Whatever comes from outside is answered; it never stops a shard (P8). */
 import { describe, expect, it } from 'vitest'
+import { tell } from '../../src/machine/index.ts'
 import { type Outcome, pack, subjectsOf, unpack } from '../../src/protocol/index.ts'
 import {
   code,
@@ -181,6 +182,38 @@ it('what a shard broke on is told so, and is not tried again; the rest may be', 
   expect(h.stops).toMatchObject([{ kind: 'failed' }])
   const codes = found.map((outcome) => 'error' in outcome && outcome.error.code)
   expect(codes.sort()).toEqual(['internal', 'unavailable', 'unavailable'])
+})
+
+it('a command whose message breaks the shard is told so as well', async () => {
+  const sender = host(
+    'sender',
+    { on: { GO: { actions: 'go' } } },
+    { actions: { go: tell({ to: 'counter/odd', event: { type: 'ADD', by: 1 } }) } },
+  )
+  const h = open([counter, sender], { shardCount: 1 })
+  await start(h, 'sender/a')
+  await start(h, 'counter/b')
+  const read = h.store.get.bind(h.store)
+  const get = (key: Uint8Array) => {
+    if (Buffer.from(key).includes('counter/odd')) throw new Error('the row is broken')
+    return read(key)
+  }
+  Object.assign(h.store, { get })
+  const found: Record<string, Outcome> = {}
+  const submit = (address: string, type: string) => {
+    const command = { op: 'send', address, id: commandId(h), event: { type, by: 1 } }
+    h.engines[0]!.submit(command as never, 10, (outcome) => {
+      found[address] = outcome
+    })
+  }
+  submit('counter/b', 'ADD')
+  submit('sender/a', 'GO')
+  await h.advance(10)
+  expect(found).toMatchObject({
+    'sender/a': { error: { code: 'internal' } },
+    'counter/b': { error: { code: 'unavailable' } },
+  })
+  expect(h.stops).toMatchObject([{ kind: 'failed' }])
 })
 
 describe('the size of a command', () => {

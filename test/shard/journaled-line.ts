@@ -1,7 +1,7 @@
 /**
  * A node's connection to the journal, as protocols.md section 1 wants it: it does not reconnect by
  * itself. When the server dies, nothing that was sent before arrives after, whoever waits is told
- * `unknown`, and on the next connection no write goes out before the end was read.
+ * `unknown`, and on the next connection no write of a shard goes out before its end was read.
  *
  * What an adapter for NATS has to do; MemoryJournal alone has one connection that outlives its server.
  */
@@ -29,7 +29,8 @@ export class Line implements Journal {
   readonly #server: MemoryJournalServer
   readonly #options: Partial<MemoryJournalOptions>
   #alive = { yes: true }
-  #isNew = false
+  /** Of these shards the end was asked for on this connection; of all before the first one is lost. */
+  #known: Set<number> | undefined
   readonly #outstanding = new Set<() => void>()
 
   constructor(
@@ -47,7 +48,7 @@ export class Line implements Journal {
   cut(): void {
     this.#alive.yes = false
     this.#alive = { yes: true }
-    this.#isNew = true
+    this.#known = new Set()
     this.connection = this.#connect()
     for (const unknown of [...this.#outstanding]) this.#clock.defer(unknown)
     this.#outstanding.clear()
@@ -66,10 +67,11 @@ export class Line implements Journal {
   }
 
   write(request: JournalWrite, done: Parameters<Journal['write']>[1]): void {
-    const { slot } = request
+    const { shard, slot } = request
     const answer = this.#ask({ on: 'write', slot, record: Buffer.from(request.record) }, done)
-    if (this.#isNew) this.#clock.defer(() => answer({ kind: 'unknown', why: 'a new connection' }))
-    else this.connection.write(request, answer)
+    const isKnown = this.#known?.has(shard) ?? true
+    if (isKnown) this.connection.write(request, answer)
+    else this.#clock.defer(() => answer({ kind: 'unknown', why: 'a new connection' }))
   }
 
   read(shard: number, slot: number, done: Parameters<Journal['read']>[2]): void {
@@ -77,7 +79,7 @@ export class Line implements Journal {
   }
 
   end(shard: number, done: Parameters<Journal['end']>[1]): void {
-    this.#isNew = false
+    this.#known?.add(shard)
     this.connection.end(shard, this.#ask({ on: 'end' }, done))
   }
 

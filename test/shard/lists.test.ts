@@ -313,6 +313,28 @@ it.each([
   expect((await failure(h, h.client.list(query))).code).toBe('invalid-query')
 })
 
+it('refuses fields of a machine that indexes none, whoever asks', async () => {
+  const plain = host('plain', { initial: 'a', states: { a: {} } })
+  const h = open([plain])
+  await start(h, 'plain/x')
+  const filter = { machine: 'plain' }
+  for (const query of [
+    { filter: { ...filter, where: { size: 1 } } },
+    { filter: { ...filter, where: { size: 1 } }, sort: { by: 'since' } },
+    { filter, sort: { by: 'size' } },
+  ]) {
+    const { code: found, message } = await failure(h, h.client.list(query))
+    expect([found, message]).toEqual([
+      'invalid-query',
+      'plain indexes no fields, so not "size" either',
+    ])
+  }
+  for (const by of ['id', 'since']) {
+    const { rows } = await h.run(h.client.list({ filter, sort: { by } }))
+    expect(addresses(rows)).toEqual(['plain/x'])
+  }
+})
+
 it('refuses to count by what is not counted, rather than giving a wrong number', async () => {
   const h = open([counter])
   for (const filter of [{ where: { n: 1 } }, { idPrefix: 'a' }, { olderThanMs: 10 }])

@@ -1,6 +1,8 @@
 /** A task whose message was lost is published again, whatever else its queue holds. */
 import { describe, expect, it } from 'vitest'
-import { host, job, open, start } from './support.ts'
+import { pack } from '../../src/protocol/index.ts'
+import { decodeTaskRow } from '../../src/shard/task-rows.ts'
+import { host, job, open, restart, start } from './support.ts'
 
 const one = host('m', { invoke: { src: 'work' } }, { actors: { work: job('work') } })
 
@@ -70,4 +72,20 @@ it('thousands that wait are not read in one go', async () => {
   await h.advance(h.limits.taskRepublishMs * 2)
   expect(most).toBeGreaterThan(100)
   expect(most).toBeLessThanOrEqual(1_000)
+})
+
+it('says what it runs, at first and after a restart', async () => {
+  const named = host('n', { invoke: { src: 'source' } }, { actors: { source: job('the-name') } })
+  const h = open([named], { shardCount: 1 })
+  await start(h, 'n/a')
+  const after = restart(h, [named])
+  for (const one of [h, after]) one.consume('default')
+  await h.advance(0)
+  for (const one of [h, after])
+    expect(one.deliveries.map(({ message }) => message.name)).toEqual(['the-name'])
+})
+
+it('a row that was written without the name of its task is read, and says so', () => {
+  const row = decodeTaskRow(pack([1, 'q', 3, 2]))
+  expect(row).toEqual({ queued: true, queue: 'q', priority: 3, attempt: 2, name: '' })
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { TaskOptions } from '../../src/machine/index.ts'
 import {
   code,
+  failure,
   get,
   host,
   job,
@@ -272,5 +273,44 @@ describe('another attempt', () => {
     expect(h.deliveries.map(({ message }) => [message.queue, message.priority])).toEqual([
       ['q1', 7],
     ])
+  })
+})
+
+describe('what a task says of where it waits', () => {
+  const odd = (options: object) => {
+    const m = host(
+      'm',
+      { initial: 'a', states: { a: { on: { GO: 'b' } }, b: { invoke: { src: 't' } } } },
+      { actors: { t: job('t', options) } },
+    )
+    return open([m])
+  }
+
+  it.each<[string, object, string]>([
+    ['no text', { queue: () => 5 }, '"queue" is 5'],
+    ['an empty text', { queue: () => '' }, '"queue"'],
+    ['a control character', { queue: () => 'a\nb' }, '"queue"'],
+    ['half a character', { queue: () => '\ud800' }, '"queue"'],
+    ['a text that is too long', { queue: () => 'q'.repeat(257) }, '"queue"'],
+    ['an object', { queue: () => Object.create(null) }, '"queue" is an object'],
+    ['not a number', { priority: () => Number.NaN }, '"priority" is NaN'],
+    ['no end', { priority: () => Number.POSITIVE_INFINITY }, '"priority"'],
+    ['a text as a number', { priority: () => '1' }, '"priority"'],
+    ['no policy', { onWorkerLost: () => 'whatever' }, '"onWorkerLost" is whatever'],
+  ])('is refused, and names the task: %s', async (_name, options, why) => {
+    const h = odd(options)
+    await start(h, 'm/1')
+    const error = await failure(h, h.client.send('m/1', { type: 'GO' }))
+    expect([error.code, error.message]).toEqual(['conflict', expect.stringContaining(why)])
+    expect(error.message).toContain('task t')
+    expect(await get(h, 'm/1')).toMatchObject({ value: 'a', turn: 1, tasks: [] })
+    expect(h.stops).toEqual([])
+  })
+
+  it('nothing is the default', async () => {
+    const h = odd({ queue: () => undefined, priority: () => null, onWorkerLost: () => undefined })
+    await start(h, 'm/1')
+    await send(h, 'm/1', 'GO')
+    expect(await theTask(h, 'm/1')).toMatchObject({ queue: 'default', state: 'queued' })
   })
 })

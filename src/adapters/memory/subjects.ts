@@ -23,6 +23,20 @@ export function checkSubject(subject: string): void {
   }
 }
 
+/** Whether any subject is matched by both. */
+export function subjectsOverlap(one: string, other: string): boolean {
+  const ours = one.split('.')
+  const theirs = other.split('.')
+  for (let at = 0; at < Math.max(ours.length, theirs.length); at++) {
+    const our = ours[at]
+    const their = theirs[at]
+    if (our === undefined || their === undefined) return false
+    if (our === '>' || their === '>') return true
+    if (our !== their && our !== '*' && their !== '*') return false
+  }
+  return true
+}
+
 export class SubjectTree<T> {
   private readonly root: Node<T> = node()
 

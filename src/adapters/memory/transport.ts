@@ -18,10 +18,11 @@ import type {
 } from '../../ports/index.ts'
 import { copyOf } from './bytes.ts'
 import { Deadlines, type Waiter } from './deadlines.ts'
-import { checkSubject, hasWildcard, SubjectTree } from './subjects.ts'
+import { checkSubject, hasWildcard, SubjectTree, subjectsOverlap } from './subjects.ts'
 
 /** Resolved subjects that are kept; events have a subject per actor, so there is no natural end. */
 const TARGETS_MAX = 16_384
+const PATTERNS_MAX = 1_024
 
 interface Listener {
   subject: string
@@ -55,7 +56,9 @@ export class MemoryTransport implements Transport {
   private readonly clock: Clock
   private readonly exact = new Map<string, Listener[]>()
   private readonly wild = new SubjectTree<Listener>()
-  private wildCount = 0
+  /** Patterns of subscriptions, and how many have each. */
+  private readonly wildSubjects = new Map<string, number>()
+  private readonly patternsHeard = new Map<string, boolean>()
   private readonly targets = new Map<string, Target>()
   private inFlight: InFlight[] = []
   private closed = false
@@ -89,6 +92,9 @@ export class MemoryTransport implements Transport {
   }
 
   hears(subject: string): boolean {
+    const known = this.patternsHeard.get(subject)
+    if (known !== undefined) return known
+    if (hasWildcard(subject)) return this.hearsPattern(subject)
     const { everyone, groups } = this.targetOf(subject)
     return everyone.length > 0 || groups.length > 0
   }
@@ -99,7 +105,7 @@ export class MemoryTransport implements Transport {
     const isWild = hasWildcard(subject)
     if (isWild) {
       this.wild.add(subject, listener)
-      this.wildCount++
+      this.wildSubjects.set(subject, (this.wildSubjects.get(subject) ?? 0) + 1)
     } else {
       this.exact.set(subject, [...(this.exact.get(subject) ?? []), listener])
     }
@@ -123,12 +129,21 @@ export class MemoryTransport implements Transport {
     this.inFlight = []
   }
 
+  private hearsPattern(pattern: string): boolean {
+    const subjects = [...this.exact.keys(), ...this.wildSubjects.keys()]
+    const heard = subjects.some((subject) => subjectsOverlap(subject, pattern))
+    if (this.patternsHeard.size < PATTERNS_MAX) this.patternsHeard.set(pattern, heard)
+    return heard
+  }
+
   private unsubscribe(listener: Listener, isWild: boolean): void {
     const { subject } = listener
     listener.active = false
     if (isWild) {
       this.wild.remove(subject, listener)
-      this.wildCount--
+      const left = (this.wildSubjects.get(subject) ?? 0) - 1
+      if (left > 0) this.wildSubjects.set(subject, left)
+      else this.wildSubjects.delete(subject)
     } else {
       const left = (this.exact.get(subject) ?? []).filter((other) => other !== listener)
       if (left.length === 0) this.exact.delete(subject)
@@ -138,6 +153,7 @@ export class MemoryTransport implements Transport {
   }
 
   private forgetTargets(subject: string, isWild: boolean): void {
+    this.patternsHeard.clear()
     if (isWild) this.targets.clear()
     else this.targets.delete(subject)
   }
@@ -221,7 +237,7 @@ export class MemoryTransport implements Transport {
     const known = this.targets.get(subject)
     if (known !== undefined) return known
     const exact = this.exact.get(subject)
-    if (this.wildCount === 0 && exact === undefined) return NOBODY
+    if (this.wildSubjects.size === 0 && exact === undefined) return NOBODY
     const target = targetFrom([...(exact ?? []), ...this.wild.match(subject)])
     if (this.targets.size >= TARGETS_MAX) this.targets.clear()
     this.targets.set(subject, target)
