@@ -95,10 +95,20 @@ export class Leader {
     if (next !== previous) {
       const names = next.members.map(({ name }) => name)
       log.info({ epoch, version: next.version, members: names }, 'a new view')
+      this.#sayUnowned(next)
       views.take(next)
     }
     // Also when it is not new: an older leader may have written over it, or a write was lost.
     if (next !== previous || (views.shown ?? 0) < viewNumber(next)) this.#write(next)
+  }
+
+  #sayUnowned({ members, owners }: View): void {
+    const shards = owners.flatMap((owner, shard) => (owner === null ? [shard] : []))
+    if (shards.length === 0 || members.every(({ leaving }) => leaving)) return
+    this.#deps.log.error(
+      { shards },
+      'nobody who is there can take these shards: their machines are too old, or their stores have parted from the journal',
+    )
   }
 
   #write(view: View): void {

@@ -7,6 +7,7 @@ import { pack, type Subjects, unpack } from '../protocol/index.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Member } from './placement.ts'
 import type { Reports } from './planning.ts'
+import { NO_VERSIONS, type Versions, versionPairs, versionsOf } from './versions.ts'
 import { isCount, isName, isWeight } from './view.ts'
 
 /** What a node says of itself. */
@@ -18,6 +19,10 @@ export interface MemberBeat extends Member {
   serves: readonly (readonly [shard: number, by: number])[]
   /** How many slots its standbys are behind. */
   lags: readonly (readonly [shard: number, slots: number])[]
+  /** The machines that it hosts. */
+  machines: Versions
+  /** The shards that it cannot take or follow: its store and the journal have parted. */
+  refuses: readonly number[]
 }
 
 export interface MembersDeps {
@@ -38,6 +43,7 @@ interface Heard {
   beat: MemberBeat
   serves: ReadonlyMap<number, number>
   lags: ReadonlyMap<number, number>
+  refuses: ReadonlySet<number>
   atMs: number
 }
 
@@ -100,6 +106,14 @@ export class Members implements Reports {
     return this.#report(name)?.serves.get(shard)
   }
 
+  machines(name: string): Versions {
+    return this.#report(name)?.beat.machines ?? NO_VERSIONS
+  }
+
+  refuses(name: string, shard: number): boolean {
+    return this.#report(name)?.refuses.has(shard) ?? false
+  }
+
   #report(name: string): Heard | undefined {
     const heard = this.#heard.get(name)
     return heard && this.#isLive(heard) ? heard : undefined
@@ -135,8 +149,9 @@ export class Members implements Reports {
   }
 
   #hear(beat: MemberBeat): void {
-    const heard = { beat, serves: new Map(beat.serves), lags: new Map(beat.lags) }
-    this.#heard.set(beat.name, { ...heard, atMs: this.#deps.clock.monotonic() })
+    const { serves, lags, refuses } = beat
+    const heard = { serves: new Map(serves), lags: new Map(lags), refuses: new Set(refuses) }
+    this.#heard.set(beat.name, { beat, ...heard, atMs: this.#deps.clock.monotonic() })
     this.#deps.changed()
   }
 
@@ -159,17 +174,23 @@ export class Members implements Reports {
 }
 
 function encodeBeat(beat: MemberBeat): Uint8Array {
-  const { name, bootId, weight, zone, leaving, viewNumber, serves, lags } = beat
-  return pack([name, bootId, weight, zone, leaving, viewNumber, serves, lags])
+  const { name, bootId, weight, zone, leaving, viewNumber, serves, lags, refuses } = beat
+  const machines = versionPairs(beat.machines)
+  return pack([name, bootId, weight, zone, leaving, viewNumber, serves, lags, machines, refuses])
 }
 
 function decodeBeat(fields: unknown): MemberBeat {
   if (!Array.isArray(fields)) throw new Error('no list of fields')
-  const [name, bootId, weight, zone, leaving, viewNumber, serves, lags] = fields as unknown[]
+  const [name, bootId, weight, zone, leaving, viewNumber, ...more] = fields as unknown[]
+  const [serves, lags, pairs, refuses] = more
   if (!isName(name) || typeof bootId !== 'string' || !isWeight(weight)) throw new Error('who it is')
   if (zone !== null && typeof zone !== 'string') throw new Error('its zone')
   if (!isCount(viewNumber) || !isPairs(serves) || !isPairs(lags)) throw new Error('its shards')
-  return { name, bootId, weight, zone, leaving: leaving === true, viewNumber, serves, lags }
+  if (!Array.isArray(refuses) || !refuses.every(isCount)) throw new Error('its shards')
+  const machines = versionsOf(pairs)
+  if (!machines) throw new Error('its machines')
+  const who = { name, bootId, weight, zone, leaving: leaving === true }
+  return { ...who, viewNumber, serves, lags, machines, refuses }
 }
 
 function isPairs(value: unknown): value is [number, number][] {

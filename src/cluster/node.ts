@@ -23,6 +23,7 @@ import { type MemberBeat, Members } from './members.ts'
 import { type DrainOutcome, Ownership } from './ownership.ts'
 import type { SeatStatus } from './seat.ts'
 import { Tails } from './tails.ts'
+import type { Versions } from './versions.ts'
 import { type View, ViewMemory } from './view.ts'
 import { Views } from './views.ts'
 
@@ -80,6 +81,7 @@ export class ClusterNode {
   readonly #leader: Leader
   readonly #tails: Tails
   readonly #ownership: Ownership
+  readonly #versions: Versions
   #stopped = false
 
   constructor(deps: ClusterNodeDeps) {
@@ -87,6 +89,9 @@ export class ClusterNode {
     const { store, shardCount, log } = deps
     const limits = resolveClusterLimits(deps.clusterLimits)
     const failed = (why: string, shard?: number) => this.#failed(why, shard)
+    this.#versions = new Map(
+      [...deps.machines].map(([name, { definition }]) => [name, definition.version]),
+    )
     const memory = new ViewMemory(store, shardCount, log)
     this.#views = new Views({
       ...deps,
@@ -112,6 +117,7 @@ export class ClusterNode {
     this.#ownership = new Ownership({
       ...deps,
       clusterLimits: limits,
+      versions: this.#versions,
       recordBytesMax: deps.recordBytesMax,
       ownerSilenceMs: deps.ownerSilenceMs,
       ...{ views: this.#views, members: this.#members, otherTails: this.#tails },
@@ -179,6 +185,8 @@ export class ClusterNode {
       viewNumber: this.#views.number,
       serves: this.#ownership.serves(),
       lags: this.#ownership.lags(),
+      machines: this.#versions,
+      refuses: this.#ownership.refuses(),
     }
   }
 

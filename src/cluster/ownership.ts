@@ -44,6 +44,10 @@ export class Ownership {
     return this.seats.flatMap(({ shard, lag }) => (lag === undefined ? [] : [[shard, lag]]))
   }
 
+  refuses(): number[] {
+    return this.seats.filter((seat) => seat.refuses).map(({ shard }) => shard)
+  }
+
   /** Goes on serving until every shard is handed over, or `drainMs` have passed. */
   leave(done: (outcome: DrainOutcome) => void): void {
     const before = this.#drain

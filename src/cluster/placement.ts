@@ -9,7 +9,8 @@
  * In order of rank: everything is placed; owners stand by weight to within one; owner and standby
  * are in different zones; standbys stand by weight as far as that allows; as little moves as can.
  * Standbys therefore give way to zones: the only member of a second zone follows every shard that
- * the first zone owns.
+ * the first zone owns. Of members with an equal claim to one shard more that one gets it which owns it
+ * already, or would be promoted to it: what does not have to move stays.
  */
 import { invariant } from '../protocol/index.ts'
 import { fill, type Site } from './openings.ts'
@@ -35,8 +36,11 @@ export const UNPLACED: Placement = { owners: [], standbys: [] }
 
 const NOBODY = -1
 
-/** Shares nearer than this are equal: weights are floating point, and names decide between equals. */
+/** Shares nearer than this are equal, since weights are floating point. */
 const SHARE_GRAIN = 1e-6
+
+/** Who comes first of those with equal remainders: the highest number, then the order of names. */
+type Favour = (taker: number) => number
 
 /** The members that can take shards, by their index in the order of names. */
 interface Takers extends Site {
@@ -65,7 +69,7 @@ export function place(
     standbys: indicesOf(takers, shardCount, current.standbys),
   }
   const isDead = (shard: number) => !known.has(current.owners[shard] ?? '')
-  const quota = shares(takers.weights, shardCount, 'first')
+  const quota = shares(takers.weights, shardCount, favourOfNow(takers, shardCount, before))
   const owners = placeOwners(takers, quota, before, isDead)
   const name = (taker: number) => takers.names[taker]!
   if (takers.names.length === 1) {
@@ -120,19 +124,48 @@ function indicesOf(
   })
 }
 
-/** The largest remainders round up; of equal ones those first, or last, in the order of names. */
-function shares(weights: readonly number[], total: number, ties: 'first' | 'last'): Int32Array {
-  const sum = weights.reduce((all, weight) => all + weight, 0)
-  const isSound = weights.every((weight) => weight > 0) && Number.isFinite(sum)
-  invariant(isSound, 'weights are above zero and have a finite sum')
-  const exact = weights.map((weight) => (weight / sum) * total)
-  const quota = Int32Array.from(exact, (share) => Math.floor(share + SHARE_GRAIN))
+/** The largest remainders round up, and of equal ones the favoured. */
+function shares(weights: readonly number[], total: number, favour: Favour): Int32Array {
+  const exact = exactShares(weights, total)
+  const quota = wholeOf(exact)
   const rest = exact.map((share, n) => Math.round((share - quota[n]!) / SHARE_GRAIN))
-  const way = ties === 'first' ? 1 : -1
-  const order = weights.map((_, n) => n).sort((a, b) => rest[b]! - rest[a]! || (a - b) * way)
+  const rank = weights.map((_, n) => favour(n))
+  const order = weights
+    .map((_, n) => n)
+    .sort((a, b) => rest[b]! - rest[a]! || rank[b]! - rank[a]! || a - b)
   const left = total - quota.reduce((all, n) => all + n, 0)
   for (const n of order.slice(0, left)) quota[n]! += 1
   return quota
+}
+
+function exactShares(weights: readonly number[], total: number): number[] {
+  const sum = weights.reduce((all, weight) => all + weight, 0)
+  const isSound = weights.every((weight) => weight > 0) && Number.isFinite(sum)
+  invariant(isSound, 'weights are above zero and have a finite sum')
+  return weights.map((weight) => (weight / sum) * total)
+}
+
+function wholeOf(exact: readonly number[]): Int32Array {
+  return Int32Array.from(exact, (share) => Math.floor(share + SHARE_GRAIN))
+}
+
+/**
+ * One shard more is due first to who owns one more already, so that it need not move, and then to
+ * who follows one that has lost its owner, so that its standby may have it.
+ */
+function favourOfNow(takers: Takers, shardCount: number, before: Before): Favour {
+  const whole = wholeOf(exactShares(takers.weights, shardCount))
+  const owned = new Int32Array(takers.names.length)
+  const heired = new Int32Array(takers.names.length)
+  before.owners.forEach((owner, shard) => {
+    const standby = before.standbys[shard]!
+    if (owner !== NOBODY) owned[owner]! += 1
+    else if (standby !== NOBODY) heired[standby]! += 1
+  })
+  return (taker) => {
+    if (owned[taker]! > whole[taker]!) return 2
+    return owned[taker]! + heired[taker]! > whole[taker]! ? 1 : 0
+  }
 }
 
 /**
@@ -222,10 +255,14 @@ function placeStandbys(
 /**
  * A group can follow only what it does not own. One group at most can be over that, for all
  * together own and follow each shard once; what it cannot follow the others share.
- * Ties go the other way than for owners, so that nobody has one more of both.
+ * One more to follow is due first to who does not own one more, so that nobody has both.
  */
 function standbyQuota(takers: Takers, ownerQuota: Int32Array, shardCount: number): Int32Array {
-  const quota = shares(takers.weights, shardCount, 'last')
+  const { weights, names } = takers
+  const whole = wholeOf(exactShares(weights, shardCount))
+  const favour = (taker: number) =>
+    ownerQuota[taker]! > whole[taker]! ? taker : taker + names.length
+  const quota = shares(weights, shardCount, favour)
   const load = new Int32Array(takers.groupCount)
   const owned = new Int32Array(takers.groupCount)
   takers.groups.forEach((group, taker) => {
@@ -235,9 +272,9 @@ function standbyQuota(takers: Takers, ownerQuota: Int32Array, shardCount: number
   const over = load.findIndex((count) => count > shardCount)
   if (over === NOBODY) return quota
   const split = (isIn: (taker: number) => boolean, total: number) => {
-    const some = takers.names.map((_, taker) => taker).filter(isIn)
-    const weights = some.map((taker) => takers.weights[taker]!)
-    shares(weights, total, 'last').forEach((count, n) => {
+    const some = names.map((_, taker) => taker).filter(isIn)
+    const part = some.map((taker) => weights[taker]!)
+    shares(part, total, (n) => favour(some[n]!)).forEach((count, n) => {
       quota[some[n]!] = count
     })
   }

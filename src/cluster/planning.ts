@@ -2,11 +2,14 @@
  * The next view. A pure function of the last view, of who lives, and of what they report.
  *
  * Decides: the way from one owner to the next. One that lives keeps its shard until its successor,
- * named standby first, has nearly everything; one that is dead is replaced at once, by its standby if
- * that lives. Leaves to others: who should own what in the end (placement.ts), who asks (leader.ts).
+ * named standby first, has nearly everything; one that is dead, or cannot serve the shard, is replaced
+ * at once, by its standby if that can. Leaves to others: who should own what in the end
+ * (placement.ts, seating.ts), who asks (leader.ts).
  */
 import { HANDOFF_LAG_SLOTS_MAX } from './limits.ts'
 import { type Member, place } from './placement.ts'
+import { Seating, type Seats } from './seating.ts'
+import { knows, NO_VERSIONS, newest, stillHosted, type Versions } from './versions.ts'
 import { encodeView, type Former, VERSION_MAX, type View, viewNumber } from './view.ts'
 
 /** What members say of themselves. */
@@ -15,6 +18,10 @@ export interface Reports {
   lag(name: string, shard: number): number | undefined
   /** The view by which a node serves a shard; undefined when it does not. */
   servesBy(name: string, shard: number): number | undefined
+  /** The machines that a node hosts. */
+  machines(name: string): Versions
+  /** Its store and the journal of the shard have parted. */
+  refuses(name: string, shard: number): boolean
 }
 
 export interface Planning {
@@ -28,51 +35,72 @@ export interface Planning {
   seen: number
 }
 
-/** `previous` itself when nothing changes; undefined when this epoch has no version left. */
+/**
+ * `previous` itself when nothing changes; undefined when this epoch has no version left. A new leader
+ * changes it in any case: the last one may have begun to act by a view that it could not write, and only
+ * a newer epoch is above that wherever it is remembered.
+ */
 export function nextView(planning: Planning): View | undefined {
-  const { previous, shardCount, leaderEpoch } = planning
+  const { previous, shardCount, leaderEpoch, reports } = planning
   const members = [...planning.members].sort((a, b) => (a.name < b.name ? -1 : 1))
   const nobody = Array.from({ length: shardCount }, () => null)
   const before = previous ?? { owners: nobody, standbys: nobody }
-  const target = place(members, shardCount, before)
   const living = new Map(members.map((member) => [member.name, member]))
+  const needed = neededNow(planning)
+  const mayTake = (name: string, shard: number) =>
+    knows(reports.machines(name), needed[shard]!) && !reports.refuses(name, shard)
+  const seating = new Seating(place(members, shardCount, before), living, mayTake)
   const owners: (string | null)[] = []
   const standbys: (string | null)[] = []
   const former: Former[][] = []
+  const needs: Versions[] = []
   for (let shard = 0; shard < shardCount; shard++) {
     const present = { owner: before.owners[shard]!, standby: before.standbys[shard]! }
-    const wanted = { owner: target.owners[shard]!, standby: target.standbys[shard]! }
-    const lag = wanted.owner === null ? undefined : planning.reports.lag(wanted.owner, shard)
-    const next = nextSeats(present, wanted, living, lag)
+    const wanted = seating.wanted(shard, present)
+    const lag = wanted.owner === null ? undefined : reports.lag(wanted.owner, shard)
+    const heir = seating.isAble(present.standby, shard) ? living.get(present.standby) : undefined
+    const next = nextSeats(present, wanted, {
+      lag,
+      heir: heir?.leaving ? undefined : heir?.name,
+      isServed: seating.isAble(present.owner, shard),
+    })
     owners.push(next.owner)
     standbys.push(next.standby)
     former.push(formerOwners(planning, shard, next.owner))
+    const has = next.owner === null ? NO_VERSIONS : reports.machines(next.owner)
+    needs.push(newest(needed[shard]!, has))
   }
-  const plan = { members, owners, standbys, former }
-  const isNewest = previous && viewNumber(previous) >= planning.seen
-  if (isNewest && isSame(previous, plan)) return previous
+  const plan = { members, owners, standbys, former, needs }
   const isFirst = !previous || previous.leaderEpoch !== leaderEpoch
+  const isNewest = previous && viewNumber(previous) >= planning.seen
+  if (!isFirst && isNewest && isSame(previous, plan)) return previous
   const version = isFirst ? 1 : previous.version + 1
   return version > VERSION_MAX ? undefined : { leaderEpoch, version, ...plan }
 }
 
-interface Seats {
-  owner: string | null
-  standby: string | null
+/** Of the machines that somebody hosts now. */
+function neededNow({ previous, members, reports, shardCount }: Planning): Versions[] {
+  const hosted = new Set(members.flatMap(({ name }) => [...reports.machines(name).keys()]))
+  return Array.from({ length: shardCount }, (_, shard) =>
+    stillHosted(previous?.needs[shard] ?? NO_VERSIONS, hosted),
+  )
 }
 
-function nextSeats(
-  present: Seats,
-  wanted: Seats,
-  living: ReadonlyMap<string, Member>,
-  lag: number | undefined,
-): Seats {
+interface Circumstances {
+  /** The present owner lives and can serve it. */
+  isServed: boolean
+  /** The present standby, if that can take it. */
+  heir: string | undefined
+  /** Of the wanted owner. */
+  lag: number | undefined
+}
+
+function nextSeats(present: Seats, wanted: Seats, { isServed, heir, lag }: Circumstances): Seats {
   if (present.owner === wanted.owner) return wanted
-  const heir = present.standby === null ? undefined : living.get(present.standby)
-  if (present.owner === null || !living.has(present.owner)) {
+  if (!isServed) {
     // It has the data, so it serves sooner than anybody else; what it has too much goes on from there.
-    if (!heir || heir.leaving || heir.name === wanted.owner) return wanted
-    return { owner: heir.name, standby: wanted.owner }
+    if (heir === undefined || heir === wanted.owner) return wanted
+    return { owner: heir, standby: wanted.owner }
   }
   const isReady = present.standby === wanted.owner && lag !== undefined
   if (isReady && lag < HANDOFF_LAG_SLOTS_MAX) return wanted
@@ -95,7 +123,7 @@ function formerOwners(
   return former
 }
 
-function isSame(previous: View, plan: Pick<View, 'members' | 'owners' | 'standbys' | 'former'>) {
+function isSame(previous: View, plan: Omit<View, 'leaderEpoch' | 'version'>) {
   const bytes = (view: View) => Buffer.from(encodeView({ ...view, leaderEpoch: 1, version: 1 }))
   return bytes(previous).equals(bytes({ ...previous, ...plan }))
 }

@@ -21,6 +21,7 @@ import {
 import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
 import { Standby } from './standby.ts'
+import { knows, type Versions } from './versions.ts'
 import type { View } from './view.ts'
 import type { Views } from './views.ts'
 
@@ -37,6 +38,8 @@ export interface SeatDeps {
   subjects: Subjects
   taskQueue: TaskQueue
   machines: Machines
+  /** Of its machines: a shard that needs newer ones is not taken. */
+  versions: Versions
   budget: ResidentBudget
   live: LiveHost
   announces: boolean
@@ -67,6 +70,8 @@ export interface SeatStatus {
   engine?: ShardStatus
   /** Of a standby; undefined while it is not known. */
   lag?: number | undefined
+  /** Why this node refuses the shard, if it does. */
+  parted?: string
 }
 
 export class Seat {
@@ -77,6 +82,8 @@ export class Seat {
   #isEndingStandby = false
   /** Lost by a claim of this view: only a newer one names this node again. */
   #lostBy = 0
+  /** Why this store and the journal do not belong together. Until the node starts again. */
+  #parted: string | undefined
   /** Given up for a taker that is named by this view. */
   #yieldedTo = 0
   #retakes = 0
@@ -101,6 +108,11 @@ export class Seat {
     return this.#standby?.lag
   }
 
+  /** Others have to take it: here its store and the journal have parted. */
+  get refuses(): boolean {
+    return this.#parted !== undefined
+  }
+
   get isOwner(): boolean {
     return this.#owning !== undefined
   }
@@ -108,7 +120,8 @@ export class Seat {
   status(): SeatStatus {
     const { shard } = this
     if (this.#owning) return { shard, role: 'owner', engine: this.#owning.engine.status() }
-    return this.#standby ? { shard, role: 'standby', lag: this.lag } : { shard, role: 'none' }
+    if (this.#standby) return { shard, role: 'standby', lag: this.lag }
+    return { shard, role: 'none', ...(this.#parted !== undefined && { parted: this.#parted }) }
   }
 
   liveEvent(address: string, effectId: string, event: EventObject): void {
@@ -117,10 +130,13 @@ export class Seat {
 
   /** Brings what runs here to what the view says. Called whenever something may have changed. */
   reconcile(): void {
-    const { views, name } = this.#deps
+    const { views, name, versions } = this.#deps
     const { view } = views
     if (this.#stopped || this.#isEndingStandby || !view || !views.isFresh) return
-    const owner = view.owners[this.shard] ?? null
+    // Started again in an older version, or parted: it is still named until the leader has heard so.
+    const isFit = !this.refuses && knows(versions, view.needs[this.shard]!)
+    const named = view.owners[this.shard] ?? null
+    const owner = named === name && !isFit ? null : named
     if (owner !== name) this.#forgetTries()
     if (this.#owning) {
       if (owner !== name || this.#mayBeClaimedOver(this.#owning, view)) {
@@ -128,7 +144,7 @@ export class Seat {
       }
     } else if (owner === name) {
       if (this.#mayTake() && this.#hasEndedStandby()) this.#take()
-    } else if (view.standbys[this.shard] === name) {
+    } else if (view.standbys[this.shard] === name && isFit) {
       this.#startStandby()
     } else {
       this.#hasEndedStandby()
@@ -193,6 +209,7 @@ export class Seat {
       ...{ shard, store, journal, clock, random, log, otherTails },
       node: name,
       viewVersion: by,
+      parted: (why) => this.#refuse(why),
       ...(recordBytesMax !== undefined && { recordBytesMax }),
       ...(ownerSilenceMs !== undefined && { ownerSilenceMs }),
     })
@@ -270,9 +287,17 @@ export class Seat {
     this.#standby = new Standby({
       ...{ shard, store, journal, clock, log, changed },
       limits: clusterLimits,
+      parted: (why) => this.#refuse(why),
       failed: (why) => failed({ shard, why }),
     })
     this.#standby.start()
+  }
+
+  /** The other shards of this node go on; this one goes to others, who have what the journal has. */
+  #refuse(why: string): void {
+    this.#parted = why
+    this.#deps.changed()
+    this.#deps.clock.defer(() => this.reconcile())
   }
 
   /** False while the store still takes what the standby has read; then it is looked at again. */

@@ -3,8 +3,8 @@
  *
  * Decides: what of the journal this store takes over, and how far behind it is. The journal may lose
  * later what was read here: the raw records are kept for that, and `appliedHash` is compared again
- * with every new copy of the stream. Leaves to others: whether to follow (ownership.ts); a checkpoint
- * where the store and the journal have parted.
+ * with every new copy of the stream. Leaves to others: whether to follow, and what follows where the
+ * store and the journal have parted (seat.ts).
  */
 import type { Clock, Journal, Log, Store } from '../ports/index.ts'
 import { hashBytes } from '../protocol/index.ts'
@@ -27,6 +27,8 @@ export interface StandbyDeps {
   limits: ClusterLimits
   /** The lag has come below or gone above what was said of it. */
   changed: () => void
+  /** The store and the journal do not belong together: it follows no more. */
+  parted: (why: string) => void
   /** The disk refused a write. */
   failed: (why: string) => void
 }
@@ -148,9 +150,10 @@ export class Standby {
 
   /** The store is left as it is: it follows no more, and nobody is told that it is near. */
   #part(why: string): void {
-    const { shard, log } = this.#deps
+    const { shard, log, parted } = this.#deps
     this.#report(undefined)
     log.error({ shard, why }, 'this store and the journal have parted: the shard is not followed')
+    parted(why)
   }
 }
 

@@ -30,7 +30,7 @@ export interface TailsDeps {
 
 /**
  * Written only to be told when everything before it is on disk: a row that is handed over and then lost
- * with a crash breaks P1 when the journal loses its end twice (model-checking, ANSWER_BEFORE_FLUSH).
+ * with a crash breaks P1 when the journal loses its end twice (test/model, ANSWER_BEFORE_FLUSH).
  */
 const BARRIER_KEY = nodeKey('barrier')
 

@@ -9,6 +9,7 @@ import type { Log, Store } from '../ports/index.ts'
 import { invariant, isNodeName, pack, TroupeError, unpack } from '../protocol/index.ts'
 import { nodeKey } from '../shard/index.ts'
 import type { Member } from './placement.ts'
+import { type Versions, versionPairs, versionsOf } from './versions.ts'
 
 export interface View {
   readonly leaderEpoch: number
@@ -23,6 +24,8 @@ export interface View {
    * serves by a claim of its own. A journal that lost its end is not gone on with before they answer.
    */
   readonly former: readonly (readonly Former[])[]
+  /** By shard: the versions of machines that whoever takes it has to know. */
+  readonly needs: readonly Versions[]
 }
 
 export interface Former {
@@ -31,7 +34,7 @@ export interface Former {
   readonly until: number
 }
 
-const FORM = 1
+const FORM = 2
 const VERSIONS = 2 ** 20
 /** A leader that has written so many views claims a new epoch for the next. */
 export const VERSION_MAX = VERSIONS - 1
@@ -46,14 +49,39 @@ export function encodeView(view: View): Uint8Array {
   const members = view.members.map((one) => [one.name, one.weight, one.zone, one.leaving])
   const { leaderEpoch, version, owners, standbys } = view
   const former = view.former.map((some) => some.map(({ name, until }) => [name, until]))
-  return pack([FORM, leaderEpoch, version, members, owners, standbys, former])
+  const needs = encodeNeeds(view.needs)
+  return pack([FORM, leaderEpoch, version, members, owners, standbys, former, needs])
+}
+
+/** Most shards need the same: each list once, and by shard which one. */
+function encodeNeeds(needs: View['needs']): [lists: [string, number][][], at: number[]] {
+  const lists: [string, number][][] = []
+  const places = new Map<string, number>()
+  const at = needs.map((versions) => {
+    const pairs = versionPairs(versions)
+    const text = JSON.stringify(pairs)
+    const place = places.get(text)
+    if (place !== undefined) return place
+    places.set(text, lists.length)
+    return lists.push(pairs) - 1
+  })
+  return [lists, at]
+}
+
+function decodeNeeds(fields: unknown, shardCount: number): Versions[] {
+  const [lists, at] = Array.isArray(fields) ? (fields as unknown[]) : []
+  if (!Array.isArray(lists) || !Array.isArray(at)) throw unreadable('needs')
+  const each = lists.map(versionsOf)
+  const needs = at.map((place: unknown) => (isCount(place) ? each[place] : undefined))
+  if (needs.length !== shardCount || needs.includes(undefined)) throw unreadable('needs')
+  return needs as Versions[]
 }
 
 /** @throws TroupeError `malformed` for what is no view of this many shards */
 export function decodeView(bytes: Uint8Array, shardCount: number): View {
   const fields = unpack(bytes)
   if (!Array.isArray(fields) || fields[0] !== FORM) throw unreadable(`not of form ${FORM}`)
-  const [, leaderEpoch, version, members, owners, standbys, former] = fields as unknown[]
+  const [, leaderEpoch, version, members, owners, standbys, former, needs] = fields as unknown[]
   if (!isCount(leaderEpoch) || leaderEpoch === 0) throw unreadable('leaderEpoch')
   if (!isCount(version) || version > VERSION_MAX) throw unreadable('version')
   if (!Array.isArray(members)) throw unreadable('members')
@@ -65,7 +93,7 @@ export function decodeView(bytes: Uint8Array, shardCount: number): View {
   if (!isNames(standbys)) throw unreadable('standbys')
   if (!isByShard(former)) throw unreadable('former')
   const view = { leaderEpoch, version, members: members.map(memberOf), owners, standbys }
-  return { ...view, former: former.map(formerOf) }
+  return { ...view, former: former.map(formerOf), needs: decodeNeeds(needs, shardCount) }
 }
 
 function formerOf(some: unknown): Former[] {

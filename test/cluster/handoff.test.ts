@@ -24,7 +24,7 @@ describe('an engine that lets go', () => {
     })
     expect(a.engine.state).toBe('leaving')
     const third = a.answer(a.note(A, 'late', undefined, 50))
-    const asked = a.answer(a.client.count())
+    const asked = a.answer(a.client.count({}, { timeoutMs: 50 }))
     await nodes.settle(200)
     expect([await second, await third, await asked]).toEqual(['moved', 'moved', 'moved'])
     expect(ended).toBe(0)

@@ -86,6 +86,57 @@ describe('a journal that lost its end', () => {
     expect(cluster.view().former[SHARD]).toEqual([])
   })
 
+  /** The records of the old owner were given up, and the journal has gone on without them. */
+  async function parted() {
+    const { cluster, address, owner, standby } = await lost()
+    await cluster.until(() => waitsFor(standby).length > 0, 'it waits')
+    standby.node.giveUp(owner.name)
+    await cluster.until(() => cluster.isSettled(), 'it goes on')
+    const after = ['4', '5', '6', '7']
+    for (const text of after) expect(await cluster.answer(cluster.note(address, text))).toBe('ok')
+    const own = () => owner.node.status().shards
+    const served = () => own().filter(({ engine }) => engine?.state === 'serving').length
+    const refused = { role: 'none', parted: expect.stringContaining('another record') }
+    return { cluster, address, owner, after, own, served, refused }
+  }
+
+  it('a store that has parted from it is no standby, and its node serves other shards', async () => {
+    const { cluster, owner, own, served, refused } = await parted()
+    owner.restart()
+    await cluster.until(() => own()[SHARD]!.parted !== undefined, 'it has looked')
+    await cluster.until(() => served() >= 2, 'it has its share again')
+    await cluster.settle(10_000)
+    expect(own()[SHARD]).toMatchObject(refused)
+    const view = cluster.view()
+    expect([view.owners[SHARD], view.standbys[SHARD]]).not.toContain(owner.name)
+    // Named all the same, by a leader that has not heard of it, it does not even try.
+    const owners = view.owners.with(SHARD, owner.name)
+    cluster.registry.put(
+      'view',
+      encodeView({ ...view, version: view.version + 1, owners }),
+      () => {},
+    )
+    await cluster.settle(100)
+    expect(owner.said('error', 'cannot be taken')).toEqual([])
+    await cluster.until(() => cluster.isServed(), 'another takes it')
+    expect(owner.stops).toEqual([])
+  })
+
+  it('a store that has parted from it cannot be taken with, and its node serves other shards', async () => {
+    const { cluster, address, owner, after, own, served, refused } = await parted()
+    const others = cluster.live
+    for (const node of others) node.kill()
+    owner.restart()
+    await cluster.until(() => served() === cluster.shardCount - 1, 'it takes the others')
+    await cluster.settle(5_000)
+    expect(own()[SHARD]).toMatchObject(refused)
+    expect(owner.said('error', 'cannot be taken')).toHaveLength(1)
+    expect(owner.stops).toEqual([])
+    for (const node of others) node.restart()
+    await cluster.until(() => cluster.isServed(), 'they are back')
+    expect(await cluster.seen(address)).toEqual(after)
+  })
+
   it('all that a standby has is written again when the owner has nothing left', async () => {
     const cluster = new Cluster()
     await cluster.started(['a', 'b', 'c'])

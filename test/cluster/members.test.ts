@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { MemoryTransport, VirtualClock } from '../../src/adapters/memory/index.ts'
 import { DEFAULT_CLUSTER_LIMITS as limits, resolveClusterLimits } from '../../src/cluster/limits.ts'
 import { type MemberBeat, Members } from '../../src/cluster/members.ts'
+import { NO_VERSIONS } from '../../src/cluster/versions.ts'
 import type { Log } from '../../src/ports/index.ts'
 import { pack, subjectsOf } from '../../src/protocol/index.ts'
 import { Gate, GatedClock, GatedTransport } from './gate.ts'
@@ -26,7 +27,7 @@ function member(
   const log: Log = { debug: say, info: say, warn: say, error: say, child: () => log }
   const beat: MemberBeat = {
     ...{ name, bootId: `${name}-1`, weight: 1, zone: null, leaving: false, viewNumber: 0 },
-    ...{ serves: [], lags: [], ...more },
+    ...{ serves: [], lags: [], machines: NO_VERSIONS, refuses: [], ...more },
   }
   let changes = 0
   const gated = new GatedTransport(transport, gate)
@@ -46,12 +47,24 @@ function member(
 describe('members', () => {
   it('hear each other, and what each serves and follows', async () => {
     const at = world()
-    const a = member(at, 'a', { serves: [[3, 77]], lags: [[5, 12]], zone: 'z', weight: 2 })
+    const machines = new Map([['order', 3]])
+    const refuses = [7]
+    const a = member(at, 'a', {
+      serves: [[3, 77]],
+      lags: [[5, 12]],
+      zone: 'z',
+      weight: 2,
+      machines,
+      refuses,
+    })
     const b = member(at, 'b')
     await at.clock.settle(limits.memberBeatMs)
     expect(a.names().sort()).toEqual(['a', 'b'])
     expect(b.members.live().find(({ name }) => name === 'a')).toEqual(a.beat)
     expect(b.members.servesBy('a', 3)).toBe(77)
+    expect(b.members.machines('a')).toEqual(machines)
+    expect(b.members.machines('nobody').size).toBe(0)
+    expect([7, 3].map((shard) => b.members.refuses('a', shard))).toEqual([true, false])
     expect(b.members.lag('a', 5)).toBe(12)
     expect(b.members.lag('a', 3)).toBeUndefined()
     expect(b.members.othersServing(3)).toEqual(['a'])
@@ -95,7 +108,7 @@ describe('members', () => {
     const at = world()
     const a = member(at, 'a')
     await at.clock.settle(10)
-    const good = ['b', 'b-1', 1, null, false, 0, [], []]
+    const good = ['b', 'b-1', 1, null, false, 0, [], [], [], []]
     const wrong: [at: number, value: unknown][] = [
       ...([
         [0, 'b.c'],
@@ -111,6 +124,9 @@ describe('members', () => {
         [6, [[1]]],
         [6, [[1, -1]]],
         [7, [1]],
+        [8, undefined],
+        [8, [['m', 'x']]],
+        [9, ['x']],
       ] as [number, unknown][]),
     ]
     for (const [index, value] of wrong) {

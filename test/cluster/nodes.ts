@@ -14,7 +14,7 @@ import {
 } from '../../src/adapters/memory/index.ts'
 import { Client } from '../../src/client/index.ts'
 import { type ClusterLimits, ClusterNode, type View } from '../../src/cluster/index.ts'
-import { hostMachine } from '../../src/machine/index.ts'
+import { hostMachine, type MachineDefinition } from '../../src/machine/index.ts'
 import type { Log } from '../../src/ports/index.ts'
 import { resolveLimits, shardOf, subjectsOf } from '../../src/protocol/index.ts'
 import { type LiveHost, ResidentBudget } from '../../src/shard/index.ts'
@@ -40,6 +40,11 @@ const listener = host(
   { actors: { listen: fromCallback(() => {}) } },
 )
 const MACHINES = [counter, listener]
+
+function machinesOf(version: number): readonly MachineDefinition[] {
+  if (version === 1) return MACHINES
+  return MACHINES.map((one) => ({ ...one, version, migrations: { 1: (state) => state } }))
+}
 
 export interface ClusterOptions {
   shardCount?: number
@@ -249,6 +254,8 @@ export class TestNode {
   node: ClusterNode
   isUp = false
   isFrozen = false
+  /** Of its machines, when it starts the next time. */
+  version = 1
   /** What its reads of the view show, when they go back. */
   staleView: Uint8Array | undefined
   #boots = 0
@@ -288,7 +295,9 @@ export class TestNode {
       log: this.#log(),
       registry: gatedRegistry(cluster.registry, gate, () => this.staleView),
       taskQueue: new MemoryTaskQueue({ clock }),
-      machines: new Map(MACHINES.map((one) => [one.name, hostMachine(one, limits)])),
+      machines: new Map(
+        machinesOf(this.version).map((one) => [one.name, hostMachine(one, limits)]),
+      ),
       clusterLimits: { ...cluster.clusterLimits, ...options.limits },
       budget: new ResidentBudget(limits.residentBytesMax),
       announces: false,

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { HANDOFF_LAG_SLOTS_MAX } from '../../src/cluster/limits.ts'
 import type { Member } from '../../src/cluster/placement.ts'
 import { nextView, type Planning, type Reports } from '../../src/cluster/planning.ts'
+import { NO_VERSIONS } from '../../src/cluster/versions.ts'
 import { VERSION_MAX, type View, viewNumber } from '../../src/cluster/view.ts'
 
 const member = (name: string, more: Partial<Member> = {}): Member => ({
@@ -14,12 +15,24 @@ const member = (name: string, more: Partial<Member> = {}): Member => ({
   ...more,
 })
 const members = (...names: string[]) => names.map((name) => member(name))
-const SILENT: Reports = { lag: () => undefined, servesBy: () => undefined }
-const near = (slots = 0): Reports => ({ lag: () => slots, servesBy: () => undefined })
+const SILENT: Reports = {
+  lag: () => undefined,
+  servesBy: () => undefined,
+  machines: () => NO_VERSIONS,
+  refuses: () => false,
+}
+const near = (slots = 0): Reports => ({ ...SILENT, lag: () => slots })
 
 function next(previous: View | undefined, some: readonly Member[], more: Partial<Planning> = {}) {
   const planning = {
-    ...{ previous, members: some, reports: SILENT, shardCount: 6, leaderEpoch: 1, seen: 0 },
+    ...{
+      previous,
+      members: some,
+      reports: SILENT,
+      shardCount: 6,
+      leaderEpoch: previous?.leaderEpoch ?? 1,
+      seen: 0,
+    },
   }
   const view = nextView({ ...planning, ...more })
   if (!view) throw new Error('there is no next view')
@@ -48,10 +61,16 @@ describe('the next view', () => {
     expect(view.former.flat()).toEqual([])
   })
 
-  it('is the same one when nothing changes, whoever leads', () => {
+  it('is the same one when nothing changes', () => {
     const view = next(undefined, members('a', 'b'))
     expect(next(view, members('b', 'a'))).toBe(view)
-    expect(next(view, members('b', 'a'), { leaderEpoch: 9 })).toBe(view)
+  })
+
+  it('is one of its own for every leader, once', () => {
+    const view = { ...next(undefined, members('a', 'b')), version: 7 }
+    const then = next(view, members('b', 'a'), { leaderEpoch: 9 })
+    expect(then).toEqual({ ...view, leaderEpoch: 9, version: 1 })
+    expect(next(then, members('b', 'a'), { leaderEpoch: 9 })).toBe(then)
   })
 
   it('is a new one above what members have seen, even if nothing else changes', () => {
@@ -126,6 +145,26 @@ describe('the next view', () => {
     expect(next(before, left).owners[shard]).toBe(left[0]!.name)
   })
 
+  it('gives a shard to nobody whose store has parted from its journal', () => {
+    const all = members('a', 'b', 'c')
+    const before = rest(next(undefined, all), all, near())
+    const shard = before.owners.indexOf('b')
+    const refusing = (...names: string[]): Reports => ({
+      ...near(),
+      refuses: (name, of) => of === shard && names.includes(name),
+    })
+    const without = (...names: string[]) => rest(before, all, refusing(...names))
+    const heir = before.standbys[shard]!
+    const third = [...'abc'].find((name) => name !== 'b' && name !== heir)!
+    const owner = next(before, all, { reports: refusing('b') })
+    expect([owner.owners[shard], owner.standbys[shard]]).toEqual([heir, third])
+    const standby = without(heir)
+    expect([standby.owners[shard], standby.standbys[shard]]).toEqual(['b', third])
+    const both = without('b', heir)
+    expect([both.owners[shard], both.standbys[shard]]).toEqual([third, null])
+    expect(without('a', 'b', 'c').owners[shard]).toBeNull()
+  })
+
   it('remembers who may have written what nobody else has, until the next owner has claimed', () => {
     const all = members('a', 'b', 'c')
     const before = rest(next(undefined, all), all, near())
@@ -133,7 +172,7 @@ describe('the next view', () => {
     const dead = next(before, members('a', 'c'))
     const former = [{ name: 'b', until: viewNumber(before) }]
     expect(dead.former[shard]).toEqual(former)
-    const serves = (by: number): Reports => ({ lag: () => 0, servesBy: () => by })
+    const serves = (by: number): Reports => ({ ...near(), servesBy: () => by })
     expect(next(dead, members('a', 'c'), { reports: SILENT }).former[shard]).toEqual(former)
     const old = next(dead, members('a', 'c'), { reports: serves(viewNumber(before)) })
     expect(old.former[shard], 'by a claim that b may have claimed over').toEqual(former)
@@ -171,7 +210,7 @@ describe('the next view', () => {
         let present: Member[] = []
         for (const { live, leaving, lag } of history) {
           present = live.map((name) => member(name, { leaving: leaving.includes(name) }))
-          const reports = { lag: () => lag, servesBy: () => undefined }
+          const reports = { ...SILENT, lag: () => lag }
           const before: View | undefined = view
           view = next(view, present, { reports, shardCount })
           for (const [shard, owner] of view.owners.entries()) {

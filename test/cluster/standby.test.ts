@@ -21,6 +21,7 @@ class Follower {
   readonly journal: MemoryJournal
   readonly errors: object[] = []
   readonly failures: string[] = []
+  readonly parted: string[] = []
   standby!: Standby
   changes = 0
 
@@ -41,6 +42,7 @@ class Follower {
       changed: () => {
         this.changes += 1
       },
+      parted: (why) => void this.parted.push(why),
       failed: (why) => void this.failures.push(why),
     })
     this.standby.start()
@@ -138,6 +140,7 @@ describe('a standby', () => {
     await nodes.settle(5_000)
     expect(f.standby.lag, 'nobody takes it for ready').toBeUndefined()
     expect(f.errors).toEqual([{ shard: SHARD, why: expect.stringContaining('another record') }])
+    expect(f.parted).toEqual([expect.stringContaining('another record')])
     expect(rowsOf(f.store), 'it is left as it is').toEqual(rows)
   })
 

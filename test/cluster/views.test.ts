@@ -35,6 +35,9 @@ const view: fc.Arbitrary<View> = fc.record({
   owners: perShard(owner),
   standbys: perShard(owner),
   former: perShard(fc.array(fc.record({ name, until: fc.nat() }), { maxLength: 2 })),
+  needs: perShard(
+    fc.uniqueArray(fc.tuple(name, fc.nat()), { selector: ([machine]) => machine, maxLength: 2 }),
+  ).map((lists) => lists.map((pairs) => new Map(pairs))),
 })
 
 const first: View = {
@@ -44,6 +47,7 @@ const first: View = {
   owners: ['a', 'a', null],
   standbys: [null, null, null],
   former: [[], [{ name: 'b', until: 7 }], []],
+  needs: [new Map(), new Map([['m', 2]]), new Map()],
 }
 
 async function registered(cluster: Cluster): Promise<Uint8Array> {
@@ -79,7 +83,7 @@ describe('a view', () => {
     const good = unpack(encodeView(first)) as unknown[]
     const wrong: [at: number, value: unknown][] = [
       ...([
-        [0, 2],
+        [0, 1],
         [1, 0],
         [1, '1'],
         [2, -1],
@@ -96,6 +100,10 @@ describe('a view', () => {
         [6, []],
         [6, [[], ['b'], []]],
         [6, [[], [['b', 'x']], []]],
+        [7, undefined],
+        [7, [[[]], [0, 0]]],
+        [7, [[[]], [0, 0, 1]]],
+        [7, [[[['m', 'x']]], [0, 0, 0]]],
       ] as [number, unknown][]),
       [3, [['a', 0, null, false]]],
       [3, [['a', 1, 5, false]]],
