@@ -17,6 +17,8 @@ const EVERYBODYS = new Set([
   'clock-jumped',
   'journal-down',
   'journal-up',
+  'claim',
+  'leads',
   'line',
   'healed',
 ])

@@ -370,6 +370,15 @@ it('a good list is accepted', () => {
   expect(list.found()).toEqual([])
 })
 
+it('a list that has grown is judged anew', () => {
+  const list = begun()
+    .add(answered('1-x', ''))
+    .batch({ remembered: ['flat/b 1-x'] })
+  expect(list.found()).toEqual(['acknowledged-is-there'])
+  list.batch({ remembered: ['flat/a 1-x'] })
+  expect(list.found()).toEqual([])
+})
+
 it('every checker has a list that it rejects', () => {
   const names = new Set(Object.keys(CASES))
   expect(names.size).toBe(CHECKERS.length)

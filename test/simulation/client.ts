@@ -82,7 +82,7 @@ export class Caller {
     const subject = subjects.shard(shardOf(command.address, shards))
     const payload = pack([command])
     this.transport.request({ subject, payload, timeoutMs }, (outcome) => {
-      const answer = outcome.kind === 'reply' ? firstOf(outcome.payload) : undefined
+      const answer = outcome.kind === 'reply' ? outcomesOf(outcome.payload)[0] : undefined
       const isFinal = answer && !('error' in answer && answer.error.retry)
       if (answer && isFinal) return this.#answered(command, answer, told)
       if (this.process.monotonic() > until) {
@@ -110,6 +110,13 @@ export class Caller {
   }
 }
 
-function firstOf(payload: Uint8Array): Outcome | undefined {
-  return (unpack(payload) as Outcome[])[0]
+/** Replies that were unpacked: who watches the network and who asked look at the same bytes. */
+const UNPACKED = new WeakMap<Uint8Array, readonly Outcome[]>()
+
+export function outcomesOf(payload: Uint8Array): readonly Outcome[] {
+  const known = UNPACKED.get(payload)
+  if (known) return known
+  const outcomes = unpack(payload) as Outcome[]
+  UNPACKED.set(payload, outcomes)
+  return outcomes
 }

@@ -108,6 +108,9 @@ export type Happening =
   | { kind: 'journal-up' }
   | { kind: 'line'; node: string; how: string }
   | { kind: 'view'; version: number; owners: readonly string[] }
+  /** A create-once key of the registry, as the registry has decided it. */
+  | { kind: 'claim'; node: string; key: string; outcome: string }
+  | { kind: 'leads'; node: string; epoch: number }
   | { kind: 'taken'; node: string; shard: number; slot: number; view: number }
   | { kind: 'not-taken'; node: string; shard: number; why: string }
   | { kind: 'stopped'; node: string; shard: number; how: string; why: string }
@@ -121,6 +124,8 @@ export type Happening =
       prev: string
       fact: SlotFact
     }
+  /** A write that met a slot of somebody else, or another end than its writer had seen. */
+  | { kind: 'refused'; node: string; shard: number; slot: number }
   | { kind: 'slots-lost'; shard: number; lastSlot: number }
   | { kind: 'slot-known'; node: string; shard: number; slot: number }
   | { kind: 'flushed'; node: string; shard: number; slot: number }

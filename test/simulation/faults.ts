@@ -237,14 +237,8 @@ export class Faults {
 
   /** One node after the other learns version 2; nobody goes back. */
   #upgrade(): void {
-    const { nodes, parameters } = this.#victims
-    const old = nodes.filter(({ version }) => version === 1)
-    // Nothing in a view says who knows which version: with the cluster's logic all go at once.
-    const chosen = parameters.logic === 'cluster' ? old : old.slice(0, 1)
-    for (const node of chosen) this.#upgradeOne(node)
-  }
-
-  #upgradeOne(node: SimNode): void {
+    const node = this.#victims.nodes.find(({ version }) => version === 1)
+    if (!node) return
     node.crash('it is upgraded')
     node.version = 2
     this.#later(300, () => node.start())

@@ -4,7 +4,15 @@
  *
  * Decides: that a replacement has to fit exactly once, so that a bug cannot silently be none.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { JournalWrite } from '../../src/ports/index.ts'
@@ -35,8 +43,7 @@ export async function mutated(replacements: readonly Replacement[]): Promise<Par
       for (const file of readdirSync(join(ROOMS, room))) {
         let text = readFileSync(join(ROOMS, room, file), 'utf8')
         for (const one of replacements.filter((some) => `${some.file}.ts` === file)) {
-          if (text.split(one.text).length !== 2) throw new Error(`not once in ${file}: ${one.text}`)
-          text = text.replace(one.text, () => one.by)
+          text = replaced(text, one)
           wanted.delete(one)
         }
         writeFileSync(join(folder, room, file), withAbsoluteImports(text))
@@ -54,6 +61,24 @@ export async function mutated(replacements: readonly Replacement[]): Promise<Par
     return { ...REAL, ShardEngine, JournaledCommit, ResidentBudget, serveShard, ClusterNode }
   } finally {
     rmSync(folder, { recursive: true })
+  }
+}
+
+function replaced(source: string, { file, text, by }: Replacement): string {
+  if (source.split(text).length !== 2) throw new Error(`not once in ${file}.ts: ${text}`)
+  return source.replace(text, () => by)
+}
+
+/** Why the sources of today cannot be changed in this way; undefined when they can. */
+export function misfit(replacement: Replacement): string | undefined {
+  const file = `${replacement.file}.ts`
+  const path = COPIED.map((room) => join(ROOMS, room, file)).find(existsSync)
+  if (path === undefined) return `no such file: ${file}`
+  try {
+    replaced(readFileSync(path, 'utf8'), replacement)
+    return undefined
+  } catch (error) {
+    return (error as Error).message
   }
 }
 

@@ -177,6 +177,11 @@ export class SimNode {
     this.#view.skewMs += byMs
   }
 
+  /** How many seconds its clocks count in a second, from its next life on. */
+  drift(rate: number): void {
+    this.#view.rate = rate
+  }
+
   /** Tries to take a shard, named by a view. */
   open(shard: number, viewVersion: number, limits: Limits): void {
     const { life, name, around } = this

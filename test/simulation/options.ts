@@ -12,12 +12,14 @@ export interface SimOptions {
   trace: boolean
   json: boolean
   bugs: boolean
+  /** What was found goes into the table of README.md. */
+  write: boolean
   /** Names of bugs to try; all when empty. */
   only: string | undefined
 }
 
 export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle] [--losses] [--minutes 1] [--trace] [--json]
-npm run sim -- --bugs [--only PART OF A NAME] [--seeds 1..200] [--minutes 1]`
+npm run sim -- --bugs [--only PART OF A NAME] [--seeds 1..200] [--minutes 1] [--write]`
 
 export function readOptions(words: readonly string[]): SimOptions | { problem: string } {
   const options: SimOptions = {
@@ -29,12 +31,13 @@ export function readOptions(words: readonly string[]): SimOptions | { problem: s
     trace: false,
     json: false,
     bugs: false,
+    write: false,
     only: undefined,
   }
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!
     if (isFlag(word)) {
-      options[word.slice(2) as 'trace' | 'json' | 'bugs' | 'losses'] = true
+      options[word.slice(2) as Flag] = true
       continue
     }
     const value = words[++at]
@@ -45,8 +48,11 @@ export function readOptions(words: readonly string[]): SimOptions | { problem: s
   return options
 }
 
+const FLAGS = ['trace', 'json', 'bugs', 'losses', 'write'] as const
+type Flag = (typeof FLAGS)[number]
+
 function isFlag(word: string): boolean {
-  return ['--trace', '--json', '--bugs', '--losses'].includes(word)
+  return FLAGS.some((flag) => word === `--${flag}`)
 }
 
 function readValue(options: SimOptions, word: string, value: string): string | undefined {

@@ -31,6 +31,8 @@ export interface Parameters {
   /** Who names owners: the stand-in, which is quick and fickle, or the cluster's own logic. */
   logic: 'oracle' | 'cluster'
   clients: number
+  /** Callers beside them that only read: whom a deposed owner could tell what is no longer true. */
+  readers: number
   workers: number
   actors: number
   /** Mean milliseconds between two commands of one client. */
@@ -77,6 +79,7 @@ function draw(random: SimRandom, given: Given): Parameters {
     shards: random.pick([1, 2, 4, 8]),
     logic: given.logic ?? logic,
     clients: random.between(1, 3),
+    readers: random.fork('readers').chance(0.25) ? 1 : 0,
     workers: random.between(1, 3),
     actors: random.between(3, 16),
     thinkMs: random.pick([100, 200, 400]),

@@ -39,6 +39,7 @@ export interface JournalRates {
 /** How many writes a deposed leader may be behind. */
 const STALE_MAX = 12
 
+export type RefusalWatch = (node: string, request: JournalWrite) => void
 export type SlotWatch = (node: string, request: JournalWrite, sequence: number) => void
 
 /** The end of a stream is asked for with every read: it is remembered instead of searched. */
@@ -49,11 +50,15 @@ export class SimJournalServer extends MemoryJournalServer {
   writer = ''
   /** Replicas that are always in step lose nothing. */
   watch: SlotWatch = () => {}
+  watchRefused: RefusalWatch = () => {}
   isDown = false
 
   override write(request: JournalWrite): number | undefined {
     const sequence = super.write(request)
-    if (sequence === undefined) return undefined
+    if (sequence === undefined) {
+      this.watchRefused(this.writer, request)
+      return undefined
+    }
     this.#remember(request.shard)
     this.#lastSlots.set(request.shard, request.slot)
     this.watch(this.writer, request, sequence)
@@ -122,7 +127,8 @@ export class JournalLine implements Journal {
   /** Shards that were not written on this connection since it began. */
   #fresh = new Set<number>()
   #allFresh = true
-  readonly #waiting = new Set<() => void>()
+  readonly #waiting = new Set<Asked>()
+  #isStaleOnce = false
 
   constructor(options: JournalLineOptions) {
     this.#options = options
@@ -137,7 +143,9 @@ export class JournalLine implements Journal {
     if (this.#isHeld) this.#connection.hold()
     this.#allFresh = true
     this.#fresh.clear()
-    for (const lost of [...this.#waiting]) this.#options.base.defer(lost)
+    for (const asked of [...this.#waiting]) {
+      this.#options.base.defer(() => asked.unknown('the connection was lost'))
+    }
   }
 
   /** Nothing passes until `release`. */
@@ -151,6 +159,16 @@ export class JournalLine implements Journal {
     this.#isHeld = false
     if (how === 'lose') this.cut()
     else this.#connection.release('arrive')
+  }
+
+  /** For stories: what befalls the next operation that fits. */
+  failNext(fault: JournalFault): void {
+    this.#connection.failNext(fault)
+  }
+
+  /** For stories: the next question is answered by a deposed leader. */
+  beStaleOnce(): void {
+    this.#isStaleOnce = true
   }
 
   write(request: JournalWrite, done: (outcome: JournalWriteOutcome) => void): void {
@@ -183,8 +201,8 @@ export class JournalLine implements Journal {
         journal.read(shard, slot, answer)
       },
       (outcome) => {
-        const { server, random, rates, known } = this.#options
-        const past = random.chance(rates.staleChance) ? server.previous.get(shard)?.[0] : undefined
+        const { server, known } = this.#options
+        const past = this.#isStale() ? server.previous.get(shard)?.[0] : undefined
         if (past?.kind === 'known' && past.lastSlot < slot) return done({ kind: 'empty' })
         if (outcome.kind === 'found') known(shard, slot)
         done(outcome)
@@ -194,14 +212,14 @@ export class JournalLine implements Journal {
 
   end(shard: number, done: (outcome: JournalEndOutcome) => void): void {
     this.#settleFresh(shard)
-    const { server, random, rates } = this.#options
+    const { server, random } = this.#options
     this.#ask<JournalEndOutcome>(
       (journal, answer) => {
         this.#fail('end', shard)
         journal.end(shard, answer)
       },
       (outcome) => {
-        const past = random.chance(rates.staleChance) ? server.previous.get(shard) : undefined
+        const past = this.#isStale() ? server.previous.get(shard) : undefined
         const isOld = outcome.kind === 'known' && past !== undefined && past.length > 0
         done(isOld ? random.pick(past) : outcome)
       },
@@ -213,6 +231,12 @@ export class JournalLine implements Journal {
       (journal, answer) => journal.remove(shard, slot, answer),
       (outcome) => done(outcome === 'removed' ? 'removed' : 'unknown'),
     )
+  }
+
+  #isStale(): boolean {
+    if (!this.#isStaleOnce) return this.#options.random.chance(this.#options.rates.staleChance)
+    this.#isStaleOnce = false
+    return true
   }
 
   #isFresh(shard: number): boolean {
@@ -246,40 +270,53 @@ export class JournalLine implements Journal {
   #fail(on: JournalFault['on'], shard: number): void {
     const { random, rates } = this.#options
     if (on !== 'write') {
-      if (random.chance(rates.readLostChance)) this.#inject({ on, shard, happened: false })
+      if (random.chance(rates.readLostChance)) this.failNext({ on, shard, happened: false })
       return
     }
-    if (random.chance(rates.ackLostChance)) this.#inject({ on, shard, happened: true })
-    else if (random.chance(rates.writeLostChance)) this.#inject({ on, shard, happened: false })
+    if (random.chance(rates.ackLostChance)) this.failNext({ on, shard, happened: true })
+    else if (random.chance(rates.writeLostChance)) this.failNext({ on, shard, happened: false })
     else if (random.chance(rates.landsLateChance)) {
       const landsAfterMs = random.exponential(rates.landsLateMs)
-      this.#inject({ on, shard, happened: true, landsAfterMs })
+      this.failNext({ on, shard, happened: true, landsAfterMs })
     }
   }
 
-  #inject(fault: JournalFault): void {
-    this.#connection.failNext(fault)
-  }
-
-  /** One answer, the first: the server's, the end of patience, or the end of the connection. */
   #ask<T extends { kind: string } | string>(ask: Ask<T>, done: (outcome: T) => void): void {
-    const { process, server, rates } = this.#options
-    let open = true
-    const settle = (outcome: T) => {
-      if (!open) return
-      open = false
-      cancel()
-      this.#waiting.delete(lost)
-      process.enter(() => done(outcome))
-    }
-    const unknown = (why: string) => settle({ kind: 'unknown', why } as unknown as T)
-    const lost = () => unknown('the connection was lost')
-    const cancel = this.#options.base.after(rates.timeoutMs, () => unknown('no answer in time'))
-    this.#waiting.add(lost)
+    const { base, process, server, rates } = this.#options
+    const asked = new Asked(process, this.#waiting, done as (outcome: unknown) => void)
+    this.#waiting.add(asked)
+    asked.cancel = base.after(rates.timeoutMs, () => asked.unknown('no answer in time'))
     if (server.isDown) {
-      this.#options.base.after(1, () => unknown('no responders'))
+      base.after(1, () => asked.unknown('no responders'))
       return
     }
-    ask(this.#connection, settle)
+    ask(this.#connection, (outcome) => asked.settle(outcome))
+  }
+}
+
+/** One answer, the first: the server's, the end of patience, or the end of the connection. */
+class Asked {
+  readonly #process: ProcessClock
+  readonly #waiting: Set<Asked>
+  readonly #done: (outcome: unknown) => void
+  #open = true
+  cancel: (() => void) | undefined
+
+  constructor(process: ProcessClock, waiting: Set<Asked>, done: (outcome: unknown) => void) {
+    this.#process = process
+    this.#waiting = waiting
+    this.#done = done
+  }
+
+  settle(outcome: unknown): void {
+    if (!this.#open) return
+    this.#open = false
+    this.cancel?.()
+    this.#waiting.delete(this)
+    this.#process.enter(() => this.#done(outcome))
+  }
+
+  unknown(why: string): void {
+    this.settle({ kind: 'unknown', why })
   }
 }

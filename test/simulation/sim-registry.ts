@@ -25,6 +25,8 @@ export interface RegistrySurroundings {
   rates: RegistryRates
   isCut: (from: string, to: string) => boolean
   isDown: () => boolean
+  /** What became of a claim, whether its claimant hears of it or not. */
+  claimed: (party: string, key: string, outcome: string) => void
 }
 
 const UNKNOWN = { kind: 'unknown', why: 'no answer' } as const
@@ -47,6 +49,7 @@ export class SimRegistry {
       claim: (key, value, done) =>
         this.#send(party, process, done, UNKNOWN, (answer) =>
           inner.claim(key, value, (outcome) => {
+            this.#around.claimed(party, key, outcome.kind)
             if (outcome.kind === 'won') this.#changed(key, value)
             answer(outcome)
           }),

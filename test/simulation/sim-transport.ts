@@ -8,7 +8,12 @@
  */
 
 import type { VirtualClock } from '../../src/adapters/memory/index.ts'
-import { checkSubject, hasWildcard, SubjectTree } from '../../src/adapters/memory/subjects.ts'
+import {
+  checkSubject,
+  hasWildcard,
+  SubjectTree,
+  subjectsOverlap,
+} from '../../src/adapters/memory/subjects.ts'
 import type {
   MessageHandler,
   SubscribeOptions,
@@ -97,6 +102,7 @@ export class SimNetwork {
   receivers(subject: string): Listener[] {
     const all = [...(this.#exact.get(subject) ?? [])]
     if (this.#wildCount > 0) all.push(...this.#wild.match(subject))
+    if (all.every(({ queue }) => queue === undefined)) return all
     const groups = new Map<string, Listener[]>()
     const chosen = all.filter((listener) => {
       if (listener.queue === undefined) return true
@@ -110,7 +116,9 @@ export class SimNetwork {
   }
 
   hears(subject: string): boolean {
-    return (this.#exact.get(subject)?.size ?? 0) > 0 || this.#wildCount > 0
+    if (this.#wildCount > 0) return true
+    if (!hasWildcard(subject)) return (this.#exact.get(subject)?.size ?? 0) > 0
+    return [...this.#exact.keys()].some((known) => subjectsOverlap(known, subject))
   }
 
   /** One message on its way; nothing tells the sender that it was lost. */
@@ -149,30 +157,25 @@ export class SimTransport implements Transport {
 
   request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
     const { subject, timeoutMs } = request
-    const payload = Buffer.from(request.payload)
-    let open = true
-    const finish = (outcome: TransportOutcome) => {
-      if (!open) return
-      open = false
-      cancel()
-      done(outcome)
-    }
-    const cancel = this.process.after(timeoutMs, () => finish({ kind: 'timeout' }))
+    const question = new Question(this, subject, Buffer.from(request.payload), done)
+    question.expire(timeoutMs)
     if (this.#closed) return
-    this.#network.watch.sent(this.party, subject, payload)
+    this.#network.watch.sent(this.party, subject, question.payload)
     const receivers = this.#network.receivers(subject)
     if (receivers.length === 0) {
-      this.process.after(1, () => finish({ kind: 'no-responders' }))
+      this.process.after(1, () => question.finish({ kind: 'no-responders' }))
       return
     }
-    for (const listener of receivers) this.#deliver(listener, subject, payload, finish)
+    for (const listener of receivers) {
+      this.#deliver(listener, subject, question.payload, question)
+    }
   }
 
   publish(subject: string, payload: Uint8Array): void {
     if (this.#closed) return
     const copy = Buffer.from(payload)
     for (const listener of this.#network.receivers(subject)) {
-      this.#deliver(listener, subject, copy, undefined)
+      this.#deliver(listener, subject, copy)
     }
   }
 
@@ -198,35 +201,58 @@ export class SimTransport implements Transport {
     this.#mine.clear()
   }
 
-  #deliver(
-    listener: Listener,
-    subject: string,
-    payload: Buffer,
-    finish: ((outcome: TransportOutcome) => void) | undefined,
-  ): void {
+  /** Receivers share the bytes: whoever unpacks them copies what it keeps. */
+  #deliver(listener: Listener, subject: string, payload: Buffer, question?: Question): void {
     const to = listener.endpoint
     this.#network.carry(this.party, to.party, false, () => {
       to.process.enter(() => {
         if (!listener.active) return
-        if (finish === undefined) return listener.handle({ subject, payload: Buffer.from(payload) })
-        const reply = (bytes: Uint8Array) => to.#answer(this, subject, payload, bytes, finish)
-        listener.handle({ subject, payload: Buffer.from(payload), reply })
+        if (question === undefined) return listener.handle({ subject, payload })
+        listener.handle({ subject, payload, reply: (bytes) => to.#answer(question, bytes) })
       })
     })
   }
 
-  #answer(
+  #answer(question: Question, bytes: Uint8Array): void {
+    if (this.#closed) return
+    const { asker, subject } = question
+    const payload = Buffer.from(bytes)
+    this.#network.watch.replied(this.party, subject, question.payload, payload)
+    this.#network.carry(this.party, asker.party, true, () => {
+      asker.process.enter(() => question.finish({ kind: 'reply', payload }))
+    })
+  }
+}
+
+/** A request that waits for its first outcome. */
+class Question {
+  readonly asker: SimTransport
+  readonly subject: string
+  readonly payload: Buffer
+  #done: ((outcome: TransportOutcome) => void) | undefined
+  #cancel: (() => void) | undefined
+
+  constructor(
     asker: SimTransport,
     subject: string,
-    request: Buffer,
-    bytes: Uint8Array,
-    finish: (outcome: TransportOutcome) => void,
-  ): void {
-    if (this.#closed) return
-    const copy = Buffer.from(bytes)
-    this.#network.watch.replied(this.party, subject, request, copy)
-    this.#network.carry(this.party, asker.party, true, () => {
-      asker.process.enter(() => finish({ kind: 'reply', payload: copy }))
-    })
+    payload: Buffer,
+    done: (outcome: TransportOutcome) => void,
+  ) {
+    this.asker = asker
+    this.subject = subject
+    this.payload = payload
+    this.#done = done
+  }
+
+  expire(timeoutMs: number): void {
+    this.#cancel = this.asker.process.after(timeoutMs, () => this.finish({ kind: 'timeout' }))
+  }
+
+  finish(outcome: TransportOutcome): void {
+    const done = this.#done
+    if (done === undefined) return
+    this.#done = undefined
+    this.#cancel?.()
+    done(outcome)
   }
 }

@@ -29,6 +29,8 @@ export class SimWorker {
   #caller: Caller | undefined
   #consumer: TaskConsumer | undefined
   readonly #attempts = new Map<string, Attempt>()
+  /** For stories: how long its work takes and how it ends, instead of by chance. */
+  plan: { ms: number; fate: number } | undefined
 
   constructor(name: string, options: CallerOptions, tasks: SimTasks) {
     this.name = name
@@ -109,8 +111,10 @@ export class SimWorker {
       caller.process.after(BEAT_MS, beat)
     }
     caller.process.after(BEAT_MS, beat)
-    const ms = random.exponential((input as { ms: number }).ms)
-    const fate = random.fraction()
+    const { ms, fate } = this.plan ?? {
+      ms: random.exponential((input as { ms: number }).ms),
+      fate: random.fraction(),
+    }
     caller.process.after(Math.min(ms, 6_000), () => this.#report(caller, attemptHere, fate))
   }
 

@@ -63,6 +63,7 @@ export class Workload {
   readonly random: SimRandom
   readonly #patience: SimRandom
   readonly #callers: readonly Caller[]
+  readonly #readers: readonly Caller[]
   readonly #recorder: Recorder
   readonly addresses: readonly string[]
   readonly #thinkMs: number
@@ -72,6 +73,7 @@ export class Workload {
   constructor(options: {
     random: SimRandom
     callers: readonly Caller[]
+    readers: readonly Caller[]
     recorder: Recorder
     actors: number
     thinkMs: number
@@ -79,6 +81,7 @@ export class Workload {
     this.random = options.random
     this.#patience = options.random.fork('patience')
     this.#callers = options.callers
+    this.#readers = options.readers
     this.#recorder = options.recorder
     this.#thinkMs = options.thinkMs
     // At least one of each machine, and tells need two that are flat.
@@ -91,7 +94,8 @@ export class Workload {
   begin(): void {
     const [first] = this.#callers
     for (const address of this.addresses) first!.call({ address, op: 'start' }, 60_000)
-    for (const caller of this.#callers) this.#next(caller)
+    for (const caller of this.#callers) this.#next(caller, () => this.#act(caller))
+    for (const reader of this.#readers) this.#next(reader, () => this.#read(reader))
   }
 
   end(): void {
@@ -124,12 +128,19 @@ export class Workload {
     return new Map(this.addresses.map((address) => [address, shardOf(address, shards)]))
   }
 
-  #next(caller: Caller): void {
+  #next(caller: Caller, act: () => void): void {
     caller.process.after(this.random.exponential(this.#thinkMs), () => {
       if (this.#isOver) return
-      this.#act(caller)
-      this.#next(caller)
+      act()
+      this.#next(caller, act)
     })
+  }
+
+  #read(caller: Caller): void {
+    const address = this.any()
+    const id = caller.newId()
+    this.#recorder.add({ kind: 'read-began', id, address })
+    caller.call({ address, op: 'get', id }, PATIENCE_MS)
   }
 
   #act(caller: Caller): void {

@@ -7,9 +7,9 @@
  */
 import { VirtualClock } from '../../src/adapters/memory/index.ts'
 import { hostMachine } from '../../src/machine/index.ts'
-import { type Outcome, subjectsOf, unpack } from '../../src/protocol/index.ts'
+import { subjectsOf, unpack } from '../../src/protocol/index.ts'
 import type { Machines } from '../../src/shard/index.ts'
-import { Caller, type CallerOptions } from './client.ts'
+import { Caller, type CallerOptions, outcomesOf } from './client.ts'
 import { ClusterLogic } from './cluster-logic.ts'
 import { drainedOrWhy, endStores } from './draining.ts'
 import { Recorder, type SimEvent } from './events.ts'
@@ -89,6 +89,7 @@ export class World {
       rates: parameters.registry,
       isCut: (from, to) => this.around.network.isCut(from, to),
       isDown: () => this.around.journal.isDown,
+      claimed: (node, key, outcome) => this.recorder.add({ kind: 'claim', node, key, outcome }),
     })
     const logicOf =
       parameters.logic === 'cluster'
@@ -98,9 +99,11 @@ export class World {
       const name = `n${index + 1}`
       return new SimNode(name, this.around, random.fork(name), logicOf)
     })
-    this.callers = Array.from({ length: parameters.clients }, (_, index) =>
-      this.#caller(`c${index + 1}`, random),
-    )
+    const named = (prefix: string, length: number) =>
+      Array.from({ length }, (_, index) => this.#caller(`${prefix}${index + 1}`, random))
+    const writers = named('c', parameters.clients)
+    const readers = named('r', parameters.readers)
+    this.callers = [...writers, ...readers]
     this.#operator = this.#caller('op', random)
     this.workers = Array.from({ length: parameters.workers }, (_, index) => {
       const name = `w${index + 1}`
@@ -108,7 +111,8 @@ export class World {
     })
     this.workload = new Workload({
       random: random.fork('workload'),
-      callers: this.callers,
+      callers: writers,
+      readers,
       recorder: this.recorder,
       actors: parameters.actors,
       thinkMs: parameters.thinkMs,
@@ -211,6 +215,8 @@ export class World {
       this.#commits += 1
       recorder.add({ kind: 'slot', node, shard, slot, sequence, hash, prev, fact })
     }
+    journal.watchRefused = (node, { shard, slot }) =>
+      recorder.add({ kind: 'refused', node, shard, slot })
     const add = recorder.add.bind(recorder)
     recorder.add = (happening) => {
       add(happening)
@@ -236,7 +242,7 @@ export class World {
       replied: (node, subject, request, reply) => {
         if (!shardSubjects.has(subject)) return
         const commands = unpack(request) as { address: string; id: string; op: string }[]
-        const outcomes = unpack(reply) as Outcome[]
+        const outcomes = outcomesOf(reply)
         commands.forEach(({ address, id, op }, index) => {
           if (op === 'task.beat') return
           const outcome = outcomes[index]!

@@ -3,7 +3,7 @@
  * end every outbox is empty, the receivers count what was sent, and none saw an older number.
  */
 import type { ActorFact, SimEvent, SlotEvent, Violation } from '../events.ts'
-import { entryOf, finalChains, Mirror } from '../mirror.ts'
+import { entryOf, finalChains, finalMirror } from '../mirror.ts'
 
 export function messagesOnceInOrder(events: readonly SimEvent[]): Violation[] {
   const found: Violation[] = []
@@ -53,8 +53,7 @@ function wrongOf(context: ActorFact['context'] | undefined): number {
 
 /** What was sent is what was heard and what is dead, for each pair of actors. */
 function* balance(events: readonly SimEvent[]): Generator<Violation> {
-  const mirror = new Mirror()
-  for (const event of events) mirror.see(event)
+  const mirror = finalMirror(events)
   const dead = new Map<string, number>()
   for (const chain of mirror.chains.values()) {
     for (const { fact } of chain) {

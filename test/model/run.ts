@@ -4,8 +4,8 @@
  * Decides: what counts as a failure: an intact run that does not hold, a state that must be reachable
  * and is not, a rule whose removal finds nothing although it should, or finds the wrong thing.
  *
- *   npx tsx test/model-checking/run.ts           the quick sizes, every rule taken away once
- *   npx tsx test/model-checking/run.ts --full    the large sizes too (minutes and gigabytes)
+ *   npx tsx test/model/run.ts           the quick sizes, every rule taken away once
+ *   npx tsx test/model/run.ts --full    the large sizes too (minutes and gigabytes)
  *   … --json                                     the results as one JSON document
  */
 import { fileURLToPath } from 'node:url'
