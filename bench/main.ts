@@ -4,7 +4,7 @@
  *
  * Decides: the order, and what is printed. Ratios count; absolute figures are those of the machine.
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { makeWorkplace } from './build.ts'
@@ -35,7 +35,7 @@ async function main(): Promise<void> {
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       data: { type: 'string' },
-      'node-flags': { type: 'string', default: '' },
+      'node-flags': { type: 'string', default: shippedFlags() },
     },
   })
   const names = positionals.length > 0 ? positionals : USUAL
@@ -62,6 +62,16 @@ async function main(): Promise<void> {
   } finally {
     place.remove()
   }
+}
+
+/** Those of `npm start`: what is measured is what ships. */
+function shippedFlags(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  const { scripts } = JSON.parse(text) as { scripts: { start: string } }
+  return scripts.start
+    .split(' ')
+    .filter((word) => word.startsWith('--'))
+    .join(' ')
 }
 
 async function runAll(bench: Bench, names: string[], json: string | undefined): Promise<void> {

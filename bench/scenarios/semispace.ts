@@ -34,6 +34,7 @@ export async function semispace(bench: Bench): Promise<Report> {
     for (const size of SIZES_MB) {
       const data = folderOf(bench, `semispace-${size}-${round}`)
       const params = { data, roundMs: bench.quick ? 200 : 1_500 }
+      // Of two of a name the last counts.
       const flags = [...bench.nodeFlags, `--max-semi-space-size=${size}`]
       rounds.get(size)?.push(await runPart<Result>(bench, 'semispace', params, flags))
     }
