@@ -18,15 +18,24 @@ export interface Limits {
    * it reads 12,000 levels, but writes only about 1,200, and what is read has to be written again.
    */
   nestingMax: number
-  /** Bytes of one packed actor record; the rest of a batch has to fit beside it. */
+  /** Bytes of one packed actor record; what else its turn writes has to fit beside it (`turnBytesMax`). */
   actorBytesMax: number
+  /**
+   * Bytes of all that one turn, or one command of an operator, adds to its batch: the actor, what it
+   * sends and answers, its rows; and of an actor with an event that has to be kept beside it. A batch
+   * begins nothing once less than this is left of it, so it bounds both a turn and how full batches are.
+   */
+  turnBytesMax: number
   /** Commands waiting in the mailbox of one shard; past it `busy`. */
   mailboxCountMax: number
   /** Bytes waiting in the mailbox of one shard; past it `busy`. */
   mailboxBytesMax: number
   /** Commands in one batch: bounds how long a batch holds the event loop. */
   batchCountMax: number
-  /** Bytes of one batch; below nats-server's payload limit, so that a batch fits one slot. */
+  /**
+   * Bytes of one batch, as the record of its slot: below nats-server's payload limit (1 MiB), which
+   * headers are part of, and the record's own fields.
+   */
   batchBytesMax: number
   /** Steps of tells and completions inside one batch before the rest waits for the next. */
   stepsPerBatchMax: number
@@ -34,6 +43,11 @@ export interface Limits {
   microstepsMax: number
   /** Effects of one turn. */
   effectsPerTurnMax: number
+  /**
+   * Messages from one shard to another, or to itself, that wait: past it a turn that sends more is
+   * refused. Else actors that send more than arrives would fill the disk, and the memory of their node.
+   */
+  outboxCountMax: number
   /** Pending timers of one actor. */
   timersPerActorMax: number
   /** Live children and tasks of one actor. */
@@ -91,14 +105,18 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   childDepthMax: 8,
   payloadBytesMax: 512 * 1024,
   nestingMax: 128,
-  actorBytesMax: 768 * 1024,
+  // With an event of 32 KiB and what parking takes it still is a turn.
+  actorBytesMax: 544 * 1024,
+  // A batch of `batchCountMax` small commands fits in what it leaves.
+  turnBytesMax: 640 * 1024,
   mailboxCountMax: 8_192,
   mailboxBytesMax: 16 * 1024 * 1024,
   batchCountMax: 512,
-  batchBytesMax: 900 * 1024,
+  batchBytesMax: 1_000 * 1024,
   stepsPerBatchMax: 4_096,
   microstepsMax: 1_000,
   effectsPerTurnMax: 1_000,
+  outboxCountMax: 100_000,
   timersPerActorMax: 1_000,
   childrenPerActorMax: 1_000,
   residentBytesMax: 256 * 1024 * 1024,
@@ -156,7 +174,8 @@ export function completeLimits<T extends object>(
 const RELATIONS: readonly (readonly [keyof Limits, '<' | '<=', keyof Limits])[] = [
   ['idBytesMax', '<', 'addressBytesMax'],
   ['payloadBytesMax', '<', 'actorBytesMax'],
-  ['actorBytesMax', '<', 'batchBytesMax'],
+  ['actorBytesMax', '<', 'turnBytesMax'],
+  ['turnBytesMax', '<', 'batchBytesMax'],
   ['batchCountMax', '<=', 'mailboxCountMax'],
   ['clockSkewMaxMs', '<', 'dedupeWindowMs'],
   ['requestTimeoutMs', '<', 'dedupeWindowMs'],

@@ -1,6 +1,6 @@
 /**
- * Messages from shard to shard as they travel. Decides: what is a well-formed request of a channel;
- * it is looked at as commands are, because what takes a shard down here would do so with every repeat.
+ * Messages from shard to shard as they travel. Decides: what is a well-formed request of a channel, and
+ * a well-formed answer; it is looked at as commands are, because what takes a shard down here would do so with every repeat.
  */
 import { canonicalAddress } from './address.ts'
 import { isEvent, tooDeep } from './check-command.ts'
@@ -24,6 +24,13 @@ export interface RelayMessage {
   event: EventObject
 }
 
+export type RelayReply =
+  /** Everything up to this number is committed at the target. */
+  | { acked: number }
+  /** A number is missing: go on from here. */
+  | { expected: number }
+  | { error: ErrorRecord }
+
 /** Keys hold the number of a shard in two bytes. */
 const SHARD_MAX = 0xffff
 
@@ -44,6 +51,16 @@ export function checkRelay(
     if (error) return { error }
   }
   return { request: candidate as RelayRequest }
+}
+
+/** The answer to a request, or undefined when it is none. */
+export function checkRelayReply(candidate: unknown): RelayReply | undefined {
+  if (typeof candidate !== 'object' || candidate === null) return undefined
+  const { acked, expected, error } = candidate as Record<string, unknown>
+  if (typeof error === 'object' && error !== null)
+    return typeof (error as ErrorRecord).code === 'string' ? (candidate as RelayReply) : undefined
+  if (acked !== undefined) return isCount(acked, 0) ? { acked } : undefined
+  return isCount(expected, 1) ? { expected } : undefined
 }
 
 function whyNoMessage(message: unknown, limits: Limits): ErrorRecord | undefined {

@@ -12,7 +12,7 @@ import {
   invariant,
   type Limits,
 } from '../protocol/index.ts'
-import type { CounterName } from './index-keys.ts'
+import { type CounterName, indexRowsBytes } from './index-keys.ts'
 import type { Head } from './records.ts'
 
 /** What becomes of a command, before it is known how durable that is. */
@@ -72,6 +72,20 @@ export type Release =
   | { kind: 'timer'; effectId: string; address: AddressText; dueAt: number }
   | { kind: 'parked'; address: AddressText; error: ErrorRecord; cause: string }
 
+/** Of the record of a slot: what stands beside the bytes of a key and a value. */
+export const ROW_BYTES = 14
+
+/** The row of the shard itself comes last. */
+const OWN_ROW_BYTES = 64
+
+/** Of a batch: kept free for what every one brings along, from its own row to leftovers. */
+const CHORES_PART = 32
+
+/** A batch with more than this begins nothing: a turn and its chores fit behind it. */
+export function beginBytesMax({ batchBytesMax, turnBytesMax }: Limits): number {
+  return batchBytesMax - turnBytesMax - Math.ceil(batchBytesMax / CHORES_PART)
+}
+
 export class Batch {
   readonly slot: number
   /** The shard's time (shard-time.ts): never goes back. */
@@ -96,8 +110,13 @@ export class Batch {
   #byKeyCount = 0
   #births = 0
   #sequenced = 0
-  /** Of the rows, and of what is sent: that becomes rows if it finds no room here. */
-  bytes = 0
+  /** What its rows take in a record of the journal. */
+  rowBytes = 0
+  /** Of rows that come at the end: changed actors, their index, and what is sent and finds no room here. */
+  #reservedBytes = 0
+  readonly #indexBytes = new Map<Head, number>()
+  /** Already promised to what the command under way does after its turn. */
+  heldBytes = 0
   steps = 0
 
   constructor(slot: number, now: number) {
@@ -107,7 +126,29 @@ export class Batch {
 
   write(key: Uint8Array, value: Uint8Array | null): void {
     this.writes.push([key, value])
-    this.bytes += key.length + (value?.length ?? 0)
+    this.rowBytes += key.length + (value?.length ?? 0) + ROW_BYTES
+  }
+
+  /** Room for rows that come later; it stays reserved when they do, so that it is never too little. */
+  reserve(bytes: number): void {
+    this.#reservedBytes += bytes
+  }
+
+  /** A changed actor grows again: its room was for what it was. */
+  resized(head: Head, bytes: number): void {
+    if (!this.dirty.has(head)) return
+    this.reserve(Math.max(0, bytes - head.bytes))
+    this.#reserveIndex(head)
+  }
+
+  /** At most so many will be in its record. */
+  get bytes(): number {
+    return this.rowBytes + this.#reservedBytes
+  }
+
+  /** What this batch may still take on, after everything else has its rows. */
+  roomLeft({ batchBytesMax }: Limits): number {
+    return batchBytesMax - this.rowBytes - OWN_ROW_BYTES
   }
 
   /** What this batch writes to a key, as far as it is known now: for the few reads that need it. */
@@ -135,9 +176,9 @@ export class Batch {
     return this.deliveries.length >= limits.stepsPerBatchMax || !this.mayStep(limits)
   }
 
-  /** What waits inside it may still be stepped. */
-  mayStep({ stepsPerBatchMax, batchBytesMax }: Limits): boolean {
-    return this.steps < stepsPerBatchMax && this.bytes <= batchBytesMax / 2
+  /** What waits inside it may still be stepped. An empty one takes whatever a turn may add. */
+  mayStep(limits: Limits): boolean {
+    return this.steps < limits.stepsPerBatchMax && this.bytes <= Math.max(0, beginBytesMax(limits))
   }
 
   nextBirth(): string {
@@ -165,9 +206,21 @@ export class Batch {
       !this.removed.has(head.address) || head.status !== 'active',
       'a removed actor does not change',
     )
-    if (!this.dirty.has(head)) this.bytes += head.bytes
+    if (!this.dirty.has(head)) {
+      this.reserve(head.bytes)
+      this.#reserveIndex(head)
+    }
     head.dirty = true
     this.dirty.add(head)
+  }
+
+  /** Its index rows come once, however often it moves: the largest of them count. */
+  #reserveIndex(head: Head): void {
+    const before = this.#indexBytes.get(head) ?? 0
+    const bytes = indexRowsBytes(head)
+    if (bytes <= before) return
+    this.reserve(bytes - before)
+    this.#indexBytes.set(head, bytes)
   }
 }
 

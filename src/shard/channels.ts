@@ -6,26 +6,20 @@
  */
 import type { Clock, Log, Store, Transport } from '../ports/index.ts'
 import {
-  type ErrorRecord,
+  checkRelayReply,
   type Limits,
   pack,
   type RelayMessage,
+  type RelayReply,
   type RelayRequest,
   type Subjects,
   toErrorRecord,
   unpack,
 } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, ROW_BYTES } from './batch.ts'
 import { outboxEndKey, outboxKey, parseOutboxKey, peerOfKey, TABLE, tableRange } from './keys.ts'
 
-export type { RelayRequest }
-
-export type RelayReply =
-  /** Everything up to this number is committed at the target. */
-  | { acked: number }
-  /** A number is missing: go on from here. */
-  | { expected: number }
-  | { error: ErrorRecord }
+export type { RelayReply, RelayRequest }
 
 interface Channel {
   target: number
@@ -89,7 +83,7 @@ export class Channels {
     for (const channel of this.#channels.values()) channel.cancelRetry?.()
   }
 
-  /** Gives the messages of a batch their numbers and rows, and removes what was acknowledged. */
+  /** Gives the messages of a batch their numbers and rows. */
   write(batch: Batch): void {
     const { shard } = this.#deps
     for (const [target, messages] of batch.outgoing) {
@@ -98,12 +92,25 @@ export class Channels {
         batch.write(outboxKey(shard, target, channel.next++), pack(message))
       batch.write(outboxEndKey(shard, target), pack([channel.generation, channel.next]))
     }
+  }
+
+  /** Removes what was acknowledged, as far as the batch has room. */
+  removeAcknowledged(batch: Batch): void {
+    const { shard, limits } = this.#deps
     for (const channel of this.#channels.values()) {
       while (channel.removed < channel.acked) {
+        const key = outboxKey(shard, channel.target, channel.removed + 1)
+        if (batch.roomLeft(limits) < key.length + ROW_BYTES) return
         channel.removed += 1
-        batch.write(outboxKey(shard, channel.target, channel.removed), null)
+        batch.write(key, null)
       }
     }
+  }
+
+  /** Messages to a shard that it has not acknowledged. */
+  waitingFor(target: number): number {
+    const channel = this.#channels.get(target)
+    return channel === undefined ? 0 : channel.next - 1 - channel.acked
   }
 
   committed(batch: Batch): void {
@@ -166,12 +173,13 @@ export class Channels {
   }
 
   #answered(channel: Channel, payload: Uint8Array): void {
-    let reply: RelayReply
+    let reply: RelayReply | undefined
     try {
-      reply = unpack(payload) as RelayReply
+      reply = checkRelayReply(unpack(payload))
     } catch (thrown) {
       return this.#retry(channel, toErrorRecord(thrown).message)
     }
+    if (!reply) return this.#retry(channel, 'malformed')
     if ('error' in reply) return this.#retry(channel, reply.error.code)
     const acked = 'acked' in reply ? reply.acked : reply.expected - 1
     if (acked < channel.acked || acked >= channel.next) {

@@ -4,6 +4,7 @@
  * Decides: that the word of a child counts by the full effect id under which its parent lists it. The
  * id alone may meanwhile be that of another child, of a state that was left and entered again.
  */
+
 import {
   type AddressText,
   clipText,
@@ -14,6 +15,7 @@ import {
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { liveKey } from './keys.ts'
+import { sentBytes, UTF8_BYTES_MAX } from './outgoing.ts'
 import type { ChildEntry, Head } from './records.ts'
 
 const DONE = 'xstate.done.actor.'
@@ -39,15 +41,23 @@ export function failureType(childId: string): string {
   return `${FAILED}${childId}`
 }
 
-export function tellDone(batch: Batch, parent: Parent, by: AddressText, output: unknown): void {
+/** @param bytes at most so many are its output */
+export function tellDone(
+  batch: Batch,
+  parent: Parent,
+  by: AddressText,
+  output: unknown,
+  bytes: number,
+): void {
   const { childId } = parent.entry
-  tell(batch, parent, by, { type: `${DONE}${childId}`, output, actorId: childId })
+  tell(batch, parent, by, { type: `${DONE}${childId}`, output, actorId: childId }, bytes)
 }
 
 export function tellFailure(batch: Batch, parent: Parent, by: AddressText, message: string): void {
   const { childId } = parent.entry
   const error = { message: clipText(message) }
-  tell(batch, parent, by, { type: failureType(childId), error, actorId: childId })
+  const bytes = error.message.length * UTF8_BYTES_MAX
+  tell(batch, parent, by, { type: failureType(childId), error, actorId: childId }, bytes)
 }
 
 /** `onSnapshot` of the parent: it sees every step of the child, the first included. */
@@ -57,11 +67,19 @@ export function tellStep(shard: ShardContext, batch: Batch, head: Head): void {
   if (!parent?.entry.sync) return
   const { value, context, output } = head.stored
   const snapshot = { value, context, status: head.status, output }
-  tell(batch, parent, head.address, { type: `xstate.snapshot.${parent.entry.childId}`, snapshot })
+  const type = `xstate.snapshot.${parent.entry.childId}`
+  tell(batch, parent, head.address, { type, snapshot }, head.bytes)
 }
 
-function tell(batch: Batch, parent: Parent, by: AddressText, event: EventObject): void {
+function tell(
+  batch: Batch,
+  parent: Parent,
+  by: AddressText,
+  event: EventObject,
+  bytes: number,
+): void {
   const fromChild = parent.entry.effectId
+  batch.reserve(sentBytes(bytes, by, by, fromChild))
   batch.deliveries.push({ kind: 'event', to: parent.head.address, event, by, fromChild })
 }
 

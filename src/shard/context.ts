@@ -5,6 +5,12 @@ import type { Heads, Machines } from './heads.ts'
 import type { Leases } from './leases.ts'
 import type { Leftovers } from './leftovers.ts'
 
+/** Messages that wait (backlog.ts). */
+export interface Backlog {
+  /** Of the channel to a shard: not acknowledged by it, or not yet stepped here. */
+  countFor(target: number): number
+}
+
 export interface ShardContext {
   readonly shard: number
   readonly shardCount: number
@@ -17,6 +23,7 @@ export interface ShardContext {
   readonly heads: Heads
   readonly leases: Leases
   readonly leftovers: Leftovers
+  readonly backlog: Backlog
   /** Actors that operators cannot end: apps need them. */
   readonly singletons: ReadonlySet<AddressText>
   /** Whether committed transitions are published. */

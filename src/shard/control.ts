@@ -2,6 +2,7 @@
  * Changes of an actor's record outside of its chart: pausing, parking, keeping, and saving. Decides: that each
  * of them stands in the history as a turn of its own.
  */
+
 import {
   clipText,
   type ErrorRecord,
@@ -17,6 +18,7 @@ import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { type Cause, withEntry } from './history.ts'
 import { keptKey, timerKey } from './keys.ts'
+import { sentBytes, UTF8_BYTES_MAX } from './outgoing.ts'
 import { encodeActor, type Head, type PauseEntry } from './records.ts'
 import { announce } from './turn.ts'
 
@@ -52,10 +54,12 @@ export function encodeHead(shard: ShardContext, head: Head): Uint8Array {
 export function controlTurn(shard: ShardContext, batch: Batch, head: Head, cause: Cause): void {
   head.turn += 1
   head.updatedAt = batch.now
+  const before = head.recent.length
   Object.assign(
     head,
     withEntry(shard, head, head.turn, batch.now, cause, head.stateText, head.stateText),
   )
+  batch.reserve(Math.max(0, head.recent.length - before))
   announce(shard, batch, head, cause, head.stateText)
   batch.save(head)
 }
@@ -74,6 +78,7 @@ export function park(
   const error = errorRecord('parked', message, { address: head.address })
   const failed = new Set([...(head.parked?.failedChildren ?? []), ...failedChildren])
   head.parked = { since: batch.now, error, cause: cause.type, failedChildren: [...failed] }
+  batch.reserve(sentBytes(message.length * UTF8_BYTES_MAX, head.address, ...failed))
   batch.releases.push({ kind: 'parked', address: head.address, error, cause: cause.type })
   controlTurn(shard, batch, head, { ...cause, type: `parked by ${cause.type}`, note: message })
   return error
@@ -82,6 +87,7 @@ export function park(
 /** Lets what arrives wait from now on; a pause that stands stays, and stops the timers that are new. */
 export function hold(shard: ShardContext, batch: Batch, head: Head, paused: PauseEntry): void {
   head.paused ??= paused
+  batch.reserve(sentBytes(0, paused.by, paused.reason))
   if (head.paused.timers === 'freeze') freezeTimers(shard, batch, head)
 }
 
@@ -152,12 +158,17 @@ export function putBack(
   return undefined
 }
 
+/** The first of the kept queue, as it is stored. */
+export function firstKept(shard: ShardContext, batch: Batch, head: Head): Uint8Array | undefined {
+  const key = keptKey(shard.shard, head.address, head.keptFrom)
+  return batch.kept.get(`${head.address}\0${head.keptFrom}`) ?? shard.store.get(key)
+}
+
 /** Takes the first of the kept queue. */
 export function takeKept(shard: ShardContext, batch: Batch, head: Head): Arrival | undefined {
   if (head.keptFrom >= head.keptTo) return undefined
-  const key = keptKey(shard.shard, head.address, head.keptFrom)
-  const row = batch.kept.get(`${head.address}\0${head.keptFrom}`) ?? shard.store.get(key)
-  batch.write(key, null)
+  const row = firstKept(shard, batch, head)
+  batch.write(keptKey(shard.shard, head.address, head.keptFrom), null)
   head.keptFrom += 1
   if (head.keptFrom === head.keptTo) {
     head.keptFrom = shard.leftovers.keptFrom(head.address)

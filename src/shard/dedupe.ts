@@ -15,9 +15,11 @@ import {
   toErrorRecord,
   unpack,
 } from '../protocol/index.ts'
-import type { Answer, Batch } from './batch.ts'
+import { type Answer, type Batch, ROW_BYTES } from './batch.ts'
 import type { ShardContext } from './context.ts'
+import type { Heads } from './heads.ts'
 import { DEDUPE_STEP_MS, dedupeKey, dedupeRangeBefore, TIME_MAX_MS } from './keys.ts'
+import type { Head } from './records.ts'
 
 /** Rows removed per batch: eviction must not make a batch slow. */
 const EVICTED_PER_BATCH_MAX = 2_000
@@ -41,7 +43,7 @@ export class Dedupe {
 
   /** The reply of an earlier copy or a refusal; or where the reply is to be remembered: apply it. */
   check(batch: Batch, command: Command & { id: string }): { known: Answer } | Unanswered {
-    const { shard, limits, store, clock } = this.#shard
+    const { shard, limits, store, clock, heads } = this.#shard
     let issuedAt: number
     try {
       issuedAt = issuedAtOf(command.id)
@@ -59,7 +61,7 @@ export class Dedupe {
       return { known: { error: tooNew(command, aheadMs, limits) } }
     const key = dedupeKey(shard, issuedAt, command.address, command.id)
     const row = store.get(key)
-    if (row) return { known: decodeAnswer(row, command.address) }
+    if (row) return { known: decodeAnswer(row, command.address, heads) }
     // Asked last: what was taken before the clock was set back is known all the same.
     if (isAhead) return { known: { error: tooNew(command, aheadMs, limits) } }
     if (issuedAt < this.floor) return { known: { error: expired(command, limits.dedupeWindowMs) } }
@@ -82,6 +84,8 @@ export class Dedupe {
     const { from, to } = dedupeRangeBefore(shard, this.floor)
     let removed = 0
     for (const { key } of store.range({ from, to, limit: EVICTED_PER_BATCH_MAX })) {
+      this.#behind = batch.roomLeft(limits) < key.length + ROW_BYTES
+      if (this.#behind) return true
       batch.write(key, null)
       removed += 1
     }
@@ -112,6 +116,10 @@ const STATUS_CODES: readonly ActorStatus[] = ['active', 'done', 'stopped']
 /** The common reply is stored by position; anything else as it is. */
 function encodeAnswer(answer: Answer): Uint8Array {
   if ('error' in answer) return pack([2, answer.error])
+  if (isAttempt(answer.ok)) {
+    const { input: _input, ...attempt } = answer.ok
+    return pack([3, attempt])
+  }
   const view = answer.ok as Partial<TurnView> | null
   if (view && typeof view === 'object' && typeof view.handled === 'boolean') {
     const fields: unknown[] = [
@@ -130,9 +138,23 @@ function encodeAnswer(answer: Answer): Uint8Array {
   return pack([1, answer.ok])
 }
 
-function decodeAnswer(bytes: Uint8Array, address: string): Answer {
+/** Of a started or attached task. Its input stands with the actor: it may be half of a batch. */
+function isAttempt(answer: unknown): answer is { taskId: string; input: unknown } {
+  return typeof answer === 'object' && answer !== null && 'taskId' in answer && 'input' in answer
+}
+
+/** As it was, if the task is still wanted. */
+function attemptOf(attempt: { taskId: string }, head: Head | undefined): Answer {
+  const task = head?.tasks.find(({ effectId }) => effectId === attempt.taskId)
+  if (task) return { ok: { ...attempt, input: task.input } }
+  const why = `task ${attempt.taskId} is no longer wanted`
+  return { error: errorRecord('task-gone', why) }
+}
+
+function decodeAnswer(bytes: Uint8Array, address: string, heads: Heads): Answer {
   const [form, ...f] = unpack(bytes) as unknown[]
   if (form === 2) return { error: f[0] as ErrorRecord }
+  if (form === 3) return attemptOf(f[0] as { taskId: string }, heads.get(address))
   if (form === 1) return { ok: f[0] }
   const view: TurnView = {
     address,

@@ -4,12 +4,14 @@
  * Decides: what a failed step leads to, and which completions still count. Leaves to others: turns
  * (turn.ts), the order of arrivals (engine.ts).
  */
+
 import { stepEvent, stepTransition } from '../machine/index.ts'
 import {
   childOf,
   type ErrorRecord,
   type EventObject,
   errorRecord,
+  pack,
   parentOf,
 } from '../protocol/index.ts'
 import type { Batch, Delivery } from './batch.ts'
@@ -27,10 +29,12 @@ import { deadLetter } from './dead-letters.ts'
 import { finishedError } from './event-check.ts'
 import { identityOf, namesEventAt, snapshotOf } from './heads.ts'
 import type { Cause } from './history.ts'
+import { sentBytes } from './outgoing.ts'
 import { type Head, isHolding, KEPT_TIMER } from './records.ts'
 import { removeActor } from './removal.ts'
 import { failTask, keepTask, takeTask } from './task-failures.ts'
 import { applyReducerTurn, applyTurn } from './turn.ts'
+import { fitsBeside, removalBytes, tooLargeBeside, whyTooMuch } from './turn-size.ts'
 
 export type Delivered =
   | { kind: 'turn'; handled: boolean; reply: unknown }
@@ -44,16 +48,42 @@ export function deliver(
   head: Head,
   arrival: Arrival,
 ): Delivered {
+  const tooLarge = whyNotBeside(shard, head, arrival)
+  if (tooLarge) return notTaken(shard, batch, head, arrival, tooLarge)
   if (isHolding(head)) {
     const refused = keep(shard, batch, head, arrival)
-    if (refused) return notKept(shard, batch, head, arrival, refused)
+    if (refused) return notTaken(shard, batch, head, arrival, refused)
     return { kind: 'kept', count: head.keptTo - head.keptFrom }
   }
   return stepArrival(shard, batch, head, arrival)
 }
 
+/**
+ * What arrives has to fit a batch together with the actor: it may have to be kept, or to be put back
+ * when it parks the actor. It is measured only where it might not.
+ */
+function whyNotBeside(
+  { limits }: ShardContext,
+  head: Head,
+  arrival: Arrival,
+): ErrorRecord | undefined {
+  // A timer's event is part of the actor.
+  if (fitsBeside(limits, head, limits.payloadBytesMax) || arrival.kind === 'timer') return undefined
+  const bytes = packedBytes(arrival)
+  return fitsBeside(limits, head, bytes) ? undefined : tooLargeBeside(limits, head, bytes)
+}
+
+/** What cannot be packed is refused when it is kept. */
+function packedBytes(arrival: Arrival): number {
+  try {
+    return pack(arrival).length
+  } catch {
+    return 0
+  }
+}
+
 /** Who waits for an answer, or sent a message that becomes a dead letter, is told; an operator otherwise. */
-function notKept(
+function notTaken(
   shard: ShardContext,
   batch: Batch,
   head: Head,
@@ -63,7 +93,13 @@ function notKept(
   const told =
     arrival.kind !== 'event' || arrival.commandId !== undefined || arrival.tellFrom !== undefined
   if (told) return { kind: 'refused', error }
-  return { kind: 'parked', error: park(shard, batch, head, error.message, causeOf(arrival)) }
+  // Of a child: its state is entered again by the resume, and starts it anew.
+  const ended = arrival.fromChild === undefined ? undefined : endedChild(arrival.event)
+  const failed = ended === undefined ? NONE : [ended]
+  return {
+    kind: 'parked',
+    error: park(shard, batch, head, error.message, causeOf(arrival), failed),
+  }
 }
 
 /**
@@ -209,7 +245,9 @@ function fail(
   failedChildren: readonly string[],
 ): Delivered {
   const parent = parentHeadOf(shard, head)
-  if (!parent || !namesEventAt(parent.head, failureType(parent.entry.childId))) {
+  const isHandedUp =
+    parent !== undefined && namesEventAt(parent.head, failureType(parent.entry.childId))
+  if (!isHandedUp || whyTooMuch(shard, batch, head, 'to take away', removalBytes(shard, head))) {
     return { kind: 'parked', error: park(shard, batch, head, message, cause, failedChildren) }
   }
   tellFailure(batch, parent, head.address, message)
@@ -264,7 +302,10 @@ function stepTimer(shard: ShardContext, batch: Batch, head: Head, effectId: stri
   }
   const to =
     timer.to === '^' ? parentOf(head.address) : childOf(head.address, timer.to, shard.limits)
-  if (to) batch.deliveries.push({ kind: 'event', to, event, by: head.address })
+  if (to) {
+    batch.reserve(sentBytes(pack(event).length, to, head.address))
+    batch.deliveries.push({ kind: 'event', to, event, by: head.address })
+  }
   return { kind: 'turn', handled: true, reply: undefined }
 }
 

@@ -13,7 +13,7 @@ import { type Arrival, controlTurn, hold, park } from './control.ts'
 import { DEAD_LETTER_EVENT, deadLetter } from './dead-letters.ts'
 import { deliver } from './deliver.ts'
 import { checkEvent, finishedError } from './event-check.ts'
-import { whyNotOutgoing } from './plan.ts'
+import { whyNotOutgoing } from './outgoing.ts'
 import { makeChild } from './start-actor.ts'
 
 /** Empties the list of deliveries, within the steps that a batch may take. */

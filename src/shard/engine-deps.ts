@@ -3,7 +3,7 @@ import type { AnyActorLogic } from 'xstate'
 import type { Clock, Log, Random, Store, TaskQueue, Transport } from '../ports/index.ts'
 import type { AddressText, EventObject, Limits, Subjects } from '../protocol/index.ts'
 import type { CommitPath } from './commit.ts'
-import type { ShardContext } from './context.ts'
+import type { Backlog, ShardContext } from './context.ts'
 import { Heads, type Machines } from './heads.ts'
 import { Leases } from './leases.ts'
 import { Leftovers } from './leftovers.ts'
@@ -54,7 +54,7 @@ export interface LiveHost {
   stop(effectId: string): void
 }
 
-export function makeContext(deps: EngineDeps): ShardContext {
+export function makeContext(deps: EngineDeps, backlog: Backlog): ShardContext {
   const { shard, shardCount, limits, store, clock, random, log, machines, budget, announces } = deps
   const heads = new Heads(shard, store, machines, budget)
   return {
@@ -71,6 +71,7 @@ export function makeContext(deps: EngineDeps): ShardContext {
     journaled: deps.commit.journaled,
     heads,
     leases: new Leases(clock),
+    backlog,
     leftovers: new Leftovers({ shard, store, limits, heads }),
   }
 }

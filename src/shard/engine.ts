@@ -77,7 +77,10 @@ export class ShardEngine {
   constructor(deps: EngineDeps) {
     this.shard = deps.shard
     this.#deps = deps
-    this.#context = makeContext(deps)
+    this.#context = makeContext(deps, {
+      countFor: (target) =>
+        target === this.shard ? this.#carried.count : this.#channels.waitingFor(target),
+    })
     const { shard, store, limits } = deps
     this.#mailbox = new Mailbox(limits)
     this.#timers = new TimerQueue(shard, store, limits)
@@ -301,8 +304,10 @@ export class ShardEngine {
       this.#draining.note(head)
     }
     this.#counters.write(batch)
-    this.#dedupe.evict(batch)
+    // Chores, with the room that is left.
     this.#retention.sweep(batch)
+    this.#channels.removeAcknowledged(batch)
+    this.#dedupe.evict(batch)
   }
 
   #settled(outcome: CommitOutcome): void {

@@ -12,6 +12,10 @@ import type { Head } from './records.ts'
 /** Entries of one chunk; half of that is written again with every transition on average. */
 const CHUNK_COUNT = 8
 
+/** Eight of them stand in the actor's record, also in that of one that is nearly too large. */
+const NOTE_CHARS_MAX = 1_000
+const NAME_CHARS_MAX = 256
+
 /** What brought a turn about. */
 export interface Cause {
   type: string
@@ -55,12 +59,12 @@ export function withEntry(
   if (historyCount(shard, head) === 0) return { recent: NOTHING, recentFrom: turn + 1 }
   const entry: Entry = [
     now,
-    cause.type,
+    cause.type.slice(0, NAME_CHARS_MAX),
     cause.by,
     cause.commandId ?? null,
     from,
     to,
-    cause.note ?? null,
+    cause.note?.slice(0, NOTE_CHARS_MAX) ?? null,
   ]
   const packed = pack(entry)
   // A full chunk was written with its last entry; it leaves the record with the next.
@@ -71,10 +75,15 @@ export function withEntry(
 
 /** Writes a chunk when it is full, and forgets the one that nobody may ask for any more. */
 export function flushHistory(shard: ShardContext, batch: Batch, head: Head): void {
-  if (head.turn - head.recentFrom + 1 !== CHUNK_COUNT) return
+  if (chunkBytes(head) === 0) return
   batch.write(historyKey(shard.shard, head.address, head.recentFrom), head.recent)
   const oldest = head.recentFrom - chunksKept(shard, head) * CHUNK_COUNT
   if (oldest > 0) batch.write(historyKey(shard.shard, head.address, oldest), null)
+}
+
+/** What `flushHistory` is about to write. */
+export function chunkBytes({ turn, recentFrom, recent }: Head): number {
+  return turn - recentFrom + 1 === CHUNK_COUNT ? recent.length : 0
 }
 
 function chunksKept(shard: ShardContext, head: Head): number {

@@ -2,7 +2,7 @@
  * The receiving side of the channels from other shards.
  *
  * Decides: that the last number is stored in the same commit as what its message did, that repeats
- * are acknowledged and not stepped, and that a gap is refused with the number expected.
+ * are acknowledged and not stepped, that a full batch takes no more of them, and that a gap is refused with the number expected.
  */
 import { errorRecord, pack } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
@@ -36,12 +36,12 @@ export class Inbound {
     }
     let last = fresh ? 0 : known.last
     if (first > last + 1) return { expected: last + 1 }
-    messages.forEach((message, index) => {
-      if (first + index <= last) return
-      const { to, event, from: sender } = message
+    for (const { to, event, from: sender } of messages.slice(last + 1 - first)) {
+      // What finds no room is not acknowledged: it is sent again.
+      if (batch.isFull(this.#shard.limits)) break
       deliverEvent(this.#shard, batch, { kind: 'event', to, event, by: sender, tellFrom: sender })
-      last = first + index
-    })
+      last += 1
+    }
     if (fresh || last !== known.last) {
       batch.write(inboundKey(this.#shard.shard, from), pack([generation, last]))
       this.#last.set(from, { generation, last })

@@ -127,6 +127,45 @@ export function indexValueBytes(value: IndexValue): Buffer {
   return Buffer.concat([Buffer.from([0x05]), text, Buffer.from([0])])
 }
 
+/** What the indexes hold of an actor, and what its rows say of it. */
+interface Indexed {
+  address: AddressText
+  kindName: string
+  stateText: string
+  index: Readonly<Record<string, IndexValue>>
+  indexed: { stateText: string; index: Readonly<Record<string, IndexValue>> } | undefined
+}
+
+/** Of shard, table, condition, time and separators of one row, and its share of a record. */
+const ROW_FIXED_BYTES = 32
+
+/**
+ * At most so many bytes of a batch are rows of the indexes and counts for a change of this actor: what
+ * it stood under goes, what it stands under comes.
+ */
+export function indexRowsBytes({ address, kindName, stateText, index, indexed }: Indexed): number {
+  const name = Buffer.byteLength(kindName)
+  const now = stateBytes(stateText)
+  const was =
+    indexed === undefined || indexed.stateText === stateText ? now : stateBytes(indexed.stateText)
+  // Of each position a row of the actor and a count.
+  const positions = 2 * (address.length + 2 * name + 2 * ROW_FIXED_BYTES + now + was)
+  return positions + fieldsBytes(index, address, name) + fieldsBytes(indexed?.index, address, name)
+}
+
+function stateBytes(stateText: string): number {
+  return Buffer.byteLength(clipState(stateText))
+}
+
+function fieldsBytes(index: Indexed['index'] | undefined, address: string, name: number): number {
+  let bytes = 0
+  for (const field in index) {
+    const fixed = address.length + name + INDEX_TEXT_BYTES_MAX + ROW_FIXED_BYTES
+    bytes += fixed + Buffer.byteLength(field)
+  }
+  return bytes
+}
+
 export interface CounterName {
   machine: string
   condition: Condition

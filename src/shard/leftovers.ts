@@ -9,7 +9,7 @@
  */
 import type { Store } from '../ports/index.ts'
 import { type AddressText, type Limits, pack, unpack } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, ROW_BYTES } from './batch.ts'
 import type { Heads } from './heads.ts'
 import {
   historyKey,
@@ -31,8 +31,6 @@ interface Leftover {
   slot: number
 }
 
-/** What a batch takes on of it, however little room there is: it must come to an end. */
-const ROWS_PER_BATCH_MIN = 16
 const ROWS_PER_BATCH_MAX = 1_000
 
 export interface LeftoversDeps {
@@ -79,8 +77,10 @@ export class Leftovers {
     const { limits } = this.#deps
     for (const [address, leftover] of this.#all) {
       if (leftover.slot === batch.slot) continue
-      const room = (limits.batchBytesMax / 2 - batch.bytes) / bytesOfKey(address)
-      const rowsMax = Math.min(ROWS_PER_BATCH_MAX, Math.max(ROWS_PER_BATCH_MIN, Math.floor(room)))
+      // The last row is the one that says so. Some room is kept for this in every batch.
+      const room = Math.floor(batch.roomLeft(limits) / bytesOfKey(address)) - 1
+      const rowsMax = Math.min(ROWS_PER_BATCH_MAX, room)
+      if (rowsMax <= 0) return
       if (this.#removeSome(batch, address, leftover, rowsMax) < rowsMax) {
         batch.write(leftoverKey(this.#deps.shard, address), null)
         this.#all.delete(address)
@@ -145,5 +145,5 @@ export class Leftovers {
 }
 
 function bytesOfKey(address: AddressText): number {
-  return address.length + NUMBER_BYTES
+  return address.length + NUMBER_BYTES + ROW_BYTES
 }

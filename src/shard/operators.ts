@@ -20,6 +20,7 @@ import { removeActor, removeBelongings } from './removal.ts'
 import { drainKept, resume } from './resume.ts'
 import { interruptTasks } from './tasks.ts'
 import { addTimerRow, encodeWithin, indexWithin } from './turn.ts'
+import { controlBytes, removalBytes, whyTooMuch } from './turn-size.ts'
 import { receiptOf } from './views.ts'
 
 export function operate(
@@ -121,9 +122,15 @@ function pause(
       ),
     )
   }
-  for (const member of familyOf(shard, head)) {
-    if (member.status === 'active') pauseOne(shard, batch, member, command)
-  }
+  // A child that is paused already stays as it is: of a large family, the children can go first.
+  const family = familyOf(shard, head).filter(
+    (member) =>
+      member.status === 'active' && (member === head || !member.paused || command.interrupt),
+  )
+  const bytes = family.reduce((sum, member) => sum + controlBytes(member, command.reason), 0)
+  const tooMuch = whyTooMuch(shard, batch, head, 'to pause the family of', bytes)
+  if (tooMuch) return { error: tooMuch }
+  for (const member of family) pauseOne(shard, batch, member, command)
   return { ok: receiptOf(head) }
 }
 
@@ -168,6 +175,13 @@ function patch(
   if ('error' in index) return index
   const encoded = encodeWithin(shard, { ...head, index: index.index }, stored)
   if (!(encoded instanceof Uint8Array)) return { error: encoded }
+  // The patch stands in the audit trail, beside the actor.
+  const bytes = controlBytes(head) - head.bytes + encoded.length + pack(command.merge).length
+  const tooMuch = whyTooMuch(shard, batch, head, 'to patch', bytes)
+  if (tooMuch) return { error: tooMuch }
+  batch.resized(head, encoded.length)
+  batch.touch(head)
+  batch.reserve(Math.max(0, encoded.length - head.bytes))
   head.stored = stored
   head.snapshot = undefined
   head.index = index.index
@@ -203,6 +217,9 @@ function cancel(
       ...head.timers.map((timer) => `cancel timer ${timer.id}`),
     ])
   }
+  const bytes = removalBytes(shard, head) + controlBytes(head, command.reason)
+  const tooMuch = whyTooMuch(shard, batch, head, 'to cancel', bytes)
+  if (tooMuch) return { error: tooMuch }
   removeBelongings(shard, batch, head)
   Object.assign(head, {
     status: 'stopped',
@@ -258,6 +275,8 @@ function remove(
   if (head.sources.length > 0) return conflict(head, 'is a child: cancel it, or delete its parent')
   if (command.dryRun)
     return dryRun(head, ['delete the actor, its history, timers, tasks, children and kept events'])
+  const tooMuch = whyTooMuch(shard, batch, head, 'to delete', removalBytes(shard, head))
+  if (tooMuch) return { error: tooMuch }
   const receipt = receiptOf(head)
   removeActor(shard, batch, head)
   return { ok: receipt }

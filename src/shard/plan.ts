@@ -9,18 +9,16 @@ import {
   type AddressText,
   canonicalAddress,
   childOf,
-  type ErrorRecord,
   type EventObject,
-  isEvent,
   nestsDeeper,
-  pack,
   parentOf,
+  shardOf,
   TroupeError,
-  toErrorRecord,
   tooDeep,
 } from '../protocol/index.ts'
 import type { Batch, ChildStart, Delivery, Release } from './batch.ts'
 import type { ShardContext } from './context.ts'
+import { checkEventType, checkOutgoing, sentBytes } from './outgoing.ts'
 import type { ChildEntry, Head, TaskEntry, TimerEntry } from './records.ts'
 import { newTask } from './task-rows.ts'
 
@@ -37,48 +35,14 @@ export interface Plan {
   stopped: ChildEntry[]
   liveNew: { entry: ChildEntry; input: unknown }[]
   deliveries: (Delivery | ChildStart)[]
-  tells: { to: AddressText; event: EventObject }[]
+  tells: { target: number; to: AddressText; event: EventObject }[]
   releases: Release[]
-  /** Packed size of what it sends. */
+  /** At most so many bytes of rows hold what it sends, and what it starts. */
   bytesOut: number
+  /** Of what the caller is told. */
+  bytesReply: number
   reply: unknown
   replied: boolean
-}
-
-/**
- * What leaves the actor has to be packable, and neither too deep nor too large for a message.
- *
- * @returns its size in bytes
- */
-export function checkOutgoing(shard: ShardContext, what: string, value: unknown): number {
-  const { payloadBytesMax, nestingMax } = shard.limits
-  if (nestsDeeper(value, nestingMax)) throw TroupeError.from(tooDeep(what, shard.limits))
-  const bytes = pack(value).length
-  if (bytes <= payloadBytesMax) return bytes
-  throw new TroupeError('too-large', `${what} exceeds ${payloadBytesMax} bytes (payloadBytesMax)`, {
-    detail: { limit: 'payloadBytesMax' },
-  })
-}
-
-/** Why an event from code that runs beside the owner cannot be taken. */
-export function whyNotOutgoing(
-  shard: ShardContext,
-  what: string,
-  event: EventObject,
-): ErrorRecord | undefined {
-  try {
-    checkEventType(what, event)
-    checkOutgoing(shard, what, event)
-    return undefined
-  } catch (thrown) {
-    const error = toErrorRecord(thrown, 'conflict')
-    return { ...error, message: `${what} cannot be taken: ${error.message}` }
-  }
-}
-
-/** Events go by their type wherever they arrive: one without would be noticed too late. */
-function checkEventType(what: string, event: EventObject): void {
-  if (!isEvent(event)) throw new TroupeError('conflict', `${what} has no event with a text "type"`)
 }
 
 export function emptyPlan(head: Head): Plan {
@@ -97,6 +61,7 @@ export function emptyPlan(head: Head): Plan {
     tells: [],
     releases: [],
     bytesOut: 0,
+    bytesReply: 0,
     reply: undefined,
     replied: false,
   }
@@ -156,7 +121,7 @@ function planEffect(
 ): void {
   switch (effect.kind) {
     case 'timer':
-      return planTimer(batch, plan, effect, effectId)
+      return planTimer(shard, batch, plan, effect, effectId)
     case 'cancel':
       return dropTimers(plan, (timer) => timer.kind === 'event' && timer.id === effect.id)
     case 'task': {
@@ -164,12 +129,14 @@ function planEffect(
       addChild(head, plan, childEntry(effect.childId, effect.src, 'task', false, effectId))
       plan.tasks.push(task)
       plan.tasksNew.push(task)
+      plan.bytesOut += sentBytes(0, task.queue, task.name)
       return
     }
     case 'child':
       return planChild(shard, head, plan, effect, effectId)
     case 'live': {
-      plan.bytesOut += checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
+      const bytes = checkOutgoing(shard, `the input of ${effect.src}`, effect.input)
+      plan.bytesOut += sentBytes(bytes, head.address, effect.childId, effect.src)
       const entry = childEntry(effect.childId, effect.src, 'live', false, effectId)
       addChild(head, plan, entry)
       plan.liveNew.push({ entry, input: effect.input })
@@ -180,13 +147,7 @@ function planEffect(
     case 'send':
       return planSend(shard, head, plan, effect)
     case 'tell':
-      plan.bytesOut += checkOutgoing(
-        shard,
-        `the event ${effect.event.type} for ${effect.to}`,
-        effect.event,
-      )
-      plan.tells.push({ to: canonicalAddress(effect.to, shard.limits), event: effect.event })
-      return
+      return planTell(shard, head, plan, effect)
     case 'reply':
       plan.reply = effect.value
       plan.replied = true
@@ -213,7 +174,20 @@ function planEffect(
   }
 }
 
+function planTell(
+  shard: ShardContext,
+  head: Head,
+  plan: Plan,
+  { to: wanted, event }: Effect & { kind: 'tell' },
+): void {
+  const bytes = checkOutgoing(shard, `the event ${event.type} for ${wanted}`, event)
+  const to = canonicalAddress(wanted, shard.limits)
+  plan.bytesOut += sentBytes(bytes, head.address, to, head.address)
+  plan.tells.push({ target: shardOf(to, shard.shardCount), to, event })
+}
+
 function planTimer(
+  shard: ShardContext,
   batch: Batch,
   plan: Plan,
   effect: Effect & { kind: 'timer' },
@@ -226,6 +200,8 @@ function planTimer(
     throw new TroupeError('conflict', `the delay of timer ${id} is ${effect.delayMs}, not a time`)
   }
   checkEventType(`timer ${id}`, effect.event)
+  if (nestsDeeper(effect.event, shard.limits.nestingMax))
+    throw TroupeError.from(tooDeep(`the event of timer ${id}`, shard.limits))
   const delayMs = Math.max(0, Math.round(effect.delayMs))
   const timer: TimerEntry = {
     id,
@@ -248,9 +224,10 @@ function planChild(
   effectId: string,
 ): void {
   const { childId, src, input, sync } = effect
-  plan.bytesOut += checkOutgoing(shard, `the input of ${src}`, input)
+  const bytes = checkOutgoing(shard, `the input of ${src}`, input)
   addChild(head, plan, childEntry(childId, src, sourceKind(head, src), sync, effectId))
   const to = childOf(head.address, childId, shard.limits)
+  plan.bytesOut += sentBytes(bytes, to, head.address, childId, effectId, src)
   plan.deliveries.push({ kind: 'start', to, parent: head.address, childId, effectId, src, input })
 }
 
@@ -290,18 +267,15 @@ function planSend(
   const by = head.address
   checkEventType(`a sendTo() of ${by}`, effect.event)
   // It may have to wait in a row before it is stepped: while its target holds, or for the next batch.
-  plan.bytesOut += checkOutgoing(
-    shard,
-    `the event ${effect.event.type} that ${by} sends`,
-    effect.event,
-  )
+  const what = `the event ${effect.event.type} that ${by} sends`
+  const childId = effect.to.kind === 'child' ? effect.to.childId : ''
+  plan.bytesOut += sentBytes(checkOutgoing(shard, what, effect.event), by, by, childId)
   if (effect.to.kind === 'self') {
     plan.deliveries.push({ kind: 'event', to: head.address, event: effect.event, by })
   } else if (effect.to.kind === 'parent') {
     const parent = parentOf(head.address)
     if (parent) plan.deliveries.push({ kind: 'event', to: parent, event: effect.event, by })
   } else {
-    const { childId } = effect.to
     const child = plan.children.find((entry) => entry.childId === childId)
     // A task or a finished child takes no events; XState drops them too.
     if (!child || child.done || child.kind === 'task') return

@@ -8,7 +8,7 @@
  */
 import type { Chart, HostedMachine } from '../machine/index.ts'
 import { hashBytes, pack, unpack } from '../protocol/index.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, beginBytesMax } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { standsForVersion } from './heads.ts'
 import { actorKey, drainingKey, EMPTY, fingerprintKey, nameOfKey, prefixEnd } from './keys.ts'
@@ -70,7 +70,7 @@ export class Reindex {
     this.#lent = []
     if (this.busy || batch.writes.length > 0 || batch.dirty.size > 0) this.#writeRows(batch)
     const walk = this.#walks[0]
-    if (!walk || batch.bytes > limits.batchBytesMax / 2 || !this.#slice(batch, walk)) return
+    if (!walk || !batch.mayStep(limits) || !this.#slice(batch, walk)) return
     this.#walks.shift()
     batch.write(fingerprintKey(shard, walk.machine), pack(walk.fingerprint))
     if (walk.changed > 0) {
@@ -123,7 +123,8 @@ export class Reindex {
     const drains = head.keptFrom < head.keptTo && !head.paused && !head.parked
     if (!drains && Buffer.compare(encoded, stored) === 0) return true
     // An idle shard makes room for the largest: a batch of its own.
-    if (batch.bytes > 0 && batch.bytes + encoded.length > limits.batchBytesMax / 2) return false
+    const isEmpty = batch.writes.length === 0 && batch.dirty.size === 0
+    if (!isEmpty && batch.bytes + encoded.length > beginBytesMax(limits)) return false
     if (!heads.holds(head)) {
       heads.add(head)
       this.#lent.push(head)

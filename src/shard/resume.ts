@@ -15,7 +15,7 @@ import {
 import { type Command, type ErrorRecord, errorRecord, type StateValue } from '../protocol/index.ts'
 import type { Answer, Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
-import { controlTurn, encodeHead, takeKept } from './control.ts'
+import { controlTurn, encodeHead, firstKept, park, takeKept } from './control.ts'
 import { stepArrival } from './deliver.ts'
 import { identityOf, snapshotOf } from './heads.ts'
 import { drainingKey, EMPTY, timerKey } from './keys.ts'
@@ -23,6 +23,7 @@ import { causeOf, conflict, dryRun, familyOf, type OperatorCommand } from './ope
 import { type Head, KEPT_TIMER, type TimerEntry } from './records.ts'
 import { releaseTasks } from './tasks.ts'
 import { addTimerRow, applyTurn } from './turn.ts'
+import { controlBytes, fitsBeside, tooLargeBeside, whyTooMuch } from './turn-size.ts'
 import { receiptOf } from './views.ts'
 
 function thawTimers(shard: ShardContext, batch: Batch, head: Head): void {
@@ -62,7 +63,22 @@ export function resume(
       }),
     }
   if (command.dryRun) return dryRunOfStep(head, step)
-  return applyResume(shard, batch, head, command, step)
+  const others = familyOf(shard, head)
+    .slice(1)
+    .filter((member) => member.paused)
+  const bytes = others.reduce((sum, member) => sum + controlBytes(member), 0)
+  // The turn itself brings the record.
+  const own = controlBytes(head) - (step ? head.bytes : 0)
+  const tooMuch = whyTooMuch(shard, batch, head, 'to resume the family of', bytes + own)
+  if (tooMuch) {
+    shard.heads.undoStep(head)
+    return { error: tooMuch }
+  }
+  // The turn has what they leave.
+  batch.heldBytes = bytes + own
+  const applied = applyResume(shard, batch, head, command, step)
+  batch.heldBytes = 0
+  return applied
 }
 
 function unknownState(head: Head, chart: Chart | undefined, state: string): Answer {
@@ -192,15 +208,24 @@ function goOn(shard: ShardContext, batch: Batch, head: Head): void {
   drainKept(shard, batch, head)
 }
 
+/** The actor has grown since the first of its queue was kept: that stays where it is. */
+function parksBeside(shard: ShardContext, batch: Batch, head: Head): boolean {
+  const bytes = firstKept(shard, batch, head)?.length ?? 0
+  if (fitsBeside(shard.limits, head, bytes)) return false
+  const { message } = tooLargeBeside(shard.limits, head, bytes)
+  park(shard, batch, head, message, { type: 'what was kept', by: 'resume' })
+  return true
+}
+
 /**
  * Steps the kept queue in order, within the steps of a batch; the rest goes on with the next batch,
  * and while it is not empty, everything that arrives joins its end.
  */
 export function drainKept(shard: ShardContext, batch: Batch, head: Head): void {
-  for (let taken = 0; head.keptFrom < head.keptTo && !head.paused && !head.parked; taken++) {
-    if (batch.steps >= shard.limits.stepsPerBatchMax) break
+  while (head.keptFrom < head.keptTo && !head.paused && !head.parked) {
     // What has finished makes a dead letter of each event.
-    if (taken > 0 && batch.isFull(shard.limits)) break
+    if (batch.isFull(shard.limits)) break
+    if (head.status === 'active' && parksBeside(shard, batch, head)) break
     const arrival = takeKept(shard, batch, head)
     batch.steps += 1
     if (!arrival) continue

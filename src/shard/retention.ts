@@ -2,7 +2,7 @@
  * What goes away by itself: audit rows and dead letters past their time, and what removed actors left.
  * Decides: that they go a few at a time, and that nobody looks for trails with every batch.
  */
-import type { Batch } from './batch.ts'
+import { type Batch, ROW_BYTES } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { sequencedBound, TABLE, tableRange } from './keys.ts'
 
@@ -31,6 +31,7 @@ export class Retention {
       const { from } = tableRange(shard, table)
       const to = sequencedBound(shard, table, before)
       for (const { key } of this.#shard.store.range({ from, to, limit: REMOVED_PER_LOOK_MAX })) {
+        if (batch.roomLeft(limits) < key.length + ROW_BYTES) return
         batch.write(key, null)
         removed += 1
       }

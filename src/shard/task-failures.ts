@@ -1,6 +1,7 @@
 /**
  * What a failed attempt leads to: another attempt, parking, or the machine's own way out.
  */
+
 import { backoffMs, type RetryPolicy, resolveRetry } from '../machine/index.ts'
 import type { TaskFailure } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
@@ -8,6 +9,7 @@ import { markDone } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
 import { namesEventAt } from './heads.ts'
 import { taskKey, timerKey } from './keys.ts'
+import { sentBytes, UTF8_BYTES_MAX } from './outgoing.ts'
 import type { Head, TaskEntry, TimerEntry } from './records.ts'
 import { writeTaskRow } from './task-rows.ts'
 import { addTimerRow } from './turn.ts'
@@ -75,6 +77,7 @@ export function planAttempt(
     lastFailure: why,
   }
   replaceTask(head, waiting)
+  batch.reserve(why.length * UTF8_BYTES_MAX)
   dropTaskTimers(shard, batch, head, task.effectId)
   addTaskTimer(shard, batch, head, 'task-retry', task.effectId, notBefore)
   writeTaskRow(shard, batch, waiting)
@@ -133,6 +136,7 @@ export function addTaskTimer(
     frozenMs: null,
   }
   head.timers = [...head.timers, timer]
+  batch.reserve(sentBytes(0, taskId, effectId, taskId))
   addTimerRow(shard, batch, head, timer)
 }
 

@@ -7,6 +7,7 @@ import { pack, TroupeError, unpack } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { taskKey } from './keys.ts'
+import { checkOutgoing } from './outgoing.ts'
 import type { Head, TaskEntry } from './records.ts'
 
 /** @throws TroupeError when the input cannot be stored, or the task says nothing sensible of where */
@@ -20,13 +21,7 @@ export function newTask(
   const source = head.logic.kind === 'chart' ? head.logic.chart.sources.get(effect.src) : undefined
   if (source?.kind !== 'task') throw new TroupeError('conflict', `${effect.src} is not a task`)
   const { task } = source
-  const bytes = pack(effect.input).length
-  if (bytes > shard.limits.payloadBytesMax) {
-    throw new TroupeError(
-      'too-large',
-      `the input of task ${task.name} has ${bytes} bytes; the limit is ${shard.limits.payloadBytesMax} (payloadBytesMax)`,
-    )
-  }
+  checkOutgoing(shard, `the input of task ${task.name}`, effect.input)
   return {
     effectId,
     childId: effect.childId,

@@ -2,12 +2,14 @@
  * The owner's side of tasks: start, attach, heartbeat, result, and the
  * engine's own timers. Decides: who may run an attempt, by lease and token.
  */
+
 import { type Command, type ErrorRecord, errorRecord, type Operation } from '../protocol/index.ts'
 import type { Answer, Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { type Arrival, park } from './control.ts'
 import { type Delivered, deliver } from './deliver.ts'
 import { timerKey } from './keys.ts'
+import { sentBytes } from './outgoing.ts'
 import { type Head, isHolding, KEPT_TIMER, type TaskEntry, type TimerEntry } from './records.ts'
 import { removeActor } from './removal.ts'
 import { addTaskTimer, dropTaskTimers, failTask, keepTask, replaceTask } from './task-failures.ts'
@@ -66,6 +68,7 @@ function startAttempt(
     since: batch.now,
   }
   replaceTask(head, running)
+  batch.reserve(sentBytes(0, running.token, running.worker))
   addTaskTimer(shard, batch, head, 'lease', task.effectId, batch.now + running.leaseMs)
   writeTaskRow(shard, batch, running)
   shard.leases.beat(task.effectId, undefined)
@@ -100,6 +103,7 @@ function attach(
   shard.leases.beat(task.effectId, undefined)
   if (task.worker !== command.worker) {
     replaceTask(head, { ...task, worker: command.worker })
+    batch.reserve(sentBytes(0, command.worker))
     batch.save(head)
   }
   return { ok: attemptView(head, task) }

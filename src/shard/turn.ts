@@ -12,20 +12,23 @@ import {
   type ErrorRecord,
   type EventObject,
   errorRecord,
+  nestsDeeper,
   pack,
-  shardOf,
   toErrorRecord,
 } from '../protocol/index.ts'
+import { checkBacklog } from './backlog.ts'
 import type { Batch } from './batch.ts'
 import { parentHeadOf, tellDone } from './child-ends.ts'
 import type { ShardContext } from './context.ts'
 import { indexOf } from './heads.ts'
-import { type Cause, flushHistory, withEntry } from './history.ts'
+import { type Cause, chunkBytes, flushHistory, withEntry } from './history.ts'
 import { EMPTY, liveKey, timerKey } from './keys.ts'
-import { checkOutgoing, emptyPlan, finishPlan, type Plan, planTurn } from './plan.ts'
+import { checkOutgoing } from './outgoing.ts'
+import { emptyPlan, finishPlan, type Plan, planTurn } from './plan.ts'
 import { type ChildEntry, encodeActor, type Head, type TimerEntry } from './records.ts'
 import { removeActor, removeChild, removeTaskRow } from './removal.ts'
 import { publishTask, writeTaskRow } from './task-rows.ts'
+import { turnBytes, whyTooMuch } from './turn-size.ts'
 
 export type TurnOutcome =
   | { kind: 'done'; reply: unknown; replied: boolean }
@@ -45,10 +48,13 @@ export function applyTurn(
   let stored: StoredSnapshot
   try {
     plan = planTurn(shard, batch, head, effects)
+    checkBacklog(shard, batch, plan)
     // Nothing may happen that the caller cannot be told.
     if (plan.replied && cause.commandId !== undefined)
-      checkOutgoing(shard, `the reply of ${head.address}`, plan.reply)
+      plan.bytesReply += checkOutgoing(shard, `the reply of ${head.address}`, plan.reply)
     stored = dehydrate(snapshot)
+    if (stored.output !== undefined)
+      plan.bytesReply += checkOutgoing(shard, `the output of ${head.address}`, stored.output)
     finishPlan(shard, batch, head, plan, stored)
   } catch (thrown) {
     return {
@@ -117,18 +123,35 @@ function storeTurn(
   head.children = plan.children
   const index = indexWithin(head, stored)
   if ('index' in index) head.index = index.index
-  const encoded = 'error' in index ? index.error : encodeWithin(shard, head, stored)
+  const encoded = 'error' in index ? index.error : encodeTurn(shard, batch, head, plan, stored)
   if (!(encoded instanceof Uint8Array)) {
     Object.assign(head, previous)
     return encoded
   }
   head.stored = stored
   head.stateText = text
+  batch.resized(head, encoded.length)
   shard.heads.resized(head, encoded.length)
   head.encoded = encoded
   batch.touch(head)
   announce(shard, batch, head, cause, before)
   return undefined
+}
+
+/** The packed record, or why the turn does not fit. */
+function encodeTurn(
+  shard: ShardContext,
+  batch: Batch,
+  head: Head,
+  plan: Plan,
+  stored: StoredSnapshot,
+): Uint8Array | ErrorRecord {
+  const encoded = encodeWithin(shard, head, stored)
+  if (!(encoded instanceof Uint8Array)) return encoded
+  const sync = head.sources.length > 0 && parentHeadOf(shard, head)?.entry.sync === true
+  const record = encoded.length * (sync ? 2 : 1) + chunkBytes(head)
+  const bytes = turnBytes(shard, head, plan, record)
+  return whyTooMuch(shard, batch, head, 'a turn of', bytes) ?? encoded
 }
 
 /** The fields of its index, or why they cannot be had: `index` is the machine's own code. */
@@ -163,6 +186,11 @@ export function encodeWithin(
       { address: head.address },
     )
   }
+  // What is small cannot be nested so deep that nobody could be shown it.
+  const deep =
+    bytes.length - head.recent.length > DEEP_BYTES_MIN &&
+    nestsDeeper([stored.context, stored.output], STORED_LEVELS_FACTOR * shard.limits.nestingMax)
+  if (deep) return tooDeepToStore(shard, head)
   if (bytes.length > shard.limits.actorBytesMax) {
     return errorRecord(
       'too-large',
@@ -171,6 +199,20 @@ export function encodeWithin(
     )
   }
   return bytes
+}
+
+/** A level takes a byte at least; packing fails at about 1,200, and a view has some of its own. */
+const DEEP_BYTES_MIN = 1_000
+/** An event, nested as deep as it may be, can be kept anywhere in a context. */
+const STORED_LEVELS_FACTOR = 2
+
+function tooDeepToStore({ limits }: ShardContext, { address }: Head): ErrorRecord {
+  const levels = STORED_LEVELS_FACTOR * limits.nestingMax
+  return errorRecord(
+    'too-large',
+    `the context or output of ${address} holds more than ${levels} lists and objects in each other (twice nestingMax)`,
+    { address, detail: { limit: 'nestingMax' } },
+  )
 }
 
 /** Tells whoever watches, and moves a full chunk of the history to its row. */
@@ -208,9 +250,10 @@ function flushPlan(shard: ShardContext, batch: Batch, head: Head, plan: Plan): v
   }
   for (const child of plan.stopped) removeChild(shard, batch, head, child)
   for (const { entry, input } of plan.liveNew) startLive(shard, batch, head, entry, input)
-  batch.bytes += plan.bytesOut
+  batch.reserve(plan.bytesOut)
   batch.deliveries.push(...plan.deliveries)
-  for (const { to, event } of plan.tells) sendTell(shard, batch, head.address, to, event)
+  for (const { target, to, event } of plan.tells)
+    sendTell(shard, batch, { target, from: head.address, to, event })
   batch.releases.push(...plan.releases)
 }
 
@@ -256,11 +299,13 @@ function startLive(
 export function sendTell(
   shard: ShardContext,
   batch: Batch,
-  from: AddressText,
-  to: AddressText,
-  event: EventObject,
+  {
+    target,
+    from,
+    to,
+    event,
+  }: { target: number; from: AddressText; to: AddressText; event: EventObject },
 ): void {
-  const target = shardOf(to, shard.shardCount)
   if (target === shard.shard)
     batch.deliveries.push({ kind: 'event', to, event, by: from, tellFrom: from })
   else batch.tell(target, { from, to, event })
@@ -270,6 +315,6 @@ export function sendTell(
 function finishActor(shard: ShardContext, batch: Batch, head: Head, output: unknown): void {
   if (head.sources.length === 0) return
   const parent = parentHeadOf(shard, head)
-  if (parent) tellDone(batch, parent, head.address, output)
+  if (parent) tellDone(batch, parent, head.address, output, head.bytes)
   removeActor(shard, batch, head)
 }

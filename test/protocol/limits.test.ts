@@ -35,9 +35,14 @@ describe('relations', () => {
       { payloadBytesMax: 999, actorBytesMax: 1_000 },
     ],
     [
-      'actorBytesMax < batchBytesMax',
-      { actorBytesMax: 800_000, batchBytesMax: 800_000 },
-      { actorBytesMax: 799_999, batchBytesMax: 800_000 },
+      'actorBytesMax < turnBytesMax',
+      { actorBytesMax: 600_000, turnBytesMax: 600_000 },
+      { actorBytesMax: 599_999, turnBytesMax: 600_000 },
+    ],
+    [
+      'turnBytesMax < batchBytesMax',
+      { turnBytesMax: 800_000, batchBytesMax: 800_000 },
+      { turnBytesMax: 799_999, batchBytesMax: 800_000 },
     ],
     [
       'batchCountMax <= mailboxCountMax',

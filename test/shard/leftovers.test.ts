@@ -1,7 +1,7 @@
 /** Actors with more kept events and history than a batch can remove: gone at once, and wholly. */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { pack } from '../../src/protocol/index.ts'
-import { Batch } from '../../src/shard/batch.ts'
+import { Batch, beginBytesMax, ROW_BYTES } from '../../src/shard/batch.ts'
 import type { Heads } from '../../src/shard/heads.ts'
 import { actorKey, historyKey, keptKey, leftoverKey, TABLE } from '../../src/shard/keys.ts'
 import { Leftovers } from '../../src/shard/leftovers.ts'
@@ -19,9 +19,14 @@ import {
   start,
 } from './support.ts'
 
-const BATCH_MAX = 8_000
-const limits = { payloadBytesMax: 2_000, actorBytesMax: 4_000, batchBytesMax: BATCH_MAX }
-const KEPT = 600
+const BATCH_MAX = 12_000
+const limits = {
+  payloadBytesMax: 2_000,
+  actorBytesMax: 4_000,
+  turnBytesMax: 6_500,
+  batchBytesMax: BATCH_MAX,
+}
+const KEPT = 1_200
 const TURNS = 400
 
 const busy = host(
@@ -114,9 +119,10 @@ it('goes on beside batches that are full already', async () => {
   const heads = { has: () => false, get: () => undefined } as unknown as Heads
   const leftovers = new Leftovers({ shard: 0, store: h.store, limits: h.limits, heads })
   const batch = new Batch(1_000, h.clock.now())
-  batch.bytes = BATCH_MAX
+  batch.write(new Uint8Array(beginBytesMax(h.limits) + h.limits.turnBytesMax - ROW_BYTES), null)
   leftovers.step(batch)
-  expect(batch.writes.length).toBeGreaterThan(0)
+  expect(batch.writes.length).toBeGreaterThan(1)
+  expect(batch.bytes).toBeLessThanOrEqual(BATCH_MAX)
 })
 
 describe('an actor that is started at the address meanwhile', () => {

@@ -115,7 +115,7 @@ it('the bytes of an actor', async () => {
   const error = await failure(h, h.client.send('counter/a', { type: 'BIG', by: 800_000 }))
   expect(error).toMatchObject({ code: 'too-large', detail: { limit: 'actorBytesMax' } })
   expect([await get(h, 'counter/a'), rows(h)]).toEqual(before)
-  expect(await send(h, 'counter/a', 'BIG', { by: 700_000 })).toMatchObject({ handled: true })
+  expect(await send(h, 'counter/a', 'BIG', { by: 500_000 })).toMatchObject({ handled: true })
 })
 
 it('an id, an address and the depth of children', async () => {
