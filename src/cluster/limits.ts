@@ -38,6 +38,19 @@ export interface ClusterLimits {
   tailBytesMax: number
   /** How often it is said who is waited for. */
   tailLogMs: number
+  /** A checkpoint is made every so many slots: what a new node replays behind it, and a little more. */
+  checkpointSlots: number
+  /** How often it is looked whether a checkpoint is due, or slots are not needed any more. */
+  checkpointLookMs: number
+  /** Bytes of rows in one chunk; one row more may stand in it. nats-server takes 1 MiB. */
+  checkpointChunkBytesMax: number
+  /**
+   * How old the newest checkpoint is before anything is removed: JetStream syncs its disk every two
+   * minutes, and what it has not synced goes with its process.
+   */
+  journalRetentionMs: number
+  /** Slots that stay in any case, so that whoever is a little behind need not load a checkpoint. */
+  journalSlotsMin: number
   /** How long a drain may take; then the node leaves with what it still serves. */
   drainMs: number
 }
@@ -60,6 +73,11 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
   tailRetryMs: 500,
   tailBytesMax: 512 * 1024,
   tailLogMs: 10_000,
+  checkpointSlots: 10_000,
+  checkpointLookMs: 10_000,
+  checkpointChunkBytesMax: 512 * 1024,
+  journalRetentionMs: 600_000,
+  journalSlotsMin: 1_024,
   drainMs: 60_000,
 })
 

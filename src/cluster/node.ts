@@ -5,6 +5,7 @@
  * adapters stand behind the ports, and ending the process (src/node).
  */
 import type {
+  Checkpoints,
   Clock,
   Journal,
   Log,
@@ -40,6 +41,7 @@ export interface ClusterNodeDeps {
   log: Log
   store: Store
   journal: Journal
+  checkpoints: Checkpoints
   registry: Registry
   transport: Transport
   taskQueue: TaskQueue

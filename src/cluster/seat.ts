@@ -5,7 +5,16 @@
  * it is not. Leaves to others: who is named (leader), whether a claim wins (the slots), what a shard
  * does (engine).
  */
-import type { Clock, Journal, Log, Random, Store, TaskQueue, Transport } from '../ports/index.ts'
+import type {
+  Checkpoints,
+  Clock,
+  Journal,
+  Log,
+  Random,
+  Store,
+  TaskQueue,
+  Transport,
+} from '../ports/index.ts'
 import type { EventObject, Limits, ShardStatus, Subjects } from '../protocol/index.ts'
 import {
   type EngineStop,
@@ -18,6 +27,7 @@ import {
   type ShardServer,
   serveShard,
 } from '../shard/index.ts'
+import { CheckpointKeeper } from './checkpoint-keeper.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
 import { Standby } from './standby.ts'
@@ -34,6 +44,7 @@ export interface SeatDeps {
   log: Log
   store: Store
   journal: Journal
+  checkpoints: Checkpoints
   transport: Transport
   subjects: Subjects
   taskQueue: TaskQueue
@@ -58,6 +69,7 @@ export interface SeatDeps {
 
 interface Owning {
   engine: ShardEngine
+  commit: JournaledCommit
   /** The view by which it claims. */
   by: number
   server: ShardServer | undefined
@@ -77,6 +89,7 @@ export interface SeatStatus {
 export class Seat {
   readonly shard: number
   readonly #deps: SeatDeps
+  readonly #keeper: CheckpointKeeper
   #owning: Owning | undefined
   #standby: Standby | undefined
   #isEndingStandby = false
@@ -96,6 +109,7 @@ export class Seat {
   constructor(shard: number, deps: SeatDeps) {
     this.shard = shard
     this.#deps = deps
+    this.#keeper = new CheckpointKeeper({ ...deps, shard, limits: deps.clusterLimits })
   }
 
   /** By which view this node serves the shard, from its claim to its very end. */
@@ -163,6 +177,7 @@ export class Seat {
   stop(): void {
     this.#stopped = true
     this.#forgetTries()
+    this.#keeper.stop()
     this.#standby?.stop(() => {})
     this.#owning?.engine.stop()
   }
@@ -201,12 +216,12 @@ export class Seat {
   #take(): void {
     const { shard } = this
     const { name, otherTails, views, recordBytesMax, ownerSilenceMs } = this.#deps
-    const { clock, random, log, store, journal } = this.#deps
+    const { clock, random, log, store, journal, checkpoints } = this.#deps
     const by = views.number
     this.#cancelHandoff?.()
     this.#cancelHandoff = undefined
     const commit = new JournaledCommit({
-      ...{ shard, store, journal, clock, random, log, otherTails },
+      ...{ shard, store, journal, checkpoints, clock, random, log, otherTails },
       node: name,
       viewVersion: by,
       parted: (why) => this.#refuse(why),
@@ -221,7 +236,7 @@ export class Seat {
       live,
       stopped: (reason) => this.#ended(owning, reason),
     })
-    const owning: Owning = { engine, by, server: undefined, live }
+    const owning: Owning = { engine, commit, by, server: undefined, live }
     this.#owning = owning
     engine.open((failure) => {
       if (!failure) this.#serve(owning)
@@ -233,6 +248,9 @@ export class Seat {
     log.info({ shard: this.shard, view: owning.by }, 'this node serves a shard')
     this.#retakes = 0
     owning.server = serveShard(owning.engine, transport, subjects, limits)
+    const { epoch } = owning.commit
+    const hasStandby = () => (this.#deps.views.view?.standbys[this.shard] ?? null) !== null
+    if (epoch) this.#keeper.start({ role: 'owner', epoch, hasStandby })
     changed()
   }
 
@@ -245,6 +263,7 @@ export class Seat {
   #clear(owning: Owning): void {
     if (this.#owning !== owning) return
     this.#owning = undefined
+    this.#keeper.stop()
     owning.server?.stop()
     owning.live.stopAll()
     this.#deps.changed()
@@ -283,14 +302,15 @@ export class Seat {
   #startStandby(): void {
     if (this.#standby) return
     const { shard } = this
-    const { store, journal, clock, log, clusterLimits, changed, failed } = this.#deps
+    const { store, journal, checkpoints, clock, log, clusterLimits, changed, failed } = this.#deps
     this.#standby = new Standby({
-      ...{ shard, store, journal, clock, log, changed },
+      ...{ shard, store, journal, checkpoints, clock, log, changed },
       limits: clusterLimits,
       parted: (why) => this.#refuse(why),
       failed: (why) => failed({ shard, why }),
     })
     this.#standby.start()
+    this.#keeper.start({ role: 'standby' })
   }
 
   /** The other shards of this node go on; this one goes to others, who have what the journal has. */
@@ -305,6 +325,7 @@ export class Seat {
     const standby = this.#standby
     if (!standby) return true
     this.#standby = undefined
+    this.#keeper.stop()
     this.#isEndingStandby = true
     standby.stop(() => {
       this.#isEndingStandby = false

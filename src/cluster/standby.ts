@@ -3,15 +3,18 @@
  *
  * Decides: what of the journal this store takes over, and how far behind it is. The journal may lose
  * later what was read here: the raw records are kept for that, and `appliedHash` is compared again
- * with every new copy of the stream. Leaves to others: whether to follow, and what follows where the
- * store and the journal have parted (seat.ts).
+ * with every new copy of the stream. A store that cannot go on begins again with a checkpoint. Leaves to
+ * others: whether to follow, which checkpoint (shard/checkpoint-loading.ts), and what follows where the
+ * store and the journal have parted and none helps (seat.ts).
  */
-import type { Clock, Journal, Log, Store } from '../ports/index.ts'
+import type { Checkpoints, Clock, Journal, Log, Store } from '../ports/index.ts'
 import { hashBytes } from '../protocol/index.ts'
 import {
   type Applied,
   brokenChain,
+  CheckpointLoading,
   type KnownEnd,
+  recordOf,
   rowsOf,
   SlotReader,
   Tail,
@@ -22,6 +25,7 @@ export interface StandbyDeps {
   shard: number
   store: Store
   journal: Journal
+  checkpoints: Checkpoints
   clock: Clock
   log: Log
   limits: ClusterLimits
@@ -37,6 +41,7 @@ export class Standby {
   readonly #deps: StandbyDeps
   readonly #slots: SlotReader
   readonly #tail: Tail
+  readonly #loading: CheckpointLoading
   #applied: Applied
   /** The copy of the stream that was seen to hold what is applied. */
   #copy: string | undefined
@@ -52,6 +57,7 @@ export class Standby {
     this.#slots = new SlotReader(deps.shard, deps.journal, deps.clock)
     this.#tail = new Tail(deps.shard, deps.store, deps.log)
     this.#applied = this.#tail.applied()
+    this.#loading = new CheckpointLoading(deps, this.#slots)
   }
 
   /** Slots that are not applied, when it was last seen; undefined while that is not known. */
@@ -60,7 +66,24 @@ export class Standby {
   }
 
   start(): void {
-    this.#slots.end((end) => this.#compare(end))
+    const { store, failed } = this.#deps
+    this.#isWriting = true
+    store.write({
+      writes: [],
+      // Whoever had the shard here before may have had writes under way.
+      visible: () => {
+        this.#isWriting = false
+        if (this.#stopped) this.#stopped()
+        else if (this.#loading.isHalfDone) this.#loading.clear((failure) => this.#loaded(failure))
+        else this.#loaded()
+      },
+      failed: ({ message }) => {
+        const wasWriting = this.#isWriting
+        this.#isWriting = false
+        failed(message)
+        if (wasWriting) this.#stopped?.()
+      },
+    })
   }
 
   /** `done` is told when the store has taken what was under way: another may go on from there. */
@@ -68,7 +91,29 @@ export class Standby {
     this.#stopped = done
     this.#slots.stop()
     this.#cancelLook?.()
-    if (!this.#isWriting) done()
+    this.#loading.stop(() => {
+      if (!this.#isWriting) done()
+    })
+  }
+
+  #look(): void {
+    this.#slots.end((end) => this.#compare(end))
+  }
+
+  #loaded(failure?: string): void {
+    if (failure !== undefined) return this.#deps.failed(failure)
+    this.#applied = this.#tail.applied()
+    this.#copy = undefined
+    this.#look()
+  }
+
+  /** This store cannot go on from what it has. */
+  #load(end: KnownEnd, why: string): void {
+    this.#report(undefined)
+    this.#loading.load(end, (outcome) => {
+      if (outcome.kind === 'none') this.#part(why)
+      else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
+    })
   }
 
   #compare(end: KnownEnd): void {
@@ -77,11 +122,11 @@ export class Standby {
     this.#slots.read(slot, (found) => {
       // Its end is lost, or not there yet: whoever takes the shard writes it again.
       if (!found && slot >= end.firstSlot) return this.#unknown()
-      if (!found || hashBytes(found.record) !== hash) {
-        const what = found ? 'another record than the one that was applied' : 'nothing any more'
-        return this.#part(`slot ${slot} holds ${what}`)
-      }
-      this.#follow(end)
+      // The record behind it names it: that is as good as to compare it.
+      const isNamed = !found && slot === end.firstSlot - 1
+      if (isNamed || (found && hashBytes(found.record) === hash)) return this.#follow(end)
+      const what = found ? 'another record than the one that was applied' : 'nothing any more'
+      this.#load(end, `slot ${slot} holds ${what}`)
     })
   }
 
@@ -95,12 +140,16 @@ export class Standby {
     const to = Math.min(end.lastSlot, from + limits.followCountMax - 1)
     this.#slots.readAll(from, to, (records) => {
       if (!records) {
-        if (from < end.firstSlot) return this.#part(`slots from ${from} on were removed`)
+        if (from < end.firstSlot) return this.#load(end, `slots from ${from} on were removed`)
         return this.#unknown()
       }
       const problem = brokenChain(this.#applied, records)
-      if (problem === undefined) this.#apply(records, end)
-      else this.#part(problem)
+      if (problem === undefined) return this.#apply(records, end)
+      const [bytes] = records
+      const isJoined = bytes && recordOf({ slot: from, bytes })?.prev === this.#applied.hash
+      // A journal that is broken in itself is not made whole by a checkpoint.
+      if (isJoined) this.#part(problem)
+      else this.#load(end, problem)
     })
   }
 
@@ -117,7 +166,7 @@ export class Standby {
         if (this.#stopped) return this.#stopped()
         this.#applied = { slot: slot + records.length, hash: hashBytes(records.at(-1)!) }
         this.#report(end.lastSlot - this.#applied.slot)
-        this.start()
+        this.#look()
       },
       failed: ({ message }) => {
         const wasWriting = this.#isWriting
@@ -145,7 +194,7 @@ export class Standby {
     const { clock, limits } = this.#deps
     const waitMs = limits.followMs * 2 ** Math.min(this.#idle, FOLLOW_DOUBLINGS_MAX)
     this.#idle += 1
-    this.#cancelLook = clock.after(waitMs, () => this.start())
+    this.#cancelLook = clock.after(waitMs, () => this.#look())
   }
 
   /** The store is left as it is: it follows no more, and nobody is told that it is near. */

@@ -1,4 +1,5 @@
 export * from './blobs.ts'
+export * from './checkpoints.ts'
 export * from './clock.ts'
 export * from './journal.ts'
 export * from './log.ts'

@@ -13,6 +13,8 @@ export interface Store {
   range(options: StoreRange): Iterable<StoreRow>
   /** The number of rows with `from <= key < to`, without reading them. */
   count(from: Uint8Array, to: Uint8Array): number
+  /** The rows of this moment, for a read that takes long. Whoever asks for it closes it. */
+  snapshot(): StoreSnapshot
   /**
    * Applies all writes or none. Outcomes come by callback, never before the call returns:
    * `visible` first, then `flushed`; or one `failed`, after which nothing of it is or will be there.
@@ -28,6 +30,29 @@ export interface StoreRange {
   to: Uint8Array
   reverse?: boolean
   limit?: number
+}
+
+/**
+ * What no later write changes. While it is open the store cannot use again the space of what was
+ * removed or replaced since: so it is given up after `SNAPSHOT_OPEN_MAX_MS`, whatever its reader does.
+ */
+export interface StoreSnapshot {
+  /**
+   * Rows with `from <= key < to` in bytewise order, until their keys and values come to `bytesMax`; the
+   * last one may exceed it, so that there is one if the range has any. Undefined when the snapshot was
+   * closed or given up.
+   */
+  page(range: StorePage): StoreRow[] | undefined
+  close(): void
+}
+
+/** Ten times what a shard of some gigabytes takes to be read and written elsewhere. */
+export const SNAPSHOT_OPEN_MAX_MS = 600_000
+
+export interface StorePage {
+  from: Uint8Array
+  to: Uint8Array
+  bytesMax: number
 }
 
 export interface StoreRow {

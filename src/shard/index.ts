@@ -1,3 +1,11 @@
+export { CheckpointAccess } from './checkpoint-access.ts'
+export type { Checkpoint } from './checkpoint-form.ts'
+export { type CheckpointLoaded, CheckpointLoading } from './checkpoint-loading.ts'
+export {
+  CheckpointWriting,
+  type CheckpointWritingDeps,
+  type CheckpointWritten,
+} from './checkpoint-writing.ts'
 export type { CommitOutcome, CommitPath, CommitRequest, TakeOutcome } from './commit.ts'
 export { EmbeddedCommit, type OwnerCondition } from './embedded-commit.ts'
 export { type EngineState, ShardEngine } from './engine.ts'
@@ -9,5 +17,6 @@ export { nodeKey } from './keys.ts'
 export { ResidentBudget } from './resident-budget.ts'
 export { type ShardServer, serveShard } from './server.ts'
 export { type KnownEnd, SlotReader } from './slot-reader.ts'
-export { type Applied, brokenChain, rowsOf, Tail, type TailRow } from './tail.ts'
+export { type Epoch, isOfEpoch } from './slot-records.ts'
+export { type Applied, brokenChain, recordOf, rowsOf, Tail, type TailRow } from './tail.ts'
 export { addressOfTask } from './tasks.ts'

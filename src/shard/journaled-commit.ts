@@ -59,7 +59,7 @@ export class JournaledCommit implements CommitPath {
       done({ kind: 'taken', nextSlot: last.slot + 1 })
     })
     this.#taking = taking
-    taking.run()
+    taking.start()
   }
 
   commit(request: CommitRequest, done: (outcome: CommitOutcome) => void): void {

@@ -1,5 +1,5 @@
 /** What the journaled commit path is made of. */
-import type { Clock, Journal, Log, Random, Store } from '../ports/index.ts'
+import type { Checkpoints, Clock, Journal, Log, Random, Store } from '../ports/index.ts'
 import type { TailRow } from './tail.ts'
 
 /** What another member kept of a shard's journal. */
@@ -39,6 +39,8 @@ export interface JournaledCommitDeps {
   recordBytesMax?: number
   /** Without it only the own tail is asked when the journal may have lost its end. */
   otherTails?: OtherTails
+  /** Without them a store that lacks removed slots, or has parted from the journal, cannot go on. */
+  checkpoints?: Checkpoints
   /**
    * Told when this store and the journal have parted, and nobody but this node is hindered by it: then
    * the shard is lost to this node. Without it the engine fails, and the process with it.

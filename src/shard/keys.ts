@@ -12,6 +12,7 @@ import { type AddressText, pack, unpack } from '../protocol/index.ts'
  * the counts and `meta` right behind the newest of the remembered ids.
  */
 export const TABLE = {
+  loading: 0x01,
   applied: 0x02,
   actor: 0x10,
   history: 0x11,
@@ -73,6 +74,11 @@ export function metaKey(shard: number): Buffer {
 /** Journaled only: the newest slot whose rows the store shows, and its hash. */
 export function appliedKey(shard: number): Buffer {
   return begin(shard, TABLE.applied, 0)
+}
+
+/** Journaled only: while a checkpoint takes the place of the rows of the shard. */
+export function loadingKey(shard: number): Buffer {
+  return begin(shard, TABLE.loading, 0)
 }
 
 export function actorKey(shard: number, address: AddressText): Buffer {

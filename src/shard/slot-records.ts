@@ -111,6 +111,12 @@ export function epochSlotOf(slot: number, record: SlotRecord): number {
   return record.kind === 'claim' ? slot : record.epoch.slot
 }
 
+/** Whether the owner of this epoch wrote it. */
+export function isOfEpoch(slot: number, record: SlotRecord, epoch: Epoch): boolean {
+  const claimId = record.kind === 'claim' ? record.claimId : record.epoch.claimId
+  return epochSlotOf(slot, record) === epoch.slot && claimId === epoch.claimId
+}
+
 function unreadable(what: string): TroupeError {
   return new TroupeError('malformed', `a record of a slot: ${what}`)
 }

@@ -33,10 +33,7 @@ export class Tail {
   }
 
   applied(): Applied {
-    const bytes = this.#store.get(appliedKey(this.#shard))
-    if (!bytes) return { slot: 0, hash: GENESIS_HASH }
-    const [slot, hash] = unpack(bytes) as [number, string]
-    return { slot, hash }
+    return appliedOf(this.#store.get(appliedKey(this.#shard)))
   }
 
   /** Every row behind a slot, whether or not it is the next one. */
@@ -50,9 +47,10 @@ export class Tail {
     }
   }
 
-  /** The rows behind a slot as far as each is the successor of the one before. */
-  chainAfter(slot: number, hash: string): TailRow[] {
-    return chainOf(this.after(slot), slot, hash)
+  /** The keys of rows up to and including a slot, the lowest first: their slots are gone. */
+  upTo(slot: number, limit: number): Uint8Array[] {
+    const range = { from: tailKey(this.#shard, 0), to: tailKey(this.#shard, slot + 1), limit }
+    return [...this.#store.range(range)].map(({ key }) => key)
   }
 
   /**
@@ -103,18 +101,11 @@ export class Tail {
   }
 }
 
-/** The rows from the one behind `slot` on, as far as each is the successor of the one before. */
-export function chainOf(rows: Iterable<TailRow>, slot: number, hash: string): TailRow[] {
-  const chain: TailRow[] = []
-  let prev = hash
-  for (const row of rows) {
-    // Asked for when the journal was shorter, they may begin before its present end.
-    if (row.slot <= slot) continue
-    if (row.slot !== slot + 1 + chain.length || recordOf(row)?.prev !== prev) break
-    chain.push(row)
-    prev = hashBytes(row.bytes)
-  }
-  return chain
+/** As the row of `appliedKey` says. */
+export function appliedOf(bytes: Uint8Array | undefined): Applied {
+  if (!bytes) return { slot: 0, hash: GENESIS_HASH }
+  const [slot, hash] = unpack(bytes) as [number, string]
+  return { slot, hash }
 }
 
 /** Of slots in a row: what they hold, their raw records, and how far the store is with them. */

@@ -1,34 +1,31 @@
 /**
  * Taking a shard: read to the end, write again what the journal lost, claim, apply, then serve.
  *
- * Decides: when a store and a journal belong together, and that nothing read is applied or kept
- * before the claim behind it has won. Leaves to others: who tries to take and who has to be asked for
- * a tail (cluster); loading a checkpoint where the two have parted.
+ * Decides: when a store and a journal belong together, when a checkpoint takes the store's place, and
+ * that nothing read is applied or kept before the claim behind it has won. Leaves to others: who tries
+ * to take and who has to be asked for a tail (cluster), which checkpoint (checkpoint-loading.ts).
  */
 import { hashBytes, invariant } from '../protocol/index.ts'
+import { CheckpointLoading } from './checkpoint-loading.ts'
 import type { TakeOutcome } from './commit.ts'
 import type { JournaledCommitDeps, OtherTail } from './journaled-deps.ts'
+import { lostChain } from './lost-chain.ts'
 import type { KnownEnd, SlotReader } from './slot-reader.ts'
 import {
   decodeRecord,
   type Epoch,
   encodeRecord,
-  epochSlotOf,
   GENESIS_HASH,
   type SlotRecord,
 } from './slot-records.ts'
-import {
-  type Applied,
-  brokenChain,
-  chainOf,
-  recordOf,
-  rowsOf,
-  type Tail,
-  type TailRow,
-} from './tail.ts'
+import { type Applied, brokenChain, recordOf, rowsOf, type Tail, type TailRow } from './tail.ts'
 
 /** Records applied in one transaction of the store. */
 const APPLIED_AT_ONCE = 256
+
+/** A slot that is missing is asked for again so often, and after so long. */
+const GAPS_MAX = 10
+const GAP_AGAIN_MS = 200
 
 /** The newest slot of an owner, and which copy of the stream said so. */
 export interface Position {
@@ -52,13 +49,17 @@ export class Taking {
   readonly #slots: SlotReader
   readonly #tail: Tail
   readonly #done: (outcome: TakingOutcome) => void
-  readonly #applied: Applied
+  readonly #loading: CheckpointLoading | undefined
+  #applied: Applied
   /** Of the slots behind `applied`; they do not change while the copy of the stream is the same. */
   #records: Uint8Array[] = []
   #copy = ''
   /** What the other members answered, while the stream was this copy. */
   #others: { copy: string; tails: readonly OtherTail[] } | undefined
   #collecting: { stop(): void } | undefined
+  #stopped = false
+  /** Slots that were said to be there and not to be there. */
+  #gaps = 0
 
   constructor(
     deps: JournaledCommitDeps,
@@ -71,10 +72,29 @@ export class Taking {
     this.#tail = tail
     this.#done = done
     this.#applied = tail.applied()
+    const { checkpoints } = deps
+    this.#loading = checkpoints && new CheckpointLoading({ ...deps, checkpoints }, slots)
   }
 
   stop(): void {
+    this.#stopped = true
     this.#collecting?.stop()
+    this.#loading?.stop(() => {})
+  }
+
+  start(): void {
+    this.#deps.store.write({
+      writes: [],
+      // Whoever had the shard here before may have had writes under way.
+      visible: () => {
+        if (this.#stopped) return
+        if (this.#loading?.isHalfDone) {
+          return this.#loading.clear((failure) => this.#loaded(failure))
+        }
+        this.#loaded()
+      },
+      failed: ({ message }) => this.#done({ kind: 'failed', why: message }),
+    })
   }
 
   /** From the beginning, or again after somebody else has written. */
@@ -115,20 +135,14 @@ export class Taking {
     return record !== undefined && record.serverId !== end.serverId
   }
 
-  /**
-   * Of all chains that join the end of the journal the one with the highest (epoch, slot) is written
-   * again: who claimed last had everything before its claim.
-   */
+  /** What the journal has lost is written again. */
   #join(end: KnownEnd, newest: Uint8Array | undefined): void {
     const hash = newest ? hashBytes(newest) : GENESIS_HASH
     const applied = this.#applied.slot
     const own = { applied, rows: this.#tail.after(end.lastSlot) }
     const others = this.#others?.copy === end.serverId ? this.#others.tails : []
-    const chain = highest(
-      [own, ...others]
-        .map((kept) => ({ ...kept, rows: chainOf(kept.rows, end.lastSlot, hash) }))
-        .filter((kept) => mayBeLost(kept, end)),
-    )
+    const { lastSlot: slot, serverId } = end
+    const chain = lostChain([own, ...others], { slot, hash, serverId })
     if (applied > end.lastSlot + chain.length) {
       const rows = [...this.#tail.after(end.lastSlot)].map(({ slot }) => slot)
       return this.#part(
@@ -201,24 +215,61 @@ export class Taking {
     const { slot, hash } = this.#applied
     if (slot === 0) return this.#readOn(end)
     this.#slots.read(slot, (found) => {
-      if (!found) return this.#part(`slot ${slot} was removed, and no checkpoint covers it`)
+      if (!found) return this.#meetGap(slot)
       if (hashBytes(found.record) === hash) return this.#readOn(end)
       const rows = [...this.#tail.after(slot - 1)].map((row) => row.slot)
-      this.#part(`slot ${slot} holds another record than the one that this store applied`, rows)
+      const why = `slot ${slot} holds another record than the one that this store applied`
+      this.#load(end, why, rows)
+    })
+  }
+
+  /** What was applied is removed from the journal, or what comes behind it. */
+  #meetGap(slot: number): void {
+    this.#slots.end((end) => {
+      // The record behind it names it: that is as good as to compare it.
+      if (slot === this.#applied.slot && slot === end.firstSlot - 1) return this.#readOn(end)
+      const why = `slots from ${slot} on were removed, and no checkpoint covers them`
+      if (slot < end.firstSlot) return this.#load(end, why)
+      // A leader that was deposed says so for a moment.
+      if (this.#gaps === GAPS_MAX) {
+        return this.#part(`slot ${slot} is not in the journal, which begins before it`)
+      }
+      this.#gaps += 1
+      this.#deps.clock.after(GAP_AGAIN_MS, () => {
+        if (!this.#stopped) this.run()
+      })
     })
   }
 
   #readOn(end: KnownEnd): void {
     const from = this.#applied.slot + 1 + this.#records.length
     this.#slots.readAll(from, end.lastSlot, (records) => {
-      if (!records) {
-        return this.#part(`slots from ${from} on were removed, and no checkpoint covers them`)
-      }
+      if (!records) return this.#meetGap(from)
       this.#records.push(...records)
       const problem = brokenChain(this.#applied, this.#records)
-      if (problem !== undefined) return this.#part(problem)
-      this.#claim(end)
+      if (problem === undefined) return this.#claim(end)
+      const [bytes] = this.#records
+      const isJoined = bytes && recordOf({ slot: from, bytes })?.prev === this.#applied.hash
+      // A journal that is broken in itself is not made whole by a checkpoint.
+      if (isJoined) this.#part(problem)
+      else this.#load(end, problem)
     })
+  }
+
+  /** This store cannot go on from what it has: a checkpoint takes its place, if one helps. */
+  #load(end: KnownEnd, why: string, offChain: readonly number[] = []): void {
+    if (!this.#loading) return this.#part(why, offChain)
+    this.#loading.load(end, (outcome) => {
+      if (outcome.kind === 'none') this.#part(why, offChain)
+      else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
+    })
+  }
+
+  #loaded(failure?: string): void {
+    if (failure !== undefined) return this.#done({ kind: 'failed', why: failure })
+    this.#applied = this.#tail.applied()
+    this.#records = []
+    this.run()
   }
 
   #claim(end: KnownEnd): void {
@@ -274,32 +325,11 @@ export class Taking {
     }
   }
 
-  /** The store is left as it is: whoever discards it for a checkpoint sets its tail aside first. */
+  /** The store is left as it is. */
   #part(why: string, offChain: readonly number[] = []): void {
     const { shard, log, parted } = this.#deps
     log.error({ shard, why, slots: offChain }, 'a shard cannot be taken with this store')
     parted?.(why)
     this.#done({ kind: parted ? 'lost' : 'failed', why })
   }
-}
-
-/** What was sent to the present copy of the stream only was never acknowledged by it: not lost. */
-function mayBeLost(kept: { applied: number; rows: readonly TailRow[] }, end: KnownEnd): boolean {
-  const first = kept.rows[0] && recordOf(kept.rows[0])
-  return first !== undefined && (kept.applied > end.lastSlot || first.serverId !== end.serverId)
-}
-
-function highest(chains: readonly { rows: readonly TailRow[] }[]): readonly TailRow[] {
-  let best: readonly TailRow[] = []
-  let bestRank: readonly [epochSlot: number, slot: number] = [0, 0]
-  for (const { rows } of chains) {
-    const last = rows.at(-1)
-    const record = last && recordOf(last)
-    if (!last || !record) continue
-    const rank = [epochSlotOf(last.slot, record), last.slot] as const
-    if (rank[0] < bestRank[0] || (rank[0] === bestRank[0] && rank[1] <= bestRank[1])) continue
-    best = rows
-    bestRank = rank
-  }
-  return best
 }

@@ -1,6 +1,6 @@
 /** What LMDB adds to the contract: kills, two processes, directories that cannot be used. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -202,5 +202,32 @@ describe('lmdb: directories', () => {
     const again = open({ path: foreign, noSubdir: false })
     expect(again.get('greeting')).toBe('hello')
     await again.close()
+  })
+})
+
+describe('a snapshot', () => {
+  const PAGES = 64
+  const write4KiB = async (store: LmdbStore, rounds: number) => {
+    for (let round = 0; round < rounds; round++) {
+      const value = 'x'.repeat(3_000)
+      await write(
+        store,
+        [...Array(PAGES).keys()].map((i) => [`k${i}`, `${round}${value}`]),
+      )
+    }
+    return (await stat(join(directory, 'data.mdb'))).size
+  }
+
+  it('lets the file grow while it is open, and no longer', async () => {
+    const store = LmdbStore.open({ directory })
+    const settled = await write4KiB(store, 30)
+    const snapshot = store.snapshot()
+    const grown = await write4KiB(store, 30)
+    // Every round needs pages of its own: none of those before can be used again.
+    expect(grown).toBeGreaterThan(settled + 20 * PAGES * 4_096)
+    snapshot.close()
+    const after = await write4KiB(store, 60)
+    expect(after - grown).toBeLessThan(10 * PAGES * 4_096)
+    await store.close()
   })
 })

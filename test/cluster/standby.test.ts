@@ -1,6 +1,7 @@
 /** Following the journal of an owner, and what becomes of a journal that goes back. */
 import { describe, expect, it } from 'vitest'
 import {
+  MemoryCheckpoints,
   MemoryJournal,
   type MemoryJournalServer,
   MemoryStore,
@@ -9,6 +10,8 @@ import {
 import { DEFAULT_CLUSTER_LIMITS as limits } from '../../src/cluster/limits.ts'
 import { Standby } from '../../src/cluster/standby.ts'
 import type { Log } from '../../src/ports/index.ts'
+import { pack } from '../../src/protocol/index.ts'
+import { actorKey, loadingKey } from '../../src/shard/keys.ts'
 import { appliedOf, bytesOf, quarantineOf, rowsOf, tailOf } from '../shard/journaled-judge.ts'
 import { type JournaledNode, type Nodes, REAL, SHARD } from '../shard/journaled-nodes.ts'
 import { started } from '../shard/journaled-ownership.ts'
@@ -19,6 +22,7 @@ class Follower {
   readonly clock: VirtualClock
   readonly store: MemoryStore
   readonly journal: MemoryJournal
+  readonly checkpoints: MemoryCheckpoints
   readonly errors: object[] = []
   readonly failures: string[] = []
   readonly parted: string[] = []
@@ -29,6 +33,7 @@ class Follower {
     this.clock = clock
     this.store = store ?? new MemoryStore({ clock })
     this.journal = new MemoryJournal({ clock, server, latencyMs: () => 10 })
+    this.checkpoints = new MemoryCheckpoints({ clock })
     this.start()
   }
 
@@ -39,6 +44,7 @@ class Follower {
     const { clock, store, journal } = this
     this.standby = new Standby({
       ...{ shard: SHARD, clock, store, journal, log, limits },
+      checkpoints: this.checkpoints,
       changed: () => {
         this.changes += 1
       },
@@ -170,6 +176,33 @@ describe('a standby', () => {
     await nodes.settle(3_000)
     expect(f.errors).toHaveLength(1)
     expect(f.standby.lag).toBeUndefined()
+  })
+
+  it('goes on when its last slot is gone and the next one names it', async () => {
+    const { nodes, a, f } = await followed()
+    f.stop()
+    nodes.server.remove(SHARD, appliedOf(f.store) - 1)
+    expect(await a.answer(a.note(A, 'x'))).toBe('ok')
+    nodes.server.remove(SHARD, appliedOf(f.store))
+    f.start()
+    await nodes.settle(3_000)
+    expect([f.errors, f.standby.lag]).toEqual([[], 0])
+    expect(rowsOf(f.store)).toEqual(rowsOf(a.store))
+  })
+
+  it('begins again where a checkpoint was half loaded', async () => {
+    const { nodes, a, f } = await followed()
+    f.stop()
+    const half = [
+      [loadingKey(SHARD), pack(true)],
+      [actorKey(SHARD, 'counter/half'), pack('half')],
+    ] as const
+    f.store.write({ writes: half, failed: () => {} })
+    f.start()
+    await nodes.settle(3_000)
+    expect([f.errors, f.standby.lag]).toEqual([[], 0])
+    expect(rowsOf(f.store)).toEqual(rowsOf(a.store))
+    expect(f.store.get(loadingKey(SHARD))).toBeUndefined()
   })
 
   it('a candidate of its own past is dropped or set aside when the slot holds another record', async () => {

@@ -1,8 +1,8 @@
 /** What every `Store` promises. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Store } from '../../src/ports/index.ts'
+import type { Store, StoreSnapshot } from '../../src/ports/index.ts'
 import { keys, read, type Writes, write, writesOf } from './store.support.ts'
-import { bytes, text } from './support.ts'
+import { bytes, realTime, text, until } from './support.ts'
 
 export interface StoreHarness {
   store: Store
@@ -11,9 +11,15 @@ export interface StoreHarness {
   close(): Promise<void>
 }
 
-const DONE = 'visible flushed'
+export type StoreOptions = { snapshotOpenMaxMs?: number }
 
-export function storeSuite(name: string, create: () => Promise<StoreHarness>): void {
+const DONE = 'visible flushed'
+const ALL_ROWS = { from: bytes('\x00'), to: bytes('\xff\xff\xff'), bytesMax: 1e9 }
+
+export function storeSuite(
+  name: string,
+  create: (options?: StoreOptions) => Promise<StoreHarness>,
+): void {
   describe(`store: ${name}`, () => {
     let harness: StoreHarness
     let store: Store
@@ -28,6 +34,23 @@ export function storeSuite(name: string, create: () => Promise<StoreHarness>): v
     conditions(() => store)
     ranges(() => store)
     iteration(() => store)
+    snapshots(() => store)
+
+    it('gives a snapshot up after its time', async () => {
+      const impatient = await create({ snapshotOpenMaxMs: 20 })
+      const snapshot = impatient.store.snapshot()
+      expect(snapshot.page(ALL_ROWS)).toEqual([])
+      await until(realTime, () => snapshot.page(ALL_ROWS) === undefined, 'it is given up')
+      snapshot.close()
+      await impatient.close()
+    })
+
+    it('gives snapshots up when it is closed', async () => {
+      const snapshot = store.snapshot()
+      store = await harness.reopen()
+      expect(snapshot.page(ALL_ROWS)).toBeUndefined()
+      snapshot.close()
+    })
 
     it('keeps what was written across a clean close, which waits for what is under way', async () => {
       const told = write(store, [['a', '1']])
@@ -359,5 +382,67 @@ function iteration(store: () => Store): void {
       if (i % 10 === 0) await write(store(), [[key(i), null]])
     }
     expect(store().count(bytes('k'), bytes('l'))).toBe(480)
+  })
+}
+
+function snapshots(store: () => Store): void {
+  const shown = (snapshot: StoreSnapshot, from = 'a', to = 'z', bytesMax = 1e9) =>
+    snapshot
+      .page({ from: bytes(from), to: bytes(to), bytesMax })
+      ?.map(({ key, value }) => `${text(key)}=${text(value)}`)
+
+  it('shows the rows of its moment, whatever is committed later', async () => {
+    await write(store(), [
+      ['a', '1'],
+      ['b', '1'],
+      ['c', '1'],
+    ])
+    const snapshot = store().snapshot()
+    const before = ['a=1', 'b=1', 'c=1']
+    for (let round = 0; round < 5; round++) {
+      await write(store(), [
+        ['a', `${round}`],
+        ['b', null],
+        [`c${round}`, 'new'],
+      ])
+      expect(shown(snapshot)).toEqual(before)
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(shown(snapshot)).toEqual(before)
+    }
+    const later = store().snapshot()
+    expect(shown(later, 'a', 'c1')).toEqual(['a=4', 'c=1', 'c0=new'])
+    expect(shown(snapshot)).toEqual(before)
+    expect(read(store(), 'a')).toBe('4')
+    snapshot.close()
+    expect(shown(later, 'a', 'b')).toEqual(['a=4'])
+    later.close()
+  })
+
+  it('gives pages up to a number of bytes, and one row at least', async () => {
+    await write(
+      store(),
+      Array.from({ length: 300 }, (_, i) => [`k${String(i).padStart(3, '0')}`, 'x'.repeat(6)]),
+    )
+    const snapshot = store().snapshot()
+    // Ten bytes each.
+    expect(shown(snapshot, 'k', 'l', 1)).toEqual(['k000=xxxxxx'])
+    expect(shown(snapshot, 'k', 'l', 20)).toHaveLength(2)
+    expect(shown(snapshot, 'k', 'l', 21)).toHaveLength(3)
+    expect(shown(snapshot, 'k010', 'l', 1_500)).toHaveLength(150)
+    expect(shown(snapshot, 'k', 'l')).toHaveLength(300)
+    expect(shown(snapshot, 'k298\x00', 'l', 1)).toEqual(['k299=xxxxxx'])
+    expect(shown(snapshot, 'l', 'k')).toEqual([])
+    snapshot.close()
+  })
+
+  it('shows nothing once it is closed, which may be said twice', async () => {
+    await write(store(), [['a', '1']])
+    const snapshot = store().snapshot()
+    const [row] = snapshot.page(ALL_ROWS)!
+    snapshot.close()
+    snapshot.close()
+    expect(snapshot.page(ALL_ROWS)).toBeUndefined()
+    await write(store(), [['a', '2']])
+    expect(text(row!.value), 'the bytes of a row are its reader’s').toBe('1')
   })
 }

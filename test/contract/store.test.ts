@@ -4,15 +4,17 @@ import { join } from 'node:path'
 import { LmdbStore } from '../../src/adapters/lmdb/index.ts'
 import { MemoryStore } from '../../src/adapters/memory/index.ts'
 import { SystemClock } from '../../src/adapters/system/index.ts'
-import { type StoreHarness, storeSuite } from './store.suite.ts'
+import { type StoreHarness, type StoreOptions, storeSuite } from './store.suite.ts'
 
-storeSuite('memory', async () => memoryHarness({}))
-storeSuite('memory, slow to flush', async () => memoryHarness({ flushDelayMs: 2 }))
+storeSuite('memory', async (options) => memoryHarness({ ...options }))
+storeSuite('memory, slow to flush', async (options) =>
+  memoryHarness({ flushDelayMs: 2, ...options }),
+)
 
-storeSuite('lmdb', async () => {
+storeSuite('lmdb', async (options = {}) => {
   const directory = await mkdtemp(join(tmpdir(), 'troupe-store-'))
   const harness: StoreHarness = {
-    store: LmdbStore.open({ directory }),
+    store: LmdbStore.open({ directory, ...options }),
     reopen: async () => {
       await harness.store.close()
       harness.store = LmdbStore.open({ directory })
@@ -26,7 +28,7 @@ storeSuite('lmdb', async () => {
   return harness
 })
 
-function memoryHarness(options: { flushDelayMs?: number }): StoreHarness {
+function memoryHarness(options: StoreOptions & { flushDelayMs?: number }): StoreHarness {
   let store = new MemoryStore({ clock: new SystemClock(), ...options })
   return {
     store,

@@ -168,8 +168,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     rule: 'a row of the tail is applied only if the journal has it',
     mutations: one(
-      'taking',
-      'kept.applied > end.lastSlot || first.serverId !== end.serverId',
+      'lost-chain',
+      'applied > end.slot || recordOf(row)?.serverId !== end.serverId',
       'true',
     ),
     noticedBy: 'a row of the tail that never reached the journal',
@@ -190,7 +190,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'only what joins the end of the journal is written again',
-    mutations: one('tail', '|| recordOf(row)?.prev !== prev', ''),
+    mutations: one('lost-chain', 'record?.prev === hash', 'record'),
     noticedBy: 'a lost end that this store cannot give back',
   },
   {
@@ -212,7 +212,11 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'a removed slot is not jumped over',
-    mutations: one('taking', 'if (!records) {', 'if (!records && this.#applied.slot > 0) {').concat(
+    mutations: one(
+      'taking',
+      'if (!records) return this.#meetGap(from)',
+      'if (!records && this.#applied.slot > 0) return this.#meetGap(from)',
+    ).concat(
       one('taking', 'this.#records.push(...records)', 'this.#records.push(...(records ?? []))'),
       one('taking', 'slot === this.#applied.slot + this.#records.length + 1,', 'true,'),
     ),

@@ -15,7 +15,7 @@ import type { JournalWrite, StoreTransaction } from '../../src/ports/index.ts'
 import { type Parts, REAL } from './journaled-nodes.ts'
 
 const SHARD_ROOM = fileURLToPath(new URL('../../src/shard/', import.meta.url))
-const FILES = ['journaled-commit', 'taking', 'tail', 'slot-reader', 'slot-records']
+const FILES = ['journaled-commit', 'lost-chain', 'taking', 'tail', 'slot-reader', 'slot-records']
 
 export interface Mutation {
   file: string

@@ -31,6 +31,8 @@ export interface LmdbStoreOptions {
   readersMax?: number
   /** For tools that look at the store of a living node: does not take the directory over. */
   readOnly?: boolean
+  /** A snapshot is given up after this. */
+  snapshotOpenMaxMs?: number
 }
 
 export interface Environment {

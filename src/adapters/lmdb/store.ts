@@ -15,20 +15,24 @@
  * - After `full`, `broken` or losing the directory every later write fails the same way: lmdb-js has
  *   known crashes when it goes on after a failed commit, and an owner has to stop anyway.
  * - Reads copy. A range is read in pages, and no cursor or read transaction stays open between two
- *   of them: a forgotten iterator would stop LMDB from reusing pages.
+ *   of them: a forgotten iterator would stop LMDB from reusing pages. Only a snapshot keeps one
+ *   (snapshot.ts), for a limited time.
  * Leaves to others: the codes of failures (errors.ts), the meaning of rows.
  */
 import { mkdirSync } from 'node:fs'
-import type {
-  Store,
-  StoreFailure,
-  StoreRange,
-  StoreRow,
-  StoreTransaction,
+import {
+  SNAPSHOT_OPEN_MAX_MS,
+  type Store,
+  type StoreFailure,
+  type StoreRange,
+  type StoreRow,
+  type StoreSnapshot,
+  type StoreTransaction,
 } from '../../ports/index.ts'
 import { Conditions } from './conditions.ts'
 import { type Environment, type LmdbStoreOptions, openEnvironment } from './environment.ts'
 import { causeOfCommitFailure, openFailure, storeFailureOf } from './errors.ts'
+import { LmdbSnapshot } from './snapshot.ts'
 
 /** LMDB's limit with pages of 4 KiB. */
 const KEY_BYTES_MAX = 1_978
@@ -52,10 +56,13 @@ export class LmdbStore implements Store {
   private closing: Promise<void> | undefined
   private drained: (() => void) | undefined
   private dead: StoreFailure | undefined
+  private readonly snapshots = new Set<LmdbSnapshot>()
+  private readonly snapshotOpenMaxMs: number
 
-  private constructor(environment: Environment, readOnly: boolean) {
+  private constructor(environment: Environment, options: LmdbStoreOptions) {
     this.environment = environment
-    this.readOnly = readOnly
+    this.readOnly = options.readOnly ?? false
+    this.snapshotOpenMaxMs = options.snapshotOpenMaxMs ?? SNAPSHOT_OPEN_MAX_MS
   }
 
   /** @throws TroupeError `store-failed` when the directory cannot be used, or is not a store */
@@ -63,7 +70,7 @@ export class LmdbStore implements Store {
     const readOnly = options.readOnly ?? false
     try {
       if (!readOnly) mkdirSync(options.directory, { recursive: true })
-      return new LmdbStore(openEnvironment(options), readOnly)
+      return new LmdbStore(openEnvironment(options), options)
     } catch (cause) {
       throw openFailure(options.directory, cause)
     }
@@ -101,6 +108,17 @@ export class LmdbStore implements Store {
     return this.environment.rows.getKeysCount({ start, end: to })
   }
 
+  snapshot(): StoreSnapshot {
+    this.checkOpen()
+    const snapshot: LmdbSnapshot = new LmdbSnapshot(
+      this.environment.rows,
+      this.snapshotOpenMaxMs,
+      () => this.snapshots.delete(snapshot),
+    )
+    this.snapshots.add(snapshot)
+    return snapshot
+  }
+
   /** The bytes of the writes must not change until an outcome has come: they are not copied. */
   write(transaction: StoreTransaction): void {
     this.checkOpen()
@@ -116,6 +134,7 @@ export class LmdbStore implements Store {
 
   close(): Promise<void> {
     this.checkOpen()
+    for (const snapshot of [...this.snapshots]) snapshot.close()
     this.closing = this.drain().then(() => this.environment.close())
     return this.closing
   }

@@ -14,6 +14,12 @@ export class SortedKeys {
   /** Never empty, except for the only chunk of an empty set. */
   private chunks: string[][] = [[]]
 
+  copy(): SortedKeys {
+    const copy = new SortedKeys()
+    copy.chunks = this.chunks.map((chunk) => [...chunk])
+    return copy
+  }
+
   add(key: string): void {
     const at = this.chunkOf(key)
     const chunk = this.chunks[at]!

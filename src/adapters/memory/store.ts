@@ -4,17 +4,20 @@
  * Decides: the same two moments as a disk. Writes become visible in the next deferred call, all
  * that were called in one turn together, and flushed later; `crash` keeps only what was flushed.
  * A range is read in pages, each of them current: rows that stay are seen once, rows that come or
- * go meanwhile may or may not be.
+ * go meanwhile may or may not be. A snapshot keeps the rows of its moment by a list of its own.
  */
-import type {
-  Clock,
-  Store,
-  StoreFailure,
-  StoreRange,
-  StoreRow,
-  StoreTransaction,
+import {
+  type Clock,
+  SNAPSHOT_OPEN_MAX_MS,
+  type Store,
+  type StoreFailure,
+  type StoreRange,
+  type StoreRow,
+  type StoreSnapshot,
+  type StoreTransaction,
 } from '../../ports/index.ts'
 import { bytesOf, copyOf, textOf } from './bytes.ts'
+import { MemorySnapshot } from './snapshot.ts'
 import { SortedKeys } from './sorted-keys.ts'
 
 const PAGE_ROWS = 64
@@ -26,6 +29,8 @@ export interface MemoryStoreOptions {
   flushDelayMs?: number
   /** Nothing is flushed until `flush` is called. */
   manualFlush?: boolean
+  /** A snapshot is given up after this. */
+  snapshotOpenMaxMs?: number
 }
 
 interface Waiting {
@@ -50,6 +55,7 @@ export class MemoryStore implements Store {
   private unflushed: Unflushed[] = []
   private flushing = false
   private closed = false
+  private readonly snapshots = new Set<MemorySnapshot>()
   private faults: StoreFailure['kind'][] = []
   private flushFails = false
   /** A flush has failed; as in LMDB, nothing works from then on. */
@@ -89,6 +95,18 @@ export class MemoryStore implements Store {
     return this.keys.count({ from: textOf(from), to: textOf(to) })
   }
 
+  snapshot(): StoreSnapshot {
+    this.checkOpen()
+    const { clock, snapshotOpenMaxMs = SNAPSHOT_OPEN_MAX_MS } = this.options
+    const snapshot: MemorySnapshot = new MemorySnapshot(this.rows, this.keys, () => {
+      cancel()
+      this.snapshots.delete(snapshot)
+    })
+    const cancel = clock.after(snapshotOpenMaxMs, () => snapshot.close())
+    this.snapshots.add(snapshot)
+    return snapshot
+  }
+
   write(transaction: StoreTransaction): void {
     this.checkOpen()
     const writes = transaction.writes.map(([key, value]): Waiting['writes'][number] => {
@@ -104,7 +122,7 @@ export class MemoryStore implements Store {
       this.apply()
       this.flush()
     }
-    this.closed = true
+    this.end()
     return Promise.resolve()
   }
 
@@ -124,7 +142,7 @@ export class MemoryStore implements Store {
       }
     }
     for (const key of survivor.rows.keys()) survivor.keys.add(key)
-    this.closed = true
+    this.end()
     this.waiting = []
     this.unflushed = []
     return survivor
@@ -229,6 +247,11 @@ export class MemoryStore implements Store {
     for (const { transaction, failure } of this.unflushed.slice(0, count)) {
       transaction.failed(failure ?? BROKEN)
     }
+  }
+
+  private end(): void {
+    this.closed = true
+    for (const snapshot of [...this.snapshots]) snapshot.close()
   }
 
   private checkOpen(): void {

@@ -1,3 +1,4 @@
+export * from './checkpoints.ts'
 export * from './clock.ts'
 export * from './files.ts'
 export * from './log.ts'

@@ -1,0 +1,120 @@
+/**
+ * Writing a checkpoint of a shard from this node's store.
+ *
+ * Decides: what makes it true: it is read in one snapshot, its slot holds the record that this store
+ * applied, and its chunks are read back before it is recorded. Leaves to others: who writes one, and
+ * when (cluster/checkpoints.ts).
+ */
+import type { Checkpoints, Clock, Journal, Random, Store, StoreSnapshot } from '../ports/index.ts'
+import { hashBytes } from '../protocol/index.ts'
+import { CheckpointAccess } from './checkpoint-access.ts'
+import {
+  type Checkpoint,
+  checkpointRange,
+  digestOf,
+  EMPTY_DIGEST,
+  encodeChunk,
+} from './checkpoint-form.ts'
+import { appliedKey } from './keys.ts'
+import { SlotReader } from './slot-reader.ts'
+import { type Applied, appliedOf } from './tail.ts'
+
+export interface CheckpointWritingDeps {
+  shard: number
+  store: Store
+  journal: Journal
+  checkpoints: Checkpoints
+  clock: Clock
+  random: Random
+  /** Bytes of rows in one chunk; one row more may stand in it. */
+  chunkBytesMax: number
+}
+
+export type CheckpointWritten =
+  | { kind: 'recorded'; slot: number; chunks: number; rows: number }
+  /** Nothing is recorded; what was written of it is removed with the next checkpoints. */
+  | { kind: 'abandoned'; why: string }
+
+export class CheckpointWriting {
+  readonly #deps: CheckpointWritingDeps
+  readonly #access: CheckpointAccess
+  readonly #slots: SlotReader
+  readonly #done: (outcome: CheckpointWritten) => void
+  #snapshot: StoreSnapshot | undefined
+
+  constructor(deps: CheckpointWritingDeps, done: (outcome: CheckpointWritten) => void) {
+    this.#deps = deps
+    this.#access = new CheckpointAccess(deps.shard, deps.checkpoints, deps.clock)
+    this.#slots = new SlotReader(deps.shard, deps.journal, deps.clock)
+    this.#done = done
+  }
+
+  start(): void {
+    const { shard, store } = this.#deps
+    this.#snapshot = store.snapshot()
+    const key = appliedKey(shard)
+    const to = Buffer.concat([key, Buffer.of(0)])
+    const [row] = this.#snapshot.page({ from: key, to, bytesMax: 1 }) ?? []
+    const applied = appliedOf(row?.value)
+    if (applied.slot === 0) return this.#abandon('this store has applied nothing')
+    this.#compare(applied, () => this.#write(applied))
+  }
+
+  stop(): void {
+    this.#snapshot?.close()
+    this.#access.stop()
+    this.#slots.stop()
+  }
+
+  /** A store that has parted from the journal would be followed by others. */
+  #compare({ slot, hash }: Applied, next: () => void): void {
+    this.#slots.read(slot, (found) => {
+      if (found && hashBytes(found.record) === hash) next()
+      else this.#abandon(`slot ${slot} does not hold what this store applied`)
+    })
+  }
+
+  #write({ slot, hash }: Applied): void {
+    const { shard, random, chunkBytesMax } = this.#deps
+    const { from: first, to } = checkpointRange(shard)
+    const checkpoint: Checkpoint = {
+      ...{ slot, hash, attempt: random.id(), chunks: 0, rows: 0, digest: EMPTY_DIGEST },
+    }
+    const writeFrom = (from: Uint8Array) => {
+      const rows = this.#snapshot?.page({ from, to, bytesMax: chunkBytesMax })
+      if (!rows) return this.#abandon('the snapshot of the store was given up')
+      const last = rows.at(-1)
+      if (!last) return this.#finish(checkpoint)
+      const index = checkpoint.chunks
+      const bytes = encodeChunk(shard, index, rows)
+      checkpoint.chunks += 1
+      checkpoint.rows += rows.length
+      checkpoint.digest = digestOf(checkpoint.digest, bytes)
+      const { attempt } = checkpoint
+      this.#access.write({ slot, attempt, index }, bytes, () =>
+        writeFrom(Buffer.concat([last.key, Buffer.of(0)])),
+      )
+    }
+    writeFrom(first)
+  }
+
+  #finish(checkpoint: Checkpoint): void {
+    this.#snapshot?.close()
+    const { slot, chunks, rows } = checkpoint
+    this.#access.verify(checkpoint, (problem) => {
+      if (problem !== undefined) return this.#abandon(problem)
+      // The journal may have lost its end meanwhile, and others have gone on from there.
+      this.#compare(checkpoint, () =>
+        this.#access.record(checkpoint, (ours) => {
+          if (!ours) return this.#abandon(`another has recorded a checkpoint of slot ${slot}`)
+          this.#done({ kind: 'recorded', slot, chunks, rows })
+        }),
+      )
+    })
+  }
+
+  #abandon(why: string): void {
+    this.#snapshot?.close()
+    this.#done({ kind: 'abandoned', why })
+  }
+}
