@@ -1,13 +1,14 @@
 /**
- * What a leader does: it turns heartbeats into views. Decides: when it plans, and that its view is what
- * the registry shows. Leaves to others: whether this node leads (election.ts), what stands in the next
- * view (planning.ts).
+ * What a leader does: it turns heartbeats into views. Decides: when it plans, that its view is what the
+ * registry shows, and that it goes by a view of its own only when the registry has it: whoever leads next
+ * reads there who was named, and may have written what nobody else has. Leaves to others: whether this
+ * node leads (election.ts), what stands in the next view (planning.ts).
  */
 import type { Clock, Log, Registry } from '../ports/index.ts'
 import type { Election } from './election.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
-import { nextView } from './planning.ts'
+import { nextView, type Reports } from './planning.ts'
 import { encodeView, type View, viewNumber } from './view.ts'
 import { VIEW_KEY, type Views } from './views.ts'
 
@@ -15,8 +16,8 @@ export interface LeaderDeps {
   clock: Clock
   log: Log
   registry: Registry
-  election: Election
-  members: Members
+  election: Pick<Election, 'epoch' | 'resign'>
+  members: Pick<Members, 'live'> & Reports
   views: Views
   limits: ClusterLimits
   shardCount: number
@@ -28,6 +29,8 @@ export class Leader {
   #readFor = 0
   /** Since when members speak of a view that cannot be read. */
   #missingSinceMs: number | undefined
+  /** The last view of its own making: as long as the outcome is unknown, it may arrive at any time. */
+  #proposed: View | undefined
   #isWriting = false
   #cancelTick: (() => void) | undefined
 
@@ -36,18 +39,24 @@ export class Leader {
   }
 
   start(): void {
-    const { clock, limits } = this.#deps
-    this.#cancelTick = clock.after(limits.leaderBeatMs, () => this.start())
-    this.act()
+    this.#tick()
   }
 
   stop(): void {
     this.#cancelTick?.()
   }
 
+  #tick(): void {
+    const { clock, limits } = this.#deps
+    this.#cancelTick = clock.after(limits.leaderBeatMs, () => this.#tick())
+    this.act()
+  }
+
   act(): void {
     const { election, members, views } = this.#deps
     const epoch = election.epoch
+    // Only the time in which it may lead counts: else it might have been unable to read.
+    if (epoch === undefined) this.#missingSinceMs = undefined
     if (epoch === undefined || this.#isWriting) return
     if (this.#readFor !== epoch) {
       views.read(() => {
@@ -64,22 +73,32 @@ export class Leader {
   #isMissing(seen: number): boolean {
     const { views, clock, limits, log } = this.#deps
     const nowMs = clock.monotonic()
-    if (seen <= views.number) {
+    const last = this.#last()
+    const known = last ? viewNumber(last) : 0
+    if (seen <= known) {
       this.#missingSinceMs = undefined
       return false
     }
     this.#missingSinceMs ??= nowMs
     if (nowMs - this.#missingSinceMs >= limits.viewWaitMs) {
-      log.warn({ seen, known: views.number }, 'a view that members have seen is gone')
+      log.warn({ seen, known }, 'a view that members have seen is gone')
       return false
     }
     views.read()
     return true
   }
 
+  /** The newest that anybody may go by, now or later: so no two views have one number. */
+  #last(): View | undefined {
+    const { view } = this.#deps.views
+    const proposed = this.#proposed
+    if (!view || !proposed) return view ?? proposed
+    return viewNumber(proposed) > viewNumber(view) ? proposed : view
+  }
+
   #plan(epoch: number, seen: number): void {
     const { election, members, views, shardCount, log } = this.#deps
-    const previous = views.view
+    const previous = this.#last()
     const planning = {
       previous,
       members: members
@@ -96,10 +115,10 @@ export class Leader {
       const names = next.members.map(({ name }) => name)
       log.info({ epoch, version: next.version, members: names }, 'a new view')
       this.#sayUnowned(next)
-      views.take(next)
+      this.#proposed = next
     }
     // Also when it is not new: an older leader may have written over it, or a write was lost.
-    if (next !== previous || (views.shown ?? 0) < viewNumber(next)) this.#write(next)
+    if ((views.shown ?? 0) < viewNumber(next)) this.#write(next)
   }
 
   #sayUnowned({ members, owners }: View): void {
@@ -114,9 +133,10 @@ export class Leader {
   #write(view: View): void {
     const { registry, views } = this.#deps
     this.#isWriting = true
-    registry.put(VIEW_KEY, encodeView(view), () => {
+    registry.put(VIEW_KEY, encodeView(view), (outcome) => {
       this.#isWriting = false
-      // Whatever the outcome: what the registry shows decides whether it is written again.
+      if (outcome === 'put') views.take(view)
+      // What the registry shows decides whether it is written again; it may be this one all the same.
       views.read()
     })
   }

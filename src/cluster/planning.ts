@@ -37,8 +37,8 @@ export interface Planning {
 
 /**
  * `previous` itself when nothing changes; undefined when this epoch has no version left. A new leader
- * changes it in any case: the last one may have begun to act by a view that it could not write, and only
- * a newer epoch is above that wherever it is remembered.
+ * changes it in any case: what the last one wrote may still be on its way to the registry, and only a
+ * newer epoch is above that wherever it arrives.
  */
 export function nextView(planning: Planning): View | undefined {
   const { previous, shardCount, leaderEpoch, reports } = planning
@@ -107,18 +107,26 @@ function nextSeats(present: Seats, wanted: Seats, { isServed, heir, lag }: Circu
   return { owner: present.owner, standby: wanted.owner ?? present.standby }
 }
 
-/** Whoever was named may have claimed; a claim by a newer view has read all that it wrote. */
+/**
+ * Whoever was named may have claimed, and whoever serves has, by a view that nobody else may know any
+ * more. A claim by a newer view has read all that it wrote.
+ */
 function formerOwners(
-  { previous, reports }: Planning,
+  { previous, members, reports }: Planning,
   shard: number,
   owner: string | null,
 ): Former[] {
   if (!previous) return []
   const last = previous.owners[shard]!
   const claimedBy = last === null ? undefined : reports.servesBy(last, shard)
-  const former = previous.former[shard]!.filter(
-    ({ name, until }) => name !== owner && name !== last && until >= (claimedBy ?? 0),
-  )
+  const named = new Map(previous.former[shard]!.map(({ name, until }) => [name, until]))
+  for (const { name } of members) {
+    const by = reports.servesBy(name, shard)
+    if (by !== undefined) named.set(name, Math.max(by, named.get(name) ?? 0))
+  }
+  const former = [...named]
+    .map(([name, until]) => ({ name, until }))
+    .filter(({ name, until }) => name !== owner && name !== last && until >= (claimedBy ?? 0))
   if (last !== null && last !== owner) former.push({ name: last, until: viewNumber(previous) })
   return former
 }

@@ -1,8 +1,9 @@
 /**
  * Who of those that may take a shard is to have it. Decides: what becomes of a target that names
  * somebody who cannot take that very shard: it stays where it is, or goes to its standby, or to who has
- * least; and to nobody rather than to one who cannot read it. Leaves to others: the target
- * (placement.ts), who can take what, and when the target is gone to (planning.ts).
+ * least; to who is leaving only when nobody else can take it, and to nobody rather than to one who cannot
+ * read it. A standby is in another zone than the owner wherever one of such a zone can be it. Leaves to
+ * others: the target (placement.ts), who can take what, and when the target is gone to (planning.ts).
  */
 import type { Member, Placement } from './placement.ts'
 
@@ -15,6 +16,8 @@ export class Seating {
   readonly #target: Placement
   readonly #living: ReadonlyMap<string, Member>
   readonly #mayTake: (name: string, shard: number) => boolean
+  /** Whether those that are not leaving are in different zones: else a standby need not be. */
+  readonly #isZoned: boolean
   /** How much each has: counted when it is first asked for. */
   readonly #counts: Record<keyof Seats, Map<string, number> | undefined> = {
     owner: undefined,
@@ -29,6 +32,8 @@ export class Seating {
     this.#target = target
     this.#living = living
     this.#mayTake = mayTake
+    const taking = [...living.values()].filter(({ leaving }) => !leaving)
+    this.#isZoned = new Set(taking.map(({ zone }) => zone)).size > 1
   }
 
   /** Living, and able to serve the shard. */
@@ -37,37 +42,46 @@ export class Seating {
   }
 
   wanted(shard: number, present: Seats): Seats {
-    const heir = this.#isLeaving(present.standby) ? null : present.standby
-    const owner = this.#first(shard, 'owner', [present.owner, heir])
-    return { owner, standby: this.#first(shard, 'standby', [present.standby], owner) }
+    const mayOwn = (name: string) => this.isAble(name, shard)
+    const owner =
+      this.#best('owner', shard, [present.owner, present.standby], mayOwn) ??
+      first([present.owner], mayOwn)
+
+    const mayFollow = (name: string) => name !== owner && mayOwn(name)
+    const isApart = (name: string) => mayFollow(name) && this.#zoneOf(name) !== this.#zoneOf(owner)
+    const standby =
+      (this.#isZoned ? this.#best('standby', shard, [present.standby], isApart) : null) ??
+      this.#best('standby', shard, [present.standby], mayFollow) ??
+      first([present.standby], mayFollow)
+    return { owner, standby }
   }
 
-  #isLeaving(name: string | null): boolean {
-    return name !== null && (this.#living.get(name)?.leaving ?? false)
-  }
-
-  /** The target, or one of the others, or who has least; nobody where nobody is wanted. */
-  #first(
-    shard: number,
+  /** The target, or one of the others, or who has least. Who is leaving only as the target itself. */
+  #best(
     seat: keyof Seats,
+    shard: number,
     others: readonly (string | null)[],
-    not: string | null = null,
+    isFit: (name: string) => boolean,
   ): string | null {
     const target = this.#targetOf(seat)[shard] ?? null
-    if (target === null) return null
-    const first = [target, ...others].find((name) => name !== not && this.isAble(name, shard))
-    return first ?? this.#least(shard, seat, not)
+    const staying = others.filter((name) => !this.#living.get(name ?? '')?.leaving)
+    return first([target, ...staying], isFit) ?? this.#least(seat, isFit)
   }
 
   #targetOf(seat: keyof Seats): Placement['owners'] {
     return seat === 'owner' ? this.#target.owners : this.#target.standbys
   }
 
-  #least(shard: number, seat: keyof Seats, not: string | null): string | null {
+  #zoneOf(name: string | null): string | null | undefined {
+    return this.#living.get(name ?? '')?.zone
+  }
+
+  /** Who has least of these seats; nobody who is leaving. */
+  #least(seat: keyof Seats, isFit: (name: string) => boolean): string | null {
     const counts = this.#countsOf(seat)
     let least: string | null = null
     for (const { name, leaving } of this.#living.values()) {
-      if (leaving || name === not || !this.isAble(name, shard)) continue
+      if (leaving || !isFit(name)) continue
       if (least === null || (counts.get(name) ?? 0) < (counts.get(least) ?? 0)) least = name
     }
     if (least !== null) counts.set(least, (counts.get(least) ?? 0) + 1)
@@ -83,4 +97,8 @@ export class Seating {
     this.#counts[seat] = counts
     return counts
   }
+}
+
+function first(names: readonly (string | null)[], isFit: (name: string) => boolean): string | null {
+  return names.find((name) => name !== null && isFit(name)) ?? null
 }

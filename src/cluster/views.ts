@@ -65,8 +65,9 @@ export class Views {
     this.#cancelRead?.()
   }
 
-  /** A view of this node's own making. */
+  /** A view that the registry has had, whatever it shows now. */
   take(view: View): void {
+    if (this.#stopped) return
     if (this.#deps.memory.take(view, this.#deps.failed)) this.#deps.changed(view)
   }
 
@@ -111,13 +112,17 @@ export class Views {
   }
 
   #found(bytes: Uint8Array): void {
+    const view = this.#decode(bytes)
+    this.#shown = view ? viewNumber(view) : 0
+    if (view) this.take(view)
+  }
+
+  #decode(bytes: Uint8Array): View | undefined {
     try {
-      const view = decodeView(bytes, this.#deps.shardCount)
-      this.#shown = viewNumber(view)
-      this.take(view)
+      return decodeView(bytes, this.#deps.shardCount)
     } catch (thrown) {
-      this.#shown = 0
       this.#deps.log.error({ err: thrown }, 'the view in the registry cannot be read')
+      return undefined
     }
   }
 }

@@ -129,18 +129,38 @@ export class GatedTransport implements Transport {
   }
 }
 
+/** What a node puts into the registry. While they are held it never learns what became of them. */
+export class GatedPuts {
+  readonly #clock: Clock
+  readonly held: { value: Uint8Array; arrive: () => void }[] = []
+  isHolding = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  put(registry: Registry, ...[key, value, done]: Parameters<Registry['put']>): void {
+    if (!this.isHolding) return registry.put(key, value, done)
+    this.held.push({ value, arrive: () => registry.put(key, value, () => {}) })
+    this.#clock.defer(() => done('unknown'))
+  }
+}
+
 /** @param stale what reads of the view show instead, while it says so */
 export function gatedRegistry(
   registry: Registry,
   gate: Gate,
   stale: () => Uint8Array | undefined = () => undefined,
+  puts?: GatedPuts,
 ): Registry {
   return {
     claim: (key, value, done) => {
       if (!gate.isShut) registry.claim(key, value, gate.through(done))
     },
     put: (key, value, done) => {
-      if (!gate.isShut) registry.put(key, value, gate.through(done))
+      if (gate.isShut) return
+      if (puts) puts.put(registry, key, value, gate.through(done))
+      else registry.put(key, value, gate.through(done))
     },
     get: (key, done) =>
       registry.get(

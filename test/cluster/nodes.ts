@@ -4,6 +4,7 @@
  */
 import { fromCallback } from 'xstate'
 import {
+  MemoryCheckpoints,
   MemoryJournalServer,
   MemoryRegistry,
   MemoryStore,
@@ -21,7 +22,7 @@ import { type LiveHost, ResidentBudget } from '../../src/shard/index.ts'
 import { decodeRecord, type SlotRecord } from '../../src/shard/slot-records.ts'
 import { Line } from '../shard/journaled-line.ts'
 import { counter, host } from '../shard/support.ts'
-import { Gate, GatedClock, GatedTransport, gatedRegistry } from './gate.ts'
+import { Gate, GatedClock, GatedPuts, GatedTransport, gatedRegistry } from './gate.ts'
 
 export interface LogLine {
   level: 'debug' | 'info' | 'warn' | 'error'
@@ -55,6 +56,7 @@ export interface ClusterOptions {
 export class Cluster {
   readonly clock = new VirtualClock()
   readonly server = new MemoryJournalServer()
+  readonly checkpoints = new MemoryCheckpoints({ clock: this.clock })
   readonly registry = new MemoryRegistry({ clock: this.clock })
   readonly transport = new MemoryTransport({ clock: this.clock })
   readonly subjects = subjectsOf('test')
@@ -258,12 +260,14 @@ export class TestNode {
   version = 1
   /** What its reads of the view show, when they go back. */
   staleView: Uint8Array | undefined
+  readonly puts: GatedPuts
   #boots = 0
 
   constructor(cluster: Cluster, name: string, options: NodeOptions) {
     this.cluster = cluster
     this.name = name
     this.options = options
+    this.puts = new GatedPuts(cluster.clock)
     this.store = new MemoryStore({ clock: new GatedClock(cluster.clock, this.gate) })
     const parts = this.#boot()
     this.transport = parts.transport
@@ -293,7 +297,8 @@ export class TestNode {
       zone: options.zone ?? null,
       random: cluster.random.fork(`${name}-${this.#boots}`),
       log: this.#log(),
-      registry: gatedRegistry(cluster.registry, gate, () => this.staleView),
+      checkpoints: cluster.checkpoints.connect(clock),
+      registry: gatedRegistry(cluster.registry, gate, () => this.staleView, this.puts),
       taskQueue: new MemoryTaskQueue({ clock }),
       machines: new Map(
         machinesOf(this.version).map((one) => [one.name, hostMachine(one, limits)]),

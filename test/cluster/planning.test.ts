@@ -172,12 +172,33 @@ describe('the next view', () => {
     const dead = next(before, members('a', 'c'))
     const former = [{ name: 'b', until: viewNumber(before) }]
     expect(dead.former[shard]).toEqual(former)
-    const serves = (by: number): Reports => ({ ...near(), servesBy: () => by })
+    const serves = (by: number): Reports => ({
+      ...near(),
+      servesBy: (name) => (name === dead.owners[shard] ? by : undefined),
+    })
     expect(next(dead, members('a', 'c'), { reports: SILENT }).former[shard]).toEqual(former)
     const old = next(dead, members('a', 'c'), { reports: serves(viewNumber(before)) })
     expect(old.former[shard], 'by a claim that b may have claimed over').toEqual(former)
     const settled = next(dead, members('a', 'c'), { reports: serves(viewNumber(dead)) })
     expect(settled.former[shard]).toEqual([])
+  })
+
+  it('remembers who serves by a view that is lost', () => {
+    const all = members('a', 'b', 'c')
+    const before = rest(next(undefined, all), all, near())
+    const shard = before.owners.indexOf('b')
+    const by = { b: viewNumber(before), c: viewNumber(before) + 3 }
+    const serves = (claims: Record<string, number>): Reports => ({
+      ...near(),
+      servesBy: (name, of) => (of === shard ? claims[name] : undefined),
+    })
+    const seen = by.c
+    const then = next(before, all, { leaderEpoch: 2, seen, reports: serves(by) })
+    expect(then.former[shard]).toEqual([{ name: 'c', until: by.c }])
+    const gone = next(then, members('a', 'b'), { reports: serves({ b: by.b }) })
+    expect(gone.former[shard], 'also when it is dead').toEqual(then.former[shard])
+    const anew = next(then, all, { reports: serves({ ...by, b: viewNumber(then) }) })
+    expect(anew.former[shard], 'until the owner has claimed by a newer one').toEqual([])
   })
 
   it('remembers all of a row of owners that never served', () => {

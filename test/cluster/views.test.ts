@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MemoryStore, VirtualClock } from '../../src/adapters/memory/index.ts'
 import { silentLog } from '../../src/adapters/system/index.ts'
+import { DEFAULT_CLUSTER_LIMITS } from '../../src/cluster/limits.ts'
 import {
   decodeView,
   encodeView,
@@ -10,6 +11,8 @@ import {
   ViewMemory,
   viewNumber,
 } from '../../src/cluster/view.ts'
+import { Views } from '../../src/cluster/views.ts'
+import type { Registry } from '../../src/ports/index.ts'
 import { pack, unpack } from '../../src/protocol/index.ts'
 import { nodeKey } from '../../src/shard/index.ts'
 import { Load } from './load.ts'
@@ -135,6 +138,47 @@ describe('a view', () => {
     expect(again.view).toEqual(second)
     expect(again.take({ ...first, version: 999 }, fail)).toBe(false)
     store.crash().get(nodeKey('view'))
+  })
+})
+
+describe('a node that reads views', () => {
+  const REGISTRY: Registry = {
+    claim: () => {},
+    put: () => {},
+    get: (_key, done) => done({ kind: 'found', value: encodeView(first) }),
+    list: () => {},
+    remove: () => {},
+    watch: () => ({ stop: () => {} }),
+  }
+  function viewsWith(changed: (view: View) => void) {
+    const clock = new VirtualClock()
+    const errors: object[] = []
+    const log = { ...silentLog, error: (fields: object) => void errors.push(fields) }
+    const memory = new ViewMemory(new MemoryStore({ clock }), SHARDS, log)
+    const failed = (why: string) => {
+      throw new Error(why)
+    }
+    const deps = { clock, log, memory, changed, failed, limits: DEFAULT_CLUSTER_LIMITS }
+    return { views: new Views({ ...deps, registry: REGISTRY, shardCount: SHARDS }), errors }
+  }
+
+  it('takes no failure of what follows from a view for one of the view', () => {
+    const { views, errors } = viewsWith(() => {
+      throw new Error('this cannot be')
+    })
+    expect(() => views.read()).toThrow('this cannot be')
+    expect(errors).toEqual([])
+    expect(views.shown).toBe(viewNumber(first))
+  })
+
+  it('goes by none any more once it has stopped', () => {
+    const taken: View[] = []
+    const { views } = viewsWith((one) => taken.push(one))
+    views.read()
+    const known = taken.length
+    views.stop()
+    views.take({ ...first, version: 9 })
+    expect([taken.length, views.number]).toEqual([known, viewNumber(first)])
   })
 })
 
