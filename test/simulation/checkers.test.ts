@@ -1,5 +1,6 @@
 /** Every checker shown a list that it has to reject, and the good list beside it. */
 import { describe, expect, it } from 'vitest'
+import type { ChartPlan } from './charts.ts'
 import { CHECKERS, check } from './checkers/index.ts'
 import type { ActorFact, BatchFact, Happening, HistoryEntry, SimEvent, SlotFact } from './events.ts'
 
@@ -57,8 +58,8 @@ function actor(changes: Partial<ActorFact>): ActorFact {
     status: 'active',
     state: 'on',
   }
-  const how = { paused: false, parked: null, kept: 0, timers: [], tasks: [], entries: [] }
-  return { ...who, ...how, context: {}, ...changes }
+  const how = { paused: false, parked: null, kept: 0, timers: [], tasks: [], children: [] }
+  return { ...who, ...how, remembers: null, entries: [], context: {}, ...changes }
 }
 
 function turn(number: number, changes: Partial<HistoryEntry> = {}): HistoryEntry {
@@ -93,6 +94,24 @@ const CASES: Record<string, readonly [what: string, make: () => List][]> = {
             { slot: 3, prev: 'hash of 2', node: 'n2' },
           ),
     ],
+  ],
+  'nothing-needed-is-removed': [
+    ['slots that no checkpoint has', () => begun().add(removed(1))],
+    ['slots behind the checkpoint', () => begun().add(checkpoint(1)).add(removed(2))],
+    [
+      'the checkpoint that has what is gone',
+      () => begun().add(checkpoint(2)).add(removed(2)).add(gone(2)),
+    ],
+    [
+      'slots that only a checkpoint of another chain has',
+      () =>
+        begun()
+          .add(checkpoint(2, { hash: 'else' }))
+          .add(removed(1)),
+    ],
+  ],
+  'checkpoint-equals-journal': [
+    ['a row that is missing', () => begun().add(checkpoint(2, { differs: 'row 00 is missing' }))],
   ],
   'commit-before-effect': [
     ['a reply that no slot holds', () => begun().add(released('1-x'))],
@@ -260,6 +279,22 @@ const CASES: Record<string, readonly [what: string, make: () => List][]> = {
           }),
     ],
   ],
+  'steps-are-those-of-xstate': [
+    ['a step that XState does not make', () => chartBegun().actor(chartAt('s1', { turn: 2 }))],
+    ['a context that no step gives', () => chartBegun({ context: { ...context, count: 2 } })],
+    [
+      'an event that changed nothing',
+      () =>
+        chartBegun().actor(
+          chartAt('s0', { turn: 2, entries: [turn(2, { ...e1, from: 's0', to: 's0' })] }),
+        ),
+    ],
+    ['an end that is none', () => chartBegun({ status: 'done' })],
+    ['a timer that was not set', () => chartBegun({ timers: [] })],
+    ['a timer that nobody asked for', () => chartBegun({ timers: [soon, soon] })],
+    ['a task that was not asked for', () => chartBegun({ children: ['work_s1'] })],
+    ['a task that is missing', () => chartBegun().actor(chartMoved({ children: [] }))],
+  ],
   'bad-input': [
     [
       'bad input that made a turn',
@@ -322,6 +357,54 @@ const CASES: Record<string, readonly [what: string, make: () => List][]> = {
   invariants: [['an engine that broke', () => begun().add({ kind: 'broke', node: 'n1', why: '' })]],
 }
 
+const note = ['note']
+const chart: ChartPlan = {
+  name: 'r1',
+  root: {
+    initial: 's0',
+    states: {
+      s0: {
+        on: { E1: { target: '#r1.s1', actions: note } },
+        after: { soon: { target: '#r1.s1', actions: note } },
+      },
+      s1: {
+        invoke: {
+          ...{ src: 'work', id: 'work_s1', input: { ms: 1 } },
+          onDone: { target: '#r1.s0', actions: note },
+        },
+      },
+    },
+  },
+  attemptsMax: 1,
+  renamed: 's1',
+}
+const nothing = { heard: 0, wrong: 0, migrated: 0, told: {}, sent: {} }
+const context = { life: '1-s', count: 0, words: [], ...nothing }
+const soon = { ...ring, type: 'xstate.after.soon.r1.s0', dueAt: 5_000 }
+const e1 = { cause: 'E1', commandId: '1-e' }
+
+function chartAt(state: string, changes: Partial<ActorFact> = {}): Partial<ActorFact> {
+  const timers = state === 's0' ? [soon] : []
+  const children = state === 's0' ? [] : ['work_s1']
+  return { address: 'r1/x', state, context, timers, children, ...changes }
+}
+
+function chartBegun(changes: Partial<ActorFact> = {}): List {
+  const entries = [turn(1, { cause: 'start', commandId: '1-s', to: 's0' })]
+  const list = new List().add({ kind: 'charts', charts: [chart] })
+  return list.claim().actor(chartAt('s0', { entries, ...changes }))
+}
+
+function chartMoved(changes: Partial<ActorFact> = {}): Partial<ActorFact> {
+  const entries = [turn(2, { ...e1, from: 's0', to: 's1' })]
+  const moved = { ...context, count: 1, words: ['E1'] }
+  return chartAt('s1', { turn: 2, entries, context: moved, ...changes })
+}
+
+it('a drawn chart that steps as XState does is accepted', () => {
+  expect(chartBegun().actor(chartMoved()).found()).toEqual([])
+})
+
 function released(id: string) {
   return { kind: 'released' as const, node: 'n1', address: 'flat/a', id, code: 'ok' }
 }
@@ -347,6 +430,19 @@ function tells(number: number): Partial<BatchFact> {
   return { outbox: [{ target: 1, number, from: 'flat/a', to: 'flat/b', type: 'TOLD' }] }
 }
 
+function checkpoint(slot: number, changes: { hash?: string; differs?: string } = {}) {
+  const at = { kind: 'checkpoint' as const, node: 'n1', shard: 0, slot }
+  return { ...at, hash: `hash of ${slot}`, differs: null, ...changes }
+}
+
+function removed(to: number) {
+  return { kind: 'slots-removed' as const, node: 'n1', shard: 0, to }
+}
+
+function gone(slot: number) {
+  return { kind: 'checkpoint-gone' as const, shard: 0, slot, why: 'lost' }
+}
+
 function heard(last: number) {
   return { source: 1, generation: 1, last }
 }
@@ -366,6 +462,12 @@ it('a good list is accepted', () => {
     .add(answered('1-x', ''))
     .actor({ turn: 2, entries: [turn(2, { cause: 'ARM' })], timers: [ring] })
     .actor({ turn: 3, entries: [rang(3)] })
+    .add(checkpoint(1))
+    .add(checkpoint(2))
+    .add(removed(2))
+    .add(gone(1))
+    .add({ kind: 'checkpoint-loaded', node: 'n2', shard: 0, slot: 3 })
+    .add({ ...released('1-x'), node: 'n2' })
     .add({ kind: 'drained', afterMs: 1 })
   expect(list.found()).toEqual([])
 })

@@ -7,6 +7,7 @@
 import type { ClusterLimits, ClusterNode, ClusterStatus } from '../../src/cluster/index.ts'
 import type { Log } from '../../src/ports/index.ts'
 import type { NodeLogic, SimNode } from './node.ts'
+import type { CheckpointRates, SimCheckpoints } from './sim-checkpoints.ts'
 import type { SimRegistry } from './sim-registry.ts'
 
 const LIMITS: Partial<ClusterLimits> = {
@@ -27,11 +28,21 @@ const LIMITS: Partial<ClusterLimits> = {
   drainMs: 5_000,
 }
 
+function checkpointLimits(rates: CheckpointRates): Partial<ClusterLimits> {
+  return {
+    checkpointSlots: rates.slots,
+    checkpointLookMs: rates.lookMs,
+    checkpointChunkBytesMax: rates.chunkBytesMax,
+    journalRetentionMs: rates.retentionMs,
+    journalSlotsMin: rates.slotsMin,
+  }
+}
+
 export class ClusterLogic implements NodeLogic {
   readonly #node: SimNode
   readonly #cluster: ClusterNode
 
-  constructor(node: SimNode, registry: SimRegistry) {
+  constructor(node: SimNode, registry: SimRegistry, checkpoints: SimCheckpoints) {
     const { life, around, name } = node
     if (!life) throw new Error(`${name} has no life to live in`)
     const { parameters, parts, subjects, machines } = around
@@ -56,8 +67,9 @@ export class ClusterLogic implements NodeLogic {
       zone: null,
       log: this.#log(life.log),
       registry: registry.connect(name, process),
+      checkpoints: checkpoints.connect(name, process),
       machines: machines[node.version],
-      clusterLimits: LIMITS,
+      clusterLimits: { ...LIMITS, ...checkpointLimits(parameters.checkpoints) },
       budget: new parts.ResidentBudget(limits.residentBytesMax),
       live: { start: () => {}, send: () => {}, stop: () => {} },
       announces: false,
@@ -100,7 +112,14 @@ export class ClusterLogic implements NodeLogic {
         recorder.add({ kind: 'taken', node, shard, slot: 0, view })
       },
       warn: (fields, message) => {
-        const { shard = 0, why = '' } = fields as { shard?: number; why?: string }
+        const {
+          shard = 0,
+          slot = 0,
+          why = '',
+        } = fields as Record<string, number> & { why?: string }
+        if (message === 'a checkpoint is loaded in place of what the store has') {
+          recorder.add({ kind: 'checkpoint-loaded', node, shard, slot })
+        }
         if (message !== 'this node has lost a shard') return
         recorder.add({ kind: 'stopped', node, shard, how: 'lost', why })
       },

@@ -3,15 +3,11 @@
  * is drained" means, and that a store is compared with a replay of its journal row by row.
  */
 
-import type { Store } from '../../src/ports/index.ts'
+import type { Store, StoreRow } from '../../src/ports/index.ts'
 import { unpack } from '../../src/protocol/index.ts'
 import { TABLE } from '../../src/shard/keys.ts'
-import { decodeRecord } from '../../src/shard/slot-records.ts'
 import type { ActorFact } from './events.ts'
 import type { World } from './world.ts'
-
-/** What only the journaled path keeps. */
-const OWN_TABLES: readonly number[] = [TABLE.applied, TABLE.tail, TABLE.quarantine]
 
 /** Undefined when nothing is left to do; otherwise the first thing that is. */
 export function drainedOrWhy(world: World): string | undefined {
@@ -65,10 +61,7 @@ export function endStores(world: World): void {
       const appliedSlot = appliedOf(node.store, shard)
       // One that does not know yet that it is no longer the owner is behind.
       if (appliedSlot !== last) continue
-      const differs = difference(
-        rowsOf(node.store, shard),
-        replay(slots.map(({ record }) => record)),
-      )
+      const differs = world.archive.difference(shard, last, rowsOf(node.store, shard)) ?? null
       world.recorder.add({ kind: 'end-store', node: node.name, shard, appliedSlot, differs })
     }
   }
@@ -79,39 +72,8 @@ function appliedOf(store: Store, shard: number): number {
   return bytes ? (unpack(bytes) as [number])[0] : 0
 }
 
-function replay(records: readonly Uint8Array[]): Map<string, string> {
-  const rows = new Map<string, string>()
-  for (const bytes of records) {
-    const record = decodeRecord(bytes)
-    if (record.kind !== 'batch') continue
-    for (const [key, value] of record.writes) {
-      if (value === null) rows.delete(hex(key))
-      else rows.set(hex(key), hex(value))
-    }
-  }
-  return rows
-}
-
-function rowsOf(store: Store, shard: number): Map<string, string> {
-  const rows = new Map<string, string>()
+function rowsOf(store: Store, shard: number): Iterable<StoreRow> {
   const from = Uint8Array.of(shard >> 8, shard & 0xff, 0)
   const to = Uint8Array.of(shard >> 8, shard & 0xff, 0xff)
-  for (const { key, value } of store.range({ from, to })) {
-    if (!OWN_TABLES.includes(key[2] ?? 0)) rows.set(hex(key), hex(value))
-  }
-  return rows
-}
-
-function difference(rows: Map<string, string>, replayed: Map<string, string>): string | null {
-  for (const [key, value] of replayed) {
-    const held = rows.get(key)
-    if (held === undefined) return `the store lacks row ${key}`
-    if (held !== value) return `the store holds other bytes in row ${key}`
-  }
-  for (const key of rows.keys()) if (!replayed.has(key)) return `the store has row ${key} beside`
-  return null
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex')
+  return store.range({ from, to })
 }

@@ -5,6 +5,7 @@
  * a sequence; what a slot holds is decoded once, for all checkers.
  */
 import type { Epoch } from '../../src/shard/slot-records.ts'
+import type { ChartPlan } from './charts.ts'
 
 export interface HistoryEntry {
   turn: number
@@ -46,6 +47,10 @@ export interface ActorFact {
   kept: number
   timers: readonly TimerFact[]
   tasks: readonly TaskFact[]
+  /** Ids of what its states have invoked, tasks included; also of what has ended since. */
+  children: readonly string[]
+  /** Ids of the states that each history state remembers. */
+  remembers: Readonly<Record<string, readonly string[]>> | null
   /** The newest entries, oldest first; those of earlier turns were told before. */
   entries: readonly HistoryEntry[]
   context: Readonly<Record<string, unknown>>
@@ -83,6 +88,8 @@ export type SlotFact =
   | { kind: 'release'; epoch: Epoch }
 
 export type Happening =
+  /** The drawn machines of this world. */
+  | { kind: 'charts'; charts: readonly ChartPlan[] }
   | { kind: 'sent'; party: string; id: string; address: string; op: string; bad?: true }
   | {
       kind: 'answered'
@@ -127,6 +134,18 @@ export type Happening =
   /** A write that met a slot of somebody else, or another end than its writer had seen. */
   | { kind: 'refused'; node: string; shard: number; slot: number }
   | { kind: 'slots-lost'; shard: number; lastSlot: number }
+  | { kind: 'slots-removed'; node: string; shard: number; to: number }
+  /** `differs`: from a replay of its slots. */
+  | {
+      kind: 'checkpoint'
+      node: string
+      shard: number
+      slot: number
+      hash: string
+      differs: string | null
+    }
+  | { kind: 'checkpoint-loaded'; node: string; shard: number; slot: number }
+  | { kind: 'checkpoint-gone'; shard: number; slot: number; why: string }
   | { kind: 'slot-known'; node: string; shard: number; slot: number }
   | { kind: 'flushed'; node: string; shard: number; slot: number }
   /** A reply leaves its node. */

@@ -14,7 +14,7 @@ import type { SimRandom } from './random.ts'
 import type { SimJournalServer } from './sim-journal.ts'
 import { REGISTRY } from './sim-registry.ts'
 import type { SimNetwork } from './sim-transport.ts'
-import type { SimWorker } from './worker.ts'
+import type { WorkerProcess } from './worker-process.ts'
 
 export interface Victims {
   base: VirtualClock
@@ -23,7 +23,7 @@ export interface Victims {
   network: SimNetwork
   journal: SimJournalServer
   nodes: readonly SimNode[]
-  workers: readonly SimWorker[]
+  workers: readonly WorkerProcess[]
   callers: readonly string[]
   /** The journal's server came back and may have lost its end. */
   journalLost: () => void
@@ -49,6 +49,7 @@ export class Faults {
     this.#every('journalLossMs', () => this.#restartJournal(true))
     this.#every('workerMs', () => this.#worker())
     this.#every('upgradeMs', () => this.#upgrade())
+    this.#every('wipeMs', () => this.#someNode()?.wipe())
     this.#sync()
     this.#reviveDead()
   }
@@ -216,8 +217,10 @@ export class Faults {
 
   /** JetStream syncs its disk now and then, and says nothing of it. */
   #sync(): void {
-    const { base, journal } = this.#victims
-    base.after(this.#random.exponential(3_000), () => {
+    const { base, journal, parameters } = this.#victims
+    // What is as old as the retention is on disk: that is what the retention is for.
+    const latestMs = parameters.checkpoints.retentionMs / 4
+    base.after(Math.min(this.#random.exponential(3_000), latestMs), () => {
       if (!journal.isDown) journal.sync()
       this.#sync()
     })

@@ -4,8 +4,10 @@
  */
 import { account, lineOf } from './account.ts'
 import { runBugs } from './bugs.ts'
+import { briefOf, drawCharts } from './charts.ts'
 import { readOptions, type SimOptions, USAGE } from './options.ts'
 import { drawParameters, type Given } from './parameters.ts'
+import { runSeedWithWorkers } from './production-worker.ts'
 import { SimRandom } from './random.ts'
 import { runSeed, type SeedResult } from './run.ts'
 
@@ -15,25 +17,28 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-function givenOf({ nodes, logic, losses }: SimOptions): Given {
+function givenOf({ nodes, logic, losses, charts }: SimOptions): Given {
   return {
     ...(nodes !== undefined && { nodes }),
     ...(logic !== undefined && { logic }),
     ...(losses && { losses }),
+    ...(charts && { charts }),
   }
 }
 
 function parametersText(seed: number, given: Given): string {
   const { limits, ...parameters } = drawParameters(new SimRandom(seed).fork('parameters'), given)
   const { batchCountMax, stepsPerBatchMax, mailboxCountMax, residentBytesMax } = limits
-  return JSON.stringify({
+  const text = JSON.stringify({
     ...parameters,
     limits: { batchCountMax, stepsPerBatchMax, mailboxCountMax, residentBytesMax },
   })
+  const charts = drawCharts(new SimRandom(seed).fork('charts'), parameters.charts)
+  return [text, ...charts.map(briefOf)].join('\n')
 }
 
-function optionsText({ nodes, logic, losses }: Given): string {
-  const more = losses ? ' --losses' : ''
+function optionsText({ nodes, logic, losses, charts, workers }: SimOptions): string {
+  const more = `${losses ? ' --losses' : ''}${charts ? ' --charts' : ''}${workers ? ' --workers' : ''}`
   return `${nodes === undefined ? '' : ` --nodes ${nodes}`}${logic === undefined ? '' : ` --logic ${logic}`}${more}`
 }
 
@@ -53,13 +58,14 @@ function summaryOf(result: SeedResult, realMs: number) {
   }
 }
 
-function runOne(seed: number, options: SimOptions): { failed: boolean; speed: [number, number] } {
+async function runOne(seed: number, options: SimOptions) {
   const { minutes, json, trace } = options
   const given = givenOf(options)
   const isAlone = options.seeds?.[0] === options.seeds?.[1]
   if (!json && isAlone) print(`seed ${seed}\n${parametersText(seed, given)}`)
   const began = performance.now()
-  const result = runSeed({ seed, given, virtualMs: minutes * 60_000 })
+  const asked = { seed, given, virtualMs: minutes * 60_000 }
+  const result = options.workers ? await runSeedWithWorkers(asked) : runSeed(asked)
   const realMs = performance.now() - began
   const summary = summaryOf(result, realMs)
   if (trace) {
@@ -73,8 +79,8 @@ function runOne(seed: number, options: SimOptions): { failed: boolean; speed: [n
     )
   }
   if (failed && !json)
-    print(`${account(result)}\nagain: npm run sim -- --seed ${seed}${optionsText(given)}`)
-  return { failed, speed: [result.virtualMs, realMs] }
+    print(`${account(result)}\nagain: npm run sim -- --seed ${seed}${optionsText(options)}`)
+  return { failed, virtualMs: result.virtualMs, realMs }
 }
 
 async function main(): Promise<number> {
@@ -94,10 +100,10 @@ async function main(): Promise<number> {
   let virtualMs = 0
   let realMs = 0
   for (let seed = from; seed <= to; seed++) {
-    const one = runOne(seed, options)
+    const one = await runOne(seed, options)
     if (one.failed) failed.push(seed)
-    virtualMs += one.speed[0]
-    realMs += one.speed[1]
+    virtualMs += one.virtualMs
+    realMs += one.realMs
   }
   if (to > from && !options.json) {
     print(

@@ -172,6 +172,12 @@ export class SimNode {
     this.#logic = undefined
   }
 
+  /** Its disk is gone with its process. */
+  wipe(): void {
+    this.crash('its disk is gone')
+    this.#disk = undefined
+  }
+
   jump(byMs: number): void {
     this.around.recorder.add({ kind: 'clock-jumped', node: this.name, byMs })
     this.#view.skewMs += byMs

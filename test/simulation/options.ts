@@ -8,6 +8,10 @@ export interface SimOptions {
   /** Who names owners; by the seed when absent. */
   logic: Parameters['logic'] | undefined
   losses: boolean
+  /** Drawn charts in any case; by the seed when false. */
+  charts: boolean
+  /** Tasks are run by the production worker. */
+  workers: boolean
   minutes: number
   trace: boolean
   json: boolean
@@ -18,7 +22,7 @@ export interface SimOptions {
   only: string | undefined
 }
 
-export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle] [--losses] [--minutes 1] [--trace] [--json]
+export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle] [--losses] [--charts] [--workers] [--minutes 1] [--trace] [--json]
 npm run sim -- --bugs [--only PART OF A NAME] [--seeds 1..200] [--minutes 1] [--write]`
 
 export function readOptions(words: readonly string[]): SimOptions | { problem: string } {
@@ -27,6 +31,8 @@ export function readOptions(words: readonly string[]): SimOptions | { problem: s
     nodes: undefined,
     logic: undefined,
     losses: false,
+    charts: false,
+    workers: false,
     minutes: 1,
     trace: false,
     json: false,
@@ -48,7 +54,7 @@ export function readOptions(words: readonly string[]): SimOptions | { problem: s
   return options
 }
 
-const FLAGS = ['trace', 'json', 'bugs', 'losses', 'write'] as const
+const FLAGS = ['trace', 'json', 'bugs', 'losses', 'charts', 'workers', 'write'] as const
 type Flag = (typeof FLAGS)[number]
 
 function isFlag(word: string): boolean {

@@ -6,6 +6,7 @@
  */
 import { type Limits, resolveLimits } from '../../src/protocol/index.ts'
 import type { SimRandom } from './random.ts'
+import type { CheckpointRates } from './sim-checkpoints.ts'
 import type { JournalRates } from './sim-journal.ts'
 import type { RegistryRates } from './sim-registry.ts'
 import type { DiskRates } from './sim-store.ts'
@@ -23,6 +24,7 @@ export interface Troubles {
   journalLossMs: number
   workerMs: number
   upgradeMs: number
+  wipeMs: number
 }
 
 export interface Parameters {
@@ -35,6 +37,8 @@ export interface Parameters {
   readers: number
   workers: number
   actors: number
+  /** Machines whose charts are drawn, beside those that every world has. */
+  charts: number
   /** Mean milliseconds between two commands of one client. */
   thinkMs: number
   skewMs: number
@@ -46,6 +50,7 @@ export interface Parameters {
   journal: JournalRates
   queue: QueueRates
   registry: RegistryRates
+  checkpoints: CheckpointRates
   troubles: Troubles
   limits: Limits
 }
@@ -54,13 +59,21 @@ export interface Parameters {
 export interface Given {
   nodes?: number
   logic?: Parameters['logic']
+  /** Whether there are drawn charts. */
+  charts?: boolean
   /** The journal loses what it had not synced, every few seconds. */
   losses?: boolean
 }
 
 export function drawParameters(random: SimRandom, given: Given): Parameters {
   const drawn = draw(random, given)
+  // A disk that is gone and a journal that lost its end are more than anybody is promised.
+  if (drawn.logic === 'cluster' && drawn.troubles.journalLossMs === 0) {
+    const wipes = random.fork('wipes')
+    drawn.troubles.wipeMs = wipes.chance(0.5) ? wipes.between(8_000, 20_000) : 0
+  }
   if (given.losses) {
+    drawn.troubles.wipeMs = 0
     drawn.troubles.journalLossMs = 9_000
     drawn.troubles.crashMs ||= 8_000
     drawn.journal.staleChance = 0
@@ -82,6 +95,7 @@ function draw(random: SimRandom, given: Given): Parameters {
     readers: random.fork('readers').chance(0.25) ? 1 : 0,
     workers: random.between(1, 3),
     actors: random.between(3, 16),
+    charts: drawChartCount(random.fork('charts'), given.charts),
     thinkMs: random.pick([100, 200, 400]),
     skewMs: has(0.5) ? random.between(10, 4_000) : 0,
     drift: has(0.5) ? random.pick([0.0002, 0.01]) : 0,
@@ -96,6 +110,7 @@ function draw(random: SimRandom, given: Given): Parameters {
       ackWaitMs: random.pick([600, 3_000, 30_000]),
     },
     registry: drawRegistry(random.fork('registry')),
+    checkpoints: drawCheckpoints(random.fork('checkpoints')),
     troubles: {
       crashMs: mean(0.7, 3_000, 20_000),
       freezeMs: mean(0.5, 3_000, 20_000),
@@ -106,9 +121,16 @@ function draw(random: SimRandom, given: Given): Parameters {
       journalLossMs: mean(0.25, 10_000, 30_000),
       workerMs: mean(0.6, 2_000, 10_000),
       upgradeMs: mean(0.4, 15_000, 40_000),
+      wipeMs: 0,
     },
     limits: drawLimits(random),
   }
+}
+
+function drawChartCount(random: SimRandom, given: boolean | undefined): number {
+  const drawn = random.chance(0.4)
+  const count = random.between(1, 3)
+  return (given ?? drawn) ? count : 0
 }
 
 function drawNetwork(random: SimRandom): NetworkRates {
@@ -159,6 +181,22 @@ function drawRegistry(random: SimRandom): RegistryRates {
   }
 }
 
+/** Small in most worlds: slots are removed while something happens. */
+function drawCheckpoints(random: SimRandom): CheckpointRates {
+  const has = random.chance(0.6)
+  return {
+    slots: random.pick([5, 15, 10_000]),
+    lookMs: random.pick([300, 900]),
+    chunkBytesMax: random.pick([600, 20_000]),
+    retentionMs: random.pick([4_000, 9_000]),
+    slotsMin: random.pick([2, 20]),
+    latencyMs: random.pick([2, 30]),
+    unknownChance: has ? 0.05 : 0,
+    staleChance: has ? 0.05 : 0,
+    damagedChance: has ? 0.1 : 0,
+  }
+}
+
 function drawLimits(random: SimRandom): Limits {
   return resolveLimits({
     mailboxCountMax: random.pick([512, 8_192]),
@@ -180,12 +218,13 @@ function drawLimits(random: SimRandom): Limits {
 
 /** The same world with nothing going wrong any more. */
 export function calm(parameters: Parameters): void {
-  const { network, disk, journal, queue, registry, troubles } = parameters
+  const { network, disk, journal, queue, registry, checkpoints, troubles } = parameters
   Object.assign(network, { slowChance: 0, lossChance: 0, replyLossChance: 0, duplicateChance: 0 })
   Object.assign(disk, { slowChance: 0, fullChance: 0, brokenChance: 0 })
   const chances = ['ackLost', 'writeLost', 'landsLate', 'readLost', 'refused', 'stale']
   for (const name of chances) Object.assign(journal, { [`${name}Chance`]: 0 })
   Object.assign(registry, { unknownChance: 0, staleChance: 0 })
+  Object.assign(checkpoints, { unknownChance: 0, staleChance: 0, damagedChance: 0 })
   Object.assign(queue, { lostChance: 0, unknownChance: 0 })
   for (const name of Object.keys(troubles)) Object.assign(troubles, { [name]: 0 })
   parameters.fickleMs = 0

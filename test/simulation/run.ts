@@ -18,21 +18,43 @@ export interface SeedResult {
 }
 
 export function runSeed({ virtualMs, ...options }: RunOptions): SeedResult {
+  const { world, judge } = prepare(options)
+  try {
+    world.run(virtualMs)
+  } catch (error) {
+    return judge(error)
+  }
+  return judge()
+}
+
+/** For worlds with production code that has promises. */
+export async function runSeedWithPromises(given: RunOptions): Promise<SeedResult> {
+  const { virtualMs, ...options } = given
+  const { world, judge } = prepare(options)
+  try {
+    await world.runWithPromises(virtualMs)
+  } catch (error) {
+    return judge(error)
+  }
+  return judge()
+}
+
+function prepare(options: WorldOptions) {
   const world = new World(options)
   // Calm changes the rates: what was drawn is kept as it was.
   const parameters = structuredClone(world.parameters)
-  let events: readonly SimEvent[]
-  let thrown: Violation | undefined
-  try {
-    events = world.run(virtualMs)
-  } catch (error) {
-    // Whatever a callback of a port throws would end a process.
-    events = world.events
-    const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    thrown = { checker: 'nothing-throws', what, seq: events.length - 1 }
+  const judge = (thrown?: unknown): SeedResult => {
+    const { commits, base, events } = world
+    const violations = [...thrownBy(thrown, events), ...check(events)]
+    const virtualMs = base.monotonic()
+    return { seed: options.seed, parameters, events, commits, virtualMs, violations }
   }
-  const violations = thrown === undefined ? check(events) : [thrown, ...check(events)]
-  const { commits, base } = world
-  const ranMs = base.monotonic()
-  return { seed: options.seed, parameters, events, commits, virtualMs: ranMs, violations }
+  return { world, judge }
+}
+
+/** Whatever a callback of a port throws would end a process. */
+function thrownBy(error: unknown, events: readonly SimEvent[]): Violation[] {
+  if (error === undefined) return []
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return [{ checker: 'nothing-throws', what, seq: events.length - 1 }]
 }

@@ -51,6 +51,7 @@ export class SimJournalServer extends MemoryJournalServer {
   /** Replicas that are always in step lose nothing. */
   watch: SlotWatch = () => {}
   watchRefused: RefusalWatch = () => {}
+  watchRemoved: (node: string, shard: number, slot: number) => void = () => {}
   isDown = false
 
   override write(request: JournalWrite): number | undefined {
@@ -81,6 +82,7 @@ export class SimJournalServer extends MemoryJournalServer {
 
   override remove(shard: number, slot: number): void {
     super.remove(shard, slot)
+    this.watchRemoved(this.writer, shard, slot)
     this.#ends.clear()
   }
 
@@ -260,7 +262,9 @@ export class JournalLine implements Journal {
     through.read = (shard, slot) => server.read(shard, slot)
     through.end = (shard) => server.end(shard)
     through.remove = (shard, slot) => {
-      if (alive.yes) server.remove(shard, slot)
+      if (!alive.yes || server.isDown) return
+      server.writer = node
+      server.remove(shard, slot)
     }
     const latencyMs = () => random.fraction() * rates.latencyMs
     return new MemoryJournal({ clock: base, server: through, latencyMs })

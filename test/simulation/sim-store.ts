@@ -4,7 +4,14 @@
  * broken disk. Says on disk what is on disk: the records of a shard's tail, once flushed.
  */
 import { MemoryStore, type MemoryStoreOptions } from '../../src/adapters/memory/index.ts'
-import type { Clock, Store, StoreRange, StoreRow, StoreTransaction } from '../../src/ports/index.ts'
+import type {
+  Clock,
+  Store,
+  StoreRange,
+  StoreRow,
+  StoreSnapshot,
+  StoreTransaction,
+} from '../../src/ports/index.ts'
 import { slotOfTailKey, TABLE } from '../../src/shard/keys.ts'
 import type { ProcessClock } from './process-clock.ts'
 import type { SimRandom } from './random.ts'
@@ -17,7 +24,10 @@ export interface DiskRates {
   brokenChance: number
 }
 
-/** Waits of the store are flushes: each takes as long as the disk takes. */
+/** What the store waits for a flush; it takes as long as the disk takes. */
+const FLUSH_MS = 1
+
+/** Flushes take time, other waits are what they are. */
 class DiskClock implements Clock {
   readonly #process: ProcessClock
   readonly #random: SimRandom
@@ -37,7 +47,8 @@ class DiskClock implements Clock {
     return this.#process.monotonic()
   }
 
-  after(_delayMs: number, call: () => void): () => void {
+  after(delayMs: number, call: () => void): () => void {
+    if (delayMs !== FLUSH_MS) return this.#process.after(delayMs, call)
     const { flushMs, slowChance, slowMs } = this.#rates
     const slow = this.#random.chance(slowChance) ? this.#random.exponential(slowMs) : 0
     return this.#process.after(this.#random.fraction() * flushMs + slow, call)
@@ -62,7 +73,7 @@ export class SimStore implements Store {
   /** @param before what the disk holds: what was flushed of it is there */
   constructor(process: ProcessClock, options: DiskOptions, before?: SimStore) {
     const clock = new DiskClock(process, options.random, options.rates)
-    const how: MemoryStoreOptions = { clock, flushDelayMs: 1 }
+    const how: MemoryStoreOptions = { clock, flushDelayMs: FLUSH_MS }
     this.inner = before ? before.inner.crash(how) : new MemoryStore(how)
     this.#options = options
   }
@@ -77,6 +88,10 @@ export class SimStore implements Store {
 
   count(from: Uint8Array, to: Uint8Array): number {
     return this.inner.count(from, to)
+  }
+
+  snapshot(): StoreSnapshot {
+    return this.inner.snapshot()
   }
 
   write(transaction: StoreTransaction): void {

@@ -56,9 +56,10 @@ describe('the simulator', () => {
     expect(lines.length).toBeGreaterThan(0)
     for (const line of lines) {
       const [seed, how = ''] = line.split(' ')
-      const [logic, losses] = how.split('+')
+      const [logic, ...more] = how.split('+')
       if (logic !== 'oracle' && logic !== 'cluster') throw new Error(`no logic: ${line}`)
-      const given = { logic, losses: losses === 'losses' } as const
+      const losses = more.includes('losses')
+      const given = { logic, losses, charts: more.includes('charts') } as const
       const result = runSeed({ seed: Number(seed), given, virtualMs: VIRTUAL_MS })
       expect(wrongOf(result), line).toBeUndefined()
     }

@@ -140,6 +140,8 @@ export class SlotFacts {
         token,
         worker,
       })),
+      children: record.children.map(({ childId }) => childId),
+      remembers: stored.historyValue,
       entries: record.turn > told ? entriesOf(address, record, told, chunks) : [],
       context: stored.context as Record<string, unknown>,
     }

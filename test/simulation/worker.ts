@@ -7,8 +7,10 @@
 import type { TaskConsumer, TaskDelivery, TaskQueue } from '../../src/ports/index.ts'
 import type { Command, Outcome } from '../../src/protocol/index.ts'
 import { addressOfTask } from '../../src/shard/index.ts'
+import { WORK_OUTPUT } from './chart-actions.ts'
 import { Caller, type CallerOptions } from './client.ts'
 import type { SimTasks } from './sim-tasks.ts'
+import { failureAt, type WorkerProcess, type WorkPlan, workMs } from './worker-process.ts'
 
 const SLOTS = 4
 const BEAT_MS = 500
@@ -21,7 +23,7 @@ interface Attempt {
   stopBeats: () => void
 }
 
-export class SimWorker {
+export class SimWorker implements WorkerProcess {
   readonly name: string
   readonly #options: CallerOptions
   readonly #tasks: SimTasks
@@ -29,8 +31,7 @@ export class SimWorker {
   #caller: Caller | undefined
   #consumer: TaskConsumer | undefined
   readonly #attempts = new Map<string, Attempt>()
-  /** For stories: how long its work takes and how it ends, instead of by chance. */
-  plan: { ms: number; fate: number } | undefined
+  plan: WorkPlan | undefined
 
   constructor(name: string, options: CallerOptions, tasks: SimTasks) {
     this.name = name
@@ -111,20 +112,21 @@ export class SimWorker {
       caller.process.after(BEAT_MS, beat)
     }
     caller.process.after(BEAT_MS, beat)
-    const { ms, fate } = this.plan ?? {
+    const plan = this.plan ?? {
       ms: random.exponential((input as { ms: number }).ms),
       fate: random.fraction(),
     }
-    caller.process.after(Math.min(ms, 6_000), () => this.#report(caller, attemptHere, fate))
+    caller.process.after(workMs(plan), () => this.#report(caller, attemptHere, plan.fate))
   }
 
   #report(caller: Caller, attempt: Attempt, fate: number): void {
     const { taskId, token } = attempt
     if (!this.#attempts.has(token)) return
+    const failed = failureAt(fate)
     const operation =
-      fate < 0.75
-        ? { op: 'task.done', token, output: 1 }
-        : { op: 'task.failed', token, failure: { class: classOf(fate), message: 'as drawn' } }
+      failed === undefined
+        ? { op: 'task.done', token, output: WORK_OUTPUT }
+        : { op: 'task.failed', token, failure: { class: failed, message: 'as drawn' } }
     this.#call(caller, taskId, operation, (outcome) => {
       attempt.stopBeats()
       this.#attempts.delete(token)
@@ -148,9 +150,4 @@ interface Started {
   attempt: number
   token: string
   input: unknown
-}
-
-function classOf(fate: number): string {
-  if (fate < 0.92) return 'temporary'
-  return fate < 0.96 ? 'permanent' : 'aborted'
 }

@@ -6,6 +6,7 @@
  * (client.ts), what it does (the production code).
  */
 import { type Command, shardOf } from '../../src/protocol/index.ts'
+import type { ChartWork } from './chart-work.ts'
 import type { Caller } from './client.ts'
 import type { Recorder } from './events.ts'
 import { MACHINE_NAMES, type MachineName } from './machines.ts'
@@ -13,6 +14,8 @@ import type { SimRandom } from './random.ts'
 
 const PATIENCE_MS = 8_000
 const REPEATED_MAX = 40
+/** Of what is asked while there are drawn charts. */
+const CHARTS_SHARE = 0.6
 
 type Request = Record<string, unknown> & { op: string }
 
@@ -65,6 +68,9 @@ export class Workload {
   readonly #callers: readonly Caller[]
   readonly #readers: readonly Caller[]
   readonly #recorder: Recorder
+  readonly #charts: ChartWork | undefined
+  readonly #fixed: readonly string[]
+  /** Of all actors that anybody asks. */
   readonly addresses: readonly string[]
   readonly #thinkMs: number
   readonly #sent: Command[] = []
@@ -77,6 +83,7 @@ export class Workload {
     recorder: Recorder
     actors: number
     thinkMs: number
+    charts: ChartWork | undefined
   }) {
     this.random = options.random
     this.#patience = options.random.fork('patience')
@@ -84,16 +91,22 @@ export class Workload {
     this.#readers = options.readers
     this.#recorder = options.recorder
     this.#thinkMs = options.thinkMs
+    this.#charts = options.charts
     // At least one of each machine, and tells need two that are flat.
-    this.addresses = Array.from({ length: Math.max(5, options.actors) }, (_, index) => {
+    this.#fixed = Array.from({ length: Math.max(5, options.actors) }, (_, index) => {
       const name = index < 2 ? 'flat' : MACHINE_NAMES[index % MACHINE_NAMES.length]!
       return `${name}/${name[0]}${index}`
     })
+    this.addresses = [...this.#fixed, ...(this.#charts?.addresses ?? [])]
   }
 
   begin(): void {
     const [first] = this.#callers
-    for (const address of this.addresses) first!.call({ address, op: 'start' }, 60_000)
+    for (const address of this.#fixed) first!.call({ address, op: 'start' }, 60_000)
+    for (const address of this.#charts?.addresses ?? []) {
+      const id = first!.newId()
+      first!.call({ address, id, ...this.#charts!.start(id) } as Command, 60_000)
+    }
     for (const caller of this.#callers) this.#next(caller, () => this.#act(caller))
     for (const reader of this.#readers) this.#next(reader, () => this.#read(reader))
   }
@@ -103,11 +116,11 @@ export class Workload {
   }
 
   any(): string {
-    return this.random.pick(this.addresses)
+    return this.random.pick(this.#fixed)
   }
 
   of(...names: readonly MachineName[]): string {
-    const fitting = this.addresses.filter((address) =>
+    const fitting = this.#fixed.filter((address) =>
       names.some((name) => address.startsWith(`${name}/`)),
     )
     return this.random.pick(fitting)
@@ -137,7 +150,7 @@ export class Workload {
   }
 
   #read(caller: Caller): void {
-    const address = this.any()
+    const address = this.random.pick(this.addresses)
     const id = caller.newId()
     this.#recorder.add({ kind: 'read-began', id, address })
     caller.call({ address, op: 'get', id }, PATIENCE_MS)
@@ -146,15 +159,11 @@ export class Workload {
   #act(caller: Caller): void {
     if (this.random.chance(0.05)) return this.#repeat(caller)
     if (this.random.chance(0.04)) return this.#bad(caller)
-    let at = this.random.fraction() * TOTAL
-    const chosen = MIX.find(([weight]) => {
-      at -= weight
-      return at < 0
-    })
-    const [address, request] = (chosen ?? MIX[0]!)[1](this)
-    const command = { address, ...request, id: caller.newId(), author: caller.name } as Command
+    const id = caller.newId()
+    const [address, request] = this.#isForCharts() ? this.#charts!.draw(id) : this.#draw()
+    const command = { address, ...request, id, author: caller.name } as Command
     if (request.op === 'get') {
-      this.#recorder.add({ kind: 'read-began', id: command.id!, address })
+      this.#recorder.add({ kind: 'read-began', id, address })
     } else {
       this.#sent.push(command)
       if (this.#sent.length > REPEATED_MAX) this.#sent.shift()
@@ -163,13 +172,29 @@ export class Workload {
     caller.call(command, this.#patience.chance(0.1) ? -1 : PATIENCE_MS)
   }
 
+  #isForCharts(): boolean {
+    return this.#charts !== undefined && this.random.chance(CHARTS_SHARE)
+  }
+
+  #draw(): [string, Request] {
+    let at = this.random.fraction() * TOTAL
+    const chosen = MIX.find(([weight]) => {
+      at -= weight
+      return at < 0
+    })
+    return (chosen ?? MIX[0]!)[1](this)
+  }
+
   /** The same id, perhaps by another caller, perhaps while the first copy is on its way. */
   #repeat(caller: Caller): void {
     if (this.#sent.length > 0) caller.call(this.random.pick(this.#sent), PATIENCE_MS)
   }
 
   #bad(caller: Caller): void {
-    const command = { address: this.any(), ...this.random.pick(BAD), id: caller.newId() }
+    const [address, request] = this.#isForCharts()
+      ? this.#charts!.bad()
+      : [this.any(), this.random.pick(BAD)]
+    const command = { address, ...request, id: caller.newId() }
     caller.call(command as unknown as Command, PATIENCE_MS, undefined, true)
   }
 }

@@ -7,8 +7,12 @@
  */
 import { VirtualClock } from '../../src/adapters/memory/index.ts'
 import { hostMachine } from '../../src/machine/index.ts'
-import { subjectsOf, unpack } from '../../src/protocol/index.ts'
+import { type Limits, subjectsOf, unpack } from '../../src/protocol/index.ts'
 import type { Machines } from '../../src/shard/index.ts'
+import { Archive } from './archive.ts'
+import { chartMachine } from './chart-actions.ts'
+import { ChartWork } from './chart-work.ts'
+import { type ChartPlan, drawCharts } from './charts.ts'
 import { Caller, type CallerOptions, outcomesOf } from './client.ts'
 import { ClusterLogic } from './cluster-logic.ts'
 import { drainedOrWhy, endStores } from './draining.ts'
@@ -21,11 +25,13 @@ import { Oracle } from './oracle.ts'
 import { calm, drawParameters, type Given, type Parameters } from './parameters.ts'
 import { type Parts, REAL } from './parts.ts'
 import { SimRandom } from './random.ts'
+import { SimCheckpoints } from './sim-checkpoints.ts'
 import { SimRegistry } from './sim-registry.ts'
 import { SimTasks } from './sim-tasks.ts'
 import { SimNetwork } from './sim-transport.ts'
 import { SlotFacts } from './slot-facts.ts'
 import { SimWorker } from './worker.ts'
+import type { WorkerProcess } from './worker-process.ts'
 import { Workload } from './workload.ts'
 
 /** What travels from shard to shard, as far as events tell of it. */
@@ -39,12 +45,22 @@ interface RelayRequest {
 const DRAIN_STEP_MS = 500
 /** Clocks may be apart by some seconds, and a shard's time never goes back. */
 const DRAIN_MAX_MS = 90_000
+const READ_BACK_MS = 5_000
 const START_MS = Date.UTC(2026, 0, 1)
+
+export type MakeWorker = (
+  name: string,
+  options: CallerOptions,
+  limits: Limits,
+  tasks: SimTasks,
+) => WorkerProcess
 
 export interface WorldOptions {
   seed: number
   given?: Given
   parts?: Parts
+  /** Instead of the stand-in; one with promises needs `runWithPromises`. */
+  makeWorker?: MakeWorker
   /** Changes what was drawn. */
   tune?: (parameters: Parameters) => void
 }
@@ -54,23 +70,27 @@ export class World {
   readonly parameters: Parameters
   readonly recorder: Recorder
   readonly mirror = new Mirror()
+  readonly archive = new Archive()
   readonly around: Surroundings
   readonly nodes: readonly SimNode[]
   readonly callers: readonly Caller[]
-  readonly workers: readonly SimWorker[]
+  readonly workers: readonly WorkerProcess[]
   readonly oracle: Oracle
   readonly workload: Workload
   readonly #faults: Faults
+  readonly #checkpoints: SimCheckpoints
   readonly #operator: Caller
   #commits = 0
 
-  constructor({ seed, given = {}, parts = REAL, tune }: WorldOptions) {
+  constructor({ seed, given = {}, parts = REAL, makeWorker, tune }: WorldOptions) {
     const random = new SimRandom(seed)
     this.parameters = drawParameters(random.fork('parameters'), given)
     tune?.(this.parameters)
     const { parameters, base } = this
     const mirror = this.mirror
     this.recorder = new Recorder(() => base.monotonic())
+    const charts = drawCharts(random.fork('charts'), parameters.charts)
+    if (charts.length > 0) this.recorder.add({ kind: 'charts', charts })
     this.around = {
       base,
       network: new SimNetwork(base, random.fork('network'), parameters.network),
@@ -80,7 +100,7 @@ export class World {
       parameters,
       parts,
       subjects: subjectsOf('sim'),
-      machines: { 1: hosted(1, parameters), 2: hosted(2, parameters) },
+      machines: { 1: hosted(1, parameters, charts), 2: hosted(2, parameters, charts) },
     }
     this.oracle = new Oracle(this.around, random.fork('oracle'))
     const registry = new SimRegistry({
@@ -91,9 +111,20 @@ export class World {
       isDown: () => this.around.journal.isDown,
       claimed: (node, key, outcome) => this.recorder.add({ kind: 'claim', node, key, outcome }),
     })
+    this.#checkpoints = new SimCheckpoints({
+      base,
+      random: random.fork('checkpoints'),
+      rates: parameters.checkpoints,
+      isDown: () => this.around.journal.isDown,
+      recorded: (node, shard, { slot, hash }, rows) => {
+        const differs = this.archive.difference(shard, slot, rows) ?? null
+        this.recorder.add({ kind: 'checkpoint', node, shard, slot, hash, differs })
+      },
+      gone: (shard, slot, why) => this.recorder.add({ kind: 'checkpoint-gone', shard, slot, why }),
+    })
     const logicOf =
       parameters.logic === 'cluster'
-        ? (node: SimNode) => new ClusterLogic(node, registry)
+        ? (node: SimNode) => new ClusterLogic(node, registry, this.#checkpoints)
         : this.oracle.logicOf
     this.nodes = Array.from({ length: parameters.nodes }, (_, index) => {
       const name = `n${index + 1}`
@@ -107,7 +138,10 @@ export class World {
     this.#operator = this.#caller('op', random)
     this.workers = Array.from({ length: parameters.workers }, (_, index) => {
       const name = `w${index + 1}`
-      return new SimWorker(name, this.#callerOptions(random.fork(name)), this.around.tasks)
+      const options = this.#callerOptions(random.fork(name))
+      const { tasks } = this.around
+      if (makeWorker) return makeWorker(name, options, parameters.limits, tasks)
+      return new SimWorker(name, options, tasks)
     })
     this.workload = new Workload({
       random: random.fork('workload'),
@@ -116,6 +150,7 @@ export class World {
       recorder: this.recorder,
       actors: parameters.actors,
       thinkMs: parameters.thinkMs,
+      charts: charts.length > 0 ? new ChartWork(random.fork('chart work'), charts) : undefined,
     })
     this.#faults = new Faults(this.#victims(), random.fork('faults'))
     this.#watch(mirror)
@@ -125,22 +160,40 @@ export class World {
     return this.recorder.events
   }
 
-  /** Nodes, workers and the oracle; the work and the troubles are begun by `trouble`. */
+  /** Nodes, workers and the oracle; the work and the troubles are begun by `run`. */
   boot(): void {
     if (this.parameters.logic === 'oracle') this.oracle.run(this.nodes)
     for (const node of this.nodes) node.start()
     for (const worker of this.workers) worker.start()
   }
 
+  run(ms: number): readonly SimEvent[] {
+    for (const partMs of this.#phases(ms)) this.base.advance(partMs)
+    return this.events
+  }
+
+  /** The same, with room for promises between any two instants. */
+  async runWithPromises(ms: number): Promise<readonly SimEvent[]> {
+    for (const partMs of this.#phases(ms)) await this.base.settle(partMs)
+    return this.events
+  }
+
+  /** Each part of the time, to be let pass by whoever asks for the next. */
+  *#phases(ms: number): Generator<number> {
+    this.boot()
+    yield* this.#trouble(ms)
+    yield* this.#calm()
+  }
+
   /** Safety: work under faults. */
-  trouble(ms: number): void {
+  *#trouble(ms: number): Generator<number> {
     this.workload.begin()
     this.#faults.begin()
-    this.base.advance(ms)
+    yield ms
   }
 
   /** Liveness: nothing goes wrong any more, and everything has to come to an end. */
-  settle(): void {
+  *#calm(): Generator<number> {
     calm(this.parameters)
     this.workload.end()
     this.#faults.end()
@@ -148,28 +201,25 @@ export class World {
     let why: string | undefined = 'nothing has happened yet'
     while (why !== undefined && this.base.monotonic() - began < DRAIN_MAX_MS) {
       this.#resumeAll()
-      this.base.advance(DRAIN_STEP_MS)
+      yield DRAIN_STEP_MS
       why = drainedOrWhy(this)
     }
     const afterMs = Math.round(this.base.monotonic() - began)
     if (why === undefined) this.recorder.add({ kind: 'drained', afterMs })
     else this.recorder.add({ kind: 'not-drained', why })
     this.#readBack()
+    yield READ_BACK_MS
     endStores(this)
-  }
-
-  run(ms: number): readonly SimEvent[] {
-    this.boot()
-    this.trouble(ms)
-    this.settle()
-    return this.events
   }
 
   #victims() {
     const { base, recorder, parameters, nodes, workers } = this
     const { network, journal } = this.around
     const callers = this.callers.map(({ name }) => name)
-    const journalLost = () => this.oracle.journalLost()
+    const journalLost = () => {
+      this.oracle.journalLost()
+      this.#checkpoints.lose()
+    }
     return { base, recorder, parameters, network, journal, nodes, workers, callers, journalLost }
   }
 
@@ -203,7 +253,6 @@ export class World {
       this.recorder.add({ kind: 'read-began', id, address })
       this.#operator.call({ address, op: 'get', id }, 20_000)
     }
-    this.base.advance(5_000)
   }
 
   #watch(mirror: Mirror): void {
@@ -213,8 +262,11 @@ export class World {
     journal.watch = (node, { shard, slot, record }, sequence) => {
       const { hash, prev, fact } = facts.of(record)
       this.#commits += 1
+      this.archive.see(shard, slot, record)
       recorder.add({ kind: 'slot', node, shard, slot, sequence, hash, prev, fact })
     }
+    journal.watchRemoved = (node, shard, to) =>
+      recorder.add({ kind: 'slots-removed', node, shard, to })
     journal.watchRefused = (node, { shard, slot }) =>
       recorder.add({ kind: 'refused', node, shard, slot })
     const add = recorder.add.bind(recorder)
@@ -265,7 +317,15 @@ export class World {
 /** Hosting is pure and costs some milliseconds: worlds with the same limits share it. */
 const HOSTED = new Map<string, Machines>()
 
-function hosted(version: 1 | 2, { limits }: Parameters): Machines {
+function hosted(version: 1 | 2, parameters: Parameters, charts: readonly ChartPlan[]): Machines {
+  const { limits } = parameters
+  const fixed = hostedOnce(version, limits)
+  if (charts.length === 0) return fixed
+  const drawn = charts.map((plan) => hostMachine(chartMachine(plan, version), limits))
+  return new Map([...fixed, ...drawn.map((one) => [one.definition.name, one] as const)])
+}
+
+function hostedOnce(version: 1 | 2, limits: Limits): Machines {
   const key = `${version} ${limits.microstepsMax}`
   let machines = HOSTED.get(key)
   if (!machines) {

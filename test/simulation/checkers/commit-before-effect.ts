@@ -1,6 +1,7 @@
 /**
  * P2: nothing leaves a node before it is committed: the journal has acknowledged the slot to that very
- * node, and its own disk has flushed it. Replies, messages to other shards and tasks alike.
+ * node, and its own disk has flushed it; or it began with a checkpoint that has what the slot held.
+ * Replies, messages to other shards and tasks alike.
  */
 import type { SimEvent, SlotEvent, Violation } from '../events.ts'
 import { entryOf } from '../mirror.ts'
@@ -14,6 +15,8 @@ export function commitBeforeEffect(events: readonly SimEvent[]): Violation[] {
   const found: Violation[] = []
   const known = new Set<string>()
   const flushed = new Set<string>()
+  /** By node and shard, the slot of the newest checkpoint that it began with. */
+  const loaded = new Map<string, number>()
   /** They leave no trace in the journal. */
   const reads = new Set<string>()
   /** Where an effect was committed; after a loss the same id may stand in another slot. */
@@ -28,6 +31,8 @@ export function commitBeforeEffect(events: readonly SimEvent[]): Violation[] {
     if (!places || !last) return fail(`${node} let out ${effect}, which no slot holds`)
     const names = places.map(({ shard, slot }) => `${node} ${shard} ${slot}`)
     if (names.some((name) => known.has(name) && flushed.has(name))) return
+    const hasLoaded = ({ shard, slot }: Place) => slot <= (loaded.get(`${node} ${shard}`) ?? 0)
+    if (places.some(hasLoaded)) return
     const isKnown = names.some((name) => known.has(name))
     const what = isKnown ? `slot ${last.slot} was flushed` : `it knew of slot ${last.slot}`
     fail(`${node} let out ${effect} before ${what}`)
@@ -38,7 +43,9 @@ export function commitBeforeEffect(events: readonly SimEvent[]): Violation[] {
     else if (event.kind === 'slot') remember(origins, event)
     else if (event.kind === 'slot-known') known.add(`${event.node} ${event.shard} ${event.slot}`)
     else if (event.kind === 'flushed') flushed.add(`${event.node} ${event.shard} ${event.slot}`)
-    else if (event.kind === 'released' && event.code === 'ok') {
+    else if (event.kind === 'checkpoint-loaded') {
+      loaded.set(`${event.node} ${event.shard}`, event.slot)
+    } else if (event.kind === 'released' && event.code === 'ok') {
       const reply = `the reply to ${event.address} ${event.id}`
       if (!reads.has(event.id)) judge(event.node, reply, seq)
     } else if (event.kind === 'task-published') judge(event.node, `task ${event.taskId}`, seq)

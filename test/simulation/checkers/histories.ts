@@ -18,7 +18,9 @@ export function historyIsLinear(events: readonly SimEvent[]): Violation[] {
       if (first && first.turn !== 1) yield `its history begins with turn ${first.turn}`
       return
     }
-    let before: HistoryEntry | undefined = last.entries.at(-1)
+    // A migration may have given its state another name.
+    const isSame = last.version === actor.version
+    let before: HistoryEntry | undefined = isSame ? last.entries.at(-1) : undefined
     let turn = last.turn
     for (const entry of actor.entries) {
       if (entry.turn !== turn + 1) yield `turn ${entry.turn} follows turn ${turn}`
@@ -135,7 +137,8 @@ function overActors(
           found.push({ checker, what, seq, shard, address: actor.address })
         }
         // The newest entry is kept for the next step, also when this one told none.
-        const entries = actor.entries.length > 0 ? actor.entries : (last?.entries ?? [])
+        const older = last?.version === actor.version ? last.entries : []
+        const entries = actor.entries.length > 0 ? actor.entries : older
         actors.set(actor.address, { ...actor, entries })
       }
     }

@@ -19,7 +19,9 @@ import {
 } from './histories.ts'
 import { messagesOnceInOrder } from './messages.ts'
 import { oneWriter } from './one-writer.ts'
+import { stepsAreThoseOfXState } from './reference-steps.ts'
 import { refillIsWhole } from './refills.ts'
+import { checkpointsEqualJournals, nothingNeededIsRemoved } from './removals.ts'
 import { oneAttemptAtATime } from './tasks.ts'
 import { timersOnceAndOnTime } from './timers.ts'
 
@@ -27,6 +29,8 @@ import { timersOnceAndOnTime } from './timers.ts'
 export const CHECKERS: readonly Checker[] = [
   oneWriter,
   refillIsWhole,
+  nothingNeededIsRemoved,
+  checkpointsEqualJournals,
   nothingBreaks,
   commitBeforeEffect,
   appliedOnce,
@@ -37,6 +41,7 @@ export const CHECKERS: readonly Checker[] = [
   messagesOnceInOrder,
   timersOnceAndOnTime,
   oneAttemptAtATime,
+  stepsAreThoseOfXState,
   badInputChangesNothing,
   pausedStandsStill,
   resumeGoesOn,
