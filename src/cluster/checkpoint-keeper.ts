@@ -7,13 +7,13 @@
  * due and what is needed (checkpoints.ts), how one is written (shard/).
  */
 import type { Checkpoints, Clock, Journal, Log, Random, Store } from '../ports/index.ts'
+import { hashBytes } from '../protocol/index.ts'
 import {
   type Checkpoint,
   CheckpointAccess,
   CheckpointWriting,
   type Epoch,
   isOfEpoch,
-  type KnownEnd,
   recordOf,
   SlotReader,
   Tail,
@@ -39,7 +39,10 @@ export interface CheckpointKeeperDeps {
 export type Keeping =
   | { role: 'standby' }
   /** `hasStandby` is asked at every look. */
-  | { role: 'owner'; epoch: Epoch; hasStandby: () => boolean }
+  | { role: 'owner'; epoch: Epoch; last: () => Last | undefined; hasStandby: () => boolean }
+
+/** The newest slot that the owner has written. */
+type Last = { slot: number; hash: string }
 
 export class CheckpointKeeper {
   readonly #deps: CheckpointKeeperDeps
@@ -121,10 +124,8 @@ class Look {
   start(): void {
     this.#access.list((all) => {
       const seen = this.#see(all)
-      this.#slots.end((end) => {
-        if (this.#keeping.role === 'standby') return this.#dropRecords(end.firstSlot - 1, seen)
-        this.#removeSlots(seen, end)
-      })
+      if (this.#keeping.role === 'owner') return this.#removeSlots(seen)
+      this.#slots.end((end) => this.#dropRecords(end.firstSlot - 1, seen))
     })
   }
 
@@ -137,8 +138,12 @@ class Look {
 
   /** Those that count, the newest first. */
   #see(all: readonly Checkpoint[]): Seen[] {
-    const { seenSince, broken } = this.#known
+    const { seenSince, whole, broken } = this.#known
     const now = this.#deps.clock.monotonic()
+    const listed = new Set(all.map(({ attempt }) => attempt))
+    for (const known of [seenSince, whole, broken]) {
+      for (const attempt of known.keys()) if (!listed.has(attempt)) known.delete(attempt)
+    }
     for (const { attempt } of all) if (!seenSince.has(attempt)) seenSince.set(attempt, now)
     return all
       .filter(({ attempt }) => !broken.has(attempt))
@@ -148,19 +153,19 @@ class Look {
       })
   }
 
-  #removeSlots(seen: readonly Seen[], end: KnownEnd): void {
+  #removeSlots(seen: readonly Seen[]): void {
     const { shard, journal, limits, log } = this.#deps
-    const goOn = (removedTo: number) => this.#dropRecords(removedTo, seen)
-    const to = removableSlots(seen, end.lastSlot, limits)
-    if (to < end.firstSlot) return goOn(end.firstSlot - 1)
+    const to = removableSlots(seen, this.#tail.applied().slot, limits)
+    // Raw records go with their slots: where there are none up to it, the slots are gone.
+    if (this.#tail.upTo(to, 1).length === 0) return this.#removeCheckpoints(seen)
     this.#verify(seen.slice(0, 2), () =>
-      this.#confirm(end, () =>
+      this.#confirm(() =>
         journal.remove(shard, to, (outcome) => {
           if (this.#stopped) return
           // What is unknown is looked at again.
           if (outcome === 'unknown') return this.#known.ended()
-          log.info({ shard, from: end.firstSlot, to }, 'slots of the journal are removed')
-          goOn(to)
+          log.info({ shard, to }, 'slots of the journal are removed')
+          this.#dropRecords(to, seen)
         }),
       ),
     )
@@ -187,13 +192,11 @@ class Look {
     if (!isOwner || !seen.some(({ slot }) => slot < lowest)) return this.#write(seen)
     const kept = seen.filter(({ slot }) => slot >= lowest)
     this.#verify(kept, () =>
-      this.#slots.end((end) =>
-        this.#confirm(end, () =>
-          this.#access.removeBelow(lowest, () => {
-            log.info({ shard, lowest }, 'older checkpoints are removed')
-            this.#write(kept)
-          }),
-        ),
+      this.#confirm(() =>
+        this.#access.removeBelow(lowest, () => {
+          log.info({ shard, lowest }, 'older checkpoints are removed')
+          this.#write(kept)
+        }),
       ),
     )
   }
@@ -235,15 +238,24 @@ class Look {
     })
   }
 
-  /** Goes on only when the journal ends with a record of this owner, in the copy that took it. */
-  #confirm(end: KnownEnd, next: () => void): void {
-    const keeping = this.#keeping
-    if (keeping.role !== 'owner') return this.#known.ended()
-    this.#slots.read(end.lastSlot, (found) => {
-      const record = found && recordOf({ slot: end.lastSlot, bytes: found.record })
-      const isOurs = record && isOfEpoch(end.lastSlot, record, keeping.epoch)
-      if (isOurs && record.serverId === end.serverId) next()
-      else this.#known.ended()
+  /**
+   * Goes on only when the journal holds what this owner wrote last, and nothing of others behind it. The
+   * end is not asked for: on a new connection the owner itself has to do that before it writes again,
+   * and would be taken to have done so.
+   */
+  #confirm(next: () => void): void {
+    const { ended } = this.#known
+    const last = this.#keeping.role === 'owner' ? this.#keeping.last() : undefined
+    if (this.#keeping.role !== 'owner' || !last) return ended()
+    const { epoch } = this.#keeping
+    this.#slots.read(last.slot, (found) => {
+      if (!found || hashBytes(found.record) !== last.hash) return ended()
+      this.#slots.read(last.slot + 1, (behind) => {
+        const slot = last.slot + 1
+        const record = behind && recordOf({ slot, bytes: behind.record })
+        if (!behind || (record && isOfEpoch(slot, record, epoch))) next()
+        else ended()
+      })
     })
   }
 }

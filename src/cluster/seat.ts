@@ -250,7 +250,8 @@ export class Seat {
     owning.server = serveShard(owning.engine, transport, subjects, limits)
     const { epoch } = owning.commit
     const hasStandby = () => (this.#deps.views.view?.standbys[this.shard] ?? null) !== null
-    if (epoch) this.#keeper.start({ role: 'owner', epoch, hasStandby })
+    const last = () => owning.commit.last
+    if (epoch) this.#keeper.start({ role: 'owner', epoch, last, hasStandby })
     changed()
   }
 

@@ -13,8 +13,8 @@ import {
   type Applied,
   brokenChain,
   CheckpointLoading,
+  followsAnother,
   type KnownEnd,
-  recordOf,
   rowsOf,
   SlotReader,
   Tail,
@@ -66,24 +66,8 @@ export class Standby {
   }
 
   start(): void {
-    const { store, failed } = this.#deps
-    this.#isWriting = true
-    store.write({
-      writes: [],
-      // Whoever had the shard here before may have had writes under way.
-      visible: () => {
-        this.#isWriting = false
-        if (this.#stopped) this.#stopped()
-        else if (this.#loading.isHalfDone) this.#loading.clear((failure) => this.#loaded(failure))
-        else this.#loaded()
-      },
-      failed: ({ message }) => {
-        const wasWriting = this.#isWriting
-        this.#isWriting = false
-        failed(message)
-        if (wasWriting) this.#stopped?.()
-      },
-    })
+    if (this.#loading.isHalfDone) this.#loading.clear((failure) => this.#loaded(failure))
+    else this.#look()
   }
 
   /** `done` is told when the store has taken what was under way: another may go on from there. */
@@ -145,11 +129,9 @@ export class Standby {
       }
       const problem = brokenChain(this.#applied, records)
       if (problem === undefined) return this.#apply(records, end)
-      const [bytes] = records
-      const isJoined = bytes && recordOf({ slot: from, bytes })?.prev === this.#applied.hash
-      // A journal that is broken in itself is not made whole by a checkpoint.
-      if (isJoined) this.#part(problem)
-      else this.#load(end, problem)
+      // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.
+      if (followsAnother(this.#applied, records)) this.#load(end, problem)
+      else this.#part(problem)
     })
   }
 

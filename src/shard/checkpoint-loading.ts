@@ -2,7 +2,8 @@
  * Loading a checkpoint into a store that cannot go on from what it has.
  *
  * Decides: which one (the newest that is whole and belongs to the journal), what goes (every row that
- * batches wrote; raw records stay, for others may need them), and that a load cut short is recognised
+ * batches wrote), what stays (raw records, for others may need them; those off the chain are set aside),
+ * and that a load cut short is recognised
  * and begun again. Leaves to others: when a store cannot go on, and the slots behind the checkpoint
  * (taking.ts, cluster/standby.ts).
  */
@@ -10,9 +11,9 @@ import type { Checkpoints, Clock, Log, Store, StoreWrite } from '../ports/index.
 import { hashBytes, pack } from '../protocol/index.ts'
 import { CheckpointAccess } from './checkpoint-access.ts'
 import { type Checkpoint, checkpointRange } from './checkpoint-form.ts'
-import { appliedKey, loadingKey } from './keys.ts'
+import { appliedKey, loadingKey, quarantineKey, tailKey } from './keys.ts'
 import type { KnownEnd, SlotReader } from './slot-reader.ts'
-import { recordOf } from './tail.ts'
+import { appliedOf, recordOf } from './tail.ts'
 
 /** Rows that go in one transaction. */
 const DISCARDED_AT_ONCE = 1_000
@@ -90,7 +91,8 @@ export class CheckpointLoading {
       this.#access.verify(checkpoint, (problem) => {
         if (problem !== undefined) return without(problem)
         this.#tried.add(attempt)
-        this.#replace(checkpoint, end, done)
+        const failed = (failure: string) => done({ kind: 'failed', why: failure })
+        this.#setAside(end, failed, () => this.#replace(checkpoint, end, done))
       })
     })
   }
@@ -106,6 +108,31 @@ export class CheckpointLoading {
         slot < end.firstSlot ? recordOf({ slot, bytes })?.prev === hash : hashBytes(bytes) === hash,
       )
     })
+  }
+
+  /** Back from what was applied, the records that the journal does not hold. */
+  #setAside(end: KnownEnd, failed: (why: string) => void, next: () => void): void {
+    const { shard, store, log } = this.#deps
+    const slots: number[] = []
+    const writes: StoreWrite[] = []
+    const finish = () => {
+      if (slots.length === 0) return next()
+      log.error({ shard, slots }, 'records of this store are off the chain: they are set aside')
+      this.#write(writes, failed, next)
+    }
+    const lookAt = (slot: number) => {
+      const key = tailKey(shard, slot)
+      const row = slot < end.firstSlot ? undefined : store.get(key)
+      if (!row) return finish()
+      this.#slots.read(slot, (found) => {
+        if (!found || Buffer.compare(found.record, row) === 0) return finish()
+        slots.unshift(slot)
+        writes.push([key, null], [quarantineKey(shard, slot, hashBytes(row)), row])
+        lookAt(slot - 1)
+      })
+    }
+    const { slot: applied } = appliedOf(store.get(appliedKey(shard)))
+    lookAt(Math.min(applied, end.lastSlot))
   }
 
   #replace(checkpoint: Checkpoint, end: KnownEnd, done: Done): void {

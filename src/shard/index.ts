@@ -18,5 +18,13 @@ export { ResidentBudget } from './resident-budget.ts'
 export { type ShardServer, serveShard } from './server.ts'
 export { type KnownEnd, SlotReader } from './slot-reader.ts'
 export { type Epoch, isOfEpoch } from './slot-records.ts'
-export { type Applied, brokenChain, recordOf, rowsOf, Tail, type TailRow } from './tail.ts'
+export {
+  type Applied,
+  brokenChain,
+  followsAnother,
+  recordOf,
+  rowsOf,
+  Tail,
+  type TailRow,
+} from './tail.ts'
 export { addressOfTask } from './tasks.ts'

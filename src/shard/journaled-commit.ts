@@ -40,6 +40,11 @@ export class JournaledCommit implements CommitPath {
     return this.#owned?.epoch
   }
 
+  /** The newest slot that it wrote, as far as it knows. */
+  get last(): { slot: number; hash: string } | undefined {
+    return this.#owned?.last
+  }
+
   /** What is under way stays unknown: nobody is told of it any more. */
   stop(): void {
     this.#stopped = true

@@ -135,6 +135,12 @@ export function brokenChain(applied: Applied, records: readonly Uint8Array[]): s
   return undefined
 }
 
+/** Whether the first of the records that should follow `applied` names another record before it. */
+export function followsAnother({ slot, hash }: Applied, [bytes]: readonly Uint8Array[]): boolean {
+  const record = bytes && recordOf({ slot: slot + 1, bytes })
+  return record !== undefined && record.prev !== hash
+}
+
 /** Undefined when this version cannot read it. */
 export function recordOf({ bytes }: TailRow): SlotRecord | undefined {
   try {

@@ -18,7 +18,15 @@ import {
   GENESIS_HASH,
   type SlotRecord,
 } from './slot-records.ts'
-import { type Applied, brokenChain, recordOf, rowsOf, type Tail, type TailRow } from './tail.ts'
+import {
+  type Applied,
+  brokenChain,
+  followsAnother,
+  recordOf,
+  rowsOf,
+  type Tail,
+  type TailRow,
+} from './tail.ts'
 
 /** Records applied in one transaction of the store. */
 const APPLIED_AT_ONCE = 256
@@ -83,18 +91,8 @@ export class Taking {
   }
 
   start(): void {
-    this.#deps.store.write({
-      writes: [],
-      // Whoever had the shard here before may have had writes under way.
-      visible: () => {
-        if (this.#stopped) return
-        if (this.#loading?.isHalfDone) {
-          return this.#loading.clear((failure) => this.#loaded(failure))
-        }
-        this.#loaded()
-      },
-      failed: ({ message }) => this.#done({ kind: 'failed', why: message }),
-    })
+    if (this.#loading?.isHalfDone) this.#loading.clear((failure) => this.#loaded(failure))
+    else this.run()
   }
 
   /** From the beginning, or again after somebody else has written. */
@@ -232,7 +230,7 @@ export class Taking {
       if (slot < end.firstSlot) return this.#load(end, why)
       // A leader that was deposed says so for a moment.
       if (this.#gaps === GAPS_MAX) {
-        return this.#part(`slot ${slot} is not in the journal, which begins before it`)
+        return this.#part(`not all slots from ${slot} on are in the journal, which begins before`)
       }
       this.#gaps += 1
       this.#deps.clock.after(GAP_AGAIN_MS, () => {
@@ -248,11 +246,9 @@ export class Taking {
       this.#records.push(...records)
       const problem = brokenChain(this.#applied, this.#records)
       if (problem === undefined) return this.#claim(end)
-      const [bytes] = this.#records
-      const isJoined = bytes && recordOf({ slot: from, bytes })?.prev === this.#applied.hash
-      // A journal that is broken in itself is not made whole by a checkpoint.
-      if (isJoined) this.#part(problem)
-      else this.#load(end, problem)
+      // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.
+      if (followsAnother(this.#applied, this.#records)) this.#load(end, problem)
+      else this.#part(problem)
     })
   }
 

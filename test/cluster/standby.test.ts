@@ -198,6 +198,7 @@ describe('a standby', () => {
       [actorKey(SHARD, 'counter/half'), pack('half')],
     ] as const
     f.store.write({ writes: half, failed: () => {} })
+    await nodes.settle()
     f.start()
     await nodes.settle(3_000)
     expect([f.errors, f.standby.lag]).toEqual([[], 0])

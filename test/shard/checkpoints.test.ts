@@ -1,10 +1,18 @@
 /** Checkpoints of a shard: what stands in one, and how a store that cannot go on begins with it. */
 import { describe, expect, it } from 'vitest'
 import { MemoryCheckpoints } from '../../src/adapters/memory/index.ts'
-import { pack } from '../../src/protocol/index.ts'
+import { hashBytes, pack } from '../../src/protocol/index.ts'
 import { CheckpointWriting, type CheckpointWritten } from '../../src/shard/index.ts'
 import { appliedKey, loadingKey, TABLE } from '../../src/shard/keys.ts'
-import { appliedOf, judgeJournal, rowsOf, tailOf } from './journaled-judge.ts'
+import { encodeRecord } from '../../src/shard/slot-records.ts'
+import {
+  appliedOf,
+  bytesOf,
+  judgeJournal,
+  quarantineOf,
+  rowsOf,
+  tailOf,
+} from './journaled-judge.ts'
 import { type JournaledNode, Nodes, SHARD } from './journaled-nodes.ts'
 
 const A = 'counter/a'
@@ -106,22 +114,122 @@ describe('a checkpoint', () => {
     expect(await b.seen(A)).toEqual(noted(5))
   })
 
-  it('takes the place of a store that has parted from the journal', async () => {
-    const { checkpoints, a, b, nodes } = await scene()
+  it.each([0, 8])(
+    'takes the place of a store that has parted, with %i slots removed',
+    async (to) => {
+      const { checkpoints, a, b, nodes } = await scene()
+      await b.serve()
+      b.kill()
+      const other = [[appliedKey(SHARD), pack([8, 'somethingelse000'])]] as const
+      b.store.write({ writes: other, failed: () => {} })
+      await nodes.settle()
+      b.open()
+      await b.opening()
+      expect(b.stops, 'without one it is left as it is').toMatchObject([
+        { kind: 'failed', why: expect.stringContaining('slot 8 holds another record') },
+      ])
+      await a.serve()
+      await written(a, checkpoints)
+      nodes.server.remove(SHARD, to)
+      await b.serve()
+      expect(await b.seen(A)).toEqual(noted(6))
+      expect(b.lines.filter(({ message }) => message.includes('is loaded'))).toHaveLength(1)
+    },
+  )
+
+  it('sets aside the records that are off the chain, and no others', async () => {
+    const { nodes, checkpoints, a, b } = await scene(1)
+    a.engine.stop()
     await b.serve()
-    b.kill()
-    const other = [[appliedKey(SHARD), pack([8, 'somethingelse000'])]] as const
-    b.store.write({ writes: other, failed: () => {} })
-    await nodes.settle()
+    b.engine.stop()
+    await a.serve()
+    for (const text of ['lost 1', 'lost 2']) expect(await a.answer(a.note(A, text))).toBe('ok')
+    const lost = bytesOf(nodes.server).slice(4)
+    a.kill()
+    nodes.loseLast(lost.length)
+    await b.serve()
+    for (const text of ['2', '3', '4']) expect(await b.answer(b.note(A, text))).toBe('ok')
+    await written(b, checkpoints)
+    expect(await b.answer(b.note(A, '5'))).toBe('ok')
+    await a.serve()
+    expect(await a.seen(A)).toEqual(noted(5))
+    expect(rowsOf(a.store).filter((row) => !rowsOf(b.store).includes(row))).toEqual([])
+    expect(quarantineOf(a.store)).toEqual(lost)
+    expect(a.errors()).toContain('records of this store are off the chain: they are set aside')
+    expect(tailOf(a.store).slice(0, 4), 'others may need them').toEqual([1, 2, 3, 4])
+    expect(tailOf(a.store)).not.toContain(5)
+  })
+})
+
+describe('a journal that contradicts itself', () => {
+  /** What a deposed leader says: the slot is not there. */
+  function missing(node: JournaledNode, slot: number, times: number) {
+    const read = node.line.read.bind(node.line)
+    let left = times
+    node.line.read = (shard, at, done) => {
+      if (at !== slot || left === 0) return read(shard, at, done)
+      left -= 1
+      node.nodes.clock.defer(() => done({ kind: 'empty' }))
+    }
+  }
+
+  it('is asked again about a slot that should be there', async () => {
+    for (const slot of [3, 8]) {
+      const { b } = await scene()
+      missing(b, slot, 5)
+      await b.serve()
+      expect(await b.seen(A)).toEqual(noted(6))
+    }
+  })
+
+  it('stops the taker when it has a hole', async () => {
+    const { nodes, b } = await scene()
+    missing(b, 3, Number.POSITIVE_INFINITY)
     b.open()
     await b.opening()
-    expect(b.stops, 'without one it is left as it is').toMatchObject([
-      { kind: 'failed', why: expect.stringContaining('slot 8 holds another record') },
-    ])
+    expect(b.stops).toMatchObject([{ why: expect.stringContaining('not all slots from 1 on') }])
+    expect(judgeJournal(nodes.server)).toHaveLength(8)
+  })
+
+  it('stops the taker when its chain is broken, and no checkpoint hides it', async () => {
+    const { nodes, checkpoints, a, b } = await scene()
+    await b.serve()
+    await written(b, checkpoints)
+    b.kill()
+    const rows = rowsOf(b.store)
     await a.serve()
+    const { slot, sequence } = nodes.server.slots(SHARD).at(-1)!
+    const stray = nodes.server.slots(SHARD)[2]!.record
+    nodes.server.write({ shard: SHARD, slot: slot + 1, record: stray, afterSequence: sequence })
+    b.open()
+    await b.opening()
+    expect(b.stops).toMatchObject([{ why: expect.stringContaining('chain of records is broken') }])
+    expect(rowsOf(b.store)).toEqual(rows)
+    expect(b.lines.filter(({ message }) => message.includes('is loaded'))).toEqual([])
+  })
+})
+
+describe('a journal that this version cannot read', () => {
+  it('stops the taker, and its store stays as it is', async () => {
+    const { nodes, checkpoints, a, b } = await scene()
     await written(a, checkpoints)
     await b.serve()
-    expect(await b.seen(A)).toEqual(noted(6))
+    b.kill()
+    const rows = rowsOf(b.store)
+    const { slot, sequence } = nodes.server.slots(SHARD).at(-1)!
+    const later = pack([2, 'x', 'whatever it says'])
+    const prev = hashBytes(later)
+    const who = { node: 'c', claimId: 'c', viewVersion: 0, serverId: 'memory-0-1' }
+    const claim = encodeRecord({ kind: 'claim', prev, ...who })
+    for (const [index, record] of [later, claim].entries()) {
+      const at = { slot: slot + 1 + index, afterSequence: sequence + index }
+      nodes.server.write({ shard: SHARD, record, ...at })
+    }
+    b.open()
+    await b.opening()
+    expect(b.stops).toMatchObject([{ why: expect.stringContaining('cannot read') }])
+    expect(rowsOf(b.store)).toEqual(rows)
+    expect(b.lines.filter(({ message }) => message.includes('is loaded'))).toEqual([])
   })
 })
 
