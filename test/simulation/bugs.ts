@@ -8,7 +8,7 @@
 import { type Caught, writeBugTable } from './bug-table.ts'
 import { CreatesOnly, mutated, RefusesNothing, type Replacement } from './mutants.ts'
 import type { SimOptions } from './options.ts'
-import type { Parameters } from './parameters.ts'
+import { NO_CHECKPOINTS, type Parameters } from './parameters.ts'
 import { type Parts, REAL } from './parts.ts'
 import { runSeed } from './run.ts'
 
@@ -31,6 +31,10 @@ const drawn = (parameters: Parameters) => {
 const losses = (parameters: Parameters) => {
   parameters.troubles.journalLossMs = 8_000
   parameters.troubles.crashMs ||= 8_000
+  // A disk that is gone as well is more than anybody is promised; and little stays unsynced where slots
+  // are removed soon.
+  parameters.troubles.wipeMs = 0
+  parameters.checkpoints.slots = NO_CHECKPOINTS
 }
 
 /** Views change their mind often: owners are deposed while they live. */
@@ -55,9 +59,8 @@ const removals = (parameters: Parameters) => {
 
 /** A checkpoint that is young goes with the end of the journal. */
 const lostCheckpoints = (parameters: Parameters) => {
-  removals(parameters)
   losses(parameters)
-  parameters.troubles.wipeMs = 0
+  removals(parameters)
 }
 
 /** Disks are lost, and nothing else: whoever comes back begins with a checkpoint. */

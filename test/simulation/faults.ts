@@ -9,7 +9,7 @@ import type { VirtualClock } from '../../src/adapters/memory/index.ts'
 import type { Recorder } from './events.ts'
 import type { SimNode } from './node.ts'
 import { ORACLE } from './oracle.ts'
-import type { Parameters, Troubles } from './parameters.ts'
+import { NO_CHECKPOINTS, type Parameters, type Troubles } from './parameters.ts'
 import type { SimRandom } from './random.ts'
 import type { SimJournalServer } from './sim-journal.ts'
 import { REGISTRY } from './sim-registry.ts'
@@ -219,7 +219,8 @@ export class Faults {
   #sync(): void {
     const { base, journal, parameters } = this.#victims
     // What is as old as the retention is on disk: that is what the retention is for.
-    const latestMs = parameters.checkpoints.retentionMs / 4
+    const { slots, retentionMs } = parameters.checkpoints
+    const latestMs = slots < NO_CHECKPOINTS ? retentionMs / 4 : Number.POSITIVE_INFINITY
     base.after(Math.min(this.#random.exponential(3_000), latestMs), () => {
       if (!journal.isDown) journal.sync()
       this.#sync()

@@ -181,11 +181,14 @@ function drawRegistry(random: SimRandom): RegistryRates {
   }
 }
 
+/** More slots than a world comes to. */
+export const NO_CHECKPOINTS = 1_000_000
+
 /** Small in most worlds: slots are removed while something happens. */
 function drawCheckpoints(random: SimRandom): CheckpointRates {
   const has = random.chance(0.6)
   return {
-    slots: random.pick([5, 15, 10_000]),
+    slots: random.pick([5, 15, NO_CHECKPOINTS]),
     lookMs: random.pick([300, 900]),
     chunkBytesMax: random.pick([600, 20_000]),
     retentionMs: random.pick([4_000, 9_000]),

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, inject, it } from 'vitest'
 import { account } from './account.ts'
+import type { Parameters } from './parameters.ts'
 import { runSeed, type SeedResult } from './run.ts'
 
 const VIRTUAL_MS = 60_000
@@ -16,6 +17,12 @@ const TIMEOUT_MS = 180_000
 
 function wrongOf(result: SeedResult): string | undefined {
   return result.violations.length === 0 ? undefined : account(result)
+}
+
+/** Slots go as soon as that may be, and disks are lost. */
+function removals({ checkpoints, troubles }: Parameters): void {
+  Object.assign(checkpoints, { slots: 5, retentionMs: 4_000, slotsMin: 2, damagedChance: 0.1 })
+  Object.assign(troubles, { wipeMs: 6_000, journalLossMs: 0 })
 }
 
 function trace(seed: number, logic: 'oracle' | 'cluster'): string {
@@ -30,6 +37,18 @@ describe('the simulator', () => {
       expect(first.length).toBeGreaterThan(10_000)
       expect(trace(seed, logic) === first, `seed ${seed} gives another trace`).toBe(true)
     }
+  })
+
+  it('removes slots, and has nodes begin with checkpoints', () => {
+    const counts = { 'slots-removed': 0, 'checkpoint-loaded': 0, 'checkpoint-gone': 0 }
+    for (const seed of [1, 2, 3]) {
+      const given = { logic: 'cluster', nodes: 3 } as const
+      const result = runSeed({ seed, given, virtualMs: VIRTUAL_MS, tune: removals })
+      expect(wrongOf(result)).toBeUndefined()
+      for (const { kind } of result.events)
+        if (kind in counts) counts[kind as keyof typeof counts]++
+    }
+    for (const [kind, count] of Object.entries(counts)) expect(count, kind).toBeGreaterThan(5)
   })
 
   it('finds nothing wrong with fresh seeds', { timeout: TIMEOUT_MS }, () => {
