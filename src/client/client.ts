@@ -42,7 +42,7 @@ import {
   shardStatuses,
 } from './lists.ts'
 import { Router, type RouterDeps } from './router.ts'
-import { type WatchedEvent, watchEvents } from './watch.ts'
+import { type WatchedEvent, type WatchTarget, watchEvents } from './watch.ts'
 
 export interface ClientDeps extends RouterDeps {
   clock: Clock
@@ -222,11 +222,11 @@ export class Client {
     return shardStatuses(this.#router, options)
   }
 
-  /** Committed transitions and emitted events of one actor, or of all actors of a machine. */
-  watch(
-    target: { address: string } | { machine: string },
-    signal: AbortSignal,
-  ): AsyncIterable<WatchedEvent> {
+  /**
+   * Committed transitions, emitted events and removals: of one actor, of all actors of a machine, or of
+   * all. Best effort: who must not miss anything compares turns and looks at the actor as well.
+   */
+  watch(target: WatchTarget, signal: AbortSignal): AsyncIterable<WatchedEvent> {
     return watchEvents(this.#deps.transport, this.#deps.subjects, target, signal)
   }
 
@@ -274,12 +274,12 @@ export class Client {
   /** The envelope is filled in on the operation itself: each call makes one of its own. */
   #command(address: string, operation: Operation, options: CallOptions): Command {
     const { clock, random, limits } = this.#deps
-    const now = clock.now()
     const command = operation as Command
     command.address = canonicalAddress(address, limits)
-    command.id = options.id ?? formatCommandId(now, random.id())
+    command.id = options.id ?? formatCommandId(clock.now(), random.id())
     command.author = this.#author
-    command.deadline = Math.ceil(now + (options.timeoutMs ?? limits.requestTimeoutMs))
+    // With each try, what is left of it.
+    command.timeoutMs = 0
     if (options.durability !== undefined) command.durability = options.durability
     return command
   }

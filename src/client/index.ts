@@ -7,4 +7,4 @@ export {
   type ResumeOptions,
 } from './client.ts'
 export type { AuditOptions, ReadOptions } from './lists.ts'
-export type { WatchedEvent } from './watch.ts'
+export type { WatchedEvent, WatchTarget } from './watch.ts'

@@ -19,7 +19,7 @@ import {
 } from '../protocol/index.ts'
 
 export interface RouterDeps {
-  transport: Transport
+  transport: Pick<Transport, 'request' | 'subscribe'>
   subjects: Subjects
   clock: Clock
   limits: Limits
@@ -131,6 +131,12 @@ export class Router {
 
   #send(shard: number, batch: readonly Waiting[]): void {
     const { transport, subjects } = this.#deps
+    const now = this.#deps.clock.monotonic()
+    let earliest = Number.POSITIVE_INFINITY
+    for (const { command, end } of batch) {
+      command.timeoutMs = Math.max(0, Math.ceil(end - now))
+      earliest = Math.min(earliest, end)
+    }
     let payload: Uint8Array
     try {
       payload = pack(batch.map((waiting) => waiting.command))
@@ -139,8 +145,6 @@ export class Router {
         waiting.reject(TroupeError.from(toErrorRecord(thrown, 'malformed')))
       return
     }
-    let earliest = Number.POSITIVE_INFINITY
-    for (const waiting of batch) earliest = Math.min(earliest, waiting.end)
     const timeoutMs = this.#timeoutUntil(earliest)
     transport.request({ subject: subjects.shard(shard), payload, timeoutMs }, (outcome) => {
       const outcomes = outcomesOf(outcome, batch.length, (bytes) => unpack(bytes) as Outcome[])

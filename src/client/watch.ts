@@ -16,25 +16,35 @@ export type WatchedEvent =
       status: string
     }
   | { kind: 'emitted'; address: string; turn: number; event: EventObject }
+  /** Deleted, or its retention is over; `turn` was its last. */
+  | { kind: 'removed'; address: string; turn: number }
 
-/** Events that wait for a slow watcher; beyond it the oldest are dropped. */
+/** One actor, all actors of a machine, or everything. */
+export type WatchTarget = { address: string } | { machine: string } | 'all'
+
+/** Events that wait for a slow watcher; beyond either the oldest are dropped. */
 const WAITING_MAX = 100_000
+const WAITING_BYTES_MAX = 64 * 1024 * 1024
 
 export function watchEvents(
-  transport: Transport,
+  transport: Pick<Transport, 'subscribe'>,
   subjects: Subjects,
-  target: { address: string } | { machine: string },
+  target: WatchTarget,
   signal: AbortSignal,
 ): AsyncIterable<WatchedEvent> {
-  const subject =
-    'address' in target
-      ? subjects.event(canonicalAddress(target.address))
-      : subjects.eventOf(target.machine)
-  const waiting: WatchedEvent[] = []
+  const waiting: { event: WatchedEvent; bytes: number }[] = []
+  let waitingBytes = 0
   let wake: (() => void) | undefined
-  const subscription = transport.subscribe(subject, {}, ({ payload }) => {
-    if (waiting.length >= WAITING_MAX) waiting.shift()
-    waiting.push(unpack(payload) as WatchedEvent)
+  const take = () => {
+    const next = waiting.shift()
+    waitingBytes -= next?.bytes ?? 0
+    return next?.event
+  }
+  const subscription = transport.subscribe(subjectOf(subjects, target), {}, ({ payload }) => {
+    const bytes = payload.byteLength
+    waiting.push({ event: unpack(payload) as WatchedEvent, bytes })
+    waitingBytes += bytes
+    while (waiting.length > WAITING_MAX || waitingBytes > WAITING_BYTES_MAX) take()
     wake?.()
   })
   const end = () => {
@@ -47,7 +57,7 @@ export function watchEvents(
     async *[Symbol.asyncIterator]() {
       try {
         for (;;) {
-          const next = waiting.shift()
+          const next = take()
           if (next) yield next
           else if (signal.aborted) return
           else await new Promise<void>((resolve) => (wake = resolve))
@@ -59,4 +69,11 @@ export function watchEvents(
       }
     },
   }
+}
+
+function subjectOf(subjects: Subjects, target: WatchTarget): string {
+  if (target === 'all') return subjects.events()
+  return 'address' in target
+    ? subjects.event(canonicalAddress(target.address))
+    : subjects.eventOf(target.machine)
 }

@@ -24,6 +24,9 @@ export interface Retention {
   historyCount?: number
 }
 
+/** Only the platform brings these: they need no schema, and callers cannot send them. */
+type PlatformEvent = `troupe.${string}` | `xstate.${string}`
+
 type PayloadOf<TEvent, TType> = Omit<Extract<TEvent, { type: TType }>, 'type'>
 
 /** A schema per event that callers may send, for the payload without `type`. */
@@ -32,7 +35,11 @@ export type EventSchemas<
   TInternal extends string,
 > = string extends TEvent['type']
   ? Record<string, ZodType>
-  : { [TType in Exclude<TEvent['type'], TInternal>]: ZodType<PayloadOf<TEvent, TType>> }
+  : {
+      [TType in Exclude<TEvent['type'], TInternal | PlatformEvent>]: ZodType<
+        PayloadOf<TEvent, TType>
+      >
+    }
 
 export interface MachineOptions<TMachine extends AnyStateMachine, TInternal extends string> {
   /** Its `id` is the name in addresses. */
@@ -53,6 +60,11 @@ export interface MachineOptions<TMachine extends AnyStateMachine, TInternal exte
   /** Top-level fields of the context that people and programs outside never see. */
   secrets?: readonly string[]
   retention?: Retention
+  /**
+   * What users of the HTTP interface must be allowed to do to change its actors: `admin` where an actor
+   * lets others in, such as one that holds a key. Default `operate`.
+   */
+  role?: 'operate' | 'admin'
   /** For the tasks of this machine; a task's own policy is laid over it. */
   retry?: Partial<RetryPolicy>
 }
@@ -72,6 +84,7 @@ export interface MachineDefinition<TTypes extends MachineTypes = MachineTypes> {
   readonly index: ((context: unknown) => Record<string, IndexValue | undefined>) | undefined
   readonly secrets: readonly string[]
   readonly retention: Retention
+  readonly role: 'operate' | 'admin'
   readonly retry: Partial<RetryPolicy>
   readonly [TYPES]?: TTypes
 }
@@ -91,7 +104,7 @@ type SendableEvent<
   TInternal extends string,
 > = string extends EventFromLogic<TMachine>['type']
   ? EventObject
-  : Exclude<EventFromLogic<TMachine>, { type: TInternal }>
+  : Exclude<EventFromLogic<TMachine>, { type: TInternal | PlatformEvent }>
 
 /** Declares a machine for hosting. Nothing is checked here: registration does, and names the place. */
 export function defineMachine<
@@ -117,6 +130,7 @@ export function defineMachine<
     index: options.index as MachineDefinition['index'],
     secrets: options.secrets ?? [],
     retention: options.retention ?? {},
+    role: options.role ?? 'operate',
     retry: options.retry ?? {},
   }
 }

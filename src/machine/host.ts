@@ -3,10 +3,10 @@
  *
  * Decides: what cannot be hosted durably. XState drops some things silently on restore; each of them is an error here instead, before the first actor exists.
  */
-import type { AnyActorLogic, AnyStateMachine, AnyStateNode } from 'xstate'
-import { isMachineName, type Limits, TroupeError } from '../protocol/index.ts'
-import { isMarkedAction } from './actions.ts'
-import { chartHash, nodesOf, pathText } from './chart.ts'
+import type { AnyActorLogic, AnyStateMachine } from 'xstate'
+import { isMachineName, jsonSchemaOf, type Limits } from '../protocol/index.ts'
+import { chartHash } from './chart.ts'
+import { checkChart, refuse } from './chart-checks.ts'
 import type { MachineDefinition } from './define.ts'
 import { Chart, type Source } from './logic.ts'
 import { type RetryPolicy, resolveRetry, wrongRetry } from './retry.ts'
@@ -20,8 +20,6 @@ export interface HostedMachine {
   /** The tasks that it and its children invoke, by name. */
   readonly tasks: ReadonlyMap<string, AnyTask>
 }
-
-type LooseAction = unknown
 
 /** @throws TroupeError `not-hosted`, with the place in the chart */
 export function hostMachine(
@@ -44,14 +42,9 @@ export function hostMachine(
   const charts = new Map<AnyStateMachine, Chart>()
   const chart = hostChart(name, definition.machine, limits, tasks, charts)
   checkEvents(definition)
+  checkSchemas(definition)
   checkMigrations(definition)
   return { definition, chart, retry: resolveRetry(definition.retry), tasks }
-}
-
-function refuse(machine: string, place: string, why: string): never {
-  throw new TroupeError('not-hosted', `machine ${machine} cannot be hosted: ${place}: ${why}`, {
-    detail: { machine, place },
-  })
 }
 
 /** Charts may spawn each other: each is hosted once. */
@@ -64,9 +57,7 @@ function hostChart(
 ): Chart {
   const known = charts.get(machine)
   if (known) return known
-  for (const node of nodesOf(machine.root)) checkNode(name, machine, node)
-  checkNamedActions(name, machine)
-  checkSpawnText(name, 'context', machine.config.context)
+  checkChart(name, machine)
   // A copy of our own: its options are set here, and the user's machine stays as it was.
   const own = machine.provide({}) as AnyStateMachine
   const userMax = machine.options.maxIterations ?? Number.POSITIVE_INFINITY
@@ -113,8 +104,8 @@ function addTask(name: string, place: string, task: AnyTask, tasks: Map<string, 
   }
   const wrong = wrongRetry(task.retry ?? {})
   if (wrong !== undefined) refuse(name, place, wrong)
-  checkWhole(name, place, 'leaseMs', task.leaseMs, 1)
-  checkWhole(name, place, 'timeoutMs', task.timeoutMs, 1)
+  if (task.leaseMs !== 'workerLostMs') checkWhole(name, place, 'leaseMs', task.leaseMs, 1)
+  if (typeof task.timeoutMs === 'number') checkWhole(name, place, 'timeoutMs', task.timeoutMs, 1)
   tasks.set(task.name, known ?? task)
   return known ?? task
 }
@@ -160,159 +151,18 @@ function promiseTask(taskName: string, logic: AnyActorLogic): AnyTask {
   }
 }
 
-function checkNode(name: string, machine: AnyStateMachine, node: AnyStateNode): void {
-  const place = node.path.length === 0 ? 'root' : `state ${pathText(node)}`
-  if (node.key.includes('.') && node.path.length > 0) {
-    refuse(
-      name,
-      `state "${node.key}"`,
-      'a state key must not hold a dot: paths are written with dots',
-    )
-  }
-  if (node.path.length > 0 && (node.key === '' || node.key.includes('|'))) {
-    refuse(name, `state "${node.key}"`, 'a state key must not be empty or hold "|"')
-  }
-  for (const { delay } of node.after) {
-    if (
-      typeof delay === 'string' &&
-      Number.isNaN(Number(delay)) &&
-      !(delay in machine.implementations.delays)
-    ) {
-      refuse(name, `${place}, after ${delay}`, 'the delay is not registered in setup({ delays })')
-    }
-  }
-  checkActions(name, machine, `${place}, entry`, node.entry)
-  checkActions(name, machine, `${place}, exit`, node.exit)
-  if (node.initial) checkActions(name, machine, `${place}, initial`, node.initial.actions)
-  const always = node.always ?? []
-  for (const transition of [...[...node.transitions.values()].flat(), ...always]) {
-    const on = `${place}, on ${transition.eventType || 'always'}`
-    checkActions(name, machine, on, transition.actions)
-    checkGuard(name, machine, on, transition.guard)
-  }
-  for (const invoke of node.invoke) checkInvoke(name, machine, place, invoke)
-}
-
-function checkInvoke(
-  name: string,
-  machine: AnyStateMachine,
-  place: string,
-  invoke: AnyStateNode['invoke'][number],
-): void {
-  const src: unknown = invoke.src
-  if (typeof src !== 'string' || src.startsWith('xstate.invoke.')) {
-    refuse(
-      name,
-      `${place}, invoke ${invoke.id}`,
-      'inline actors have no name that survives: register it in setup({ actors }) and name it',
-    )
-  }
-  if (!(src in machine.implementations.actors)) {
-    refuse(name, `${place}, invoke ${src}`, 'the actor is not registered in setup({ actors })')
-  }
-  if (invoke.systemId !== undefined)
-    refuse(name, `${place}, invoke ${src}`, 'systemId is not supported: address actors with tell()')
-}
-
-function checkActions(
-  name: string,
-  machine: AnyStateMachine,
-  place: string,
-  actions: readonly LooseAction[],
-): void {
-  for (const action of actions) {
-    if (typeof action === 'string' || (typeof action === 'object' && action !== null)) {
-      const type = typeof action === 'string' ? action : (action as { type: string }).type
-      if (!(type in machine.implementations.actions)) {
-        refuse(name, place, `action "${type}" is not registered in setup({ actions })`)
-      }
-    } else checkActionFunction(name, machine, place, action, true)
-  }
-}
-
-function checkNamedActions(name: string, machine: AnyStateMachine): void {
-  const { actions, guards } = machine.implementations
-  for (const [type, action] of Object.entries(actions)) {
-    checkActionFunction(name, machine, `actions.${type}`, action, false)
-  }
-  for (const [type, guard] of Object.entries(guards))
-    checkGuard(name, machine, `guards.${type}`, guard)
-}
-
-/** Built-in actions are data; a plain function inside the chart has no name that survives. */
-function checkActionFunction(
-  name: string,
-  machine: AnyStateMachine,
-  place: string,
-  action: unknown,
-  inline: boolean,
-): void {
-  if (typeof action !== 'function' || isMarkedAction(action)) return
-  const builtin = action as unknown as {
-    type?: string
-    resolve?: unknown
-    assignment?: unknown
-    src?: unknown
-    id?: unknown
-    systemId?: unknown
-    delay?: unknown
-  }
-  if (builtin.resolve === undefined) {
-    if (inline)
-      refuse(
-        name,
-        place,
-        'inline actions have no name that survives: register it in setup({ actions }) and name it',
-      )
-    return
-  }
-  const { delay } = builtin
-  // XState would act at once.
-  if (typeof delay === 'string' && !Object.hasOwn(machine.implementations.delays, delay))
-    refuse(name, place, `the delay "${delay}" is not registered in setup({ delays })`)
-  if (builtin.type === 'xstate.assign') checkSpawnText(name, place, builtin.assignment)
-  if (builtin.type === 'xstate.spawnChild') {
-    if (
-      typeof builtin.src !== 'string' ||
-      !Object.hasOwn(machine.implementations.actors, builtin.src)
-    )
-      refuse(name, place, 'spawnChild() needs the name of an actor registered in setup({ actors })')
-    if (builtin.id === undefined)
-      refuse(name, place, 'spawnChild() needs an id: without one the child has no address')
-    if (builtin.systemId !== undefined)
-      refuse(name, place, 'systemId is not supported: address actors with tell()')
-  }
-}
-
-/**
- * `spawn()` inside a context factory or an `assign` leaves no trace but a live reference. The text of
- * the function shows it; what hides from this is caught by the step, which compares the children.
- */
-function checkSpawnText(name: string, place: string, assignment: unknown): void {
-  const functions =
-    typeof assignment === 'object' && assignment !== null ? Object.values(assignment) : [assignment]
-  for (const candidate of functions) {
-    if (typeof candidate === 'function' && /\bspawn\b/.test(String(candidate))) {
-      refuse(
-        name,
-        place,
-        'spawn() is not recorded by XState: use the action spawnChild(), or invoke',
-      )
-    }
-  }
-}
-
-function checkGuard(name: string, machine: AnyStateMachine, place: string, guard: unknown): void {
-  if (guard === undefined) return
-  if (typeof guard === 'function') {
-    // and(), or(), not() hold the guards that they combine.
-    const { guards } = guard as { guards?: unknown }
-    if (Array.isArray(guards)) for (const inner of guards) checkGuard(name, machine, place, inner)
-    return
-  }
-  const type = typeof guard === 'string' ? guard : (guard as { type: string }).type
-  if (!(type in machine.implementations.guards)) {
-    refuse(name, place, `guard "${type}" is not registered in setup({ guards })`)
+/** Callers write JSON, and are shown what they may write. */
+function checkSchemas({ name, events, input }: MachineDefinition): void {
+  const schemas = Object.entries(events).map(([type, schema]) => ({
+    place: `event ${type}`,
+    schema,
+  }))
+  if (input) schemas.push({ place: 'input', schema: input })
+  for (const { place, schema } of schemas) {
+    const outcome = jsonSchemaOf(schema)
+    if ('schema' in outcome) continue
+    const { at, why } = outcome.unsayable
+    refuse(name, at === '' ? place : `${place}, field ${at}`, `no JSON Schema can say it: ${why}`)
   }
 }
 
@@ -333,10 +183,13 @@ function checkEvents(definition: MachineDefinition): void {
     }
   }
   for (const type of machine.events as string[]) {
-    if (type === 'troupe.deadLetter') continue
-    if (type.startsWith('troupe.'))
-      refuse(name, `event ${type}`, 'names that begin with "troupe." are reserved')
-    if (type.startsWith('xstate.') || type.includes('*') || type === '') continue
+    if (
+      type.startsWith('troupe.') ||
+      type.startsWith('xstate.') ||
+      type.includes('*') ||
+      type === ''
+    )
+      continue
     if (!Object.hasOwn(events, type) && !internal.includes(type)) {
       refuse(
         name,

@@ -33,13 +33,24 @@ export {
 export { backoffMs, DEFAULT_RETRY, type RetryPolicy, resolveRetry } from './retry.ts'
 export type { StepIdentity } from './scope.ts'
 export { dehydrate, type StoredSnapshot } from './snapshot.ts'
-export { type Step, stepEvent, stepInitial, stepReentry, stepToState, wake } from './step.ts'
+export {
+  type Remains,
+  type Step,
+  stepAnew,
+  stepEvent,
+  stepInitial,
+  stepReentry,
+  stepToState,
+  wake,
+} from './step.ts'
 export {
   type AnyTask,
+  startedType,
   type TaskAttempt,
   TaskError,
   type TaskLogic,
   type TaskOptions,
+  type TaskStartedEvent,
   task,
   type WorkerLostPolicy,
 } from './task.ts'

@@ -3,7 +3,7 @@
  * keeps the parts of a chart that are derived once.
  */
 import type { AnyActorLogic, AnyStateMachine } from 'xstate'
-import { statePaths } from './chart.ts'
+import { nodesOf, statePaths } from './chart.ts'
 import { ReentryCharts } from './reentry.ts'
 import type { AnyTask } from './task.ts'
 
@@ -23,6 +23,7 @@ export class Chart {
   readonly reentry: ReentryCharts
   /** What `resume --state` accepts. */
   readonly states: readonly string[]
+  readonly hasHistory: boolean
 
   constructor(machine: AnyStateMachine, hash: string, sources: ReadonlyMap<string, Source>) {
     this.machine = machine
@@ -30,5 +31,6 @@ export class Chart {
     this.sources = sources
     this.reentry = new ReentryCharts(machine)
     this.states = statePaths(machine)
+    this.hasHistory = nodesOf(machine.root).some((node) => node.type === 'history')
   }
 }

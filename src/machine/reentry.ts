@@ -6,6 +6,7 @@
  * first use and kept; the chart that serves ordinary events is never touched.
  */
 import { type AnyStateMachine, type AnyStateNode, and, createMachine } from 'xstate'
+import { invariant } from '../protocol/index.ts'
 import { nodeAt } from './chart.ts'
 
 /** The event of both; callers cannot send it, since names that begin with `troupe.` are refused. */
@@ -35,9 +36,30 @@ export class ReentryCharts {
     this.#machine = machine
   }
 
-  /** The chart in which `troupe.goto` leads to the state at `path`. */
+  /** The chart in which `troupe.goto` leads to the state at `path`, and leaves alone what is beside it. */
   toState(path: string): AnyStateMachine {
-    return this.#derive(`state ${path}`, () => gotoAdditions(this.#machine, path))
+    return this.#derive(`state ${path}`, () => gotoAdditions(this.#nodeAt(path)))
+  }
+
+  /** The same, which also enters again the states of `failed` that it would not leave. */
+  toStateAgain(
+    path: string,
+    leaves: readonly AnyStateNode[],
+    failed: readonly AnyStateNode[],
+  ): AnyStateMachine {
+    const key = `again at ${path} ${idsOf(leaves)} ${idsOf(failed)}`
+    return this.#derive(key, () => gotoAgainAdditions(this.#nodeAt(path), leaves, failed))
+  }
+
+  /**
+   * The chart in which `troupe.goto` enters everything: the state at `path`, and of the regions beside
+   * it the given leaves, or what they begin with.
+   */
+  anew(path: string, leaves: readonly AnyStateNode[]): AnyStateMachine {
+    return this.#derive(`anew at ${path} ${idsOf(leaves)}`, () => {
+      const target = this.#nodeAt(path)
+      return wholeChart([target, ...besideOf(target, leaves)])
+    })
   }
 
   /**
@@ -45,8 +67,14 @@ export class ReentryCharts {
    * the ids of `also` (those whose task or child failed) with everything below them.
    */
   reenter(leaves: readonly AnyStateNode[], also: readonly AnyStateNode[]): AnyStateMachine {
-    const key = [...leaves, ...also].map((node) => node.id).join('|')
-    return this.#derive(`again ${leaves.length} ${key}`, () => reentryAdditions(leaves, also))
+    const key = `again ${idsOf(leaves)} ${idsOf(also)}`
+    return this.#derive(key, () => reentryAdditions(leaves, also))
+  }
+
+  #nodeAt(path: string): AnyStateNode {
+    const node = nodeAt(this.#machine, path)
+    invariant(node !== undefined, 'who asks has looked the state up')
+    return node
   }
 
   #derive(key: string, additions: () => Additions): AnyStateMachine {
@@ -68,20 +96,59 @@ export class ReentryCharts {
  * On the root, and on every region (a child of a parallel state) above the target: the deepest one
  * that is active wins, so that sibling regions and what the root invokes are left alone.
  */
-function gotoAdditions(machine: AnyStateMachine, path: string): Additions {
-  const target = nodeAt(machine, path)
-  const additions: Additions = new Map()
-  if (!target) return additions
-  for (let node: AnyStateNode | undefined = target; node; node = node.parent) {
-    if (node !== target && (!node.parent || node.parent.type === 'parallel')) {
-      additions.set(pathKey(node), [{ target: [idTarget(target)], reenter: false }])
-    }
+function gotoAdditions(target: AnyStateNode): Additions {
+  const goto = { target: [idTarget(target)], reenter: false }
+  return new Map(gotoSources(target).map((node) => [pathKey(node), [goto]]))
+}
+
+/** From the target up; a region that is the target itself starts anew. */
+function gotoSources(target: AnyStateNode): AnyStateNode[] {
+  return [target, ...ancestorsOf(target)].filter(
+    ({ parent }) => parent === undefined || parent.type === 'parallel',
+  )
+}
+
+/**
+ * A state that failed is entered again from its parent, as a retry does it. What lies above the move
+ * takes it along: then the leaves beside it are entered again as well.
+ */
+function gotoAgainAdditions(
+  target: AnyStateNode,
+  leaves: readonly AnyStateNode[],
+  failed: readonly AnyStateNode[],
+): Additions {
+  const wanted = [target, ...besideOf(target, leaves)]
+  const active = new Set(leaves.flatMap((leaf) => [leaf, ...ancestorsOf(leaf)]))
+  const mover = gotoSources(target).find((node) => active.has(node)) ?? target.machine.root
+  const sources = new Set([mover])
+  for (const node of failed) {
+    if (isBelow(node, mover)) continue
+    if (!node.parent) return wholeChart(wanted)
+    sources.add(node.parent)
   }
-  const isRegion = target.parent?.type === 'parallel'
-  if (isRegion) {
-    additions.set(pathKey(target), [{ target: [idTarget(target)], reenter: false }])
+  const additions: Additions = new Map()
+  for (const source of highestOf(sources)) {
+    const moves = source === mover || isBelow(mover, source)
+    const inside = (moves ? wanted : leaves).filter((node) => isBelow(node, source))
+    const targets = source === target ? [target] : inside
+    additions.set(pathKey(source), [{ target: targets.map(idTarget), reenter: false }])
   }
   return additions
+}
+
+/** The leaves of the regions beside a state: those that part from it at a parallel state. */
+function besideOf(target: AnyStateNode, leaves: readonly AnyStateNode[]): AnyStateNode[] {
+  const above = new Set(ancestorsOf(target))
+  return leaves.filter((leaf) => {
+    const line = [leaf, ...ancestorsOf(leaf)]
+    if (line.includes(target)) return false
+    return line.find((node) => above.has(node))?.type === 'parallel'
+  })
+}
+
+/** Leaves everything there is, the root included, and enters the root with these. */
+function wholeChart(targets: readonly AnyStateNode[]): Additions {
+  return new Map([['', [{ target: targets.map(idTarget), reenter: true }]]])
 }
 
 /**
@@ -96,22 +163,22 @@ function reentryAdditions(
   also: readonly AnyStateNode[],
 ): Additions {
   const sources = new Set<AnyStateNode>()
-  let wholeChart: AnyStateNode | undefined
   for (const node of [...leaves, ...also]) {
     if (isIdleRegion(node)) continue
-    if (node.parent) sources.add(node.parent)
-    else wholeChart = node
-  }
-  if (wholeChart) {
-    return new Map([[pathKey(wholeChart), [{ target: leaves.map(idTarget), reenter: true }]]])
+    if (!node.parent) return wholeChart(leaves)
+    sources.add(node.parent)
   }
   const additions: Additions = new Map()
-  for (const source of sources) {
-    if ([...sources].some((other) => other !== source && isBelow(source, other))) continue
+  for (const source of highestOf(sources)) {
     const target = leaves.filter((leaf) => isBelow(leaf, source)).map(idTarget)
     additions.set(pathKey(source), [{ target, reenter: false }])
   }
   return additions
+}
+
+/** Those that lie below none of the others. */
+function highestOf(nodes: ReadonlySet<AnyStateNode>): AnyStateNode[] {
+  return [...nodes].filter((node) => ![...nodes].some((other) => isBelow(node, other)))
 }
 
 /** Nothing happens when it is left and entered; `after` is an entry and an exit, too. */
@@ -121,8 +188,12 @@ function isIdleRegion({ parent, type, entry, exit, invoke }: AnyStateNode): bool
 }
 
 function isBelow(node: AnyStateNode, ancestor: AnyStateNode): boolean {
-  for (let at = node.parent; at; at = at.parent) if (at === ancestor) return true
-  return false
+  return ancestorsOf(node).includes(ancestor)
+}
+
+/** From the parent up to the root. */
+function ancestorsOf(node: AnyStateNode): AnyStateNode[] {
+  return node.parent ? [node.parent, ...ancestorsOf(node.parent)] : []
 }
 
 /** The leaves of a live snapshot. */
@@ -139,13 +210,18 @@ export function invokingNode(
   return nodes.find((node) => node.invoke.some((invoke) => invoke.id === childId))
 }
 
+function idsOf(nodes: readonly AnyStateNode[]): string {
+  return JSON.stringify(nodes.map((node) => node.id))
+}
+
 function pathKey(node: AnyStateNode): string {
   return node.path.join('.')
 }
 
 /** By the root's id and the path: custom ids may hold anything. */
 function idTarget(node: AnyStateNode): string {
-  return [`#${node.machine.id.replace(/[\\.]/g, '\\$&')}`, ...node.path].join('.')
+  const keys = [node.machine.id, ...node.path].map((key) => key.replace(/[\\.]/g, '\\$&'))
+  return `#${keys.join('.')}`
 }
 
 /** A copy of the configuration with the transitions added, and every `*` closed to our event. */

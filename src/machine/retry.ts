@@ -11,7 +11,7 @@ export interface RetryPolicy {
   initialMs: number
   /** Each wait is this many times the one before. Default 2. */
   factor: number
-  /** No wait is longer. Default 60,000. */
+  /** No wait is longer, its random part included. Default 60,000. */
   backoffMaxMs: number
   /** Part of the wait that is random, so that failures do not return in step. Default 0.2. */
   jitter: number
@@ -58,6 +58,8 @@ export function backoffMs(
   if (attempt >= policy.attemptsMax) return undefined
   // Beyond all numbers it would make no wait at all a wait of no number.
   const growth = Math.min(policy.factor ** (attempt - 1), Number.MAX_VALUE)
-  const full = Math.min(policy.backoffMaxMs, policy.initialMs * growth)
-  return Math.round(full * (1 - policy.jitter + 2 * policy.jitter * fraction))
+  const { backoffMaxMs, initialMs, jitter } = policy
+  // The longest waits are spread, too.
+  const full = Math.min(backoffMaxMs / (1 + jitter), initialMs * growth)
+  return Math.round(full * (1 - jitter + 2 * jitter * fraction))
 }

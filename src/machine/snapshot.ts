@@ -32,16 +32,13 @@ function historyIds(history: Record<string, AnyStateNode[]>): Record<string, str
   return Object.fromEntries(keys.map((key) => [key, (history[key] ?? []).map((node) => node.id)]))
 }
 
-/**
- * @param children refs by id, for `sendTo` and `stopChild`
- * @param status overrides the stored one: a finished actor is resumed by making it active
- */
+/** @param children refs by id, for `sendTo` and `stopChild` */
 export function rehydrate(
   machine: AnyStateMachine,
   stored: StoredSnapshot,
   children: Record<string, unknown>,
-  status: 'active' | 'done' = stored.status,
 ): AnyMachineSnapshot {
+  const { status } = stored
   const snapshot = machine.resolveState({
     value: stored.value,
     context: stored.context,
@@ -50,9 +47,42 @@ export function rehydrate(
     output: stored.output,
   } as Parameters<AnyStateMachine['resolveState']>[0]) as AnyMachineSnapshot
   const mutable = snapshot as { status: string; children: Record<string, unknown> }
+  // XState takes whatever stands in final states for done.
   mutable.status = status
   mutable.children = children
   return snapshot
+}
+
+/** In no state at all, with its context and what history states remember: nothing is left from here. */
+export function nowhere(
+  machine: AnyStateMachine,
+  { context, historyValue }: StoredSnapshot,
+): AnyMachineSnapshot {
+  const stored: StoredSnapshot = {
+    value: {},
+    context,
+    historyValue,
+    status: 'active',
+    output: undefined,
+  }
+  // An empty value means the initial states to XState.
+  return Object.assign(rehydrate(machine, stored, {}), { _nodes: [], value: {} })
+}
+
+/** Two states that exclude each other and are both active: the value of such a snapshot shows the first only. */
+export function rivalsIn(snapshot: AnyMachineSnapshot): [AnyStateNode, AnyStateNode] | undefined {
+  const taken = new Map<AnyStateNode, AnyStateNode>()
+  for (const node of snapshot._nodes as AnyStateNode[]) {
+    // A state may be entered again while the other region leaves those around it.
+    for (let at: AnyStateNode = node; at.parent; at = at.parent) {
+      if (at.parent.type !== 'compound') continue
+      const rival = taken.get(at.parent)
+      if (rival === at) break
+      if (rival) return [rival, at]
+      taken.set(at.parent, at)
+    }
+  }
+  return undefined
 }
 
 /** Ids that the chart no longer has are left out: the history state falls back to its default. */

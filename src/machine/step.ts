@@ -4,11 +4,12 @@
  */
 import type { AnyMachineSnapshot, AnyStateNode } from 'xstate'
 import { type EventObject, messageOfThrown } from '../protocol/index.ts'
+import { pathText } from './chart.ts'
 import type { Effect } from './effects.ts'
 import type { Chart } from './logic.ts'
 import { activeLeaves, GOTO_EVENT, invokingNode } from './reentry.ts'
 import { CollectingScope, InertRef, type StepIdentity } from './scope.ts'
-import { dehydrate, rehydrate, type StoredSnapshot } from './snapshot.ts'
+import { dehydrate, nowhere, rehydrate, rivalsIn, type StoredSnapshot } from './snapshot.ts'
 
 export type Step =
   | { kind: 'stepped'; snapshot: AnyMachineSnapshot; effects: Effect[]; handled: boolean }
@@ -39,14 +40,85 @@ export function stepEvent(
   )
 }
 
-/** To the state at `path`; a finished actor becomes active first. The path exists. */
+/**
+ * An active actor to the state at `path`. What lies beside it goes on untouched, but for the states that
+ * invoked `failedChildren`: these start again. The path exists.
+ */
 export function stepToState(
   chart: Chart,
   snapshot: AnyMachineSnapshot,
   path: string,
   identity: StepIdentity,
+  failedChildren: readonly string[] = [],
 ): Step {
-  return stepDerived(chart, chart.reentry.toState(path), snapshot, identity)
+  const nodes = snapshot._nodes as AnyStateNode[]
+  const failed = failedChildren.flatMap((childId) => invokingNode(nodes, childId) ?? [])
+  const derived =
+    failed.length === 0
+      ? chart.reentry.toState(path)
+      : chart.reentry.toStateAgain(path, activeLeaves(nodes), failed)
+  return stepDerived(chart, derived, identity, () =>
+    rehydrate(derived, dehydrate(snapshot), snapshot.children),
+  )
+}
+
+/** Of an actor that is not alive, when it is brought back. */
+export interface Remains {
+  stored: StoredSnapshot
+  /**
+   * The exits of a finished actor have run when it finished. One that was cancelled stands where it was:
+   * they run now. An `unreadable` one stands in no state of this chart.
+   */
+  end: 'finished' | 'cancelled' | 'unreadable'
+}
+
+/**
+ * Brings an actor back at the state at `path`. Nothing of it is alive, so everything is entered, from
+ * the root on; the regions beside the path where they stood, or at their beginning.
+ */
+export function stepAnew(
+  chart: Chart,
+  { stored, end }: Remains,
+  path: string,
+  identity: StepIdentity,
+): Step {
+  const stood =
+    end === 'unreadable' ? [] : (rehydrate(chart.machine, stored, {})._nodes as AnyStateNode[])
+  const derived = chart.reentry.anew(path, activeLeaves(stood))
+  const step = stepDerived(chart, derived, identity, () => {
+    if (end === 'unreadable') return nowhere(derived, { ...stored, historyValue: null })
+    if (end === 'finished') return nowhere(derived, stored)
+    // Exits may speak to children, which were there as long as their states.
+    const children = stood.flatMap(({ invoke }) =>
+      invoke.map(({ id, src }) => [id, String(src)] as const),
+    )
+    return rehydrate(derived, stored, childRefs(children, identity))
+  })
+  return step.kind === 'failed' ? step : { ...step, effects: withoutEndsOfNothing(step.effects) }
+}
+
+/** Nothing was alive before the step: it can only end, or speak to, what it has started itself. */
+function withoutEndsOfNothing(effects: readonly Effect[]): Effect[] {
+  const children = new Set<string>()
+  const timers = new Set<string>()
+  return effects.filter((effect) => {
+    switch (effect.kind) {
+      case 'task':
+      case 'child':
+      case 'live':
+        return children.add(effect.childId)
+      case 'timer':
+        return timers.add(effect.id)
+      case 'stop':
+        return children.delete(effect.childId)
+      case 'cancel':
+        return timers.delete(effect.id)
+      case 'send':
+        return effect.to.kind !== 'child' || children.has(effect.to.childId)
+      default:
+        return true
+    }
+  })
 }
 
 /**
@@ -62,22 +134,25 @@ export function stepReentry(
   const nodes = snapshot._nodes as AnyStateNode[]
   const also = failedChildren.flatMap((childId) => invokingNode(nodes, childId) ?? [])
   const derived = chart.reentry.reenter(activeLeaves(nodes), also)
-  return stepDerived(chart, derived, snapshot, identity)
+  return stepDerived(chart, derived, identity, () =>
+    rehydrate(derived, dehydrate(snapshot), snapshot.children),
+  )
 }
 
 function stepDerived(
   chart: Chart,
   derived: Chart['machine'],
-  snapshot: AnyMachineSnapshot,
   identity: StepIdentity,
+  start: () => AnyMachineSnapshot,
 ): Step {
-  return guarded(chart, snapshot, identity, () => {
-    const there = rehydrate(derived, dehydrate(snapshot), snapshot.children, 'active')
+  return guarded(chart, undefined, identity, () => {
+    const there = start()
     const { result, effects } = scope.run(identity, (actorScope) =>
       derived.transition(there, { type: GOTO_EVENT } as never, actorScope),
     )
     const moved = result as AnyMachineSnapshot
     if (moved.status === 'error') return { result: moved, effects }
+    checkRivals(chart, moved)
     const stored = dehydrate(moved)
     // One that had finished has no output any more.
     if (stored.status === 'active') stored.output = undefined
@@ -97,6 +172,7 @@ function guarded(
     const snapshot = result as AnyMachineSnapshot
     if (snapshot.status === 'error')
       return { kind: 'failed', message: messageOfThrown(snapshot.error) }
+    checkRivals(chart, snapshot)
     const sorted = effects.length === 0 ? effects : sortChildren(chart, effects)
     replaceChildren(snapshot, sorted)
     return {
@@ -108,6 +184,20 @@ function guarded(
   } catch (thrown) {
     return { kind: 'failed', message: `${messageOfThrown(thrown)} (in ${identity.address})` }
   }
+}
+
+/**
+ * Of a transition into a history state that leads to its own source, XState leaves nothing. So it stands
+ * in no conflict with that of another region which leaves both regions, and both are taken: what such a
+ * position holds is lost when it is stored.
+ */
+function checkRivals(chart: Chart, snapshot: AnyMachineSnapshot): void {
+  const rivals = chart.hasHistory ? rivalsIn(snapshot) : undefined
+  if (!rivals) return
+  const [one, other] = rivals.map(pathText)
+  throw new Error(
+    `the states ${one} and ${other} were entered both, and exclude each other: two regions moved at once, one of them into a history state that leads back to where it stood`,
+  )
 }
 
 /** What a spawned `src` becomes depends on its kind. */
@@ -145,13 +235,22 @@ function replaceChildren(snapshot: AnyMachineSnapshot, effects: readonly Effect[
 export function wake(
   chart: Chart,
   stored: StoredSnapshot,
-  children: readonly (readonly [id: string, src: string])[],
+  children: readonly ChildName[],
   identity: StepIdentity,
 ): AnyMachineSnapshot {
-  if (children.length === 0) return rehydrate(chart.machine, stored, {})
+  return rehydrate(chart.machine, stored, childRefs(children, identity))
+}
+
+type ChildName = readonly [id: string, src: string]
+
+function childRefs(
+  children: readonly ChildName[],
+  identity: StepIdentity,
+): Record<string, unknown> {
   const refs: Record<string, unknown> = {}
+  if (children.length === 0) return refs
   scope.run(identity, () => {
     for (const [id, src] of children) refs[id] = scope.childRef(id, src)
   })
-  return rehydrate(chart.machine, stored, refs)
+  return refs
 }

@@ -25,10 +25,17 @@ export interface TaskOptions<TInput, TOutput> {
   output?: ZodType<TOutput>
   /** Laid over the machine's policy. */
   retry?: Partial<RetryPolicy>
-  /** Silence of its worker after which an attempt is given up. Default: the limit `leaseMs`. */
-  leaseMs?: number
-  /** An attempt that runs longer is aborted and counts as a temporary failure. Default: none. */
-  timeoutMs?: number
+  /**
+   * Silence of its worker after which an attempt is given up. Default: the limit `leaseMs`. For what
+   * outlives its worker (`reattach`) the limit `workerLostMs`, by its name, gives a worker that was
+   * restarted or cut off the time to come back.
+   */
+  leaseMs?: number | 'workerLostMs'
+  /**
+   * An attempt that runs longer is aborted and counts as a temporary failure with the code
+   * `timed-out`, once its code has ended. Default: none.
+   */
+  timeoutMs?: number | ((input: TInput) => number | undefined)
   /** Default `rerun` for code (it is at-least-once); commands that must not run twice say `park`. */
   onWorkerLost?: WorkerLostPolicy | ((input: TInput) => WorkerLostPolicy)
   /**
@@ -70,6 +77,27 @@ export interface TaskAttempt<TInput> {
 export type TaskLogic<TInput, TOutput> = PromiseActorLogic<TOutput, TInput> & {
   readonly troupeTask: TaskOptions<TInput, TOutput>
 }
+
+/**
+ * What a machine is told when an attempt of the task that it invoked as `TId` begins: in the commit
+ * that lets it begin, before its code runs, and again for every further attempt. Only a state that has
+ * a transition for this very type is told; callers cannot send it.
+ */
+export interface TaskStartedEvent<TId extends string = string> {
+  type: `troupe.started.actor.${TId}`
+  actorId: TId
+  /** 1 for the first attempt of this task. */
+  attempt: number
+  worker: string
+  /** Unix ms. */
+  at: number
+}
+
+export function startedType(childId: string): string {
+  return `${STARTED_PREFIX}${childId}`
+}
+
+export const STARTED_PREFIX = 'troupe.started.actor.'
 
 // biome-ignore lint/suspicious/noExplicitAny: a registry holds tasks of any input and output
 export type AnyTask = TaskOptions<any, any>

@@ -21,15 +21,20 @@ export interface Checkpoints {
   ): void
   /** The records of a shard, the lowest slot first. It may be what was true a moment ago. */
   list(shard: number, done: (outcome: CheckpointListOutcome) => void): void
+  /** Removes the chunks of an attempt that nobody will record. */
+  discard(attempt: AttemptName, done: (outcome: 'removed' | 'unknown') => void): void
   /** Removes all records, then all chunks of slots below `slot`, recorded or not. */
   removeBelow(shard: number, slot: number, done: (outcome: 'removed' | 'unknown') => void): void
 }
 
 /** Two who write a checkpoint of the same slot do not meet: each has an `attempt` of its own. */
-export interface ChunkName {
+export interface AttemptName {
   shard: number
   slot: number
   attempt: string
+}
+
+export interface ChunkName extends AttemptName {
   index: number
 }
 

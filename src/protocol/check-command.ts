@@ -32,7 +32,7 @@ type FieldKind = 'text' | 'text?' | 'boolean?' | 'count?' | 'timers?' | 'event' 
 const ENVELOPE: Record<string, FieldKind> = {
   id: 'text?',
   author: 'text?',
-  deadline: 'count?',
+  timeoutMs: 'count?',
   durability: 'text?',
   dryRun: 'boolean?',
 }

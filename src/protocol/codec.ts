@@ -22,6 +22,9 @@ Object.assign(packr, {
   },
 })
 
+/** What packed bytes are called where they travel as the body of a request. */
+export const PACKED_TYPE = 'application/x-msgpack'
+
 /**
  * Packs a value into bytes of its own.
  * @throws TroupeError `malformed` for functions, symbols and circular references

@@ -51,8 +51,11 @@ export type Command = Operation & {
   id?: string
   /** Who asks, for the history and the audit trail. */
   author?: string
-  /** Unix ms after which the command must not be applied. */
-  deadline?: number
+  /**
+   * How long its sender still waits, in ms: the owner counts from its arrival, and what has had to wait
+   * for longer is not applied. A time of day would mean something else to every clock.
+   */
+  timeoutMs?: number
   durability?: Durability
   /** Answer what would happen; change nothing. */
   dryRun?: boolean

@@ -3,8 +3,19 @@
  * and defaults, and that every error names its line, its path and what is wanted. Leaves to others:
  * reading the file (cli) and the sections of apps (each app's own schema).
  */
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml'
+import { type Document, LineCounter, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
+import {
+  type ListenerConfig,
+  listenerShape,
+  listeners,
+  port,
+  text,
+  type UserConfig,
+  userShape,
+  users,
+} from './config-http.ts'
+import { lineOf } from './config-lines.ts'
 import { TroupeError } from './errors.ts'
 import { DEFAULT_LIMITS, type Limits, resolveLimits } from './limits.ts'
 
@@ -18,7 +29,9 @@ export interface Config {
   cluster?: string
   /** The data directory; relative paths are relative to the working directory. */
   data?: string
-  http?: { host?: string; port?: number }
+  http?: { host?: string; port?: number; users?: UserConfig[] }
+  /** Further addresses, each for the routes of one app. */
+  listeners?: ListenerConfig[]
   limits?: Partial<Limits>
   worker?: { slots?: number; queues?: string[] }
   log?: { level?: LogLevelName }
@@ -30,7 +43,12 @@ export interface Config {
 export const DEFAULT_CONFIG = Object.freeze({
   cluster: 'troupe',
   data: '.data',
-  http: Object.freeze({ host: '127.0.0.1', port: 9800 }),
+  http: Object.freeze({
+    host: '127.0.0.1',
+    port: 9800,
+    users: Object.freeze([]) as readonly UserConfig[],
+  }),
+  listeners: Object.freeze([]) as readonly ListenerConfig[],
   limits: DEFAULT_LIMITS,
   worker: Object.freeze({ slots: 8 }),
   log: Object.freeze({ level: 'info' as LogLevelName }),
@@ -46,12 +64,9 @@ export function isNodeName(name: string): boolean {
 const name = z.string({ error: 'a text' }).regex(NAME, {
   error: 'a name of a letter or digit and at most 63 letters, digits, "_" or "-"',
 })
-const text = z.string({ error: 'a text' }).min(1, { error: 'a text that is not empty' })
 const positive = z
   .int({ error: 'a whole number from 1' })
   .min(1, { error: 'a whole number from 1' })
-const portWanted = { error: 'a port: a whole number from 0 (any free one) to 65535' }
-const port = z.int(portWanted).min(0, portWanted).max(65_535, portWanted)
 const section = <TShape extends z.ZodRawShape>(shape: TShape) =>
   z.strictObject(shape, { error: 'a section of keys and values' }).partial()
 
@@ -61,7 +76,8 @@ const SCHEMA = section({
   name,
   cluster: name,
   data: text,
-  http: section({ host: text, port }),
+  http: section({ host: text, port, users }),
+  listeners,
   limits: section(limitShape),
   worker: section({
     slots: positive,
@@ -83,7 +99,7 @@ export function parseConfig(yaml: string, source: string): Config {
     const { line } = lines.linePos(broken.pos[0])
     throw invalid([`${source}:${line}: not YAML: ${broken.message}`])
   }
-  const value: unknown = plainOf(document, source)
+  const value: unknown = plainOf(document, lines, source)
   // A file of comments only is an empty configuration.
   if (value === null || value === undefined) return {}
   const result = SCHEMA.safeParse(value)
@@ -97,11 +113,19 @@ export function parseConfig(yaml: string, source: string): Config {
   return config
 }
 
-function plainOf(document: Document, source: string): unknown {
+function plainOf(document: Document, lines: LineCounter, source: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 })
   } catch (cause) {
-    throw invalid([`${source}: ${(cause as Error).message}`])
+    // Only an alias can fail, and it does not say which: the first is as good as any.
+    let line = 1
+    visit(document, {
+      Alias: (_key, { range }) => {
+        line = range ? lines.linePos(range[0]).line : 1
+        return visit.BREAK
+      },
+    })
+    throw invalid([`${source}:${line}: aliases: ${(cause as Error).message}`])
   }
 }
 
@@ -132,7 +156,10 @@ function describe(
     value,
   )
   const line = lineOf(document, lines, issue.path)
-  return [`${source}:${line}: ${path}: wanted is ${issue.message}, not ${shown(got)}`]
+  // Where a hash is wanted somebody may have written the token.
+  const isSecret = issue.path.at(-1) === 'tokenSha256'
+  const not = isSecret ? 'what stands there' : shown(got)
+  return [`${source}:${line}: ${path}: wanted is ${issue.message}, not ${not}`]
 }
 
 function shown(value: unknown): string {
@@ -144,25 +171,13 @@ function knownKeys(path: readonly string[]): string[] {
   const shapes: Record<string, z.ZodRawShape> = {
     '': SCHEMA.shape,
     http: SCHEMA.shape.http.unwrap().shape,
+    'http.users.*': userShape,
+    'listeners.*': listenerShape,
     limits: limitShape,
     worker: SCHEMA.shape.worker.unwrap().shape,
     log: SCHEMA.shape.log.unwrap().shape,
   }
-  return Object.keys(shapes[path.join('.')] ?? {})
-}
-
-/** The line of the key at a path, or of the nearest thing above it that has one. */
-function lineOf(document: Document, lines: LineCounter, path: readonly PropertyKey[]): number {
-  for (let depth = path.length; depth > 0; depth--) {
-    const parent = depth === 1 ? document.contents : document.getIn(path.slice(0, depth - 1), true)
-    const key = path[depth - 1]
-    const pair = isMap(parent)
-      ? parent.items.find((item) => isScalar(item.key) && item.key.value === key)
-      : undefined
-    const found = pair?.key ?? document.getIn(path.slice(0, depth), true)
-    if (isNode(found) && found.range) return lines.linePos(found.range[0]).line
-  }
-  return 1
+  return Object.keys(shapes[path.join('.').replace(/\.\d+(?=\.|$)/g, '.*')] ?? {})
 }
 
 /** Limits depend on each other; the error names the section. */

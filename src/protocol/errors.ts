@@ -42,7 +42,10 @@ export const ERROR_CODES = {
     means: 'the command id is older than the window in which ids are remembered',
   },
   'clock-skew': { retry: false, means: 'the command id was issued too far in the future' },
-  deadline: { retry: false, means: 'the deadline of the command had passed before it was applied' },
+  deadline: {
+    retry: false,
+    means: 'the command waited longer than its sender waits for it; it was not applied',
+  },
   busy: { retry: true, means: 'a mailbox is full; the command was not taken' },
   unavailable: {
     retry: true,

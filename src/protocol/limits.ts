@@ -93,6 +93,12 @@ export interface Limits {
   channelResendMs: number
   /** How long a worker may be silent before its attempt is given up. */
   leaseMs: number
+  /**
+   * How long a worker may be silent before it is lost, and what it runs is given up where that outlives
+   * its worker: commands go on by themselves, so that a restart, or a cable that is pulled for a minute,
+   * need not cost them.
+   */
+  workerLostMs: number
   /** A task that nobody started for this long is published again. */
   taskRepublishMs: number
   /** How long a client waits for a reply when the caller names no deadline. */
@@ -136,6 +142,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   channelWindowMax: 256,
   channelResendMs: 2_000,
   leaseMs: 30_000,
+  workerLostMs: 180_000,
   taskRepublishMs: 60_000,
   requestTimeoutMs: 30_000,
 })

@@ -12,7 +12,15 @@ import type { Limits } from './limits.ts'
 /** What travels from shard to shard in one request. */
 export interface RelayRequest {
   from: number
+  /** Of the messages that it gives numbers to now. */
   generation: number
+  /**
+   * Each generation after the first, and the number of its first message; absent where there is none:
+   * so long as the shard has lost nothing, there is none.
+   */
+  lineage?: readonly (readonly [generation: number, from: number])[]
+  /** The number of the oldest message that the sender still has: those before were acknowledged. */
+  oldest: number
   /** The number of the first message. */
   first: number
   messages: RelayMessage[]
@@ -29,7 +37,11 @@ export type RelayReply =
   | { acked: number }
   /** A number is missing: go on from here. */
   | { expected: number }
+  /** A newer generation of the channel is known here: the sender has to begin one above it. */
+  | { above: number }
   | { error: ErrorRecord }
+
+type Fields = Record<string, unknown>
 
 /** Keys hold the number of a shard in two bytes. */
 const SHARD_MAX = 0xffff
@@ -41,10 +53,14 @@ export function checkRelay(
 ): { request: RelayRequest } | { error: ErrorRecord } {
   if (typeof candidate !== 'object' || candidate === null)
     return malformed('messages of a shard come as an object')
-  const { from, generation, first, messages } = candidate as Record<string, unknown>
+  const { from, generation, lineage, oldest, first, messages } = candidate as Fields
   if (!isCount(from, 0) || from > SHARD_MAX) return malformed('"from" is the number of a shard')
   if (!isCount(generation, 0)) return malformed('"generation" is a whole number from 0')
+  if (lineage !== undefined && !isLineage(lineage, generation))
+    return malformed('"lineage" is a list of generations that ends with "generation"')
   if (!isCount(first, 1)) return malformed('"first" is a whole number from 1')
+  if (!isCount(oldest, 1) || oldest > first)
+    return malformed('"oldest" is a whole number from 1 to "first"')
   if (!Array.isArray(messages)) return malformed('"messages" is a list')
   for (const message of messages as unknown[]) {
     const error = whyNoMessage(message, limits)
@@ -56,10 +72,11 @@ export function checkRelay(
 /** The answer to a request, or undefined when it is none. */
 export function checkRelayReply(candidate: unknown): RelayReply | undefined {
   if (typeof candidate !== 'object' || candidate === null) return undefined
-  const { acked, expected, error } = candidate as Record<string, unknown>
+  const { acked, expected, above, error } = candidate as Fields
   if (typeof error === 'object' && error !== null)
     return typeof (error as ErrorRecord).code === 'string' ? (candidate as RelayReply) : undefined
   if (acked !== undefined) return isCount(acked, 0) ? { acked } : undefined
+  if (above !== undefined) return isCount(above, 0) ? { above } : undefined
   return isCount(expected, 1) ? { expected } : undefined
 }
 
@@ -81,6 +98,13 @@ function whyNoMessage(message: unknown, limits: Limits): ErrorRecord | undefined
     }
   }
   return undefined
+}
+
+function isLineage(value: unknown, newest: number): boolean {
+  if (!Array.isArray(value)) return false
+  const isBranch = (one: unknown) =>
+    Array.isArray(one) && one.length === 2 && isCount(one[0], 2) && isCount(one[1], 1)
+  return value.every(isBranch) && (value.at(-1) as number[] | undefined)?.[0] === newest
 }
 
 function isCount(value: unknown, min: number): value is number {

@@ -57,6 +57,7 @@ export type Release =
       to: string
       status: string
     }
+  | { kind: 'removed'; address: AddressText; turn: number }
   | { kind: 'action'; address: AddressText; type: string; run: () => void }
   | { kind: 'log'; address: AddressText; value: unknown }
   | {

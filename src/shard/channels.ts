@@ -1,10 +1,11 @@
 /**
  * The sending side of the channels to other shards.
  *
- * Decides: what is in flight on each channel, when it is sent again, and when its rows may go.
- * Leaves to others: stepping what arrives (engine.ts).
+ * Decides: what is in flight on each channel, when it is sent again, when its rows may go, and what
+ * follows when the peer knows less or more than it should. Leaves to others: stepping what arrives
+ * (inbound.ts), which messages both ends mean by the same numbers (lineage.ts).
  */
-import type { Clock, Log, Store, Transport } from '../ports/index.ts'
+import type { Clock, Log, Random, Store, Transport } from '../ports/index.ts'
 import {
   checkRelayReply,
   type Limits,
@@ -18,14 +19,30 @@ import {
 } from '../protocol/index.ts'
 import { type Batch, ROW_BYTES } from './batch.ts'
 import { outboxEndKey, outboxKey, parseOutboxKey, peerOfKey, TABLE, tableRange } from './keys.ts'
+import {
+  extended,
+  generationOf,
+  generationRow,
+  generationsOf,
+  type Lineage,
+  newGeneration,
+  packEnd,
+  unpackEnd,
+} from './lineage.ts'
 
 export type { RelayReply, RelayRequest }
 
 interface Channel {
   target: number
-  generation: number
+  /** The generations of the shard, each with the number of the first message that this channel has of it. */
+  lineage: Lineage
   /** The number that the next message gets. */
   next: number
+  /**
+   * Committed up to here: only that is sent. An embedded store shows the rows of a batch before they are
+   * on disk.
+   */
+  committed: number
   /** Acknowledged up to here. */
   acked: number
   /** Rows up to here are removed. */
@@ -40,15 +57,22 @@ export interface ChannelDeps {
   transport: Transport
   subjects: Subjects
   clock: Clock
+  random: Random
   log: Log
   limits: Limits
-  /** Rows can be removed with the next commit. */
-  acknowledged: () => void
+  /** There is something to do with the next commit. */
+  changed: () => void
 }
 
 export class Channels {
   readonly #deps: ChannelDeps
   readonly #channels = new Map<number, Channel>()
+  /** Of the shard, after the first: one for each time that it has forgotten messages. */
+  #generations: number[] = []
+  /** The newest that a target knows, and this shard does not: one above it begins with the next commit. */
+  #above: number | undefined
+  /** Begins with the batch under way. */
+  #begun: number | undefined
   #stopped = false
 
   constructor(deps: ChannelDeps) {
@@ -58,10 +82,14 @@ export class Channels {
   /** Reads what the store remembers; nothing is sent before `resume`. */
   load(): void {
     const { store, shard } = this.#deps
+    this.#generations = generationsOf(shard, store)
     for (const { key, value } of store.range(tableRange(shard, TABLE.outboxEnd))) {
-      const [generation, next] = unpack(value) as [number, number]
+      const { number: next, lineage: stored } = unpackEnd(value)
       const channel = this.#channel(peerOfKey(key))
-      Object.assign(channel, { generation, next, acked: next - 1, removed: next - 1 })
+      const last = next - 1
+      // Of the newest it may have had no message yet.
+      const lineage = extended(stored, this.#generations, next)
+      Object.assign(channel, { lineage, next, committed: last, acked: last, removed: last })
     }
     const seen = new Set<number>()
     for (const { key } of store.range(tableRange(shard, TABLE.outbox))) {
@@ -86,12 +114,23 @@ export class Channels {
   /** Gives the messages of a batch their numbers and rows. */
   write(batch: Batch): void {
     const { shard } = this.#deps
+    this.#beginGeneration(batch)
     for (const [target, messages] of batch.outgoing) {
       const channel = this.#channel(target)
       for (const message of messages)
         batch.write(outboxKey(shard, target, channel.next++), pack(message))
-      batch.write(outboxEndKey(shard, target), pack([channel.generation, channel.next]))
+      batch.write(outboxEndKey(shard, target), packEnd(channel.next, channel.lineage))
     }
+  }
+
+  #beginGeneration(batch: Batch): void {
+    const { shard, random, log } = this.#deps
+    if (this.#above === undefined) return
+    const generation = newGeneration([...this.#generations, this.#above], random)
+    log.warn({ shard, above: this.#above, generation }, 'the channels of a shard begin anew')
+    batch.write(...generationRow(shard, batch.slot, generation))
+    this.#begun = generation
+    this.#above = undefined
   }
 
   /** Removes what was acknowledged, as far as the batch has room. */
@@ -114,7 +153,21 @@ export class Channels {
   }
 
   committed(batch: Batch): void {
-    for (const target of batch.outgoing.keys()) this.#send(this.#channel(target))
+    this.#haveBegun()
+    for (const target of batch.outgoing.keys()) {
+      const channel = this.#channel(target)
+      channel.committed = channel.next - 1
+      this.#send(channel)
+    }
+  }
+
+  #haveBegun(): void {
+    if (this.#begun === undefined) return
+    this.#generations.push(this.#begun)
+    this.#begun = undefined
+    for (const channel of this.#channels.values()) {
+      channel.lineage = extended(channel.lineage, this.#generations, channel.next)
+    }
   }
 
   #channel(target: number): Channel {
@@ -122,8 +175,9 @@ export class Channels {
     if (!channel) {
       channel = {
         target,
-        generation: 1,
+        lineage: extended([], this.#generations, 1),
         next: 1,
+        committed: 0,
         acked: 0,
         removed: 0,
         inFlight: false,
@@ -136,7 +190,7 @@ export class Channels {
 
   /** One request in flight per channel keeps the order; it carries as many as wait. */
   #send(channel: Channel): void {
-    if (this.#stopped || channel.inFlight || channel.acked >= channel.next - 1) return
+    if (this.#stopped || channel.inFlight || channel.acked >= channel.committed) return
     const { shard, store, transport, subjects, limits } = this.#deps
     channel.cancelRetry?.()
     channel.cancelRetry = undefined
@@ -145,7 +199,7 @@ export class Channels {
     let bytes = 0
     const range = {
       from: outboxKey(shard, channel.target, first),
-      to: outboxKey(shard, channel.target, channel.next),
+      to: outboxKey(shard, channel.target, channel.committed + 1),
       limit: limits.channelWindowMax,
     }
     for (const { value } of store.range(range)) {
@@ -155,7 +209,12 @@ export class Channels {
     }
     if (messages.length === 0) return
     channel.inFlight = true
-    const request: RelayRequest = { from: shard, generation: channel.generation, first, messages }
+    const { lineage } = channel
+    const request: RelayRequest = {
+      ...{ from: shard, generation: generationOf(lineage) },
+      ...(lineage.length > 0 && { lineage }),
+      ...{ oldest: channel.removed + 1, first, messages },
+    }
     transport.request(
       {
         subject: subjects.relay(channel.target),
@@ -181,17 +240,44 @@ export class Channels {
     }
     if (!reply) return this.#retry(channel, 'malformed')
     if ('error' in reply) return this.#retry(channel, reply.error.code)
+    if ('above' in reply) return this.#outrank(channel, reply.above)
     const acked = 'acked' in reply ? reply.acked : reply.expected - 1
-    if (acked < channel.acked || acked >= channel.next) {
-      this.#deps.log.error(
-        { target: channel.target, acked, next: channel.next },
-        'a channel and its peer disagree about what arrived',
-      )
-      return this.#retry(channel, 'disagreement')
-    }
+    if (acked > channel.committed) return this.#forgot(channel, acked)
+    if (acked < channel.acked) return this.#goBack(channel, acked)
     channel.acked = acked
-    this.#deps.acknowledged()
+    this.#deps.changed()
     this.#send(channel)
+  }
+
+  /** A generation that the target knows must not hide the messages of this one. */
+  #outrank(channel: Channel, above: number): void {
+    // Else one has begun since it was asked.
+    if (above >= generationOf(channel.lineage)) {
+      this.#above = Math.max(above, this.#above ?? 0)
+      this.#deps.changed()
+    }
+    this.#retry(channel, 'generation')
+  }
+
+  /** The target has had messages that nobody here knows of, and nobody said that something was lost. */
+  #forgot(channel: Channel, acked: number): void {
+    const { target, committed, lineage } = channel
+    this.#deps.log.error(
+      { target, acked, committed },
+      'a shard has had more messages from here than were sent: some may have been taken for others',
+    )
+    this.#outrank(channel, generationOf(lineage))
+  }
+
+  /** The target has lost what it had acknowledged. What is still here is sent again; it says what is not. */
+  #goBack(channel: Channel, acked: number): void {
+    const { target, removed } = channel
+    this.#deps.log.warn(
+      { target, from: acked + 1, to: channel.acked, removed },
+      'a shard has lost messages that it had acknowledged: what is still here is sent again',
+    )
+    channel.acked = Math.max(acked, removed)
+    this.#retry(channel, 'lost')
   }
 
   #retry(channel: Channel, why: string): void {

@@ -4,7 +4,14 @@
  * Decides: when a checkpoint is whole: every chunk is there, and all of them are what its record says.
  * Leaves to others: which one is wanted, and whether it belongs to the journal.
  */
-import type { CheckpointRecord, Checkpoints, ChunkName, Clock, StoreRow } from '../ports/index.ts'
+import type {
+  AttemptName,
+  CheckpointRecord,
+  Checkpoints,
+  ChunkName,
+  Clock,
+  StoreRow,
+} from '../ports/index.ts'
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -67,6 +74,14 @@ export class CheckpointAccess {
       }
       // An earlier try of ours may have won.
       done(outcome.kind === 'won' || Buffer.compare(outcome.value, value) === 0)
+    })
+  }
+
+  discard(at: Omit<AttemptName, 'shard'>, done: () => void, tries = 0): void {
+    this.#checkpoints.discard({ ...at, shard: this.#shard }, (outcome) => {
+      if (this.#stopped) return
+      if (outcome === 'removed') done()
+      else this.#again(tries, () => this.discard(at, done, tries + 1))
     })
   }
 

@@ -49,7 +49,7 @@ export function encodeChunk(shard: number, index: number, rows: readonly StoreRo
   return pack([FORM, shard, index, rows.map(({ key, value }) => [key, value])])
 }
 
-/** Undefined when it is not this chunk. */
+/** Undefined when it is not this chunk: damaged bytes may still unpack, to anything. */
 export function decodeChunk(
   shard: number,
   index: number,
@@ -57,7 +57,17 @@ export function decodeChunk(
 ): StoreRow[] | undefined {
   const [form, of, at, rows] = listOf(bytes)
   if (form !== FORM || of !== shard || at !== index || !Array.isArray(rows)) return undefined
-  return (rows as [Uint8Array, Uint8Array][]).map(([key, value]) => ({ key, value }))
+  const range = checkpointRange(shard)
+  const read = rows.map((row: unknown) => rowOf(row, range))
+  return read.every((row) => row !== undefined) ? read : undefined
+}
+
+/** A row of this shard that batches write, or nothing. */
+function rowOf(row: unknown, { from, to }: { from: Buffer; to: Buffer }): StoreRow | undefined {
+  const [key, value] = Array.isArray(row) ? (row as unknown[]) : []
+  if (!(key instanceof Uint8Array) || !(value instanceof Uint8Array)) return undefined
+  const isInside = Buffer.compare(key, from) >= 0 && Buffer.compare(key, to) < 0
+  return isInside ? { key, value } : undefined
 }
 
 export function digestOf(before: string, chunk: Uint8Array): string {

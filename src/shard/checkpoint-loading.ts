@@ -11,12 +11,18 @@ import type { Checkpoints, Clock, Log, Store, StoreWrite } from '../ports/index.
 import { hashBytes, pack } from '../protocol/index.ts'
 import { CheckpointAccess } from './checkpoint-access.ts'
 import { type Checkpoint, checkpointRange } from './checkpoint-form.ts'
-import { appliedKey, loadingKey, quarantineKey, tailKey } from './keys.ts'
+import { placeOf } from './checkpoint-place.ts'
+import { appliedKey, loadingKey, quarantineKey, slotOfTailKey, tailKey } from './keys.ts'
 import type { KnownEnd, SlotReader } from './slot-reader.ts'
-import { appliedOf, recordOf } from './tail.ts'
+import { recordOf } from './tail.ts'
 
-/** Rows that go in one transaction. */
+/** Rows that go in one transaction; each of them is read for its key. */
 const DISCARDED_AT_ONCE = 1_000
+const DISCARDED_BYTES_MAX = 4 * 1024 * 1024
+
+/** The journal is asked again about a slot that it should have so often, and after so long. */
+const WAITS_MAX = 10
+const WAIT_MS = 200
 
 export interface CheckpointLoadingDeps {
   shard: number
@@ -41,6 +47,7 @@ export class CheckpointLoading {
   readonly #access: CheckpointAccess
   /** Each is loaded once: what did not help will not help. */
   readonly #tried = new Set<string>()
+  #waits = 0
   #isWriting = false
   #hasFailed = false
   #stopped: (() => void) | undefined
@@ -64,11 +71,19 @@ export class CheckpointLoading {
   }
 
   /** Replaces what the store has of the shard by the newest checkpoint that joins the journal. */
-  load(end: KnownEnd, done: Done): void {
-    this.#access.list((all) => {
-      const wanted = all.filter(({ attempt }) => !this.#tried.has(attempt))
-      this.#choose(wanted, end, done)
-    })
+  load(done: Done): void {
+    this.#access.list((all) =>
+      this.#slots.end((end) => {
+        const wanted = all.filter(({ attempt }) => !this.#tried.has(attempt))
+        if (wanted.length === 0) done({ kind: 'none' })
+        else this.#choose(wanted, end, done)
+      }),
+    )
+  }
+
+  /** The slot of the newest checkpoint there is, if any, whatever it is worth. */
+  newest(done: (slot: number | undefined) => void): void {
+    this.#access.list(([newest]) => done(newest?.slot))
   }
 
   /** Nothing is left of the shard then but raw records. */
@@ -78,64 +93,89 @@ export class CheckpointLoading {
 
   #choose([checkpoint, ...older]: readonly Checkpoint[], end: KnownEnd, done: Done): void {
     const { shard, log } = this.#deps
-    if (!checkpoint) return done({ kind: 'none' })
+    // Others may have been recorded in place of these meanwhile.
+    if (!checkpoint) return this.load(done)
     const { slot, attempt } = checkpoint
     const without = (why: string) => {
       log.error({ shard, slot, why }, 'a checkpoint is of no use')
       this.#tried.add(attempt)
       this.#choose(older, end, done)
     }
-    this.#joins(checkpoint, end, (joins) => {
-      if (!joins) return without('it belongs to another chain of records')
+    this.#judge(checkpoint, end, (verdict) => {
+      if (verdict === 'unclear') return this.#waitAndLoad(done)
+      if (verdict !== 'joins') return without(verdict)
       // Read through before anything goes: a store that has parted is better than none.
       this.#access.verify(checkpoint, (problem) => {
         if (problem !== undefined) return without(problem)
         this.#tried.add(attempt)
         const failed = (failure: string) => done({ kind: 'failed', why: failure })
-        this.#setAside(end, failed, () => this.#replace(checkpoint, end, done))
+        this.#setAside(end, failed, () => this.#replace(checkpoint, done))
       })
     })
   }
 
-  /** By the record in its slot, or by the next one when that is gone. */
-  #joins({ slot, hash }: Checkpoint, end: KnownEnd, done: (joins: boolean) => void): void {
-    // The journal has lost its end: whoever takes the shard asks for it, or says that it is gone.
-    if (slot > end.lastSlot) return done(true)
-    this.#slots.read(Math.max(slot, end.firstSlot), (found) => {
-      if (!found) return done(false)
-      const bytes = found.record
-      done(
-        slot < end.firstSlot ? recordOf({ slot, bytes })?.prev === hash : hashBytes(bytes) === hash,
-      )
+  /** Tells `joins`, `unclear`, or what is wrong. */
+  #judge(checkpoint: Checkpoint, end: KnownEnd, tell: (verdict: string) => void): void {
+    const { slot } = checkpoint
+    placeOf(this.#slots, checkpoint, (place) => {
+      if (place === 'on the chain') return tell('joins')
+      if (place === 'off the chain') return tell('it belongs to another chain of records')
+      const unclear = () =>
+        tell(this.#waits < WAITS_MAX ? 'unclear' : 'the journal denies its slot')
+      // A leader that was deposed says so for a moment.
+      if (slot <= end.lastSlot) return unclear()
+      this.#mayHaveLost(end, (may) => {
+        // Whoever takes the shard asks others for what is lost, or says that it is gone.
+        if (may) tell('joins')
+        // Its slot is not written yet, or will hold another record; or the end was that of a deposed leader.
+        else unclear()
+      })
     })
   }
 
-  /** Back from what was applied, the records that the journal does not hold. */
+  /** Not if the newest record was written to the present copy of the stream: that is after any loss. */
+  #mayHaveLost({ lastSlot: slot, serverId }: KnownEnd, done: (may: boolean) => void): void {
+    this.#slots.read(slot, (found) => {
+      const record = found && recordOf({ slot, bytes: found.record })
+      // Gone between two questions: it is asked again.
+      done(found !== undefined && record?.serverId !== serverId)
+    })
+  }
+
+  #waitAndLoad(done: Done): void {
+    this.#waits += 1
+    this.#deps.clock.after(WAIT_MS, () => {
+      if (!this.#stopped) this.load(done)
+    })
+  }
+
+  /** From the newest that the journal could hold back to one that it does, the records of others. */
   #setAside(end: KnownEnd, failed: (why: string) => void, next: () => void): void {
     const { shard, store, log } = this.#deps
     const slots: number[] = []
-    const writes: StoreWrite[] = []
     const finish = () => {
-      if (slots.length === 0) return next()
-      log.error({ shard, slots }, 'records of this store are off the chain: they are set aside')
-      this.#write(writes, failed, next)
+      if (slots.length > 0) {
+        log.error({ shard, slots }, 'records of this store are off the chain: they are set aside')
+      }
+      next()
     }
-    const lookAt = (slot: number) => {
-      const key = tailKey(shard, slot)
-      const row = slot < end.firstSlot ? undefined : store.get(key)
+    const lookBelow = (below: number) => {
+      const range = { from: tailKey(shard, end.firstSlot), to: tailKey(shard, below) }
+      const [row] = store.range({ ...range, reverse: true, limit: 1 })
       if (!row) return finish()
+      const { key, value } = row
+      const slot = slotOfTailKey(key)
       this.#slots.read(slot, (found) => {
-        if (!found || Buffer.compare(found.record, row) === 0) return finish()
+        if (!found || Buffer.compare(found.record, value) === 0) return finish()
         slots.unshift(slot)
-        writes.push([key, null], [quarantineKey(shard, slot, hashBytes(row)), row])
-        lookAt(slot - 1)
+        const aside: StoreWrite = [quarantineKey(shard, slot, hashBytes(value)), value]
+        this.#write([[key, null], aside], failed, () => lookBelow(slot))
       })
     }
-    const { slot: applied } = appliedOf(store.get(appliedKey(shard)))
-    lookAt(Math.min(applied, end.lastSlot))
+    lookBelow(end.lastSlot + 1)
   }
 
-  #replace(checkpoint: Checkpoint, end: KnownEnd, done: Done): void {
+  #replace(checkpoint: Checkpoint, done: Done): void {
     const { shard, log } = this.#deps
     const { slot, hash, chunks, rows } = checkpoint
     const failed = (why: string) => done({ kind: 'failed', why })
@@ -149,7 +189,7 @@ export class CheckpointLoading {
         },
         (problem) => {
           // Removed since it was read through, as a newer one may be there by now.
-          if (problem !== undefined) return this.load(end, done)
+          if (problem !== undefined) return this.load(done)
           const whole: StoreWrite[] = [
             [appliedKey(shard), pack([slot, hash])],
             [loadingKey(shard), null],
@@ -172,8 +212,13 @@ export class CheckpointLoading {
 
   #discardRows(failed: (why: string) => void, next: () => void): void {
     const { shard, store } = this.#deps
-    const range = { ...checkpointRange(shard), limit: DISCARDED_AT_ONCE }
-    const writes = [...store.range(range)].map(({ key }): StoreWrite => [key, null])
+    const writes: StoreWrite[] = []
+    let bytes = 0
+    for (const { key, value } of store.range(checkpointRange(shard))) {
+      writes.push([key, null])
+      bytes += value.length
+      if (writes.length === DISCARDED_AT_ONCE || bytes >= DISCARDED_BYTES_MAX) break
+    }
     if (writes.length === 0) return next()
     this.#write(writes, failed, () => this.#discardRows(failed, next))
   }

@@ -32,7 +32,7 @@ export interface CheckpointWritingDeps {
 
 export type CheckpointWritten =
   | { kind: 'recorded'; slot: number; chunks: number; rows: number }
-  /** Nothing is recorded; what was written of it is removed with the next checkpoints. */
+  /** Nothing is recorded, and what was written of it is removed again. */
   | { kind: 'abandoned'; why: string }
 
 export class CheckpointWriting {
@@ -57,7 +57,10 @@ export class CheckpointWriting {
     const [row] = this.#snapshot.page({ from: key, to, bytesMax: 1 }) ?? []
     const applied = appliedOf(row?.value)
     if (applied.slot === 0) return this.#abandon('this store has applied nothing')
-    this.#compare(applied, () => this.#write(applied))
+    this.#compare(applied, (mismatch) => {
+      if (mismatch === undefined) this.#write(applied)
+      else this.#abandon(mismatch)
+    })
   }
 
   stop(): void {
@@ -67,10 +70,10 @@ export class CheckpointWriting {
   }
 
   /** A store that has parted from the journal would be followed by others. */
-  #compare({ slot, hash }: Applied, next: () => void): void {
+  #compare({ slot, hash }: Applied, done: (mismatch?: string) => void): void {
     this.#slots.read(slot, (found) => {
-      if (found && hashBytes(found.record) === hash) next()
-      else this.#abandon(`slot ${slot} does not hold what this store applied`)
+      const isSame = found && hashBytes(found.record) === hash
+      done(isSame ? undefined : `slot ${slot} does not hold what this store applied`)
     })
   }
 
@@ -82,7 +85,7 @@ export class CheckpointWriting {
     }
     const writeFrom = (from: Uint8Array) => {
       const rows = this.#snapshot?.page({ from, to, bytesMax: chunkBytesMax })
-      if (!rows) return this.#abandon('the snapshot of the store was given up')
+      if (!rows) return this.#discard(checkpoint, 'the snapshot of the store was given up')
       const last = rows.at(-1)
       if (!last) return this.#finish(checkpoint)
       const index = checkpoint.chunks
@@ -102,15 +105,21 @@ export class CheckpointWriting {
     this.#snapshot?.close()
     const { slot, chunks, rows } = checkpoint
     this.#access.verify(checkpoint, (problem) => {
-      if (problem !== undefined) return this.#abandon(problem)
+      if (problem !== undefined) return this.#discard(checkpoint, problem)
       // The journal may have lost its end meanwhile, and others have gone on from there.
-      this.#compare(checkpoint, () =>
+      this.#compare(checkpoint, (mismatch) => {
+        if (mismatch !== undefined) return this.#discard(checkpoint, mismatch)
         this.#access.record(checkpoint, (ours) => {
-          if (!ours) return this.#abandon(`another has recorded a checkpoint of slot ${slot}`)
-          this.#done({ kind: 'recorded', slot, chunks, rows })
-        }),
-      )
+          if (ours) return this.#done({ kind: 'recorded', slot, chunks, rows })
+          this.#discard(checkpoint, `another has recorded a checkpoint of slot ${slot}`)
+        })
+      })
     })
+  }
+
+  /** Only what certainly will not be recorded: tried again and again it would fill the disk. */
+  #discard({ slot, attempt }: Checkpoint, why: string): void {
+    this.#access.discard({ slot, attempt }, () => this.#abandon(why))
   }
 
   #abandon(why: string): void {

@@ -1,5 +1,5 @@
 /**
- * One command against the heads, inside a batch. Decides: the order of the checks (deadline, id,
+ * One command against the heads, inside a batch. Decides: the order of the checks (id, deadline,
  * existence, schema) and what of it is remembered.
  */
 import { describeEffect, legalEvents, stepEvent, stepInitial } from '../machine/index.ts'
@@ -7,6 +7,7 @@ import {
   type Command,
   type DryRunView,
   type Durability,
+  type ErrorRecord,
   errorRecord,
   isChild,
   machineOf,
@@ -24,6 +25,7 @@ import { deliver } from './deliver.ts'
 import { checkEvent, finishedError, parseSafely } from './event-check.ts'
 import { identityOf, snapshotOf } from './heads.ts'
 import { historyOf } from './history.ts'
+import type { MailItem } from './mailbox.ts'
 import type { OperatorCommand } from './operator-commands.ts'
 import { operate } from './operators.ts'
 import type { Head } from './records.ts'
@@ -35,13 +37,15 @@ export function applyCommand(
   shard: ShardContext,
   batch: Batch,
   dedupe: Dedupe,
-  command: Command,
+  { command, until }: Pick<Extract<MailItem, { kind: 'command' }>, 'command' | 'until'>,
   durability: Durability,
 ): Outcome {
-  const refused = checkEnvelope(shard, command)
+  const refused = checkDurability(shard, command)
   if (refused) return { error: refused }
-  if (READ_OPERATIONS.has(command.op))
-    return withDurability(answer(shard, batch, command), durability)
+  const late = whyLate(shard, command, until)
+  const isRead = READ_OPERATIONS.has(command.op)
+  if (late && (isRead || command.dryRun)) return { error: late }
+  if (isRead) return withDurability(answer(shard, batch, command), durability)
   if (command.dryRun && isTaskCommand(command)) {
     return { error: errorRecord('malformed', `${command.op} cannot be tried without doing it`) }
   }
@@ -56,6 +60,8 @@ export function applyCommand(
   }
   const checked = dedupe.check(batch, command as Command & { id: string })
   if (checked.known) return withDurability(checked.known, durability)
+  // Only now: of a copy that was in time nobody is told that it was not applied.
+  if (late) return { error: late }
   const applied = answer(shard, batch, command)
   const parked = 'error' in applied && applied.error.code === 'parked'
   if ('ok' in applied || parked) dedupe.remember(batch, checked, applied)
@@ -78,17 +84,20 @@ function sendable(tried: Answer, { address }: Command): Answer {
   return { error: errorRecord('conflict', message, { address }) }
 }
 
-function checkEnvelope(shard: ShardContext, command: Command) {
-  const { deadline, address } = command
-  // By the clock itself: the shard's own time may be ahead of it, after it was set back.
-  const now = shard.clock.now()
-  if (deadline !== undefined && deadline < now) {
-    return errorRecord(
-      'deadline',
-      `the deadline of the command passed ${now - deadline} ms ago; it was not applied`,
-      { address },
-    )
-  }
+function whyLate(
+  shard: ShardContext,
+  { timeoutMs, address }: Command,
+  until: number,
+): ErrorRecord | undefined {
+  const lateMs = shard.clock.monotonic() - until
+  if (lateMs <= 0) return undefined
+  const waitedMs = Math.ceil((timeoutMs ?? 0) + lateMs)
+  const why = `the command has waited here for ${waitedMs} ms, and its sender waits for ${timeoutMs} ms only; it was not applied`
+  return errorRecord('deadline', why, { address })
+}
+
+function checkDurability(shard: ShardContext, command: Command): ErrorRecord | undefined {
+  const { address } = command
   if (command.durability !== undefined && command.durability !== 'flushed' && !shard.journaled) {
     return errorRecord(
       'malformed',

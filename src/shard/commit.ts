@@ -15,6 +15,11 @@ export interface CommitPath {
   commit(request: CommitRequest, done: (outcome: CommitOutcome) => void): void
   /** Confirms that this engine is still the owner: for a batch that only read. */
   confirm(done: (outcome: CommitOutcome) => void): void
+  /**
+   * Why the rows of the store are known to be another owner's by now, who may have changed them since
+   * they were read; undefined when they are not, as far as anybody can say without asking.
+   */
+  whyLost(): string | undefined
   /** Lets go in good order: says in the journal to whom. Nothing is committed after it. */
   release(to: string, done: (outcome: CommitOutcome) => void): void
   stop(): void

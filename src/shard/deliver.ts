@@ -198,7 +198,7 @@ function causeOf(arrival: Arrival & { kind: 'event' }): Cause {
  */
 type OnFailure = 'refuse' | 'again' | 'park'
 
-function step(
+export function step(
   shard: ShardContext,
   batch: Batch,
   head: Head,

@@ -12,6 +12,8 @@ export interface OwnerCondition {
   equals: Uint8Array
 }
 
+const OWNED_BY_ANOTHER = 'another process owns this data directory'
+
 export class EmbeddedCommit implements CommitPath {
   readonly durability = 'flushed'
   readonly journaled = false
@@ -39,20 +41,21 @@ export class EmbeddedCommit implements CommitPath {
       failed: ({ kind, message }) =>
         done(
           kind === 'fenced'
-            ? { kind: 'lost', why: 'another process owns this data directory' }
+            ? { kind: 'lost', why: OWNED_BY_ANOTHER }
             : { kind: 'failed', why: message },
         ),
     })
   }
 
   confirm(done: (outcome: CommitOutcome) => void): void {
+    const why = this.whyLost()
+    done(why === undefined ? { kind: 'committed' } : { kind: 'lost', why })
+  }
+
+  whyLost(): string | undefined {
     const owner = this.#store.get(this.#owner.key)
-    const mine = owner !== undefined && Buffer.compare(owner, this.#owner.equals) === 0
-    done(
-      mine
-        ? { kind: 'committed' }
-        : { kind: 'lost', why: 'another process owns this data directory' },
-    )
+    const isMine = owner !== undefined && Buffer.compare(owner, this.#owner.equals) === 0
+    return isMine ? undefined : OWNED_BY_ANOTHER
   }
 
   /** Nobody else can have it while this process owns the directory. */

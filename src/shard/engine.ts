@@ -32,7 +32,7 @@ import { Gathering } from './gathering.ts'
 import { Inbound } from './inbound.ts'
 import { updateIndexRows } from './index-rows.ts'
 import { actorKey, metaKey } from './keys.ts'
-import { brokeOnIt, Mailbox, type MailItem, type Reply, replyOf } from './mailbox.ts'
+import { brokeOnIt, Mailbox, type MailItem, type Reply, replyOf, traceOf } from './mailbox.ts'
 import { Questions } from './questions.ts'
 import { readShard } from './recovery.ts'
 import { Reindex } from './reindex.ts'
@@ -102,7 +102,7 @@ export class ShardEngine {
       mailbox: this.#mailbox,
     })
     this.#wake = new Wake(deps.clock, () => this.#planPump())
-    this.#channels = new Channels({ ...deps, acknowledged: () => this.#enqueue({ kind: 'wake' }) })
+    this.#channels = new Channels({ ...deps, changed: () => this.#enqueue({ kind: 'wake' }) })
     this.#dedupe = new Dedupe(this.#context, 0)
     this.#retention = new Retention(this.#context)
     this.#reindex = new Reindex(this.#context)
@@ -132,7 +132,8 @@ export class ShardEngine {
   submit(command: Command, bytes: number, done: (outcome: Outcome) => void): void {
     if (this.#refuses) return done({ error: this.#unavailable() })
     const heard = this.#state === 'serving' ? hear(this.#context, command) : undefined
-    const refused = this.#mailbox.push({ kind: 'command', command, heard, done }, bytes)
+    const until = this.#deps.clock.monotonic() + (command.timeoutMs ?? Number.POSITIVE_INFINITY)
+    const refused = this.#mailbox.push({ kind: 'command', command, until, heard, done }, bytes)
     if (refused) return done({ error: { ...refused, address: command.address } })
     if (heard !== undefined) this.#context.leases.arrived(heard)
     this.#planPump()
@@ -204,9 +205,8 @@ export class ShardEngine {
   }
 
   #unavailable(): ErrorRecord {
-    if (this.#state === 'leaving') {
+    if (this.#state === 'leaving')
       return errorRecord('moved', `shard ${this.shard} is moving to another node; try again`)
-    }
     return errorRecord('unavailable', `shard ${this.shard} is not served here now; try again`)
   }
 
@@ -259,23 +259,26 @@ export class ShardEngine {
       })
       this.#finish(batch)
     } catch (thrown) {
-      // A broken invariant: memory may be wrong, the store is not.
-      const why = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-      for (const reply of replies) {
-        const error = reply === this.#inHand ? brokeOnIt(this.shard) : this.#unavailable()
-        this.#deps.clock.defer(() => reply.send({ error }))
-      }
-      return this.#stop(why, { kind: 'failed' })
+      return this.#broke(thrown, replies)
     }
     if (batch.writes.length === 0 && replies.length === 0) return this.#goOn()
     this.#inFlight = { batch, replies, since: this.#deps.clock.monotonic() }
-    if (batch.writes.length === 0)
-      return this.#deps.commit.confirm((outcome) => this.#settled(outcome))
+    const settled = (outcome: CommitOutcome) => this.#settled(outcome)
+    if (batch.writes.length === 0) return this.#deps.commit.confirm(settled)
     batch.write(metaKey(this.shard), pack([batch.slot, now, this.#dedupe.floor]))
     this.#nextSlot += 1
-    this.#deps.commit.commit({ slot: batch.slot, writes: batch.writes }, (outcome) =>
-      this.#settled(outcome),
-    )
+    this.#deps.commit.commit({ slot: batch.slot, writes: batch.writes }, settled)
+  }
+
+  /** A broken invariant: memory may be wrong, the store is not, unless it is somebody else's by now. */
+  #broke(thrown: unknown, replies: readonly Reply[]): void {
+    const whyLost = this.#deps.commit.whyLost()
+    for (const reply of replies) {
+      const isCause = whyLost === undefined && reply === this.#inHand
+      const error = isCause ? brokeOnIt(this.shard) : this.#unavailable()
+      this.#deps.clock.defer(() => reply.send({ error }))
+    }
+    this.#stop(whyLost ?? traceOf(thrown), { kind: whyLost === undefined ? 'failed' : 'lost' })
   }
 
   #take(batch: Batch, item: MailItem, replies: Reply[]): void {
@@ -289,7 +292,7 @@ export class ShardEngine {
     else {
       const { durability } = this.#deps.commit
       if (item.heard !== undefined) this.#context.leases.taken(item.heard)
-      reply.value = applyCommand(this.#context, batch, this.#dedupe, item.command, durability)
+      reply.value = applyCommand(this.#context, batch, this.#dedupe, item, durability)
     }
   }
 

@@ -237,7 +237,7 @@ export function logicAt(chart: Chart, sources: readonly string[]): Logic | undef
   return { kind: 'chart', chart: at }
 }
 
-function makeHead(address: AddressText, hosted: HostedMachine, bytes: Uint8Array): Head {
+export function makeHead(address: AddressText, hosted: HostedMachine, bytes: Uint8Array): Head {
   const { record, stored } = decodeActor(bytes)
   const text = stateText(stored.value)
   const logic = logicAt(hosted.chart, record.sources)

@@ -1,6 +1,7 @@
 export { CheckpointAccess } from './checkpoint-access.ts'
 export type { Checkpoint } from './checkpoint-form.ts'
 export { type CheckpointLoaded, CheckpointLoading } from './checkpoint-loading.ts'
+export { type CheckpointPlace, placeOf } from './checkpoint-place.ts'
 export {
   CheckpointWriting,
   type CheckpointWritingDeps,
@@ -14,7 +15,16 @@ export type { Machines } from './heads.ts'
 export { JournaledCommit } from './journaled-commit.ts'
 export type { JournaledCommitDeps, OtherTail, OtherTails } from './journaled-deps.ts'
 export { nodeKey } from './keys.ts'
+export { type Incarnation, newIncarnation, reincarnated } from './new-incarnation.ts'
 export { ResidentBudget } from './resident-budget.ts'
+export {
+  judgeRollOut,
+  type RollOutOutcome,
+  type RollOutVerdict,
+  storedAsViewed,
+  type ViewedActor,
+} from './roll-out.ts'
+export { RowReader } from './row-reader.ts'
 export { type ShardServer, serveShard } from './server.ts'
 export { type KnownEnd, SlotReader } from './slot-reader.ts'
 export { type Epoch, isOfEpoch } from './slot-records.ts'
@@ -28,3 +38,10 @@ export {
   type TailRow,
 } from './tail.ts'
 export { addressOfTask } from './tasks.ts'
+export {
+  type Problem,
+  type ProblemKind,
+  ShardVerification,
+  type VerifiedShard,
+} from './verification.ts'
+export { verifyEnds } from './verify-channels.ts'

@@ -110,6 +110,9 @@ export class JournaledCommit implements CommitPath {
     this.#confirmEnd(this.#ownership().last, settle)
   }
 
+  /** Nobody else writes into this store. */
+  whyLost(): undefined {}
+
   #ownership(): Ownership {
     invariant(this.#owned, 'only an owner commits')
     return this.#owned

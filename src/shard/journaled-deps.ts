@@ -15,11 +15,12 @@ export interface OtherTail {
 export interface OtherTails {
   /**
    * Asks all who may have kept records of the shard behind slot `from - 1`. Each lets go of the shard
-   * before it answers; `done` is told when all have answered, however long that takes.
+   * before it answers; `done` is told when all have answered, however long that takes, or were given
+   * up by an operator.
    */
   collect(
     request: { shard: number; from: number },
-    done: (tails: OtherTail[]) => void,
+    done: (tails: OtherTail[], givenUp: readonly string[]) => void,
   ): { stop(): void }
 }
 

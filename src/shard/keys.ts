@@ -29,6 +29,7 @@ export const TABLE = {
   outboxEnd: 0x51,
   inbound: 0x52,
   deadLetter: 0x53,
+  generation: 0x54,
   stateIndex: 0x60,
   fieldIndex: 0x61,
   fingerprint: 0x63,
@@ -192,6 +193,11 @@ export function outboxEndKey(shard: number, target: number): Buffer {
   return peerKey(shard, TABLE.outboxEnd, target)
 }
 
+/** By the slot in which it began. */
+export function generationKey(shard: number, slot: number): Buffer {
+  return slotKey(shard, TABLE.generation, slot)
+}
+
 export function inboundKey(shard: number, source: number): Buffer {
   return peerKey(shard, TABLE.inbound, source)
 }
@@ -232,7 +238,11 @@ export function sequencedBound(
 }
 
 export function tailKey(shard: number, slot: number): Buffer {
-  const key = begin(shard, TABLE.tail, 6)
+  return slotKey(shard, TABLE.tail, slot)
+}
+
+function slotKey(shard: number, table: number, slot: number): Buffer {
+  const key = begin(shard, table, 6)
   key.writeUIntBE(slot, HEAD, 6)
   return key
 }

@@ -14,6 +14,8 @@ export type MailItem =
   | {
       kind: 'command'
       command: Command
+      /** Until when it may be applied, on the monotonic clock. */
+      until: number
       /** The task whose running attempt it is from: its worker is not silent. */
       heard?: string | undefined
       done: (outcome: Outcome) => void
@@ -38,6 +40,11 @@ export function replyOf({ done }: Extract<MailItem, { done: unknown }>): Reply {
 export function brokeOnIt(shard: number): ErrorRecord {
   const why = `shard ${shard} stopped at this; nothing of it was applied, and the log has the details`
   return errorRecord('internal', why)
+}
+
+/** For the log: what it broke on, and where. */
+export function traceOf(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
 }
 
 export class Mailbox {

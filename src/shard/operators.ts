@@ -94,7 +94,7 @@ function detailOf(command: OperatorCommand): unknown {
     id: _i,
     author: _w,
     op: _o,
-    deadline: _d,
+    timeoutMs: _d,
     durability: _c,
     ...detail
   } = command

@@ -15,11 +15,12 @@ import {
   TABLE,
   tableRange,
 } from './keys.ts'
+import { type Lineage, unpackEnd } from './lineage.ts'
 import { decodeTaskRow, type TaskRow } from './task-rows.ts'
 
 /** The newest message of a channel that took effect here. */
 export interface LastInbound {
-  generation: number
+  lineage: Lineage
   last: number
 }
 
@@ -43,8 +44,8 @@ export function readShard(context: ShardContext): RecoveredShard {
   const [, lastTime, dedupeFloor] = meta ? (unpack(meta) as [number, number, number]) : [0, 0, 0]
   const inbound = new Map<number, LastInbound>()
   for (const { key, value } of store.range(tableRange(shard, TABLE.inbound))) {
-    const [generation, last] = unpack(value) as [number, number]
-    inbound.set(peerOfKey(key), { generation, last })
+    const { lineage, number: last } = unpackEnd(value)
+    inbound.set(peerOfKey(key), { lineage, last })
   }
   const own = { from: outboxKey(shard, shard, 0), to: outboxKey(shard, shard + 1, 0) }
   const carriedRows = [...store.range(own)]

@@ -23,6 +23,8 @@ export function release(
       const { kind, address, turn, cause, from, to, status } = effect
       return announce(deps, address, { kind, address, turn, cause, from, to, status })
     }
+    case 'removed':
+      return announce(deps, effect.address, effect)
     case 'emit': {
       const { address, event, turn } = effect
       return announce(deps, address, { kind: 'emitted', address, event, turn })

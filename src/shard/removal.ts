@@ -19,6 +19,9 @@ export function removeActor(shard: ShardContext, batch: Batch, head: Head): void
   batch.removed.add(head.address)
   batch.dirty.delete(head)
   shard.heads.removeForGood(head.address)
+  // Whoever watches has no other way to hear of it.
+  if (shard.announces)
+    batch.releases.push({ kind: 'removed', address: head.address, turn: head.turn })
 }
 
 /** What only a living actor has: timers, tasks and children. */

@@ -9,6 +9,7 @@ import {
   describeEffect,
   type Effect,
   type Step,
+  stepAnew,
   stepReentry,
   stepToState,
 } from '../machine/index.ts'
@@ -98,10 +99,7 @@ function planStep(
   state: string | undefined,
   retry: boolean,
 ): Step | undefined {
-  if (state !== undefined) {
-    const from = head.unreadable === null ? head : atInitial(head, chart)
-    return stepToState(chart, snapshotOf(from, chart), state, identityOf(head))
-  }
+  if (state !== undefined) return planMove(head, chart, state)
   if (!head.parked && !retry) return undefined
   return stepReentry(
     chart,
@@ -111,16 +109,21 @@ function planStep(
   )
 }
 
-/** A position that the chart no longer has cannot be left: the move starts from the initial one. */
-function atInitial(head: Head, chart: Chart): Head {
-  const target = chart.machine.root.initial?.target[0]
-  const value: StateValue = target ? target.key : {}
-  return {
-    ...head,
-    stored: { ...head.stored, value, historyValue: null, status: 'active' },
-    children: [],
-    snapshot: undefined,
+function planMove(head: Head, chart: Chart, state: string): Step {
+  const { stored, unreadable, status } = head
+  const identity = identityOf(head)
+  if (unreadable === null && status === 'active') {
+    const failed = head.parked?.failedChildren.filter((childId) => hasEnded(head, childId))
+    return stepToState(chart, snapshotOf(head, chart), state, identity, failed)
   }
+  const ended = status === 'done' ? 'finished' : 'cancelled'
+  const end = unreadable === null ? ended : 'unreadable'
+  return stepAnew(chart, { stored, end }, state, identity)
+}
+
+/** Of a child that failed: a task whose result is kept will be heard. */
+function hasEnded(head: Head, childId: string): boolean {
+  return head.children.every((child) => child.childId !== childId || child.done)
 }
 
 function dryRunOfStep(head: Head, step: Step | undefined): Answer {

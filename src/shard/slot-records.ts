@@ -20,6 +20,11 @@ export type SlotRecord =
       node: string
       claimId: string
       viewVersion: number
+      /**
+       * The shard goes on without records that only nodes may have that were given up: a generation of
+       * its channels begins (lineage.ts).
+       */
+      generation?: number
     }
   | {
       kind: 'batch'
@@ -38,16 +43,11 @@ const FORM = 1
 
 export function encodeRecord(record: SlotRecord): Uint8Array {
   switch (record.kind) {
-    case 'claim':
-      return pack([
-        FORM,
-        'c',
-        record.prev,
-        record.serverId,
-        record.node,
-        record.claimId,
-        record.viewVersion,
-      ])
+    case 'claim': {
+      const { prev, serverId, node, claimId, viewVersion, generation } = record
+      const fields = [FORM, 'c', prev, serverId, node, claimId, viewVersion]
+      return pack(generation === undefined ? fields : [...fields, generation])
+    }
     case 'batch': {
       const { slot, claimId } = record.epoch
       return pack([
@@ -83,6 +83,7 @@ export function decodeRecord(bytes: Uint8Array): SlotRecord {
         node: f[1] as string,
         claimId: f[2] as string,
         viewVersion: f[3] as number,
+        ...(f[4] !== undefined && { generation: f[4] as number }),
       }
     case 'b':
       return {

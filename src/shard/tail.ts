@@ -8,6 +8,7 @@
 import type { Log, Store, StoreWrite } from '../ports/index.ts'
 import { hashBytes, pack, unpack } from '../protocol/index.ts'
 import { appliedKey, quarantineKey, slotOfTailKey, TABLE, tableRange, tailKey } from './keys.ts'
+import { generationRow } from './lineage.ts'
 import { decodeRecord, GENESIS_HASH, type SlotRecord } from './slot-records.ts'
 
 export interface TailRow {
@@ -47,10 +48,17 @@ export class Tail {
     }
   }
 
-  /** The keys of rows up to and including a slot, the lowest first: their slots are gone. */
+  /**
+   * Keys up to and including a slot, from the lowest row on: their slots are gone. Slots are numbers in a
+   * row, so that no record is read but the first; some of the keys may have no row.
+   */
   upTo(slot: number, limit: number): Uint8Array[] {
-    const range = { from: tailKey(this.#shard, 0), to: tailKey(this.#shard, slot + 1), limit }
-    return [...this.#store.range(range)].map(({ key }) => key)
+    const range = { from: tailKey(this.#shard, 0), to: tailKey(this.#shard, slot + 1), limit: 1 }
+    const [lowest] = this.#store.range(range)
+    if (!lowest) return []
+    const first = slotOfTailKey(lowest.key)
+    const count = Math.min(limit, slot - first + 1)
+    return Array.from({ length: count }, (_, index) => tailKey(this.#shard, first + index))
   }
 
   /**
@@ -114,8 +122,12 @@ export function rowsOf(shard: number, first: number, records: readonly Uint8Arra
   let hash = ''
   for (const [index, bytes] of records.entries()) {
     const record = decodeRecord(bytes)
+    const slot = first + index
     if (record.kind === 'batch') for (const write of record.writes) writes.push(write)
-    writes.push([tailKey(shard, first + index), bytes])
+    if (record.kind === 'claim' && record.generation !== undefined) {
+      writes.push(generationRow(shard, slot, record.generation))
+    }
+    writes.push([tailKey(shard, slot), bytes])
     hash = hashBytes(bytes)
   }
   writes.push([appliedKey(shard), pack([first + records.length - 1, hash])])

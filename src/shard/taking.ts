@@ -2,13 +2,15 @@
  * Taking a shard: read to the end, write again what the journal lost, claim, apply, then serve.
  *
  * Decides: when a store and a journal belong together, when a checkpoint takes the store's place, and
- * that nothing read is applied or kept before the claim behind it has won. Leaves to others: who tries
+ * that of the newest records nothing is applied or kept before the claim behind them has won; what is
+ * further behind is followed first, as a standby would. Leaves to others: who tries
  * to take and who has to be asked for a tail (cluster), which checkpoint (checkpoint-loading.ts).
  */
 import { hashBytes, invariant } from '../protocol/index.ts'
 import { CheckpointLoading } from './checkpoint-loading.ts'
 import type { TakeOutcome } from './commit.ts'
 import type { JournaledCommitDeps, OtherTail } from './journaled-deps.ts'
+import { generationsIn, generationsOf, newGeneration } from './lineage.ts'
 import { lostChain } from './lost-chain.ts'
 import type { KnownEnd, SlotReader } from './slot-reader.ts'
 import {
@@ -28,7 +30,7 @@ import {
   type TailRow,
 } from './tail.ts'
 
-/** Records applied in one transaction of the store. */
+/** Records in one transaction of the store; so many, and the claim, are held in memory. */
 const APPLIED_AT_ONCE = 256
 
 /** A slot that is missing is asked for again so often, and after so long. */
@@ -63,7 +65,7 @@ export class Taking {
   #records: Uint8Array[] = []
   #copy = ''
   /** What the other members answered, while the stream was this copy. */
-  #others: { copy: string; tails: readonly OtherTail[] } | undefined
+  #others: { copy: string; tails: readonly OtherTail[]; givenUp: readonly string[] } | undefined
   #collecting: { stop(): void } | undefined
   #stopped = false
   /** Slots that were said to be there and not to be there. */
@@ -119,8 +121,8 @@ export class Taking {
     const isAsked = this.#others?.copy === end.serverId
     if (!otherTails || isAsked || !this.#mayHaveLost(end, newest)) return this.#join(end, newest)
     const request = { shard, from: end.lastSlot + 1 }
-    this.#collecting = otherTails.collect(request, (tails) => {
-      this.#others = { copy: end.serverId, tails }
+    this.#collecting = otherTails.collect(request, (tails, givenUp) => {
+      this.#others = { copy: end.serverId, tails, givenUp }
       // It may have changed in the meantime.
       this.run()
     })
@@ -195,15 +197,15 @@ export class Taking {
       { shard, from: end.lastSlot + 1, to: chain.at(-1)?.slot, serverId: end.serverId },
       'the journal is shorter than this store remembers: its end is written again',
     )
-    this.#writeAgain(chain, end.lastSequence, end.serverId)
+    this.#writeAgain(chain.values(), end.lastSequence, end.serverId)
   }
 
-  #writeAgain(chain: readonly TailRow[], sequence: number, serverId: string): void {
-    const [row, ...rest] = chain
+  #writeAgain(chain: IterableIterator<TailRow>, sequence: number, serverId: string): void {
+    const { value: row } = chain.next()
     if (!row) return this.run()
     const write = { slot: row.slot, record: row.bytes, after: { sequence, serverId } }
     this.#slots.write(write, (outcome) => {
-      if (outcome.kind === 'written') this.#writeAgain(rest, outcome.sequence, serverId)
+      if (outcome.kind === 'written') this.#writeAgain(chain, outcome.sequence, serverId)
       // Somebody else goes on from there, or more was lost: look again.
       else this.run()
     })
@@ -211,23 +213,42 @@ export class Taking {
 
   #read(end: KnownEnd): void {
     const { slot, hash } = this.#applied
+    if (slot === 0 && end.lastSlot === 0) return this.#begin(end)
     if (slot === 0) return this.#readOn(end)
     this.#slots.read(slot, (found) => {
-      if (!found) return this.#meetGap(slot)
+      if (!found) return this.#meetGap(slot, end)
       if (hashBytes(found.record) === hash) return this.#readOn(end)
       const rows = [...this.#tail.after(slot - 1)].map((row) => row.slot)
       const why = `slot ${slot} holds another record than the one that this store applied`
-      this.#load(end, why, rows)
+      this.#load(why, rows)
+    })
+  }
+
+  /** A shard of which there is nothing: it is new, or its journal is gone as a whole. */
+  #begin(end: KnownEnd): void {
+    const others = this.#others?.copy === end.serverId ? this.#others.tails : []
+    const witness = others.find(({ applied }) => applied > 0)
+    if (witness) {
+      const { node, applied } = witness
+      return this.#part(`the journal is empty, but ${node} has applied slot ${applied} of it`)
+    }
+    if (!this.#loading) return this.#readOn(end)
+    this.#loading.newest((slot) => {
+      if (slot === undefined) this.#readOn(end)
+      else this.#part(`the journal is empty, but there is a checkpoint of slot ${slot}`)
     })
   }
 
   /** What was applied is removed from the journal, or what comes behind it. */
-  #meetGap(slot: number): void {
+  #meetGap(slot: number, seen: KnownEnd): void {
     this.#slots.end((end) => {
-      // The record behind it names it: that is as good as to compare it.
-      if (slot === this.#applied.slot && slot === end.firstSlot - 1) return this.#readOn(end)
+      // What was lost in between is to be asked for.
+      if (end.serverId !== seen.serverId) return this.run()
+      // The record behind it names it: that is as good as to compare it. Of what was written since nobody
+      // has asked whose it is.
+      if (slot === this.#applied.slot && slot === end.firstSlot - 1) return this.#readOn(seen)
       const why = `slots from ${slot} on were removed, and no checkpoint covers them`
-      if (slot < end.firstSlot) return this.#load(end, why)
+      if (slot < end.firstSlot) return this.#load(why)
       // A leader that was deposed says so for a moment.
       if (this.#gaps === GAPS_MAX) {
         return this.#part(`not all slots from ${slot} on are in the journal, which begins before`)
@@ -241,21 +262,39 @@ export class Taking {
 
   #readOn(end: KnownEnd): void {
     const from = this.#applied.slot + 1 + this.#records.length
-    this.#slots.readAll(from, end.lastSlot, (records) => {
-      if (!records) return this.#meetGap(from)
+    const to = Math.min(end.lastSlot, this.#applied.slot + APPLIED_AT_ONCE)
+    this.#slots.readAll(from, to, (records) => {
+      if (!records) return this.#meetGap(from, end)
       this.#records.push(...records)
       const problem = brokenChain(this.#applied, this.#records)
-      if (problem === undefined) return this.#claim(end)
+      if (problem === undefined) return to < end.lastSlot ? this.#follow(end) : this.#claim(end)
       // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.
-      if (followsAnother(this.#applied, this.#records)) this.#load(end, problem)
+      if (followsAnother(this.#applied, this.#records)) this.#load(problem)
       else this.#part(problem)
     })
   }
 
+  /** More is behind than is held in memory: it is applied as a standby does it, whoever will own the shard. */
+  #follow(end: KnownEnd): void {
+    const { shard, store } = this.#deps
+    const { slot } = this.#applied
+    const cleared = this.#tail.clear(slot, this.#records, end.serverId, 'these slots')
+    store.write({
+      writes: [...cleared, ...rowsOf(shard, slot + 1, this.#records)],
+      visible: () => {
+        if (this.#stopped) return
+        this.#applied = this.#tail.applied()
+        this.#records = []
+        this.#readOn(end)
+      },
+      failed: ({ message }) => this.#done({ kind: 'failed', why: message }),
+    })
+  }
+
   /** This store cannot go on from what it has: a checkpoint takes its place, if one helps. */
-  #load(end: KnownEnd, why: string, offChain: readonly number[] = []): void {
+  #load(why: string, offChain: readonly number[] = []): void {
     if (!this.#loading) return this.#part(why, offChain)
-    this.#loading.load(end, (outcome) => {
+    this.#loading.load((outcome) => {
       if (outcome.kind === 'none') this.#part(why, offChain)
       else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
     })
@@ -284,41 +323,53 @@ export class Taking {
     const claimId = random.id()
     const { serverId } = end
     const prev = newest ? hashBytes(newest) : this.#applied.hash
-    const record = encodeRecord({ kind: 'claim', prev, serverId, node, claimId, viewVersion })
+    const generation = this.#isGap(end) ? this.#newGeneration() : undefined
+    const record = encodeRecord({
+      ...{ kind: 'claim', prev, serverId, node, claimId, viewVersion },
+      ...(generation !== undefined && { generation }),
+    })
     const write = { slot, record, after: { sequence: end.lastSequence, serverId } }
     this.#slots.write(write, (outcome) => {
       // Somebody else was faster, or the journal is not what it was: look again.
       if (outcome.kind !== 'written') return this.run()
+      if (generation !== undefined) this.#sayGap(slot, generation)
       this.#records.push(record)
       const last = { slot, hash: hashBytes(record), sequence: outcome.sequence, serverId }
       this.#keep({ epoch: { slot, claimId }, last })
     })
   }
 
+  /** It goes on without records that may be nowhere but with nodes that were given up. */
+  #isGap({ serverId }: KnownEnd): boolean {
+    return this.#others?.copy === serverId && this.#others.givenUp.length > 0
+  }
+
+  /** Stands in the claim, so that whoever has the shard later knows of it. */
+  #newGeneration(): number {
+    const { shard, store, random } = this.#deps
+    const read = generationsIn(rowsOf(shard, this.#applied.slot + 1, this.#records))
+    return newGeneration([...generationsOf(shard, store), ...read], random)
+  }
+
+  #sayGap(slot: number, generation: number): void {
+    const { shard, log } = this.#deps
+    log.error(
+      { shard, slot, generation, givenUp: this.#others?.givenUp },
+      'a shard goes on without the records of nodes that were given up: what was acknowledged before this slot may be lost, and its channels to other shards begin anew',
+    )
+  }
+
   /** Only now: a claim that won makes all slots before it final. Earlier, a kept record is poison. */
   #keep(ownership: Ownership): void {
-    const { store } = this.#deps
+    const { shard, store } = this.#deps
     const applied = this.#applied.slot
-    const { slot, serverId } = ownership.last
-    let failed = false
-    const fail = (why: string) => {
-      if (!failed) this.#done({ kind: 'failed', why })
-      failed = true
-    }
-    let writes = this.#tail.clear(applied, this.#records, serverId)
-    for (let from = 0; from < this.#records.length; from += APPLIED_AT_ONCE) {
-      const page = this.#records.slice(from, from + APPLIED_AT_ONCE)
-      writes.push(...rowsOf(this.#deps.shard, applied + 1 + from, page))
-      const isLast = applied + from + page.length === slot
-      store.write({
-        writes,
-        flushed: () => {
-          if (isLast && !failed) this.#done({ kind: 'taken', ...ownership })
-        },
-        failed: ({ message }) => fail(message),
-      })
-      writes = []
-    }
+    const { serverId } = ownership.last
+    const cleared = this.#tail.clear(applied, this.#records, serverId)
+    store.write({
+      writes: [...cleared, ...rowsOf(shard, applied + 1, this.#records)],
+      flushed: () => this.#done({ kind: 'taken', ...ownership }),
+      failed: ({ message }) => this.#done({ kind: 'failed', why: message }),
+    })
   }
 
   /** The store is left as it is. */

@@ -36,7 +36,8 @@ export function newTask(
     state: 'queued',
     notBefore: 0,
     lastFailure: '',
-    leaseMs: task.leaseMs ?? shard.limits.leaseMs,
+    leaseMs:
+      typeof task.leaseMs === 'number' ? task.leaseMs : shard.limits[task.leaseMs ?? 'leaseMs'],
   }
 }
 

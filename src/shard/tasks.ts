@@ -14,6 +14,7 @@ import { type Head, isHolding, KEPT_TIMER, type TaskEntry, type TimerEntry } fro
 import { removeActor } from './removal.ts'
 import { addTaskTimer, dropTaskTimers, failTask, keepTask, replaceTask } from './task-failures.ts'
 import { publishTask, writeTaskRow } from './task-rows.ts'
+import { attemptView, startAttempt } from './task-starts.ts'
 
 export type TaskOperation = Extract<Operation, { taskId: string }>
 
@@ -42,51 +43,6 @@ export function taskOperation(
     case 'task.done':
     case 'task.failed':
       return finish(shard, batch, head, task, command)
-  }
-}
-
-function startAttempt(
-  shard: ShardContext,
-  batch: Batch,
-  head: Head,
-  task: TaskEntry,
-  command: Command & { op: 'task.start' },
-): Answer {
-  const held = (why: string): Answer => ({
-    error: errorRecord('task-held', `task ${task.effectId} ${why}`),
-  })
-  if (head.paused || head.parked) return held('waits: its actor is paused or parked')
-  if (task.state === 'running') return held(`is run by ${task.worker}`)
-  if (task.state === 'result-kept') return held('has its result already')
-  if (task.state !== 'queued') return held('waits for its next attempt')
-  const running: TaskEntry = {
-    ...task,
-    state: 'running',
-    attempt: task.attempt + 1,
-    token: shard.random.id(),
-    worker: command.worker,
-    since: batch.now,
-  }
-  replaceTask(head, running)
-  batch.reserve(sentBytes(0, running.token, running.worker))
-  addTaskTimer(shard, batch, head, 'lease', task.effectId, batch.now + running.leaseMs)
-  writeTaskRow(shard, batch, running)
-  shard.leases.beat(task.effectId, undefined)
-  batch.save(head)
-  return { ok: attemptView(head, running) }
-}
-
-function attemptView(head: Head, task: TaskEntry) {
-  const { effectId, name, input, attempt, token, leaseMs, onWorkerLost } = task
-  return {
-    taskId: effectId,
-    address: head.address,
-    name,
-    input,
-    attempt,
-    token,
-    leaseMs,
-    onWorkerLost,
   }
 }
 

@@ -51,6 +51,15 @@ test('what is asked in one turn of the event loop travels in one request, in ord
   ])
 })
 
+test('each try says how long its caller still waits', async () => {
+  const unavailable: Outcome = { error: errorRecord('unavailable', 'not now') }
+  const { clock, client, requests } = rig((_commands, request) => [request < 3 ? unavailable : OK])
+  const sent = client.send('m/x', { type: 'A' }, { timeoutMs: 500 })
+  await clock.settle(1_000)
+  await sent
+  expect(requests.map(([command]) => command?.timeoutMs)).toEqual([500, 490, 470])
+})
+
 test('what certainly was not applied is tried again under the same id', async () => {
   const unavailable: Outcome = { error: errorRecord('unavailable', 'not now') }
   const { clock, client, requests } = rig((_commands, request) => [request < 3 ? unavailable : OK])

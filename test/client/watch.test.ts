@@ -3,7 +3,10 @@ import { expect, test } from 'vitest'
 import { emit, setup } from 'xstate'
 import { z } from 'zod'
 import type { WatchedEvent } from '../../src/client/index.ts'
+import { watchEvents } from '../../src/client/watch.ts'
 import { defineMachine } from '../../src/machine/index.ts'
+import type { Transport } from '../../src/ports/index.ts'
+import { pack, subjectsOf } from '../../src/protocol/index.ts'
 import { Harness } from '../shard/harness.ts'
 
 const lamp = defineMachine({
@@ -33,27 +36,35 @@ test('a watcher sees transitions and what the machine emits, in order, until it 
   await harness.run(harness.client.send('lamp/a', { type: 'NEXT' }))
   await harness.run(harness.client.start('lamp/b'))
   await harness.advance(1_000)
+  await harness.run(harness.client.delete('lamp/a'))
   stop.abort()
   await watching
   expect(
     seen.map((event) =>
-      event.kind === 'transition' ? `${event.from}>${event.to}` : event.event.type,
+      event.kind === 'transition'
+        ? `${event.from}>${event.to}`
+        : event.kind === 'emitted'
+          ? event.event.type
+          : event.kind,
     ),
-  ).toEqual(['off>on', 'lit', 'on>off'])
+  ).toEqual(['off>on', 'lit', 'on>off', 'removed'])
 })
 
-test('a watcher of a machine sees all its actors', async () => {
-  const harness = new Harness({ machines: [lamp] })
-  const stop = new AbortController()
-  const seen: WatchedEvent[] = []
-  const watching = collect(harness.client.watch({ machine: 'lamp' }, stop.signal), seen)
-  await harness.run(harness.client.start('lamp/a'))
-  await harness.run(harness.client.start('lamp/b.c'))
-  await harness.advance(10)
-  stop.abort()
-  await watching
-  expect(seen.map((event) => event.address).sort()).toEqual(['lamp/a', 'lamp/b.c'])
-})
+test.each([{ machine: 'lamp' }, 'all'] as const)(
+  'a watcher of %j sees all its actors',
+  async (target) => {
+    const harness = new Harness({ machines: [lamp] })
+    const stop = new AbortController()
+    const seen: WatchedEvent[] = []
+    const watching = collect(harness.client.watch(target, stop.signal), seen)
+    await harness.run(harness.client.start('lamp/a'))
+    await harness.run(harness.client.start('lamp/b.c'))
+    await harness.advance(10)
+    stop.abort()
+    await watching
+    expect(seen.map((event) => event.address).sort()).toEqual(['lamp/a', 'lamp/b.c'])
+  },
+)
 
 test('a watcher that just stops listening leaves nothing behind', async () => {
   const harness = new Harness({ machines: [lamp] })
@@ -106,4 +117,28 @@ test('waitFor returns at once when it is so already, later when it comes, or say
   expect((await harness.run(waiting)).value).toBe('on')
   const never = client.waitFor('lamp/a', () => false, { timeoutMs: 300 })
   await expect(harness.run(never)).rejects.toMatchObject({ code: 'no-answer' })
+})
+
+test('what waits for a watcher who does not read is bounded in bytes: the oldest go', async () => {
+  let publish: ((payload: Uint8Array) => void) | undefined
+  const transport: Pick<Transport, 'subscribe'> = {
+    subscribe: (subject, _options, handle) => {
+      publish = (payload) => handle({ subject, payload })
+      return { unsubscribe: () => {} }
+    },
+  }
+  const stop = new AbortController()
+  const events = watchEvents(transport, subjectsOf('c'), 'all', stop.signal)
+  const text = 'x'.repeat(1024 * 1024)
+  const count = 100
+  for (let turn = 1; turn <= count; turn++) {
+    publish?.(pack({ kind: 'emitted', address: 'm/1', turn, event: { type: 'said', text } }))
+  }
+  const turns: number[] = []
+  for await (const { turn } of events) {
+    turns.push(turn)
+    if (turn === count) stop.abort()
+  }
+  expect(turns.length).toBeGreaterThan(60)
+  expect(turns.length).toBeLessThan(65)
 })

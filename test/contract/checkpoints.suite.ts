@@ -70,6 +70,20 @@ export function checkpointsSuite(name: string, create: () => Promise<Checkpoints
       expect(await list(2)).toEqual([])
     })
 
+    it('removes the chunks of one attempt, and nothing else', async () => {
+      const gone = [chunk(5), chunk(5, 1), chunk(5, 10)]
+      const others = [chunk(5, 0, 1, 'a_-bc'), chunk(5, 0, 1, 'x'), chunk(50), chunk(5, 0, 11)]
+      for (const at of [...gone, ...others]) await write(at, 'x')
+      await record(5, 'of another attempt')
+      const discard = (): Promise<string> =>
+        answer(harness, (done) => harness.checkpoints.discard(chunk(5), done))
+      expect(await discard()).toBe('removed')
+      expect(await Promise.all(gone.map((at) => read(at)))).toEqual(gone.map(() => 'absent'))
+      expect(await Promise.all(others.map((at) => read(at)))).toEqual(others.map(() => 'x'))
+      expect(await list()).toEqual(['5=of another attempt'])
+      expect(await discard(), 'again').toBe('removed')
+    })
+
     it('removes what is below a slot, recorded or not, and nothing else', async () => {
       for (const slot of [9, 10, 11, 100]) {
         await write(chunk(slot), 'x')

@@ -2,6 +2,7 @@ import { MemoryTaskQueue, VirtualClock } from '../../src/adapters/memory/index.t
 import { SystemClock } from '../../src/adapters/system/index.ts'
 import { realTime } from './support.ts'
 import { taskQueueSuite } from './task-queue.suite.ts'
+import { linkedNode } from './worker-link.ts'
 
 taskQueueSuite('memory, virtual time', async () => {
   const clock = new VirtualClock()
@@ -28,5 +29,29 @@ taskQueueSuite('memory, real time', async () => {
     exact: true,
     now: () => clock.now(),
     close: async () => queue.close(),
+  }
+})
+
+/** A worker consumes over HTTP what its node publishes. */
+taskQueueSuite('a worker on its node over HTTP', async () => {
+  const clock = new SystemClock()
+  const ackWaitMs = 300
+  const queue = new MemoryTaskQueue({ clock, ackWaitMs })
+  const node = await linkedNode(queue, ['q', 'other'])
+  const link = node.link()
+  return {
+    ...realTime,
+    queue: {
+      publish: (message, done) => queue.publish(message, done),
+      consume: (options, deliver) => link.consume(options, deliver),
+      depth: (name) => queue.depth(name),
+    },
+    ackWaitMs,
+    exact: true,
+    now: () => clock.now(),
+    close: async () => {
+      await node.close()
+      queue.close()
+    },
   }
 })

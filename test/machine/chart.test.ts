@@ -252,6 +252,15 @@ describe('back-off', () => {
     )
   })
 
+  it('is never longer than its maximum, and spread there as well', () => {
+    const policy = resolveRetry({ initialMs: 1_000, backoffMaxMs: 4_000, jitter: 0.2 })
+    const waits = [0, 0.5, 0.999_999].map((fraction) => backoffMs(policy, 4, fraction)!)
+    expect(Math.max(...waits)).toBe(4_000)
+    expect(new Set(waits).size).toBe(3)
+    const endless = resolveRetry({ initialMs: Number.MAX_VALUE, backoffMaxMs: Number.MAX_VALUE })
+    expect(backoffMs(endless, 1, 0.999_999)).toBeLessThanOrEqual(Number.MAX_VALUE)
+  })
+
   it('layers: the later one counts', () => {
     expect(
       resolveRetry({ attemptsMax: 2, initialMs: 5 }, undefined, { attemptsMax: 9 }),

@@ -106,21 +106,6 @@ describe('at a state', () => {
     expect(m.hosted.chart.states).toEqual(['a', 'a.x'])
   })
 
-  it('of a finished actor makes it active, without its output', () => {
-    const m = new Pocket(
-      host('m', {
-        initial: 'a',
-        states: { a: { on: { END: 'end' } }, end: { type: 'final' } },
-        output: () => 7,
-      }),
-    )
-    m.send('END')
-    expect(m.snapshot).toMatchObject({ status: 'done', output: 7 })
-    m.goto('a')
-    expect(m.snapshot).toMatchObject({ status: 'active', value: 'a', output: undefined })
-    expect(m.send('END').snapshot).toMatchObject({ status: 'done', output: 7 })
-  })
-
   it('a final state finishes it', () => {
     const m = new Pocket(
       host('m', { initial: 'a', states: { a: {}, end: { type: 'final' } }, output: () => 7 }),
@@ -179,6 +164,17 @@ describe('at a state', () => {
     expect(() => source.chart.reentry.toState('b')).not.toThrow()
   })
 
+  it('in states whose keys hold what separates others', () => {
+    const m = new Pocket(
+      host('m', {
+        initial: 'a',
+        states: { a: {}, 'b\\c': { initial: 'x', states: { x: {}, y: {} } } },
+      }),
+    )
+    expect(m.goto('b\\c.y').value).toEqual({ 'b\\c': 'y' })
+    expect(m.retry().value).toEqual({ 'b\\c': 'y' })
+  })
+
   it('in a chart that is parallel at its root', () => {
     const m = new Pocket(
       host('m', {
@@ -191,6 +187,69 @@ describe('at a state', () => {
     )
     expect(m.goto('a.y').value).toEqual({ a: 'y', b: 'x' })
     expect(m.seen).toEqual(['+bx'])
+  })
+})
+
+describe('at a state, after a task failed that the move does not touch', () => {
+  const tasksOf = (m: Pocket) => m.asked.filter((effect) => /task|stop/.test(effect)).sort()
+
+  it('in a region beside: its state is entered again, and nothing else', () => {
+    const m = fresh().goto('p.a.two', 'o')
+    expect(m.value).toEqual({ p: { a: 'two', b: 'x', atom: {} } })
+    expect(m.seen).toEqual(['-x', '-one', '+two', '+x'])
+    expect(tasksOf(m)).toEqual(['run task other as o', 'stop o', 'stop w'])
+  })
+
+  it('in the state that is left: it is left', () => {
+    const m = fresh().goto('p.a.two', 'w')
+    expect(m.seen).toEqual(['-one', '+two'])
+    expect(tasksOf(m)).toEqual(['stop w'])
+  })
+
+  it('of the root: everything is entered again, the other regions where they stand', () => {
+    const m = fresh().goto('p.b.y').goto('p.a.two', 'root')
+    expect(m.value).toEqual({ p: { a: 'two', b: 'y', atom: {} } })
+    expect(tasksOf(m)).toEqual(['run task root as root', 'stop root', 'stop w'])
+  })
+
+  it('of the root, to a state outside of all regions', () => {
+    const m = fresh().goto('q', 'root')
+    expect([m.value, tasksOf(m)]).toEqual([
+      'q',
+      ['run task root as root', 'stop o', 'stop root', 'stop w'],
+    ])
+  })
+
+  it('of the region itself, or of a state above: that is entered again with what it holds', () => {
+    const m = fresh(
+      host(
+        'm',
+        {
+          initial: 'c',
+          states: {
+            c: inOut('c', {
+              invoke: { src: 'root', id: 'c' },
+              type: 'parallel',
+              states: {
+                a: inOut('a', {
+                  invoke: { src: 'work', id: 'a' },
+                  initial: 'one',
+                  states: { one: {}, two: {} },
+                }),
+                b: { initial: 'x', states: { x: {}, y: inOut('y') } },
+              },
+            }),
+          },
+        },
+        works,
+      ),
+    ).goto('c.b.y')
+    m.seen.length = 0
+    expect(m.goto('c.a.two', 'a').value).toEqual({ c: { a: 'two', b: 'y' } })
+    expect(m.seen).toEqual(['-y', '-a', '+a', '+y'])
+    m.seen.length = 0
+    expect(m.goto('c.a', 'c').value).toEqual({ c: { a: 'one', b: 'y' } })
+    expect(m.seen).toEqual(['-y', '-a', '-c', '+c', '+a', '+y'])
   })
 })
 

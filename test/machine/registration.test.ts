@@ -182,6 +182,47 @@ it.each<[string, string, object, object?, object?]>([
     { on: { 'troupe.*': { actions: 'ok' } } },
     { actions: { ok: fine } },
   ],
+  [
+    'a transition to nowhere for the events of Troupe',
+    'event troupe.*',
+    { initial: 'a', states: { a: { on: { 'troupe.*': {} } } } },
+  ],
+  [
+    'an actor named like what every object has',
+    'root, invoke toString',
+    { invoke: { src: 'toString' } },
+  ],
+  ['an action named like what every object has', 'root, entry', { entry: 'toString' }],
+  [
+    'a guard named like what every object has',
+    'root, on GO',
+    { on: { GO: { guard: 'valueOf', actions: 'ok' } } },
+    { actions: { ok: fine } },
+  ],
+  [
+    'a delay named like what every object has',
+    'state a, after constructor',
+    { initial: 'a', states: { a: { after: { constructor: 'b' } }, b: {} } },
+  ],
+  [
+    'an id that another state has',
+    'state b',
+    { initial: 'a', states: { a: { id: 'twice' }, b: { id: 'twice' } } },
+  ],
+  [
+    'an id that another state has by its place',
+    'state b',
+    { initial: 'a', states: { a: {}, b: { id: 'm.a' } } },
+  ],
+  ['a state key like an id', 'state "#a"', { initial: '#a', states: { '#a': {} } }],
+  [
+    'an event that JSON cannot say',
+    'event A, field due',
+    {},
+    {},
+    { events: { A: z.object({ due: z.date() }) } },
+  ],
+  ['an input that JSON cannot say', 'input', {}, {}, { input: z.map(z.string(), z.string()) }],
   ['a wildcard as an event', 'event A*', {}, {}, { events: { 'A*': z.object({}) } }],
   [
     'an event without a schema',
@@ -225,6 +266,18 @@ it.each<[string, string, object, object?, object?]>([
   const refused = refusal(define(config, implementations, options))
   expect(refused.place).toContain(place)
   expect(refused.message).toContain(refused.place)
+})
+
+it('a child machine that would catch what an operator asks of it', () => {
+  const catcher = createMachine({
+    id: 'kid',
+    initial: 'a',
+    states: { a: { on: { 'troupe.*': 'b' } }, b: {} },
+  } as never)
+  const actors = { kid: catcher }
+  expect(refusal(define({ invoke: { src: 'kid', id: 'k' } }, { actors })).place).toBe(
+    'event troupe.*',
+  )
 })
 
 it('a place inside a child machine is refused as well', () => {

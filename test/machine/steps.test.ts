@@ -1,5 +1,5 @@
 /** Steps of hosted charts: every construct of XState comes out as data, in order. */
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   cancel,
   createMachine,
@@ -323,4 +323,95 @@ it('an event that changes nothing is told apart from one that is taken', () => {
   expect(m.send('BE').handled).toBe(false)
   expect(m.send('NO').handled).toBe(false)
   expect(m.send('GO').handled).toBe(true)
+})
+
+describe('two regions that move at once, one of them into a history state', () => {
+  const rivals = (history: object, more: object = {}) =>
+    host('m', {
+      initial: 'p',
+      states: {
+        p: {
+          type: 'parallel',
+          states: {
+            a: {
+              initial: 'one',
+              states: { one: { on: { GO: 'h' } }, two: {}, h: { type: 'history', ...history } },
+            },
+            b: { initial: 'x', states: { x: { on: { GO: { target: '#m.p.a.two', ...more } } } } },
+          },
+        },
+      },
+    })
+
+  it.each([
+    ['shallow', {}],
+    ['deep', { history: 'deep' }],
+    ['with a target of its own', { target: 'one' }],
+  ])('fail where they enter two states that exclude each other: %s', (_name, history) => {
+    const m = new Pocket(rivals(history))
+    expect(m.failure('GO')).toContain('p.a.one and p.a.two were entered both')
+    expect(m.value).toEqual({ p: { a: 'one', b: 'x' } })
+  })
+
+  it('move where they do not', () => {
+    expect(new Pocket(rivals({ target: 'two' })).send('GO').value).toEqual({
+      p: { a: 'two', b: 'x' },
+    })
+    expect(new Pocket(rivals({}, { guard: () => false })).send('GO').value).toEqual({
+      p: { a: 'one', b: 'x' },
+    })
+  })
+
+  it('fail where the other region leaves what is around them', () => {
+    const m = new Pocket(
+      host('m', {
+        initial: 'p',
+        states: {
+          p: {
+            type: 'parallel',
+            states: {
+              a: {
+                initial: 'one',
+                states: { one: { on: { GO: 'h' } }, h: { type: 'history' } },
+              },
+              b: { initial: 'x', states: { x: { on: { GO: '#m.out' } } } },
+            },
+          },
+          out: {},
+        },
+      }),
+    )
+    expect(m.failure('GO')).toContain('were entered both')
+    expect(m.value).toEqual({ p: { a: 'one', b: 'x' } })
+  })
+
+  it('fail also when an operator moves them', () => {
+    const m = new Pocket(
+      host(
+        'm',
+        {
+          initial: 'z',
+          states: {
+            z: {},
+            p: {
+              type: 'parallel',
+              states: {
+                a: {
+                  initial: 'one',
+                  states: {
+                    one: { always: { target: 'h', guard: 'once' } },
+                    two: {},
+                    h: { type: 'history' },
+                  },
+                },
+                b: { initial: 'x', states: { x: { always: '#m.p.a.two' } } },
+              },
+            },
+          },
+        },
+        { guards: { once: () => true } },
+      ),
+    )
+    expect(() => m.goto('p')).toThrow('p.a.one and p.a.two were entered both')
+  })
 })

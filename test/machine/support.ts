@@ -1,12 +1,15 @@
 /** Steps of a chart without an engine: what comes out of a position and an event. */
 import type { AnyMachineSnapshot } from 'xstate'
 import {
+  dehydrate,
   describeEffect,
   type Effect,
   type HostedMachine,
   hostMachine,
   type MachineDefinition,
+  type Remains,
   type Step,
+  stepAnew,
   stepEvent,
   stepInitial,
   stepReentry,
@@ -34,8 +37,15 @@ export class Pocket {
     return this.take(stepEvent(this.hosted.chart, this.snapshot, { type, ...fields }, IDENTITY))
   }
 
-  goto(path: string): this {
-    return this.take(stepToState(this.hosted.chart, this.snapshot, path, IDENTITY))
+  goto(path: string, ...failedChildren: string[]): this {
+    const { hosted, snapshot } = this
+    return this.take(stepToState(hosted.chart, snapshot, path, IDENTITY, failedChildren))
+  }
+
+  /** What has ended is brought back. */
+  anew(path: string, end: Remains['end']): this {
+    const stored = dehydrate(this.snapshot)
+    return this.take(stepAnew(this.hosted.chart, { stored, end }, path, IDENTITY))
   }
 
   retry(...failedChildren: string[]): this {

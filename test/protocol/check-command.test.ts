@@ -39,7 +39,7 @@ describe('every operation', () => {
     [{ op: 'task.done', ...task, output: new Map() }],
     [{ op: 'task.failed', ...task, failure }],
   ])('%j is taken with all of its fields, with those of the envelope, and no other', (command) => {
-    const envelope = { id: 'i', author: 'a', deadline: 1, durability: 'flushed', dryRun: false }
+    const envelope = { id: 'i', author: 'a', timeoutMs: 1, durability: 'flushed', dryRun: false }
     expect(check({ ...command, ...envelope }).command).toEqual({
       address: 'm/1',
       ...command,

@@ -48,6 +48,31 @@ it.each([
     'log:\n  level: loud\n',
     't.yaml:2: log.level: wanted is one of: debug, info, warn, error, silent, not "loud"',
   ],
+  [
+    'http:\n  users:\n    - { name: a, role: boss, tokenFile: x }\n',
+    't.yaml:3: http.users.0.role: wanted is one of: read, operate, admin, not "boss"',
+  ],
+  [
+    'http:\n  users:\n    - name: a\n      role: read\n',
+    't.yaml:3: http.users.0.tokenFile: wanted is exactly one of tokenSha256 and tokenFile',
+  ],
+  [
+    'http:\n  users:\n    - name: a\n      role: read\n      token: plain\n',
+    't.yaml:5: http.users.0.token: there is no such setting (known are: name, role, tokenSha256,',
+  ],
+  [
+    'http:\n  users:\n    - { name: a, role: read, tokenFile: x }\n    - { name: a, role: read, tokenFile: y }\n',
+    't.yaml:4: http.users.1.name: wanted is a name that no other user has',
+  ],
+  [
+    'listeners:\n  - app: jobs\n    port: 1\n    anonymous: [10.0.0.0/33]\n',
+    't.yaml:4: listeners.0.anonymous.0: wanted is a network such as 10.0.0.0/8 or fd00::/8, or',
+  ],
+  ['listeners:\n  - app: jobs\n', 't.yaml:2: listeners.0.port: wanted is a port'],
+  [
+    'listeners:\n  - { app: jobs, prt: 1, port: 1 }\n',
+    't.yaml:2: listeners.0.prt: there is no such setting; did you mean "port"?',
+  ],
   ['name: "a b"\n', 't.yaml:1: name: wanted is a name of'],
   ['- a\n', 't.yaml:1: the file: wanted is a section of keys and values'],
   ['a: [1\nb: 2\n', 't.yaml:2: not YAML: '],
@@ -61,6 +86,12 @@ it.each([
   }
   expect(thrown).toMatchObject({ code: 'invalid-config' })
   expect((thrown as Error).message).toContain(message)
+})
+
+it('never shows what stands where the hash of a token is wanted', () => {
+  const text = 'http:\n  users:\n    - { name: a, role: read, tokenSha256: a-plain-token }\n'
+  const message = /^f:3: http\.users\.0\.tokenSha256: wanted is .* not what stands there$/
+  expect(() => parseConfig(text, 'f')).toThrow(message)
 })
 
 it('names every mistake, one per line', () => {

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { reply } from '../../src/machine/index.ts'
+import { type Outcome, shardOf } from '../../src/protocol/index.ts'
 import {
   change,
   code,
@@ -190,13 +191,37 @@ it.each([
   expect(h.stops).toEqual([])
 })
 
-it('a passed deadline is not applied', async () => {
-  const h = open([counter])
+it('what has waited longer than its sender waits is not applied, unless an earlier copy was', async () => {
+  const h = open([counter], { flushDelayMs: 50 })
   await start(h, 'counter/a')
-  const late = h.client.send('counter/a', { type: 'ADD', by: 1 }, { timeoutMs: 1 })
-  h.clock.jumpWall(10)
-  expect(await code(h, late)).toBe('deadline')
-  expect((await get(h, 'counter/a')).turn).toBe(1)
+  const told: Outcome[] = []
+  const submit = (id: string, timeoutMs?: number) => {
+    const event = { type: 'ADD', by: 1 }
+    const command = {
+      op: 'send' as const,
+      address: 'counter/a',
+      event,
+      id: `${h.clock.now()}-${id}`,
+    }
+    const given = timeoutMs === undefined ? command : { ...command, timeoutMs }
+    const engine = h.engines[shardOf('counter/a', h.shardCount)]!
+    engine.submit(given, 0, (outcome) => void told.push(outcome))
+  }
+  submit('first', 40)
+  await h.advance(0)
+  submit('behind', 40)
+  submit('first', 40)
+  submit('patient', 60)
+  submit('always')
+  await h.advance(200)
+  expect(told.map((outcome) => ('ok' in outcome ? 'ok' : outcome.error.code))).toEqual([
+    'ok',
+    'deadline',
+    'ok',
+    'ok',
+    'ok',
+  ])
+  expect((await get(h, 'counter/a')).turn).toBe(4)
 })
 
 it('a wall clock that goes back does not take the shard back', async () => {

@@ -1,10 +1,9 @@
 /** Checkpoints of a shard: what stands in one, and how a store that cannot go on begins with it. */
 import { describe, expect, it } from 'vitest'
-import { MemoryCheckpoints } from '../../src/adapters/memory/index.ts'
 import { hashBytes, pack } from '../../src/protocol/index.ts'
-import { CheckpointWriting, type CheckpointWritten } from '../../src/shard/index.ts'
 import { appliedKey, loadingKey, TABLE } from '../../src/shard/keys.ts'
 import { encodeRecord } from '../../src/shard/slot-records.ts'
+import { A, chunkOf, noted, scene, writing, written } from './checkpoint-scene.ts'
 import {
   appliedOf,
   bytesOf,
@@ -13,45 +12,7 @@ import {
   rowsOf,
   tailOf,
 } from './journaled-judge.ts'
-import { type JournaledNode, Nodes, SHARD } from './journaled-nodes.ts'
-
-const A = 'counter/a'
-const CHUNK_BYTES = 400
-
-async function scene(notes = 6) {
-  const nodes = new Nodes()
-  const checkpoints = new MemoryCheckpoints({ clock: nodes.clock })
-  const commit = { checkpoints }
-  const a = await nodes.owner('a', { commit })
-  expect(await a.answer(a.client.start(A))).toBe('ok')
-  for (let n = 1; n <= notes; n++) expect(await a.answer(a.note(A, `${n}`))).toBe('ok')
-  return { nodes, checkpoints, a, b: nodes.node('b', { commit }) }
-}
-
-function writing(node: JournaledNode, checkpoints: MemoryCheckpoints) {
-  const { clock } = node.nodes
-  const told: CheckpointWritten[] = []
-  const deps = { shard: SHARD, store: node.store, journal: node.line, checkpoints, clock }
-  const random = { fraction: () => 0, id: () => `attempt-${appliedOf(node.store)}-${node.name}` }
-  const one = new CheckpointWriting({ ...deps, random, chunkBytesMax: CHUNK_BYTES }, (outcome) =>
-    told.push(outcome),
-  )
-  one.start()
-  return { told, one }
-}
-
-async function written(node: JournaledNode, checkpoints: MemoryCheckpoints) {
-  const { told } = writing(node, checkpoints)
-  for (let round = 0; round < 100 && told.length === 0; round++) await node.nodes.settle(20)
-  expect(told).toHaveLength(1)
-  return told[0]!
-}
-
-const chunkOf = (slot: number, index = 0) => ({
-  ...{ shard: SHARD, slot, index, attempt: `attempt-${slot}-a` },
-})
-
-const noted = (count: number) => Array.from({ length: count }, (_, index) => `${index + 1}`)
+import { type JournaledNode, SHARD } from './journaled-nodes.ts'
 
 describe('a checkpoint', () => {
   it('is what a new node begins with when the journal begins later', async () => {
@@ -387,6 +348,8 @@ describe('writing a checkpoint', () => {
       kind: 'abandoned',
       why: expect.stringContaining('another has recorded'),
     })
+    nodes.server.remove(SHARD, 8)
+    await nodes.owner('d', { commit: { checkpoints } })
     expect(appliedOf(a.store)).toBe(8)
   })
 
@@ -396,14 +359,17 @@ describe('writing a checkpoint', () => {
       if (loseAt === 'beginning') nodes.server.loseLast(SHARD, 1)
       const { told } = writing(a, checkpoints)
       const write = checkpoints.write.bind(checkpoints)
+      let writes = 0
       checkpoints.write = (chunk, bytes, done) => {
+        writes += 1
         if (chunk.index === 2 && loseAt === 'end') nodes.server.loseLast(SHARD, 1)
         write(chunk, bytes, done)
       }
       for (let round = 0; round < 50 && told.length === 0; round++) await nodes.settle(20)
       expect(told).toEqual([{ kind: 'abandoned', why: expect.stringContaining('slot 8') }])
       const { slots, chunks } = checkpoints.shown(SHARD)
-      expect([slots, chunks > 0]).toEqual([[], loseAt === 'end'])
+      expect([slots, chunks], 'nothing is left of it').toEqual([[], 0])
+      expect(writes > 0).toBe(loseAt === 'end')
     }
   })
 
@@ -424,14 +390,46 @@ describe('writing a checkpoint', () => {
     expect(await b.seen(A)).toEqual(noted(6 + notes.length))
   })
 
+  it('keeps its snapshot open no longer than it reads from it', async () => {
+    const { a, checkpoints } = await scene()
+    const take = a.store.snapshot.bind(a.store)
+    const open = new Set<unknown>()
+    a.store.snapshot = () => {
+      const snapshot = take()
+      const close = snapshot.close.bind(snapshot)
+      open.add(snapshot)
+      return Object.assign(snapshot, {
+        close: () => {
+          open.delete(snapshot)
+          close()
+        },
+      })
+    }
+    const write = checkpoints.write.bind(checkpoints)
+    const read = checkpoints.read.bind(checkpoints)
+    const seen: [string, number][] = []
+    checkpoints.write = (...args) => {
+      seen.push(['write', open.size])
+      write(...args)
+    }
+    checkpoints.read = (...args) => {
+      seen.push(['read', open.size])
+      read(...args)
+    }
+    await written(a, checkpoints)
+    expect(new Set(seen.map(String))).toEqual(new Set(['write,1', 'read,0']))
+  })
+
   it('is given up when the snapshot is', async () => {
     const { nodes, checkpoints, a } = await scene()
     a.kill({ snapshotOpenMaxMs: 200 })
     await a.serve()
-    checkpoints.failNext({ on: 'write', happened: false, count: 8 })
+    checkpoints.failNext({ on: 'write', happened: true, count: 8 })
+    checkpoints.failNext({ on: 'remove', happened: false, count: 2 })
     const { told } = writing(a, checkpoints)
     for (let round = 0; round < 100 && told.length === 0; round++) await nodes.settle(200)
     expect(told).toEqual([{ kind: 'abandoned', why: expect.stringContaining('given up') }])
+    expect(checkpoints.shown(SHARD), 'nothing is left of it').toEqual({ slots: [], chunks: 0 })
     expect(judgeJournal(nodes.server).length).toBe(9)
   })
 })

@@ -1,8 +1,9 @@
 /** A wall clock that is set ahead and back again: nothing is refused for it, and nothing is forgotten. */
 import { describe, expect, it } from 'vitest'
-import { VirtualClock } from '../../src/adapters/memory/index.ts'
-import type { Log } from '../../src/ports/index.ts'
-import { DEFAULT_LIMITS } from '../../src/protocol/index.ts'
+import { SeededRandom, VirtualClock } from '../../src/adapters/memory/index.ts'
+import { Client } from '../../src/client/index.ts'
+import type { Clock, Log } from '../../src/ports/index.ts'
+import { DEFAULT_LIMITS, subjectsOf } from '../../src/protocol/index.ts'
 import { ShardTime } from '../../src/shard/shard-time.ts'
 import { code, commandId, counter, get, host, open, restart, send, start } from './support.ts'
 
@@ -28,6 +29,23 @@ it('a jump of a year that is taken back harms no command, neither before, in, no
   expect((await get(h, 'counter/a')).context).toMatchObject({ n: 4 })
   const never = commandId(h, h.clock.now() + YEAR_MS)
   expect(await code(h, h.client.send('counter/a', ADD, { id: never }))).toBe('clock-skew')
+})
+
+it.each([-50_000, 50_000])('a caller whose clock is off by %i ms is served', async (offMs) => {
+  const h = open([counter])
+  const { transport, clock, limits, shardCount } = h
+  const off: Clock = {
+    now: () => clock.now() + offMs,
+    monotonic: () => clock.monotonic(),
+    after: (delayMs, call) => clock.after(delayMs, call),
+    defer: (call) => clock.defer(call),
+  }
+  const ports = { transport, subjects: subjectsOf('test'), random: new SeededRandom(2) }
+  const client = new Client({ ...ports, clock: off, limits, shardCount })
+  await h.run(client.start('counter/a', undefined, { timeoutMs: 1_000 }))
+  expect(await h.run(client.send('counter/a', ADD, { timeoutMs: 1_000 }))).toMatchObject({
+    turn: 2,
+  })
 })
 
 it('a jump that stands is followed', async () => {

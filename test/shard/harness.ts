@@ -22,13 +22,16 @@ import {
   serveShard,
 } from '../../src/shard/index.ts'
 
-const OWNER = { key: Uint8Array.of(0xff, 0xff, 2), equals: Uint8Array.of(1) }
+/** The row by which a process owns the directory. */
+export const OWNER = { key: Uint8Array.of(0xff, 0xff, 2), equals: Uint8Array.of(1) }
 
 export interface HarnessOptions {
   machines: readonly MachineDefinition[]
   limits?: Partial<Limits>
   shardCount?: number
   seed?: number
+  /** From visible to on disk; in the same instant when absent. */
+  flushDelayMs?: number
   /** Goes on with the data of another harness, as after a restart. */
   from?: Harness
   live?: LiveHost
@@ -53,7 +56,9 @@ export class Harness {
     const { from } = options
     this.clock = from?.clock ?? new VirtualClock()
     for (const engine of from?.engines ?? []) engine.stop()
-    this.store = from ? from.store.crash() : new MemoryStore({ clock: this.clock })
+    const { flushDelayMs } = options
+    const disk = { clock: this.clock, ...(flushDelayMs === undefined ? {} : { flushDelayMs }) }
+    this.store = from ? from.store.crash() : new MemoryStore(disk)
     this.transport = new MemoryTransport({ clock: this.clock })
     this.taskQueue = new MemoryTaskQueue({ clock: this.clock })
     this.limits = resolveLimits(options.limits)

@@ -369,3 +369,28 @@ describe('a long text', () => {
     expect((await get(h, 'm/1')).parked?.error.message).toBe(error.message)
   })
 })
+
+it('two regions that would stand in two states of one are stopped where they are', async () => {
+  const a = {
+    initial: 'one',
+    states: {
+      one: { invoke: { src: 't', id: 'one' }, on: { GO: 'h' } },
+      two: { invoke: { src: 't', id: 'two' } },
+      h: { type: 'history' },
+    },
+  }
+  const b = { initial: 'x', states: { x: { on: { GO: '#m.a.two' } } } }
+  const m = host('m', { type: 'parallel', states: { a, b } }, { actors: { t: job('t') } })
+  let h = open([m])
+  await start(h, 'm/1')
+  const before = await theTask(h, 'm/1')
+  const error = await failure(h, h.client.send('m/1', { type: 'GO' }))
+  expect([error.code, error.message]).toEqual([
+    'parked',
+    expect.stringContaining('a.one and a.two were entered both'),
+  ])
+  h = restart(h, [m])
+  expect(await get(h, 'm/1')).toMatchObject({ value: { a: 'one', b: 'x' }, parked: {} })
+  expect(await theTask(h, 'm/1')).toEqual(before)
+  expect(h.stops).toEqual([])
+})

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { tell } from '../../src/machine/index.ts'
 import { type Outcome, pack, subjectsOf, unpack } from '../../src/protocol/index.ts'
+import { OWNER } from './harness.ts'
 import {
   code,
   commandId,
@@ -131,7 +132,7 @@ describe('what is nested too deep', () => {
 
 describe('messages of another shard', () => {
   const message = { from: 'a/1', to: 'counter/1', event: { type: 'ADD', by: 1 } }
-  const request = { from: 1, generation: 1, first: 1, messages: [message] }
+  const request = { from: 1, generation: 1, oldest: 1, first: 1, messages: [message] }
 
   it.each<[string, unknown]>([
     ['nothing', null],
@@ -182,6 +183,19 @@ it('what a shard broke on is told so, and is not tried again; the rest may be', 
   expect(h.stops).toMatchObject([{ kind: 'failed' }])
   const codes = found.map((outcome) => 'error' in outcome && outcome.error.code)
   expect(codes.sort()).toEqual(['internal', 'unavailable', 'unavailable'])
+})
+
+it('what breaks on the rows of a newer process is not blamed: the shard is lost, not broken', async () => {
+  const h = open([counter], { shardCount: 1 })
+  await start(h, 'counter/a')
+  h.store.write({ writes: [[OWNER.key, Uint8Array.of(2)]], failed: () => {} })
+  await h.advance(10)
+  const found: Outcome[] = []
+  const command = { op: 'send', address: 'counter/a', id: commandId(h), event: null }
+  h.engines[0]!.submit(command as never, 10, (outcome) => void found.push(outcome))
+  await h.advance(10)
+  expect(h.stops).toMatchObject([{ kind: 'lost', why: 'another process owns this data directory' }])
+  expect(found).toMatchObject([{ error: { code: 'unavailable' } }])
 })
 
 it('a command whose message breaks the shard is told so as well', async () => {

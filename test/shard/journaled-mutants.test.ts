@@ -160,8 +160,8 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'claims are kept in the tail',
     mutations: one(
       'tail',
-      'writes.push([tailKey(shard, first + index), bytes])',
-      "if (record.kind === 'batch') writes.push([tailKey(shard, first + index), bytes])",
+      'writes.push([tailKey(shard, slot), bytes])',
+      "if (record.kind === 'batch') writes.push([tailKey(shard, slot), bytes])",
     ),
     noticedBy: 'every node keeps the records',
   },
@@ -214,8 +214,8 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'a removed slot is not jumped over',
     mutations: one(
       'taking',
-      'if (!records) return this.#meetGap(from)',
-      'if (!records && this.#applied.slot > 0) return this.#meetGap(from)',
+      'if (!records) return this.#meetGap(from, end)',
+      'if (!records && this.#applied.slot > 0) return this.#meetGap(from, end)',
     ).concat(
       one('taking', 'this.#records.push(...records)', 'this.#records.push(...(records ?? []))'),
       one('taking', 'slot === this.#applied.slot + this.#records.length + 1,', 'true,'),

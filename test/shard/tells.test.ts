@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { sendParent } from 'xstate'
 import { z } from 'zod'
 import { tell } from '../../src/machine/index.ts'
-import { shardOf } from '../../src/protocol/index.ts'
+import { shardOf, subjectsOf, unpack } from '../../src/protocol/index.ts'
 import {
   type Args,
   change,
@@ -242,4 +242,29 @@ it('actors that tell each other do not starve others, and end where they should'
       { n: 200 },
     ])
   }
+})
+
+it('no message leaves before it is on disk, also when those before it are acknowledged first', async () => {
+  const h = open([teller, counter], { flushDelayMs: 50, limits: { channelWindowMax: 2 } })
+  const to = idOn('counter', 1)
+  await start(h, from)
+  await start(h, to)
+  const relayed: { atMs: number; first: number; count: number }[] = []
+  const began = h.clock.monotonic()
+  h.transport.subscribe(subjectsOf('test').relay(1), {}, ({ payload }) => {
+    const { first, messages } = unpack(payload) as { first: number; messages: unknown[] }
+    relayed.push({ atMs: h.clock.monotonic() - began, first, count: messages.length })
+  })
+  const many = h.client.send(from, { type: 'MANY', to, text: 'm', by: 3 })
+  await h.advance(60)
+  // It waits for the disk when the target, at 100 ms, has the first two on disk and says so.
+  const late = h.client.send(from, { type: 'TELL', to, text: 'late' })
+  await h.advance(500)
+  await Promise.all([many, late])
+  expect(relayed).toEqual([
+    { atMs: 50, first: 1, count: 2 },
+    { atMs: 100, first: 3, count: 1 },
+    { atMs: 200, first: 4, count: 1 },
+  ])
+  expect(await seen(h, to)).toEqual(['m0', 'm1', 'm2', 'late'])
 })

@@ -1,7 +1,7 @@
 /** Each of the bounds that keep a batch within its slot, and what is said of it. */
 import { expect, it } from 'vitest'
 import { sendParent, sendTo } from 'xstate'
-import { MemoryStore, VirtualClock } from '../../src/adapters/memory/index.ts'
+import { MemoryStore, SeededRandom, VirtualClock } from '../../src/adapters/memory/index.ts'
 import { silentLog } from '../../src/adapters/system/index.ts'
 import { tell } from '../../src/machine/index.ts'
 import type { Transport } from '../../src/ports/index.ts'
@@ -206,7 +206,7 @@ it('messages of another shard that find no room are not acknowledged, and taken 
   const seen = watch(h)
   const answers: unknown[] = []
   for (let first = 1; first <= 4; ) {
-    const rest = { from: 1, generation: 1, first, messages: messages.slice(first - 1) }
+    const rest = { from: 1, generation: 1, oldest: 1, first, messages: messages.slice(first - 1) }
     h.engines[0]!.relay(rest, 100, (answer) => answers.push(answer))
     await h.advance(0)
     first = (answers.at(-1) as { acked: number }).acked + 1
@@ -375,6 +375,7 @@ it.each([
   [{ acked: 'all' }],
   [{ acked: 1.5 }],
   [{ acked: null }],
+  [{ above: -1 }],
   [{ error: null }],
 ])('a channel asks again that is answered %j', async (answer) => {
   const clock = new VirtualClock()
@@ -400,7 +401,8 @@ it.each([
   const acknowledged: true[] = []
   const channels = new Channels({
     ...{ shard: 0, store, transport, subjects, clock, log: silentLog, limits },
-    acknowledged: () => void acknowledged.push(true),
+    random: new SeededRandom(1),
+    changed: () => void acknowledged.push(true),
   })
   channels.load()
   channels.resume()
