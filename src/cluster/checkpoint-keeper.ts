@@ -3,7 +3,8 @@
  *
  * Decides: the order of one look: slots that are not needed go first, then raw records of slots that are
  * gone, then older checkpoints, then a new one is made. Only an owner that is still the owner removes
- * slots and checkpoints, and only behind checkpoints that it has read through. Leaves to others: what is
+ * slots and checkpoints, and only behind checkpoints that it has read through and that belong to what
+ * the journal holds. Leaves to others: what is
  * due and what is needed (checkpoints.ts), how one is written (shard/).
  */
 import type { Checkpoints, Clock, Journal, Log, Random, Store } from '../ports/index.ts'
@@ -14,6 +15,7 @@ import {
   CheckpointWriting,
   type Epoch,
   isOfEpoch,
+  placeOf,
   recordOf,
   SlotReader,
   Tail,
@@ -23,6 +25,9 @@ import type { ClusterLimits } from './limits.ts'
 
 /** Raw records that go in one transaction. */
 const RECORDS_AT_ONCE = 1_000
+
+/** Ten minutes, with the default limits. */
+const REST_DOUBLINGS_MAX = 6
 
 export interface CheckpointKeeperDeps {
   shard: number
@@ -52,6 +57,7 @@ export class CheckpointKeeper {
   readonly #whole = new Set<string>()
   /** They are not what they should be, and count for nothing; newer ones will take their places. */
   readonly #broken = new Set<string>()
+  readonly #failures: Failures = { count: 0, restUntilMs: 0 }
   #look: Look | undefined
   #cancelLook: (() => void) | undefined
 
@@ -80,6 +86,7 @@ export class CheckpointKeeper {
         seenSince: this.#seenSince,
         whole: this.#whole,
         broken: this.#broken,
+        failures: this.#failures,
         ended: () => {
           this.#look?.stop()
           this.#look = undefined
@@ -91,7 +98,15 @@ export class CheckpointKeeper {
   }
 }
 
+/** Writing is tried again ever more seldom: the same may be in its way, and it costs a lot. */
+interface Failures {
+  count: number
+  /** By the monotonic clock. */
+  restUntilMs: number
+}
+
 interface Knowledge {
+  failures: Failures
   seenSince: Map<string, number>
   whole: Set<string>
   broken: Set<string>
@@ -145,8 +160,11 @@ class Look {
       for (const attempt of known.keys()) if (!listed.has(attempt)) known.delete(attempt)
     }
     for (const { attempt } of all) if (!seenSince.has(attempt)) seenSince.set(attempt, now)
+    // An owner has everything: what lies beyond is left from a chain that was lost, or of this moment.
+    const isOwner = this.#keeping.role === 'owner'
+    const end = isOwner ? this.#tail.applied().slot : Number.POSITIVE_INFINITY
     return all
-      .filter(({ attempt }) => !broken.has(attempt))
+      .filter(({ attempt, slot }) => !broken.has(attempt) && slot <= end)
       .map((checkpoint) => {
         const { slot, attempt } = checkpoint
         return { slot, ageMs: now - (seenSince.get(attempt) ?? now), checkpoint }
@@ -202,40 +220,61 @@ class Look {
   }
 
   #write(seen: readonly Seen[]): void {
-    const { shard, limits, log } = this.#deps
+    const { shard, limits, log, clock } = this.#deps
     const keeping = this.#keeping
     const leavesItToStandby = keeping.role === 'owner' && keeping.hasStandby()
     const applied = this.#tail.applied().slot
-    if (!isDue(seen, { applied, leavesItToStandby }, limits)) return this.#known.ended()
+    const isResting = clock.monotonic() < this.#known.failures.restUntilMs
+    const isWanted = isDue(seen, { applied, leavesItToStandby }, limits)
+    if (isResting || !isWanted) return this.#known.ended()
     const deps = { ...this.#deps, chunkBytesMax: limits.checkpointChunkBytesMax }
     this.#writing = new CheckpointWriting(deps, (outcome) => {
       if (outcome.kind === 'recorded') {
         const { slot, chunks, rows } = outcome
         log.info({ shard, slot, chunks, rows }, 'a checkpoint is recorded')
+        this.#known.failures.count = 0
       } else {
         log.warn({ shard, why: outcome.why }, 'a checkpoint was begun and given up')
+        this.#rest()
       }
       this.#known.ended()
     })
     this.#writing.start()
   }
 
-  /** Goes on only when all of them are whole: one that is not counts for nothing from now on. */
+  #rest(): void {
+    const { clock, limits } = this.#deps
+    const { failures } = this.#known
+    const restMs = limits.checkpointLookMs * 2 ** Math.min(failures.count, REST_DOUBLINGS_MAX)
+    failures.count += 1
+    failures.restUntilMs = clock.monotonic() + restMs
+  }
+
+  /**
+   * Goes on only when all of them are whole, and of the chain that the journal holds: one that is not
+   * counts for nothing from now on.
+   */
   #verify([first, ...others]: readonly Seen[], next: () => void): void {
-    const { whole, broken, ended } = this.#known
+    const { whole } = this.#known
     if (!first) return next()
-    const { slot, attempt } = first.checkpoint
-    if (whole.has(attempt)) return this.#verify(others, next)
-    this.#access.verify(first.checkpoint, (why) => {
-      if (why === undefined) {
-        whole.add(attempt)
-        return this.#verify(others, next)
-      }
-      const { shard, log } = this.#deps
-      log.error({ shard, slot, why }, 'a checkpoint is not whole')
-      broken.add(attempt)
-      ended()
+    const { checkpoint } = first
+    placeOf(this.#slots, checkpoint, (place) => {
+      // Looked at every time: what was on the chain may have been lost since.
+      if (place !== 'on the chain') return this.#reject(checkpoint, 'the journal does not know it')
+      if (whole.has(checkpoint.attempt)) return this.#verify(others, next)
+      this.#access.verify(checkpoint, (why) => {
+        if (why !== undefined) return this.#reject(checkpoint, why)
+        whole.add(checkpoint.attempt)
+        this.#verify(others, next)
+      })
     })
+  }
+
+  #reject({ slot, attempt }: Checkpoint, why: string): void {
+    const { shard, log } = this.#deps
+    log.error({ shard, slot, why }, 'a checkpoint is of no use')
+    this.#known.broken.add(attempt)
+    this.#known.ended()
   }
 
   /**

@@ -6,6 +6,7 @@
  */
 import type { Clock, Log, Registry } from '../ports/index.ts'
 import type { Election } from './election.ts'
+import { Hosting } from './hosting.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
 import { nextView, type Reports } from './planning.ts'
@@ -27,6 +28,7 @@ export class Leader {
   readonly #deps: LeaderDeps
   /** The epoch for which the view of those before was read. */
   #readFor = 0
+  readonly #hosting: Hosting
   /** Since when members speak of a view that cannot be read. */
   #missingSinceMs: number | undefined
   /** The last view of its own making: as long as the outcome is unknown, it may arrive at any time. */
@@ -36,6 +38,7 @@ export class Leader {
 
   constructor(deps: LeaderDeps) {
     this.#deps = deps
+    this.#hosting = new Hosting(deps)
   }
 
   start(): void {
@@ -99,14 +102,14 @@ export class Leader {
   #plan(epoch: number, seen: number): void {
     const { election, members, views, shardCount, log } = this.#deps
     const previous = this.#last()
+    const live = members.live()
     const planning = {
       previous,
-      members: members
-        .live()
-        .map(({ name, weight, zone, leaving }) => ({ name, weight, zone, leaving })),
+      members: live.map(({ name, weight, zone, leaving }) => ({ name, weight, zone, leaving })),
       reports: members,
       shardCount,
       leaderEpoch: epoch,
+      unhosted: this.#hosting.unhosted(epoch, previous, live),
       seen,
     }
     const next = nextView(planning)

@@ -15,6 +15,11 @@ export interface ClusterLimits {
   memberBeatMs: number
   /** A node that is silent for this long is taken for dead: its shards go to others. */
   memberSilenceMs: number
+  /**
+   * How long a shard waits for who hosts its machines, while nobody does who stays: as long as a process
+   * takes to start again. Then others take it, and what is sent to actors of those machines fails.
+   */
+  machineAbsenceMs: number
   /** How often the view is read again: a watch is a hint. */
   viewReadMs: number
   /** How long a leader looks for a newer view that members say they have seen, before it goes on. */
@@ -61,6 +66,7 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
   leaderJitterMs: 1_000,
   memberBeatMs: 1_000,
   memberSilenceMs: 5_000,
+  machineAbsenceMs: 30_000,
   viewReadMs: 2_000,
   viewWaitMs: 10_000,
   registryRetryMs: 250,

@@ -44,12 +44,16 @@ interface Heard {
   serves: ReadonlyMap<number, number>
   lags: ReadonlyMap<number, number>
   refuses: ReadonlySet<number>
+  /** As it came, one character per byte; empty of this node's own. */
+  text: string
   atMs: number
 }
 
 export class Members implements Reports {
   readonly #deps: MembersDeps
   readonly #heard = new Map<string, Heard>()
+  /** By `text`: most beats say what the one before said, and need not be read again. */
+  readonly #asBefore = new Map<string, Heard>()
   #lastTickMs = 0
   #cancelTick: (() => void) | undefined
   #isBeatPlanned = false
@@ -64,8 +68,7 @@ export class Members implements Reports {
     const { transport, subjects, clock } = this.#deps
     this.#lastTickMs = clock.monotonic()
     this.#subscription = transport.subscribe(subjects.member(), {}, ({ payload }) => {
-      const beat = this.#decode(payload)
-      if (beat && !this.#stopped) this.#hear(beat)
+      if (!this.#stopped) this.#arrive(payload)
     })
     this.#tick()
   }
@@ -135,7 +138,7 @@ export class Members implements Reports {
       for (const heard of this.#heard.values()) heard.atMs = Math.min(now, heard.atMs + missedMs)
     }
     this.#lastTickMs = now
-    for (const [name, heard] of this.#heard) if (!this.#isLive(heard)) this.#heard.delete(name)
+    for (const heard of this.#heard.values()) if (!this.#isLive(heard)) this.#forget(heard)
     this.#cancelTick = clock.after(limits.memberBeatMs, () => this.#tick())
     this.#beat()
   }
@@ -145,14 +148,36 @@ export class Members implements Reports {
     const beat = describe()
     transport.publish(subjects.member(), encodeBeat(beat))
     // A node does not depend on hearing itself.
-    this.#hear(beat)
+    this.#hear(beat, '')
   }
 
-  #hear(beat: MemberBeat): void {
+  #arrive(payload: Uint8Array): void {
+    const text = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString(
+      'latin1',
+    )
+    const asBefore = this.#asBefore.get(text)
+    if (asBefore) {
+      asBefore.atMs = this.#deps.clock.monotonic()
+      return
+    }
+    const beat = this.#decode(payload)
+    if (beat) this.#hear(beat, text)
+  }
+
+  #hear(beat: MemberBeat, text: string): void {
     const { serves, lags, refuses } = beat
-    const heard = { serves: new Map(serves), lags: new Map(lags), refuses: new Set(refuses) }
-    this.#heard.set(beat.name, { beat, ...heard, atMs: this.#deps.clock.monotonic() })
+    const before = this.#heard.get(beat.name)
+    if (before) this.#forget(before)
+    const said = { serves: new Map(serves), lags: new Map(lags), refuses: new Set(refuses) }
+    const heard: Heard = { beat, ...said, text, atMs: this.#deps.clock.monotonic() }
+    this.#heard.set(beat.name, heard)
+    if (text !== '') this.#asBefore.set(text, heard)
     this.#deps.changed()
+  }
+
+  #forget(heard: Heard): void {
+    this.#heard.delete(heard.beat.name)
+    this.#asBefore.delete(heard.text)
   }
 
   #decode(payload: Uint8Array): MemberBeat | undefined {

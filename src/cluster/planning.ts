@@ -9,7 +9,7 @@
 import { HANDOFF_LAG_SLOTS_MAX } from './limits.ts'
 import { type Member, place } from './placement.ts'
 import { Seating, type Seats } from './seating.ts'
-import { knows, NO_VERSIONS, newest, stillHosted, type Versions } from './versions.ts'
+import { knows, NO_VERSIONS, newest, type Versions, without } from './versions.ts'
 import { encodeView, type Former, VERSION_MAX, type View, viewNumber } from './view.ts'
 
 /** What members say of themselves. */
@@ -31,6 +31,8 @@ export interface Planning {
   reports: Reports
   shardCount: number
   leaderEpoch: number
+  /** Machines that nobody is waited for any more, though shards need them (hosting.ts). */
+  unhosted: ReadonlySet<string>
   /** The highest view that any member has seen; the next one has to be above, or they ignore it. */
   seen: number
 }
@@ -41,12 +43,13 @@ export interface Planning {
  * newer epoch is above that wherever it arrives.
  */
 export function nextView(planning: Planning): View | undefined {
-  const { previous, shardCount, leaderEpoch, reports } = planning
+  const { previous, shardCount, leaderEpoch, reports, unhosted } = planning
   const members = [...planning.members].sort((a, b) => (a.name < b.name ? -1 : 1))
   const nobody = Array.from({ length: shardCount }, () => null)
   const before = previous ?? { owners: nobody, standbys: nobody }
   const living = new Map(members.map((member) => [member.name, member]))
-  const needed = neededNow(planning)
+  const written = previous?.needs ?? nobody.map(() => NO_VERSIONS)
+  const needed = written.map((versions) => without(versions, unhosted))
   const mayTake = (name: string, shard: number) =>
     knows(reports.machines(name), needed[shard]!) && !reports.refuses(name, shard)
   const seating = new Seating(place(members, shardCount, before), living, mayTake)
@@ -68,22 +71,14 @@ export function nextView(planning: Planning): View | undefined {
     standbys.push(next.standby)
     former.push(formerOwners(planning, shard, next.owner))
     const has = next.owner === null ? NO_VERSIONS : reports.machines(next.owner)
-    needs.push(newest(needed[shard]!, has))
+    needs.push(newest(written[shard]!, has))
   }
-  const plan = { members, owners, standbys, former, needs }
+  const plan = { members, owners, standbys, former, needs, unhosted: [...unhosted].sort() }
   const isFirst = !previous || previous.leaderEpoch !== leaderEpoch
   const isNewest = previous && viewNumber(previous) >= planning.seen
   if (!isFirst && isNewest && isSame(previous, plan)) return previous
   const version = isFirst ? 1 : previous.version + 1
   return version > VERSION_MAX ? undefined : { leaderEpoch, version, ...plan }
-}
-
-/** Of the machines that somebody hosts now. */
-function neededNow({ previous, members, reports, shardCount }: Planning): Versions[] {
-  const hosted = new Set(members.flatMap(({ name }) => [...reports.machines(name).keys()]))
-  return Array.from({ length: shardCount }, (_, shard) =>
-    stillHosted(previous?.needs[shard] ?? NO_VERSIONS, hosted),
-  )
 }
 
 interface Circumstances {

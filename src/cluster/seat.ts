@@ -32,7 +32,7 @@ import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
 import { Standby } from './standby.ts'
 import { knows, type Versions } from './versions.ts'
-import type { View } from './view.ts'
+import { neededOf, type View } from './view.ts'
 import type { Views } from './views.ts'
 
 /** What all shards of a node share. */
@@ -92,7 +92,8 @@ export class Seat {
   readonly #keeper: CheckpointKeeper
   #owning: Owning | undefined
   #standby: Standby | undefined
-  #isEndingStandby = false
+  /** What the last owner or standby has given to the store is not all taken: nobody follows it yet. */
+  #isEnding = false
   /** Lost by a claim of this view: only a newer one names this node again. */
   #lostBy = 0
   /** Why this store and the journal do not belong together. Until the node starts again. */
@@ -146,9 +147,9 @@ export class Seat {
   reconcile(): void {
     const { views, name, versions } = this.#deps
     const { view } = views
-    if (this.#stopped || this.#isEndingStandby || !view || !views.isFresh) return
+    if (this.#stopped || this.#isEnding || !view || !views.isFresh) return
     // Started again in an older version, or parted: it is still named until the leader has heard so.
-    const isFit = !this.refuses && knows(versions, view.needs[this.shard]!)
+    const isFit = !this.refuses && knows(versions, neededOf(view, this.shard))
     const named = view.owners[this.shard] ?? null
     const owner = named === name && !isFit ? null : named
     if (owner !== name) this.#forgetTries()
@@ -194,6 +195,10 @@ export class Seat {
     this.#retakes = 0
     this.#cancelRetake?.()
     this.#cancelRetake = undefined
+    this.#endHandoff()
+  }
+
+  #endHandoff(): void {
     this.#cancelHandoff?.()
     this.#cancelHandoff = undefined
     this.#isHandoffOver = false
@@ -218,8 +223,8 @@ export class Seat {
     const { name, otherTails, views, recordBytesMax, ownerSilenceMs } = this.#deps
     const { clock, random, log, store, journal, checkpoints } = this.#deps
     const by = views.number
-    this.#cancelHandoff?.()
-    this.#cancelHandoff = undefined
+    // Whatever comes of it: the next try waits again for whoever serves the shard then.
+    this.#endHandoff()
     const commit = new JournaledCommit({
       ...{ shard, store, journal, checkpoints, clock, random, log, otherTails },
       node: name,
@@ -268,8 +273,25 @@ export class Seat {
     owning.server?.stop()
     owning.live.stopAll()
     this.#deps.changed()
-    // Whoever told of the end is not done yet.
-    this.#deps.clock.defer(() => this.reconcile())
+    if (!this.#stopped) this.#awaitStore()
+  }
+
+  /**
+   * A batch that was under way may still reach the store: whoever reads there before that how far it is
+   * would apply another record over it, should the journal have lost that batch.
+   */
+  #awaitStore(): void {
+    const { shard } = this
+    const { store, failed } = this.#deps
+    this.#isEnding = true
+    store.write({
+      writes: [],
+      visible: () => {
+        this.#isEnding = false
+        this.reconcile()
+      },
+      failed: ({ message }) => failed({ shard, why: message }),
+    })
   }
 
   #ended(owning: Owning, { why, kind, reset }: EngineStop): void {
@@ -327,9 +349,9 @@ export class Seat {
     if (!standby) return true
     this.#standby = undefined
     this.#keeper.stop()
-    this.#isEndingStandby = true
+    this.#isEnding = true
     standby.stop(() => {
-      this.#isEndingStandby = false
+      this.#isEnding = false
       this.#deps.clock.defer(() => this.reconcile())
     })
     return false

@@ -92,9 +92,9 @@ export class Standby {
   }
 
   /** This store cannot go on from what it has. */
-  #load(end: KnownEnd, why: string): void {
+  #load(why: string): void {
     this.#report(undefined)
-    this.#loading.load(end, (outcome) => {
+    this.#loading.load((outcome) => {
       if (outcome.kind === 'none') this.#part(why)
       else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
     })
@@ -110,7 +110,7 @@ export class Standby {
       const isNamed = !found && slot === end.firstSlot - 1
       if (isNamed || (found && hashBytes(found.record) === hash)) return this.#follow(end)
       const what = found ? 'another record than the one that was applied' : 'nothing any more'
-      this.#load(end, `slot ${slot} holds ${what}`)
+      this.#load(`slot ${slot} holds ${what}`)
     })
   }
 
@@ -124,13 +124,13 @@ export class Standby {
     const to = Math.min(end.lastSlot, from + limits.followCountMax - 1)
     this.#slots.readAll(from, to, (records) => {
       if (!records) {
-        if (from < end.firstSlot) return this.#load(end, `slots from ${from} on were removed`)
+        if (from < end.firstSlot) return this.#load(`slots from ${from} on were removed`)
         return this.#unknown()
       }
       const problem = brokenChain(this.#applied, records)
       if (problem === undefined) return this.#apply(records, end)
       // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.
-      if (followsAnother(this.#applied, records)) this.#load(end, problem)
+      if (followsAnother(this.#applied, records)) this.#load(problem)
       else this.#part(problem)
     })
   }
@@ -138,11 +138,10 @@ export class Standby {
   #apply(records: readonly Uint8Array[], end: KnownEnd): void {
     const { shard, store, failed } = this.#deps
     const { slot } = this.#applied
-    const writes = this.#tail.clear(slot, records, end.serverId, 'these slots')
-    writes.push(...rowsOf(shard, slot + 1, records))
+    const cleared = this.#tail.clear(slot, records, end.serverId, 'these slots')
     this.#isWriting = true
     store.write({
-      writes,
+      writes: [...cleared, ...rowsOf(shard, slot + 1, records)],
       visible: () => {
         this.#isWriting = false
         if (this.#stopped) return this.#stopped()

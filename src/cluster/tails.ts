@@ -2,7 +2,7 @@
  * The tails of other members, for a journal that may have lost its end: asking for them, and giving
  * them.
  *
- * Decides: who has to answer (all members of the highest view that this store remembers, and who was
+ * Decides: who has to answer (all members of the view that the registry has by now, and who was
  * named owner before and may have written since), that silence is waited out, and that a member lets go
  * of the shard before it answers. Leaves to others: which chain wins (taking.ts in shard/).
  */
@@ -62,11 +62,11 @@ export class Tails implements OtherTails {
 
   collect(
     request: { shard: number; from: number },
-    done: (tails: OtherTail[]) => void,
+    done: (tails: OtherTail[], givenUp: readonly string[]) => void,
   ): { stop(): void } {
-    const collection = new Collection(this.#deps, request, (tails) => {
+    const collection = new Collection(this.#deps, request, (collected) => {
       this.#asking.delete(collection)
-      if (tails) done(tails)
+      if (collected) done(collected.tails, collected.givenUp)
     })
     this.#asking.add(collection)
     collection.start()
@@ -126,22 +126,28 @@ export class Tails implements OtherTails {
   }
 }
 
+interface Collected {
+  tails: OtherTail[]
+  givenUp: string[]
+}
+
 /** One shard that waits for the tails of others. */
 class Collection {
   readonly shard: number
   readonly #deps: TailsDeps
   readonly #from: number
-  readonly #done: (tails: OtherTail[] | undefined) => void
+  readonly #done: (collected: Collected | undefined) => void
   readonly #answered = new Map<string, OtherTail>()
   readonly #asked = new Set<string>()
   readonly #givenUp = new Set<string>()
   #cancelLog: (() => void) | undefined
+  #isViewRead = false
   #ended = false
 
   constructor(
     deps: TailsDeps,
     { shard, from }: { shard: number; from: number },
-    done: (tails: OtherTail[] | undefined) => void,
+    done: (collected: Collected | undefined) => void,
   ) {
     this.shard = shard
     this.#from = from
@@ -151,7 +157,11 @@ class Collection {
 
   start(): void {
     this.#planLog()
-    this.#goOn()
+    // Whoever wrote what is lost claimed by a view that the registry had by then, and may be in no older one.
+    this.#deps.views.read(() => {
+      this.#isViewRead = true
+      this.#goOn()
+    })
   }
 
   stop(): void {
@@ -176,7 +186,7 @@ class Collection {
   }
 
   #goOn(): void {
-    if (this.#ended) return
+    if (this.#ended || !this.#isViewRead) return
     const missing = this.missing()
     if (missing.length === 0) return this.#deps.clock.defer(() => this.#finish())
     for (const node of missing) {
@@ -188,14 +198,16 @@ class Collection {
 
   #finish(): void {
     if (this.#ended) return
-    if (this.missing().length === 0) this.#end([...this.#answered.values()])
-    else this.#goOn()
+    if (this.missing().length > 0) return this.#goOn()
+    // One that has answered after all is missed by nobody.
+    const givenUp = [...this.#givenUp].filter((node) => !this.#answered.has(node))
+    this.#end({ tails: [...this.#answered.values()], givenUp })
   }
 
-  #end(tails: OtherTail[] | undefined): void {
+  #end(collected: Collected | undefined): void {
     this.#ended = true
     this.#cancelLog?.()
-    this.#done(tails)
+    this.#done(collected)
   }
 
   /** Page by page; silence is asked again, for as long as it takes. */

@@ -1,8 +1,8 @@
 /**
  * Which versions of machines a shard needs. Decides: a shard needs every machine in the newest version
  * that any of its owners had, since that may have written actors of it; whoever does not know them does
- * not take the shard. Leaves to others: who takes it instead (seating.ts), and what becomes of a single
- * actor that cannot be read (heads.ts in shard/).
+ * not take the shard. Leaves to others: who takes it instead (seating.ts), when nobody is waited for any
+ * more (hosting.ts), and what becomes of a single actor that cannot be read (heads.ts in shard/).
  */
 
 /** By the name of the machine. */
@@ -27,10 +27,10 @@ export function newest(first: Versions, second: Versions): Versions {
   return both
 }
 
-/** Without the machines that nobody hosts any more: nobody could serve their actors any better. */
-export function stillHosted(needs: Versions, hosted: ReadonlySet<string>): Versions {
-  const isAll = [...needs.keys()].every((machine) => hosted.has(machine))
-  return isAll ? needs : new Map([...needs].filter(([machine]) => hosted.has(machine)))
+/** The same one when none of the machines is needed. */
+export function without(needs: Versions, machines: ReadonlySet<string>): Versions {
+  const isNone = [...needs.keys()].every((machine) => !machines.has(machine))
+  return isNone ? needs : new Map([...needs].filter(([machine]) => !machines.has(machine)))
 }
 
 /** In the order of names, so that the same versions have the same bytes. */

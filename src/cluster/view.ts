@@ -9,7 +9,7 @@ import type { Log, Store } from '../ports/index.ts'
 import { invariant, isNodeName, pack, TroupeError, unpack } from '../protocol/index.ts'
 import { nodeKey } from '../shard/index.ts'
 import type { Member } from './placement.ts'
-import { type Versions, versionPairs, versionsOf } from './versions.ts'
+import { type Versions, versionPairs, versionsOf, without } from './versions.ts'
 
 export interface View {
   readonly leaderEpoch: number
@@ -24,8 +24,10 @@ export interface View {
    * serves by a claim of its own. A journal that lost its end is not gone on with before they answer.
    */
   readonly former: readonly (readonly Former[])[]
-  /** By shard: the versions of machines that whoever takes it has to know. */
+  /** By shard: the versions of machines that its owners had. Whoever takes it has to know them, */
   readonly needs: readonly Versions[]
+  /** but for these, in the order of names: nobody has hosted them for long, so nobody is waited for. */
+  readonly unhosted: readonly string[]
 }
 
 export interface Former {
@@ -34,7 +36,7 @@ export interface Former {
   readonly until: number
 }
 
-const FORM = 2
+const FORM = 3
 const VERSIONS = 2 ** 20
 /** A leader that has written so many views claims a new epoch for the next. */
 export const VERSION_MAX = VERSIONS - 1
@@ -45,12 +47,18 @@ export function viewNumber(view: Pick<View, 'leaderEpoch' | 'version'>): number 
   return view.leaderEpoch * VERSIONS + view.version
 }
 
+/** What whoever takes a shard has to know. */
+export function neededOf({ needs, unhosted }: View, shard: number): Versions {
+  return without(needs[shard]!, new Set(unhosted))
+}
+
 export function encodeView(view: View): Uint8Array {
   const members = view.members.map((one) => [one.name, one.weight, one.zone, one.leaving])
   const { leaderEpoch, version, owners, standbys } = view
   const former = view.former.map((some) => some.map(({ name, until }) => [name, until]))
   const needs = encodeNeeds(view.needs)
-  return pack([FORM, leaderEpoch, version, members, owners, standbys, former, needs])
+  const fields = [leaderEpoch, version, members, owners, standbys, former, needs, view.unhosted]
+  return pack([FORM, ...fields])
 }
 
 /** Most shards need the same: each list once, and by shard which one. */
@@ -81,7 +89,8 @@ function decodeNeeds(fields: unknown, shardCount: number): Versions[] {
 export function decodeView(bytes: Uint8Array, shardCount: number): View {
   const fields = unpack(bytes)
   if (!Array.isArray(fields) || fields[0] !== FORM) throw unreadable(`not of form ${FORM}`)
-  const [, leaderEpoch, version, members, owners, standbys, former, needs] = fields as unknown[]
+  const [, leaderEpoch, version, members, owners, standbys, former, ...more] = fields as unknown[]
+  const [needs, unhosted] = more
   if (!isCount(leaderEpoch) || leaderEpoch === 0) throw unreadable('leaderEpoch')
   if (!isCount(version) || version > VERSION_MAX) throw unreadable('version')
   if (!Array.isArray(members)) throw unreadable('members')
@@ -92,8 +101,13 @@ export function decodeView(bytes: Uint8Array, shardCount: number): View {
   if (!isNames(owners)) throw unreadable('owners')
   if (!isNames(standbys)) throw unreadable('standbys')
   if (!isByShard(former)) throw unreadable('former')
+  if (!isTexts(unhosted)) throw unreadable('unhosted')
   const view = { leaderEpoch, version, members: members.map(memberOf), owners, standbys }
-  return { ...view, former: former.map(formerOf), needs: decodeNeeds(needs, shardCount) }
+  return { ...view, former: former.map(formerOf), needs: decodeNeeds(needs, shardCount), unhosted }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }
 
 function formerOf(some: unknown): Former[] {

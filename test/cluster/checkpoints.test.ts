@@ -10,6 +10,7 @@ import {
 } from '../../src/cluster/checkpoints.ts'
 import { resolveClusterLimits } from '../../src/cluster/limits.ts'
 import type { Log } from '../../src/ports/index.ts'
+import { EMPTY_DIGEST, encodeCheckpoint } from '../../src/shard/checkpoint-form.ts'
 import { judgeJournal, tailOf } from '../shard/journaled-judge.ts'
 import { REAL, SHARD } from '../shard/journaled-nodes.ts'
 import { started } from '../shard/journaled-ownership.ts'
@@ -96,6 +97,15 @@ async function kept() {
   return { nodes, a, checkpoints, keeper, keeping, lines, write, first, shown }
 }
 
+/** Recorded before the journal lost its end and went on. */
+function lostCheckpoint(checkpoints: MemoryCheckpoints, slot: number): void {
+  const value = encodeCheckpoint({
+    ...{ slot, hash: 'of a lost record', attempt: `lost ${slot}`, chunks: 0, rows: 0 },
+    digest: EMPTY_DIGEST,
+  })
+  checkpoints.record(SHARD, slot, value, () => {})
+}
+
 describe('an owner', () => {
   it('removes slots, raw records and older checkpoints, in the end', async () => {
     const { nodes, a, write, first, shown } = await kept()
@@ -126,6 +136,22 @@ describe('an owner', () => {
     expect(judgeJournal(nodes.server).at(-1)!.kind).toBe('claim')
   })
 
+  it('removes no older checkpoint when it is no longer the owner', async () => {
+    const { nodes, checkpoints, write, shown } = await kept()
+    await write(10)
+    await write(12)
+    await nodes.settle(2 * OLD)
+    const record = checkpoints.record.bind(checkpoints)
+    checkpoints.record = (shard, slot, value, done) => {
+      // Another takes the shard before the first is dropped for the third.
+      nodes.node('b', { commit: { checkpoints } }).open()
+      record(shard, slot, value, done)
+    }
+    await write(12)
+    await nodes.settle(3 * OLD)
+    expect(shown().slots).toEqual([12, 24, 36])
+  })
+
   it('removes nothing when the journal has lost its end', async () => {
     const { nodes, write, first } = await kept()
     await write(10)
@@ -149,7 +175,7 @@ describe('an owner', () => {
       const attempt = attempts.get(bad)!
       checkpoints.damage({ shard: SHARD, slot: bad, attempt, index: 0 }, 'changed')
       await nodes.settle(2 * OLD)
-      expect(lines).toContain('a checkpoint is not whole')
+      expect(lines).toContain('a checkpoint is of no use')
       expect(first(), `slot ${bad} is bad`).toBe(1)
       keeper.stop()
       keeper.start(keeping)
@@ -163,6 +189,67 @@ describe('an owner', () => {
       expect(shown().slots).not.toContain(bad)
       expect(first()).toBe(shown().slots[0]! + 1)
     }
+  })
+
+  it('does not count on a checkpoint of a chain that the journal has lost, and makes others', async () => {
+    const { nodes, checkpoints, lines, write, first, shown } = await kept()
+    // All of them are whole: before, in the middle of, and beyond what there is.
+    for (const slot of [11, 990, 1_000]) lostCheckpoint(checkpoints, slot)
+    await write(10)
+    await write(12)
+    await nodes.settle(2 * OLD)
+    expect(shown().slots).toEqual([11, 24, 990, 1_000])
+    expect(lines).toContain('a checkpoint is of no use')
+    expect(first()).toBe(1)
+    await write(12)
+    await nodes.settle(2 * OLD)
+    expect([shown().slots, first()]).toEqual([[11, 24, 36, 990, 1_000], 25])
+    await write(12)
+    await nodes.settle(2 * OLD)
+    expect([shown().slots, first()]).toEqual([[36, 48, 990, 1_000], 37])
+  })
+
+  it('makes its first although one of a chain that was lost lies far ahead', async () => {
+    const { nodes, checkpoints, write, shown } = await kept()
+    lostCheckpoint(checkpoints, 1_000)
+    await write(10)
+    await write(12)
+    await nodes.settle(2 * OLD)
+    expect(shown().slots).toEqual([12, 24, 1_000])
+  })
+
+  it.each([
+    ['holds another record there', (slot: number) => (slot === 24 ? 23 : slot)],
+    ['holds nothing there', (slot: number) => (slot === 24 || slot === 25 ? 999 : slot)],
+  ])('does not count on one that it has read when the journal %s', async (_what, shownAs) => {
+    const { nodes, a, write, first, shown } = await kept()
+    await write(10)
+    await write(12)
+    await nodes.settle(2 * OLD)
+    expect(first(), 'it has read both').toBe(13)
+    const read = a.line.read.bind(a.line)
+    a.line.read = (shard, slot, done) => read(shard, shownAs(slot), done)
+    await write(12)
+    await nodes.settle(2 * OLD)
+    expect([shown().slots, first()]).toEqual([[12, 24, 36], 13])
+  })
+
+  it('reads each checkpoint through once', async () => {
+    const { nodes, checkpoints, write, first } = await kept()
+    const reads = new Map<number, number>()
+    const read = checkpoints.read.bind(checkpoints)
+    checkpoints.read = (chunk, done) => {
+      if (chunk.index === 0) reads.set(chunk.slot, (reads.get(chunk.slot) ?? 0) + 1)
+      read(chunk, done)
+    }
+    await write(10)
+    for (let round = 0; round < 4; round++) {
+      await write(12)
+      await nodes.settle(2 * OLD)
+    }
+    expect(first()).toBe(49)
+    // Who wrote it has read it back.
+    expect([...reads]).toEqual([12, 24, 36, 48, 60].map((slot) => [slot, 2]))
   })
 
   it('asks again when it does not know what became of it', async () => {
@@ -213,6 +300,31 @@ describe('an owner', () => {
     expect(checkpoints.chunk(left)).toBeUndefined()
   })
 
+  it('tries ever more seldom what does not succeed, leaves nothing of it, and succeeds in the end', async () => {
+    const { nodes, checkpoints, write, lines, shown } = await kept()
+    const put = checkpoints.write.bind(checkpoints)
+    const putRubbish: typeof put = (chunk, _bytes, done) => put(chunk, Buffer.from('rubbish'), done)
+    checkpoints.write = putRubbish
+    const given = () => lines.filter((line) => line.includes('given up')).length
+    await write(10)
+    await nodes.settle(20_000)
+    const early = given()
+    // Twice the wait each time: 0.2 s, 0.4 s, 0.8 s, …
+    expect(early).toBeGreaterThan(4)
+    expect(early).toBeLessThan(8)
+    await nodes.settle(60_000)
+    expect(given() - early, 'up to 64 times the first').toBeGreaterThan(3)
+    expect(shown()).toEqual({ slots: [], chunks: 0 })
+    checkpoints.write = put
+    await nodes.settle(20_000)
+    expect(shown().slots).toEqual([12])
+    checkpoints.write = putRubbish
+    const late = given()
+    await write(12)
+    await nodes.settle(3_000)
+    expect(given() - late, 'from the first wait again').toBeGreaterThan(2)
+  })
+
   it('does nothing any more when it is stopped in the middle of a look', async () => {
     const { nodes, checkpoints, keeper, write, first } = await kept()
     await write(10)
@@ -227,6 +339,37 @@ describe('an owner', () => {
     }
     await nodes.settle(3 * OLD)
     expect([reads, first()]).toEqual([1, 1])
+  })
+
+  it('removes nothing when it is stopped while it asks whether it still owns the shard', async () => {
+    const { nodes, a, keeper, write, first } = await kept()
+    await write(10)
+    await write(12)
+    const read = a.line.read.bind(a.line)
+    let asked = 0
+    a.line.read = (shard, slot, done) => {
+      // What lies behind its own end.
+      if (slot === a.commit.last!.slot + 1) {
+        asked += 1
+        keeper.stop()
+      }
+      read(shard, slot, done)
+    }
+    await nodes.settle(3 * OLD)
+    expect([asked, first()]).toEqual([1, 1])
+  })
+
+  it('drops no records when it is stopped while slots are removed', async () => {
+    const { nodes, a, keeper, write, first } = await kept()
+    await write(10)
+    await write(12)
+    const remove = a.line.remove.bind(a.line)
+    a.line.remove = (shard, slot, done) => {
+      keeper.stop()
+      remove(shard, slot, done)
+    }
+    await nodes.settle(3 * OLD)
+    expect([first(), tailOf(a.store)[0]]).toEqual([13, 1])
   })
 })
 

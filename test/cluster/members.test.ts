@@ -104,6 +104,36 @@ describe('members', () => {
     for (const names of seen) expect(names).toEqual(['a', 'b'])
   })
 
+  it('say the same with most beats, which changes nothing', async () => {
+    const at = world()
+    const a = member(at, 'a', { serves: [[3, 77]] })
+    const b = member(at, 'b')
+    await at.clock.settle(10_000)
+    const before = b.changes()
+    await at.clock.settle(10 * limits.memberBeatMs)
+    // Its own beats: time has passed.
+    expect(b.changes() - before).toBe(10)
+    a.beat.serves = [[3, 78]]
+    await at.clock.settle(limits.memberBeatMs)
+    expect([b.changes() - before, b.members.servesBy('a', 3)]).toEqual([12, 78])
+  })
+
+  it('are there again after a silence, with the beat that they had before', async () => {
+    const at = world()
+    const a = member(at, 'a', { serves: [[3, 77]] })
+    const b = member(at, 'b')
+    await at.clock.settle(10_000)
+    a.gate.shut()
+    await at.clock.settle(2 * limits.memberSilenceMs)
+    expect(b.names()).toEqual(['b'])
+    at.transport.publish(
+      subjects.member(),
+      pack(['a', 'a-1', 1, null, false, 0, [[3, 77]], [], [], []]),
+    )
+    await at.clock.settle(10)
+    expect([b.names().sort(), b.members.servesBy('a', 3)]).toEqual([['a', 'b'], 77])
+  })
+
   it('what cannot be read is nobody', async () => {
     const at = world()
     const a = member(at, 'a')

@@ -258,6 +258,8 @@ export class TestNode {
   isFrozen = false
   /** Of its machines, when it starts the next time. */
   version = 1
+  /** Machines that only this node hosts, when it starts the next time. */
+  others: readonly MachineDefinition[] = []
   /** What its reads of the view show, when they go back. */
   staleView: Uint8Array | undefined
   readonly puts: GatedPuts
@@ -301,7 +303,10 @@ export class TestNode {
       registry: gatedRegistry(cluster.registry, gate, () => this.staleView, this.puts),
       taskQueue: new MemoryTaskQueue({ clock }),
       machines: new Map(
-        machinesOf(this.version).map((one) => [one.name, hostMachine(one, limits)]),
+        [...machinesOf(this.version), ...this.others].map((one) => [
+          one.name,
+          hostMachine(one, limits),
+        ]),
       ),
       clusterLimits: { ...cluster.clusterLimits, ...options.limits },
       budget: new ResidentBudget(limits.residentBytesMax),

@@ -31,6 +31,7 @@ function next(previous: View | undefined, some: readonly Member[], more: Partial
       reports: SILENT,
       shardCount: 6,
       leaderEpoch: previous?.leaderEpoch ?? 1,
+      unhosted: new Set<string>(),
       seen: 0,
     },
   }
@@ -92,7 +93,8 @@ describe('the next view', () => {
 
   it('does not exist when the versions of an epoch are used up', () => {
     const view = { ...next(undefined, members('a', 'b')), version: VERSION_MAX }
-    const planning = { previous: view, reports: SILENT, shardCount: 6, seen: 0 }
+    const unhosted = new Set<string>()
+    const planning = { previous: view, reports: SILENT, shardCount: 6, unhosted, seen: 0 }
     expect(nextView({ ...planning, members: members('a'), leaderEpoch: 1 })).toBeUndefined()
     expect(nextView({ ...planning, members: members('a'), leaderEpoch: 2 })).toBeDefined()
   })

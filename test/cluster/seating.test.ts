@@ -23,7 +23,7 @@ function rest(before: View | undefined, members: readonly Member[], refusals = N
   let view = before
   for (let round = 0; round < 30; round++) {
     const planning = { previous: view, members, reports, shardCount: SHARDS }
-    const then = nextView({ ...planning, leaderEpoch: 1, seen: 0 })!
+    const then = nextView({ ...planning, leaderEpoch: 1, unhosted: new Set(), seen: 0 })!
     if (then === view) return then
     view = then
   }

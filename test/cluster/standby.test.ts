@@ -13,8 +13,9 @@ import type { Log } from '../../src/ports/index.ts'
 import { pack } from '../../src/protocol/index.ts'
 import { actorKey, loadingKey } from '../../src/shard/keys.ts'
 import { appliedOf, bytesOf, quarantineOf, rowsOf, tailOf } from '../shard/journaled-judge.ts'
-import { type JournaledNode, type Nodes, REAL, SHARD } from '../shard/journaled-nodes.ts'
+import { type JournaledNode, Nodes, REAL, SHARD } from '../shard/journaled-nodes.ts'
 import { started } from '../shard/journaled-ownership.ts'
+import { writeJournal } from '../shard/long-journal.ts'
 
 const A = 'counter/a'
 
@@ -78,6 +79,14 @@ describe('a standby', () => {
     await nodes.settle(1_000)
     expect([f.standby.lag, appliedOf(f.store)]).toEqual([0, 603])
     expect(rowsOf(f.store)).toEqual(rowsOf(a.store))
+  })
+
+  it('takes batches of a hundred thousand rows together', async () => {
+    const nodes = new Nodes()
+    writeJournal(nodes.server, 300, 600)
+    const f = new Follower(nodes.clock, nodes.server)
+    await nodes.settle(2_000)
+    expect([f.standby.lag, rowsOf(f.store).length]).toEqual([0, 180_000])
   })
 
   it('says how far behind it is, and goes on where it stopped', async () => {

@@ -9,8 +9,9 @@ import {
 import { silentLog } from '../../src/adapters/system/index.ts'
 import { DEFAULT_CLUSTER_LIMITS as limits } from '../../src/cluster/limits.ts'
 import { Tails } from '../../src/cluster/tails.ts'
-import { ViewMemory } from '../../src/cluster/view.ts'
-import { Views } from '../../src/cluster/views.ts'
+import { NO_VERSIONS } from '../../src/cluster/versions.ts'
+import { encodeView, type View, ViewMemory } from '../../src/cluster/view.ts'
+import { VIEW_KEY, Views } from '../../src/cluster/views.ts'
 import { pack, subjectsOf, unpack } from '../../src/protocol/index.ts'
 import { tailKey } from '../../src/shard/keys.ts'
 
@@ -23,10 +24,10 @@ function member() {
   const fail = (why: string) => {
     throw new Error(why)
   }
+  const registry = new MemoryRegistry({ clock })
   const views = new Views({
     ...{ clock, limits, shardCount, failed: fail },
-    log: silentLog,
-    registry: new MemoryRegistry({ clock }),
+    ...{ log: silentLog, registry },
     memory: new ViewMemory(store, shardCount, silentLog),
     changed: () => {},
   })
@@ -48,7 +49,24 @@ function member() {
     await clock.settle(200)
     return answer
   }
-  return { keep, ask, clock }
+  const view: View = {
+    ...{ leaderEpoch: 1, version: 1, owners: [null, null], standbys: [null, null] },
+    members: ['a', 'b', 'c'].map((name) => ({ name, weight: 1, zone: null, leaving: false })),
+    ...{ former: [[], []], needs: [NO_VERSIONS, NO_VERSIONS], unhosted: [] },
+  }
+  /** Another member, which answers late. */
+  const answerAfter = (name: string, delayMs: number) =>
+    transport.subscribe(subjects.tail(name), {}, ({ reply }) => {
+      clock.after(delayMs, () => reply?.(pack(['rows', 7, [], true])))
+    })
+  const know = () => {
+    views.take(view)
+    registry.put(VIEW_KEY, encodeView(view), () => {})
+  }
+  /** The registry has a newer view, of which nothing was heard yet. */
+  const change = (newer: Partial<View>) =>
+    registry.put(VIEW_KEY, encodeView({ ...view, version: 2, ...newer }), () => {})
+  return { keep, ask, clock, tails, answerAfter, know, change }
 }
 
 it('a tail holds what was on its way to the store', async () => {
@@ -67,3 +85,45 @@ it.each([[[2, 1, 5]], [[1, -1, 5]], [[1, 1]], ['x'], [{}]])(
     expect(await member().ask(request)).toBe('timeout')
   },
 )
+
+it('asks who is named by the view that the registry has now', async () => {
+  const { clock, tails, answerAfter, know, change } = member()
+  know()
+  answerAfter('b', 10)
+  answerAfter('c', 10)
+  change({ former: [[], [{ name: 'd', until: 7 }]] })
+  let nodes: string[] | undefined
+  tails.collect({ shard: 1, from: 1 }, (some) => {
+    nodes = some.map(({ node }) => node)
+  })
+  await clock.settle(1_000)
+  expect([nodes, tails.waitsFor(1)]).toEqual([undefined, ['d']])
+  answerAfter('d', 10)
+  await clock.settle(5_000)
+  expect(nodes).toEqual(['b', 'c', 'd'])
+})
+
+it('says who was given up, and has not answered all the same', async () => {
+  const { clock, tails, answerAfter, know } = member()
+  know()
+  answerAfter('b', 1_000)
+  let collected: { nodes: string[]; givenUp: readonly string[] } | undefined
+  const collect = () => {
+    collected = undefined
+    tails.collect({ shard: 1, from: 1 }, (some, givenUp) => {
+      collected = { nodes: some.map(({ node }) => node), givenUp }
+    })
+  }
+  collect()
+  await clock.settle(10)
+  expect([tails.giveUp('b'), tails.giveUp('x')]).toEqual([[1], []])
+  await clock.settle(2_000)
+  expect([collected, tails.waitsFor(1)]).toEqual([undefined, ['c']])
+  tails.giveUp('c')
+  await clock.settle()
+  expect(collected).toEqual({ nodes: ['b'], givenUp: ['c'] })
+  collect()
+  answerAfter('c', 10)
+  await clock.settle(5_000)
+  expect(collected, 'who was given up before is asked again').toMatchObject({ givenUp: [] })
+})

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Member } from '../../src/cluster/placement.ts'
 import { nextView, type Reports } from '../../src/cluster/planning.ts'
-import { knows, newest, stillHosted, type Versions } from '../../src/cluster/versions.ts'
+import { knows, newest, type Versions, without } from '../../src/cluster/versions.ts'
 import type { View } from '../../src/cluster/view.ts'
 import { Load } from './load.ts'
 import { Cluster } from './nodes.ts'
@@ -21,27 +21,34 @@ const membersOf = (hosts: Hosts, leaving: readonly string[] = []): Member[] =>
     leaving: leaving.includes(name),
   }))
 
+interface Circumstances {
+  leaving?: readonly string[]
+  /** Machines that nobody is waited for any more. */
+  unhosted?: readonly string[]
+}
+
 /** The next view of those who host this, who are as near as can be. */
-function next(previous: View | undefined, hosts: Hosts, leaving: readonly string[] = []): View {
+function next(previous: View | undefined, hosts: Hosts, some: Circumstances = {}): View {
   const reports: Reports = {
     lag: () => 0,
     servesBy: () => undefined,
     machines: (name) => hosts[name] ?? new Map(),
     refuses: () => false,
   }
-  const members = membersOf(hosts, leaving)
+  const members = membersOf(hosts, some.leaving)
   const leaderEpoch = previous?.leaderEpoch ?? 1
-  const planning = { previous, members, reports, shardCount: SHARDS, leaderEpoch, seen: 0 }
-  const view = nextView(planning)
+  const unhosted = new Set(some.unhosted)
+  const planning = { previous, members, reports, shardCount: SHARDS, leaderEpoch }
+  const view = nextView({ ...planning, unhosted, seen: 0 })
   if (!view) throw new Error('there is no next view')
   return view
 }
 
 /** Plans until nothing changes. */
-function rest(previous: View | undefined, hosts: Hosts, leaving: readonly string[] = []): View {
-  let view = next(previous, hosts, leaving)
+function rest(previous: View | undefined, hosts: Hosts, some: Circumstances = {}): View {
+  let view = next(previous, hosts, some)
   for (let round = 0; round < 30; round++) {
-    const then = next(view, hosts, leaving)
+    const then = next(view, hosts, some)
     if (then === view) return view
     view = then
   }
@@ -65,10 +72,10 @@ describe('versions', () => {
     expect(newest(V2, V1), 'the same one when there is nothing newer').toBe(V2)
   })
 
-  it('of what nobody hosts any more are not needed', () => {
+  it('are the others without some machines', () => {
     const needs = versions({ order: 2, gone: 1 })
-    expect(stillHosted(needs, new Set(['order', 'other']))).toEqual(V2)
-    expect(stillHosted(V2, new Set(['order']))).toBe(V2)
+    expect(without(needs, new Set(['gone', 'other']))).toEqual(V2)
+    expect(without(V2, new Set(['gone'])), 'the same one when nothing is left out').toBe(V2)
   })
 })
 
@@ -112,13 +119,13 @@ describe('the next view', () => {
   it('leaves it with who is leaving while nobody else can take it', () => {
     const before = rest(undefined, { a: V1, b: V2 })
     const ofNew = shardsOf(before, 'b')
-    expect(shardsOf(rest(before, { a: V1, b: V2 }, ['b']), 'b')).toEqual(ofNew)
-    expect(shardsOf(rest(before, { a: V2, b: V2 }, ['b']), 'b')).toEqual([])
+    expect(shardsOf(rest(before, { a: V1, b: V2 }, { leaving: ['b'] }), 'b')).toEqual(ofNew)
+    expect(shardsOf(rest(before, { a: V2, b: V2 }, { leaving: ['b'] }), 'b')).toEqual([])
   })
 
   it('gives it to nobody who is leaving', () => {
     const before = rest(undefined, { a: V1, b: V2, c: V2 })
-    const view = rest(before, { a: V1, c: V2 }, ['c'])
+    const view = rest(before, { a: V1, c: V2 }, { leaving: ['c'] })
     expect(shardsOf(before, 'b').map((shard) => view.owners[shard])).toEqual([null, null])
     expect(shardsOf(view, 'c')).toEqual(shardsOf(before, 'c'))
   })
@@ -130,11 +137,19 @@ describe('the next view', () => {
     expect(shardsOf(then, 'a')).toHaveLength(SHARDS)
   })
 
-  it('goes on without a machine that nobody hosts any more', () => {
-    const before = rest(undefined, { a: versions({ order: 1, gone: 1 }) })
-    const mixed = rest(before, { a: versions({ order: 1, gone: 1 }), b: V2 })
+  it('goes on without a machine that nobody is waited for any more, and does not forget it', () => {
+    const both = versions({ order: 1, away: 1 })
+    const before = rest(undefined, { a: both })
+    const mixed = rest(before, { a: both, b: V2 })
     expect(shardsOf(mixed, 'b'), 'it may have written actors of it').toEqual([])
-    expect(shardsOf(next(mixed, { b: V2 }), 'b')).toHaveLength(SHARDS)
+    const silent = next(mixed, { b: V2 })
+    expect(silent.owners, 'its only host may be silent for a moment').not.toContain('b')
+    const without = next(silent, { b: V2 }, { unhosted: ['away'] })
+    expect(shardsOf(without, 'b')).toHaveLength(SHARDS)
+    expect(without.unhosted).toEqual(['away'])
+    const again = rest(without, { a: versions({ order: 2, away: 1 }), b: V2 })
+    expect(shardsOf(again, 'a'), 'who knows it is back').toHaveLength(SHARDS)
+    expect(again.unhosted).toEqual([])
   })
 
   it('never names who does not know what any owner before may have written', () => {

@@ -41,6 +41,7 @@ const view: fc.Arbitrary<View> = fc.record({
   needs: perShard(
     fc.uniqueArray(fc.tuple(name, fc.nat()), { selector: ([machine]) => machine, maxLength: 2 }),
   ).map((lists) => lists.map((pairs) => new Map(pairs))),
+  unhosted: fc.uniqueArray(name, { maxLength: 2 }),
 })
 
 const first: View = {
@@ -51,6 +52,7 @@ const first: View = {
   standbys: [null, null, null],
   former: [[], [{ name: 'b', until: 7 }], []],
   needs: [new Map(), new Map([['m', 2]]), new Map()],
+  unhosted: ['n'],
 }
 
 async function registered(cluster: Cluster): Promise<Uint8Array> {
@@ -107,6 +109,8 @@ describe('a view', () => {
         [7, [[[]], [0, 0]]],
         [7, [[[]], [0, 0, 1]]],
         [7, [[[['m', 'x']]], [0, 0, 0]]],
+        [8, undefined],
+        [8, [1]],
       ] as [number, unknown][]),
       [3, [['a', 0, null, false]]],
       [3, [['a', 1, 5, false]]],

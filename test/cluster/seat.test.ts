@@ -1,0 +1,195 @@
+/** One shard on one node: what it waits for before it begins again. */
+import { expect, it } from 'vitest'
+import {
+  MemoryCheckpoints,
+  MemoryRegistry,
+  MemoryStore,
+  MemoryTaskQueue,
+  SeededRandom,
+} from '../../src/adapters/memory/index.ts'
+import { silentLog } from '../../src/adapters/system/index.ts'
+import { DEFAULT_CLUSTER_LIMITS as clusterLimits } from '../../src/cluster/limits.ts'
+import { Members } from '../../src/cluster/members.ts'
+import { Seat } from '../../src/cluster/seat.ts'
+import { NO_VERSIONS } from '../../src/cluster/versions.ts'
+import { type View, ViewMemory, viewNumber } from '../../src/cluster/view.ts'
+import { Views } from '../../src/cluster/views.ts'
+import { hostMachine } from '../../src/machine/index.ts'
+import type { StoreTransaction } from '../../src/ports/index.ts'
+import { subjectsOf } from '../../src/protocol/index.ts'
+import { ResidentBudget } from '../../src/shard/index.ts'
+import { appliedKey } from '../../src/shard/keys.ts'
+import { claims, rowsOf, tailOf } from '../shard/journaled-judge.ts'
+import { Nodes, SHARD } from '../shard/journaled-nodes.ts'
+import { counter } from '../shard/support.ts'
+
+const A = 'counter/a'
+const LEADER_EPOCH = 1
+
+const numberOf = (version: number) => viewNumber({ leaderEpoch: LEADER_EPOCH, version })
+
+/** A disk that is slow for once: from a write on, it takes nothing before it is released. */
+class SlowStore extends MemoryStore {
+  #isHeld: ((transaction: StoreTransaction) => boolean) | undefined
+  #held: StoreTransaction[] | undefined
+
+  holdFrom(isHeld: (transaction: StoreTransaction) => boolean): void {
+    this.#isHeld = isHeld
+  }
+
+  get holds(): boolean {
+    return this.#held !== undefined
+  }
+
+  release(): void {
+    const held = this.#held ?? []
+    this.#isHeld = undefined
+    this.#held = undefined
+    for (const transaction of held) this.write(transaction)
+  }
+
+  override write(transaction: StoreTransaction): void {
+    if (this.#isHeld?.(transaction)) this.#held ??= []
+    if (this.#held) this.#held.push(transaction)
+    else super.write(transaction)
+  }
+}
+
+/** Nobody has kept anything. */
+function answerNothing(
+  _request: unknown,
+  done: (tails: [], givenUp: []) => void,
+): { stop(): void } {
+  done([], [])
+  return { stop: () => {} }
+}
+
+/** The seat of node `a`. Others, as far as the journal knows, are `nodes` of their own. */
+class Bench {
+  readonly nodes = new Nodes()
+  readonly a = this.nodes.node('a')
+  readonly store = new SlowStore({ clock: this.nodes.clock })
+  readonly views: Views
+  readonly members: Members
+  readonly seat: Seat
+
+  constructor() {
+    const { clock, limits } = this.nodes
+    const { transport } = this.a
+    const subjects = subjectsOf('test')
+    const { store } = this
+    const fail = (why: string) => {
+      throw new Error(why)
+    }
+    this.views = new Views({
+      ...{ clock, shardCount: 1, failed: fail, log: silentLog },
+      limits: clusterLimits,
+      registry: new MemoryRegistry({ clock }),
+      memory: new ViewMemory(store, 1, silentLog),
+      changed: () => this.seat.reconcile(),
+    })
+    this.members = this.member('a', () => undefined)
+    this.seat = new Seat(SHARD, {
+      ...{ name: 'a', shardCount: 1, clock, store, transport, subjects, limits, clusterLimits },
+      random: new SeededRandom(1),
+      log: silentLog,
+      journal: this.a.line,
+      checkpoints: new MemoryCheckpoints({ clock }),
+      taskQueue: new MemoryTaskQueue({ clock }),
+      machines: new Map([[counter.name, hostMachine(counter, limits)]]),
+      versions: NO_VERSIONS,
+      budget: new ResidentBudget(limits.residentBytesMax),
+      live: { start: () => {}, send: () => {}, stop: () => {} },
+      announces: false,
+      ...{ recordBytesMax: undefined, ownerSilenceMs: undefined },
+      views: this.views,
+      members: this.members,
+      otherTails: { collect: answerNothing },
+      changed: () => {},
+      failed: ({ why }) => fail(why),
+    })
+    this.views.start()
+    this.members.start()
+  }
+
+  /** Whoever has this name says by which view it serves the shard. */
+  member(name: string, servesBy: () => number | undefined): Members {
+    const { clock } = this.nodes
+    return new Members({
+      ...{ name, clock, limits: clusterLimits, log: silentLog, bootId: name },
+      transport: this.a.transport,
+      subjects: subjectsOf('test'),
+      describe: () => {
+        const by = servesBy()
+        const who = { name, bootId: name, weight: 1, zone: null, leaving: false, viewNumber: 0 }
+        const serves = by === undefined ? [] : [[SHARD, by] as const]
+        return { ...who, serves, lags: [], machines: NO_VERSIONS, refuses: [] }
+      },
+      changed: () => this.seat?.reconcile(),
+    })
+  }
+
+  name(version: number, owner: string, standby: string | null = null): void {
+    const view: View = {
+      ...{ leaderEpoch: LEADER_EPOCH, version, members: [], owners: [owner], standbys: [standby] },
+      ...{ former: [[]], needs: [NO_VERSIONS], unhosted: [] },
+    }
+    this.views.take(view)
+  }
+
+  get serves(): boolean {
+    return this.seat.status().engine?.state === 'serving'
+  }
+
+  settle(ms: number): Promise<void> {
+    return this.nodes.settle(ms)
+  }
+}
+
+it('a claim that was lost does not spare the next try the wait for who serves', async () => {
+  const bench = new Bench()
+  const { handoffMs } = clusterLimits
+  bench.member('b', () => numberOf(1)).start()
+  const b = bench.nodes.node('b')
+  // By a view that this node does not know.
+  await b.serve(numberOf(3))
+  bench.name(2, 'a')
+  await bench.settle(handoffMs + 1_000)
+  expect(claims(bench.nodes.server), 'it was too late').toEqual([`b@${numberOf(3)}`])
+  expect(bench.seat.isOwner).toBe(false)
+  bench.name(4, 'a')
+  await bench.settle(handoffMs - 1_000)
+  expect(bench.serves, 'b is given its time').toBe(false)
+  await bench.settle(2_000)
+  expect(bench.serves).toBe(true)
+})
+
+it('a shard is followed from what the store shows when it has taken what the owner left under way', async () => {
+  const bench = new Bench()
+  const { nodes, a, store, seat } = bench
+  bench.name(1, 'a')
+  await bench.settle(100)
+  expect(await a.answer(a.client.start(A))).toBe('ok')
+  expect(await a.answer(a.note(A, 'kept'))).toBe('ok')
+  await bench.settle(100)
+  const before = rowsOf(store)
+  // Acknowledged by the journal and flushed; only the rows of the actor are not there yet.
+  store.holdFrom(({ writes }) =>
+    writes.some(([key]) => Buffer.compare(key, appliedKey(SHARD)) === 0),
+  )
+  const noted = a.answer(a.note(A, 'lost', undefined, 1_000))
+  await nodes.clock.settle(10)
+  expect([store.holds, tailOf(store).length]).toEqual([true, 4])
+  seat.yieldTo(numberOf(2))
+  nodes.loseLast(1)
+  const b = nodes.node('b')
+  await b.serve(numberOf(2))
+  expect(await b.answer(b.note(A, 'other'))).toBe('ok')
+  bench.name(2, 'b', 'a')
+  await bench.settle(1_000)
+  expect(rowsOf(store)).toEqual(before)
+  store.release()
+  await bench.settle(5_000)
+  expect(await noted).not.toBe('ok')
+  expect(seat.refuses, 'it has applied what the journal lost, and knows it').toBe(true)
+})
