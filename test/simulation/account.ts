@@ -19,6 +19,7 @@ const EVERYBODYS = new Set([
   'journal-up',
   'claim',
   'leads',
+  'owns',
   'line',
   'healed',
 ])

@@ -1,7 +1,7 @@
 /** The deliberate bugs fit the sources of today, and the table of README.md tells of all of them. */
 import { describe, expect, it } from 'vitest'
+import { BUGS } from './bug-list.ts'
 import { readBugTable, withCaught } from './bug-table.ts'
-import { BUGS } from './bugs.ts'
 import { misfit } from './mutants.ts'
 
 describe('the deliberate bugs', () => {

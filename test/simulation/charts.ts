@@ -152,17 +152,11 @@ class Drawing {
     if (open.length > 0) use(this.#moveTo(this.#random.pick(open)))
   }
 
-  /**
-   * What callers send may lead anywhere. Not from inside a parallel state into a history: when two
-   * regions move at once, XState may enter two children of one state, which no snapshot can tell.
-   */
+  /** What callers send may lead anywhere. */
   #moves(shape: Shape): Record<string, MovePlan> {
     const random = this.#random
     const moves: Record<string, MovePlan> = {}
-    const isInside = ancestorsOf(shape).some(({ kind }) => kind === 'parallel')
-    const places = this.#shapes.filter(
-      ({ parent, kind }) => parent && !(isInside && isHistory(kind)),
-    )
+    const places = this.#shapes.filter(({ parent }) => parent)
     for (const type of shape.parent ? EVENTS : []) {
       if (!random.chance(shape.kind === 'atomic' ? 0.4 : 0.15)) continue
       const move = this.#moveTo(random.pick(places))
@@ -183,10 +177,6 @@ class Drawing {
 
 function told(word: string): { type: string; params: { word: string } } {
   return { type: 'note', params: { word } }
-}
-
-function ancestorsOf(shape: Shape): Shape[] {
-  return shape.parent ? [shape.parent, ...ancestorsOf(shape.parent)] : []
 }
 
 function isHistory(kind: Shape['kind']): kind is 'shallow' | 'deep' {

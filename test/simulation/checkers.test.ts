@@ -1,76 +1,41 @@
 /** Every checker shown a list that it has to reject, and the good list beside it. */
 import { describe, expect, it } from 'vitest'
 import type { ChartPlan } from './charts.ts'
-import { CHECKERS, check } from './checkers/index.ts'
-import type { ActorFact, BatchFact, Happening, HistoryEntry, SimEvent, SlotFact } from './events.ts'
-
-const GENESIS = '0'.repeat(16)
-
-/** A list in the making: slots of shard 0 get their numbers and hashes by themselves. */
-class List {
-  readonly events: SimEvent[] = []
-  #slot = 0
-  #prev = GENESIS
-
-  add(happening: Happening): this {
-    const seq = this.events.length
-    this.events.push({ ...happening, seq, at: seq })
-    return this
-  }
-
-  slot(fact: SlotFact, changes: Partial<{ node: string; slot: number; prev: string }> = {}): this {
-    this.#slot += 1
-    const hash = `hash of ${this.#slot}`
-    const at = { node: 'n1', shard: 0, slot: this.#slot, sequence: this.#slot, prev: this.#prev }
-    this.#prev = hash
-    return this.add({ kind: 'slot', ...at, hash, fact, ...changes })
-  }
-
-  claim(node = 'n1', claimId = 'a'): this {
-    return this.slot({ kind: 'claim', node, claimId, viewVersion: 1 }, { node })
-  }
-
-  batch(changes: Partial<BatchFact> = {}): this {
-    return this.slot(batch(changes))
-  }
-
-  actor(changes: Partial<ActorFact>, more: Partial<BatchFact> = {}): this {
-    return this.batch({ actors: [actor(changes)], ...more })
-  }
-
-  found(): string[] {
-    return [...new Set(check(this.events).map(({ checker }) => checker))]
-  }
-}
-
-function batch(changes: Partial<BatchFact>): BatchFact {
-  const nothing = { actors: [], removed: [], remembered: [], outbox: [], acknowledged: [] }
-  const rest = { inbound: [], deadLetters: [], tasks: [], now: 1_000 }
-  return { kind: 'batch', epoch: { slot: 1, claimId: 'a' }, ...nothing, ...rest, ...changes }
-}
-
-function actor(changes: Partial<ActorFact>): ActorFact {
-  const who = {
-    address: 'flat/a',
-    birth: '2.0',
-    version: 1,
-    turn: 1,
-    status: 'active',
-    state: 'on',
-  }
-  const how = { paused: false, parked: null, kept: 0, timers: [], tasks: [], children: [] }
-  return { ...who, ...how, remembers: null, entries: [], context: {}, ...changes }
-}
-
-function turn(number: number, changes: Partial<HistoryEntry> = {}): HistoryEntry {
-  const entry = { turn: number, at: number, cause: 'ADD', by: 'c1', commandId: null, note: null }
-  return { ...entry, from: number === 1 ? null : 'on', to: 'on', ...changes }
-}
+import { CHECKERS } from './checkers/index.ts'
+import {
+  answered,
+  asked,
+  batch,
+  CALLBACK,
+  callback,
+  checkpoint,
+  flushed,
+  gone,
+  heard,
+  known,
+  List,
+  owns,
+  readBegan,
+  released,
+  removed,
+  served,
+  tells,
+  told,
+  turn,
+} from './event-list.ts'
+import type { ActorFact, Happening } from './events.ts'
 
 const begun = () => new List().claim().actor({ entries: [turn(1)] })
 const task = { taskId: 'flat/a#2.0:1:0', attempt: 1, worker: 'w1' }
 const ring = { effectId: 'flat/a#2.0:1:0', dueAt: 900, kind: 'event', type: 'RING', frozenMs: null }
 const rang = (number: number) => turn(number, { cause: 'RING', by: 'timer' })
+
+const OF_FAMILY = 'family/a#2.0:2:0'
+const drained: Happening = { kind: 'drained', afterMs: 1 }
+const listening = () => begun().actor({ turn: 2, entries: [turn(2)], lives: [CALLBACK] })
+const pulsed = (number: number) => turn(number, { cause: 'PULSE', by: 'callback' })
+
+const LISTED = 'flat/a @1 active'
 
 const CASES: Record<string, readonly [what: string, make: () => List][]> = {
   'one-writer': [
@@ -79,6 +44,10 @@ const CASES: Record<string, readonly [what: string, make: () => List][]> = {
     ['a record that names another before it', () => begun().slot(batch({}), { prev: 'else' })],
     ['an owner that was deposed', () => begun().claim('n2', 'b').batch()],
     ['a batch without a claim', () => new List().batch()],
+    [
+      'a batch of whom a newer process has deposed',
+      () => new List().add(owns('n1', 'a')).batch().add(owns('n2', 'b')).batch(),
+    ],
   ],
   'refill-is-whole': [
     [
@@ -202,6 +171,51 @@ const CASES: Record<string, readonly [what: string, make: () => List][]> = {
           .add({ ...answered('1-r', ''), turn: 4 }),
     ],
   ],
+  'lists-are-true': [
+    [
+      'a list without an actor',
+      () => begun().add(known(2)).add(flushed(2)).add(asked()).add(told()),
+    ],
+    [
+      'a list with what is gone',
+      () => begun().add(known(2)).add(flushed(2)).add(asked()).add(told('flat/a @2 active')),
+    ],
+    ['a list with what no slot holds yet', () => new List().claim().add(asked()).add(told(LISTED))],
+    [
+      'a count that is wrong',
+      () =>
+        begun()
+          .add(asked({ kind: 'count' }))
+          .add(told('flat active 2')),
+    ],
+    [
+      'a page that begins anew',
+      () =>
+        begun()
+          .add(asked({ after: 'flat/a' }))
+          .add(told(LISTED)),
+    ],
+  ],
+  callbacks: [
+    [
+      'an event of a callback that has ended',
+      () => listening().actor({ turn: 3, entries: [pulsed(3)], context: { live: 'else' } }),
+    ],
+    ['a callback that nobody runs', () => listening().add(served()).add(drained)],
+    [
+      'a callback that no actor has',
+      () => begun().add(served()).add(callback('begins')).add(drained),
+    ],
+    [
+      'a callback that goes on where its shard was let go',
+      () =>
+        listening()
+          .add(callback('begins'))
+          .slot({ kind: 'release', epoch: { slot: 1, claimId: 'a' } })
+          .add(known(4))
+          .add(served('n2')),
+    ],
+  ],
   messages: [
     ['a number that is sent twice', () => begun().batch(tells(1)).batch(tells(1))],
     ['a number that is left out', () => begun().batch(tells(1)).batch(tells(3))],
@@ -294,6 +308,8 @@ const CASES: Record<string, readonly [what: string, make: () => List][]> = {
     ['a timer that nobody asked for', () => chartBegun({ timers: [soon, soon] })],
     ['a task that was not asked for', () => chartBegun({ children: ['work_s1'] })],
     ['a task that is missing', () => chartBegun().actor(chartMoved({ children: [] }))],
+    ['a timer that is missing after a cancel', () => chartBack()],
+    ['a task that has ended unheard', () => chartBegun().actor(chartMoved({ tasks: [] }))],
   ],
   'bad-input': [
     [
@@ -386,7 +402,8 @@ const e1 = { cause: 'E1', commandId: '1-e' }
 function chartAt(state: string, changes: Partial<ActorFact> = {}): Partial<ActorFact> {
   const timers = state === 's0' ? [soon] : []
   const children = state === 's0' ? [] : ['work_s1']
-  return { address: 'r1/x', state, context, timers, children, ...changes }
+  const tasks = children.map(() => ({ ...task, state: 'queued', token: '' }))
+  return { address: 'r1/x', state, context, timers, children, tasks, ...changes }
 }
 
 function chartBegun(changes: Partial<ActorFact> = {}): List {
@@ -401,51 +418,17 @@ function chartMoved(changes: Partial<ActorFact> = {}): Partial<ActorFact> {
   return chartAt('s1', { turn: 2, entries, context: moved, ...changes })
 }
 
+function chartBack(): List {
+  const gone = [turn(2, { cause: 'cancel', from: 's0', to: 's0' })]
+  const back = [turn(3, { cause: 'resume', note: 's0', from: 's0', to: 's0' })]
+  return chartBegun()
+    .actor(chartAt('s0', { turn: 2, status: 'stopped', timers: [], entries: gone }))
+    .actor(chartAt('s0', { turn: 3, timers: [], entries: back }))
+}
+
 it('a drawn chart that steps as XState does is accepted', () => {
   expect(chartBegun().actor(chartMoved()).found()).toEqual([])
 })
-
-function released(id: string) {
-  return { kind: 'released' as const, node: 'n1', address: 'flat/a', id, code: 'ok' }
-}
-
-function answered(id: string, text: string) {
-  const who = { kind: 'answered' as const, party: 'c1', id, address: 'flat/a' }
-  return { ...who, op: 'send', code: 'ok', text }
-}
-
-function readBegan(id: string) {
-  return { kind: 'read-began' as const, id, address: 'flat/a' }
-}
-
-function known(slot: number) {
-  return { kind: 'slot-known' as const, node: 'n1', shard: 0, slot }
-}
-
-function flushed(slot: number) {
-  return { kind: 'flushed' as const, node: 'n1', shard: 0, slot }
-}
-
-function tells(number: number): Partial<BatchFact> {
-  return { outbox: [{ target: 1, number, from: 'flat/a', to: 'flat/b', type: 'TOLD' }] }
-}
-
-function checkpoint(slot: number, changes: { hash?: string; differs?: string } = {}) {
-  const at = { kind: 'checkpoint' as const, node: 'n1', shard: 0, slot }
-  return { ...at, hash: `hash of ${slot}`, differs: null, ...changes }
-}
-
-function removed(to: number) {
-  return { kind: 'slots-removed' as const, node: 'n1', shard: 0, to }
-}
-
-function gone(slot: number) {
-  return { kind: 'checkpoint-gone' as const, shard: 0, slot, why: 'lost' }
-}
-
-function heard(last: number) {
-  return { source: 1, generation: 1, last }
-}
 
 describe.each(Object.entries(CASES))('%s rejects', (checker, cases) => {
   it.each(cases)('%s', (_what, make) => {
@@ -470,6 +453,36 @@ it('a good list is accepted', () => {
     .add({ ...released('1-x'), node: 'n2' })
     .add({ kind: 'drained', afterMs: 1 })
   expect(list.found()).toEqual([])
+})
+
+it('a list may be answered as of any moment since it was asked for', () => {
+  const list = begun()
+    .add(asked({}, 'q.1'))
+    .add(asked({ kind: 'count' }, 'q.2'))
+    .actor({ turn: 2, entries: [turn(2)] })
+    .add(told(LISTED, 'q.1'))
+    .add(told('flat active 1', 'q.2'))
+    .add(asked({}, 'q.3'))
+    .add(told('flat/a @2 active', 'q.3'))
+  expect(list.found()).toEqual([])
+})
+
+it('callbacks and directories go from owner to owner', () => {
+  const heard = { turn: 3, entries: [pulsed(3)], lives: [], context: { live: CALLBACK } }
+  const list = new List()
+    .claim()
+    .actor({ address: 'family/a', turn: 1, entries: [turn(1)] })
+    .actor({ address: 'family/a', turn: 2, entries: [turn(2)], lives: [OF_FAMILY] })
+    .add(known(3))
+    .add(flushed(3))
+    .add({ ...callback('begins'), effectId: OF_FAMILY } as Happening)
+    .actor({ address: 'family/a', ...heard, context: { live: OF_FAMILY } })
+    .add({ ...callback('ends'), effectId: OF_FAMILY } as Happening)
+    .add(served())
+    .add(drained)
+  expect(list.found()).toEqual([])
+  const owned = new List().add(owns('n1', 'a')).batch().add(owns('n2', 'b'))
+  expect(owned.batch({ epoch: { slot: 0, claimId: 'b' } }).found()).toEqual([])
 })
 
 it('a list that has grown is judged anew', () => {

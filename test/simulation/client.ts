@@ -80,10 +80,12 @@ export class Caller {
   #try(command: Command & { id: string }, until: number, tries: number, told: Told): void {
     const { subjects, shards, timeoutMs } = this.#options
     const subject = subjects.shard(shardOf(command.address, shards))
-    const payload = pack([command])
+    const payload = pack([{ ...command, timeoutMs }])
     this.transport.request({ subject, payload, timeoutMs }, (outcome) => {
       const answer = outcome.kind === 'reply' ? outcomesOf(outcome.payload)[0] : undefined
-      const isFinal = answer && !('error' in answer && answer.error.retry)
+      const error = answer && 'error' in answer ? answer.error : undefined
+      // What was too late for this try has its time again with the next one.
+      const isFinal = error === undefined || !(error.retry || error.code === 'deadline')
       if (answer && isFinal) return this.#answered(command, answer, told)
       if (this.process.monotonic() > until) {
         this.open.delete(command.id)

@@ -46,7 +46,7 @@ export class ClusterLogic implements NodeLogic {
     const { life, around, name } = node
     if (!life) throw new Error(`${name} has no life to live in`)
     const { parameters, parts, subjects, machines } = around
-    const { process, clock, random, store, journal, transport, taskQueue } = life
+    const { process, clock, random, store, journal, transport, taskQueue, live } = life
     const { limits, shards: shardCount } = parameters
     this.#node = node
     this.#cluster = new parts.ClusterNode({
@@ -71,7 +71,7 @@ export class ClusterLogic implements NodeLogic {
       machines: machines[node.version],
       clusterLimits: { ...LIMITS, ...checkpointLimits(parameters.checkpoints) },
       budget: new parts.ResidentBudget(limits.residentBytesMax),
-      live: { start: () => {}, send: () => {}, stop: () => {} },
+      live,
       announces: false,
       ownerSilenceMs: 5_000,
       stopped: ({ why, shard }) => node.failed(why, shard),
@@ -89,6 +89,10 @@ export class ClusterLogic implements NodeLogic {
   serves(shard: number): boolean {
     const seat = this.#cluster.status().shards[shard]
     return seat?.role === 'owner' && seat.engine?.state === 'serving'
+  }
+
+  liveEvent(...event: Parameters<ClusterNode['liveEvent']>): void {
+    this.#cluster.liveEvent(...event)
   }
 
   describe(): ClusterStatus {

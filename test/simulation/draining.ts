@@ -54,8 +54,7 @@ function restlessness(world: World, actor: ActorFact): string | undefined {
 /** Of each owner at the end: whether its rows are what its journal says. */
 export function endStores(world: World): void {
   for (let shard = 0; shard < world.parameters.shards; shard++) {
-    const slots = world.around.journal.slots(shard)
-    const last = slots.at(-1)?.slot ?? 0
+    const last = world.mirror.chains.get(shard)?.at(-1)?.slot ?? 0
     for (const node of world.nodes) {
       if (!node.serves(shard) || !node.store) continue
       const appliedSlot = appliedOf(node.store, shard)
@@ -67,9 +66,13 @@ export function endStores(world: World): void {
   }
 }
 
+/** Journaled, the slot that the rows show; embedded, the last batch. */
 function appliedOf(store: Store, shard: number): number {
-  const bytes = store.get(Uint8Array.of(shard >> 8, shard & 0xff, TABLE.applied))
-  return bytes ? (unpack(bytes) as [number])[0] : 0
+  for (const table of [TABLE.applied, TABLE.meta]) {
+    const bytes = store.get(Uint8Array.of(shard >> 8, shard & 0xff, table))
+    if (bytes) return (unpack(bytes) as [number])[0]
+  }
+  return 0
 }
 
 function rowsOf(store: Store, shard: number): Iterable<StoreRow> {

@@ -4,6 +4,7 @@
  * Decides: the kinds of events and what each says. An entry is plain data with the virtual time and
  * a sequence; what a slot holds is decoded once, for all checkers.
  */
+import type { ActorCondition } from '../../src/protocol/index.ts'
 import type { Epoch } from '../../src/shard/slot-records.ts'
 import type { ChartPlan } from './charts.ts'
 
@@ -49,6 +50,8 @@ export interface ActorFact {
   tasks: readonly TaskFact[]
   /** Ids of what its states have invoked, tasks included; also of what has ended since. */
   children: readonly string[]
+  /** Effect ids of its callbacks. */
+  lives: readonly string[]
   /** Ids of the states that each history state remembers. */
   remembers: Readonly<Record<string, readonly string[]>> | null
   /** The newest entries, oldest first; those of earlier turns were told before. */
@@ -87,6 +90,19 @@ export type SlotFact =
   | { kind: 'claim'; node: string; claimId: string; viewVersion: number }
   | { kind: 'release'; epoch: Epoch }
 
+/** What a shard is asked for: a page of a list, or counts. */
+export interface QuestionFact {
+  kind: 'list' | 'count'
+  machine: string | null
+  condition: ActorCondition | null
+  children: boolean
+  by: 'id' | 'since'
+  descending: boolean
+  limit: number
+  /** The address that the page before ended with. */
+  after: string | null
+}
+
 export type Happening =
   /** The drawn machines of this world. */
   | { kind: 'charts'; charts: readonly ChartPlan[] }
@@ -105,6 +121,9 @@ export type Happening =
     }
   | { kind: 'gave-up'; party: string; id: string; address: string; tries: number }
   | { kind: 'read-began'; id: string; address: string }
+  | { kind: 'asked'; party: string; id: string; shard: number; question: QuestionFact }
+  /** An actor or a count per line. */
+  | { kind: 'told'; party: string; id: string; shard: number; lines: readonly string[] }
   | { kind: 'node-up'; node: string; version: number }
   | { kind: 'node-down'; node: string; why: string }
   | { kind: 'frozen' | 'thawed'; node: string }
@@ -117,6 +136,8 @@ export type Happening =
   | { kind: 'view'; version: number; owners: readonly string[] }
   /** A create-once key of the registry, as the registry has decided it. */
   | { kind: 'claim'; node: string; key: string; outcome: string }
+  /** The data directory of embedded nodes is this one's. */
+  | { kind: 'owns'; node: string; ownerId: string }
   | { kind: 'leads'; node: string; epoch: number }
   | { kind: 'taken'; node: string; shard: number; slot: number; view: number }
   | { kind: 'not-taken'; node: string; shard: number; why: string }
@@ -159,6 +180,7 @@ export type Happening =
       first: number
       count: number
     }
+  | { kind: 'callback'; node: string; shard: number; effectId: string; how: 'begins' | 'ends' }
   | { kind: 'task-published'; node: string; taskId: string }
   | { kind: 'task-began'; worker: string; taskId: string; attempt: number; token: string }
   | {

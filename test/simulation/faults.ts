@@ -27,6 +27,8 @@ export interface Victims {
   callers: readonly string[]
   /** The journal's server came back and may have lost its end. */
   journalLost: () => void
+  /** All processes are gone at once, with what their kernel had not written. */
+  powerLost: () => void
 }
 
 export class Faults {
@@ -110,8 +112,10 @@ export class Faults {
   }
 
   #crash(): void {
-    if (this.#random.chance(0.05)) {
+    const isEmbedded = this.#victims.parameters.logic === 'embedded'
+    if (this.#random.chance(isEmbedded ? 0.4 : 0.05)) {
       for (const node of this.#victims.nodes) node.crash('all at once')
+      this.#victims.powerLost()
       return
     }
     const node = this.#someNode()

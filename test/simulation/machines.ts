@@ -3,7 +3,15 @@
  * tasks, children and tells. Contexts stay small and hold counts, so that a checker can see from the
  * committed state alone what took effect, how often and in which order.
  */
-import { type AnyStateMachine, assign, createMachine, fromTransition, raise } from 'xstate'
+import {
+  type AnyStateMachine,
+  assign,
+  createMachine,
+  fromCallback,
+  fromTransition,
+  raise,
+  sendTo,
+} from 'xstate'
 import { z } from 'zod'
 import {
   defineMachine,
@@ -15,7 +23,13 @@ import {
 
 interface Args {
   context: Record<string, number> & Record<'told' | 'sent', Record<string, number>>
-  event: { type: string; by: number; n: number; from: string; to: string; delayMs: number }
+  event: { type: string; by: number; n: number; live: string; run: string } & Told
+}
+
+interface Told {
+  from: string
+  to: string
+  delayMs: number
 }
 
 const change = (changes: (args: Args) => object) => assign(changes as never)
@@ -38,7 +52,21 @@ const hear = change(({ context, event }) => {
   return { heard, told: { ...context.told, [event.from]: event.n } }
 })
 
+/** Of one run of a callback none comes twice or late; some may be dropped. */
+const hearPulse = change(({ context, event: { live, run, n } }) => {
+  const isSame = String(context['live']) === live && String(context['run']) === run
+  const isLate = isSame && n <= (context['pulse'] ?? 0)
+  return { live, run, pulse: n, ...(isLate ? { wrong: (context['wrong'] ?? 0) + 1 } : {}) }
+})
+
+const numbered = (({ context }: Args) => ({ type: 'POKE', n: context['poked'] })) as never
+
 const actions = {
+  hearPulse,
+  begin: change(() => ({ poked: 0 })),
+  countPoke: count('poked'),
+  pokeTally: sendTo('tally', numbered),
+  pokePulse: sendTo('pulse', numbered),
   add: count('adds'),
   ring: count('rings'),
   end: count('ends'),
@@ -159,7 +187,19 @@ const kid = createMachine({
 
 const sum = fromTransition((state: { n: number }) => ({ n: state.n + 1 }), { n: 0 })
 
-/** Children that live for a while, and one that only counts. */
+/** It is sent every number from 1 on, each once. */
+const tally = fromTransition(
+  ({ n, wrong }: { n: number; wrong: number }, event: { type: string; n?: number }) =>
+    event.type === 'POKE'
+      ? { n: event.n ?? 0, wrong: event.n === n + 1 ? wrong : wrong + 1 }
+      : { n, wrong },
+  { n: 0, wrong: 0 },
+)
+
+/** Whoever runs it decides what it does (sim-live.ts). */
+const pulse = fromCallback(() => {})
+
+/** Children that live for a while, one that only counts, and a callback. */
 const family = createMachine(
   {
     id: 'family',
@@ -167,7 +207,21 @@ const family = createMachine(
     initial: 'alone',
     on: common,
     states: {
-      alone: { on: { WORK: 'parent' } },
+      alone: { on: { WORK: 'parent', COUNT: 'counting', LISTEN: 'listening' } },
+      counting: {
+        entry: 'begin',
+        on: { TURN: 'alone', POKE: { actions: ['countPoke', 'pokeTally'] } },
+        invoke: { src: 'tally', id: 'tally' },
+      },
+      listening: {
+        entry: 'begin',
+        on: {
+          TURN: 'alone',
+          POKE: { actions: ['countPoke', 'pokePulse'] },
+          PULSE: { actions: 'hearPulse' },
+        },
+        invoke: { src: 'pulse', id: 'pulse' },
+      },
       parent: {
         on: { TURN: 'alone' },
         invoke: [
@@ -177,14 +231,20 @@ const family = createMachine(
       },
     },
   } as never,
-  { actions, actors: { kid, sum } } as never,
+  { actions, actors: { kid, sum, tally, pulse } } as never,
 )
 
 const MORE: Record<string, Record<string, z.ZodType>> = {
   flat: { TURN: z.object({}), TELL: z.object({ to: z.string() }) },
   nested: { TURN: z.object({}), WORK: z.object({}) },
   parallel: { TURN: z.object({}), WORK: z.object({}) },
-  family: { TURN: z.object({}), WORK: z.object({}) },
+  family: {
+    TURN: z.object({}),
+    WORK: z.object({}),
+    COUNT: z.object({}),
+    LISTEN: z.object({}),
+    POKE: z.object({}),
+  },
 }
 
 export const MACHINE_NAMES = ['flat', 'nested', 'parallel', 'family'] as const
@@ -198,7 +258,7 @@ export function machinesOf(version: 1 | 2): MachineDefinition[] {
       machine: charts[name] as AnyStateMachine,
       version,
       events: { ...schemas, ...MORE[name] },
-      internal: ['RING'],
+      internal: name === 'family' ? ['RING', 'PULSE'] : ['RING'],
       context: z.looseObject({ adds: z.number() }),
       retention: { historyCount: 40, finishedMs: 3_600_000 },
       migrations:

@@ -17,10 +17,11 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-function givenOf({ nodes, logic, losses, charts }: SimOptions): Given {
+function givenOf({ nodes, logic, busy, losses, charts }: SimOptions): Given {
   return {
     ...(nodes !== undefined && { nodes }),
     ...(logic !== undefined && { logic }),
+    ...(busy && { busy }),
     ...(losses && { losses }),
     ...(charts && { charts }),
   }
@@ -37,8 +38,8 @@ function parametersText(seed: number, given: Given): string {
   return [text, ...charts.map(briefOf)].join('\n')
 }
 
-function optionsText({ nodes, logic, losses, charts, workers }: SimOptions): string {
-  const more = `${losses ? ' --losses' : ''}${charts ? ' --charts' : ''}${workers ? ' --workers' : ''}`
+function optionsText({ nodes, logic, busy, losses, charts, workers }: SimOptions): string {
+  const more = `${busy ? ' --busy' : ''}${losses ? ' --losses' : ''}${charts ? ' --charts' : ''}${workers ? ' --workers' : ''}`
   return `${nodes === undefined ? '' : ` --nodes ${nodes}`}${logic === undefined ? '' : ` --logic ${logic}`}${more}`
 }
 

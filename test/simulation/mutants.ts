@@ -54,11 +54,13 @@ export async function mutated(replacements: readonly Replacement[]): Promise<Par
       import(/* @vite-ignore */ pathToFileURL(join(folder, room, 'index.ts')).href)
     const shard = (await load('shard')) as Partial<Parts>
     const { ClusterNode } = (await load('cluster')) as Partial<Parts>
-    const { ShardEngine, JournaledCommit, ResidentBudget, serveShard } = shard
-    if (!ShardEngine || !JournaledCommit || !ResidentBudget || !serveShard || !ClusterNode) {
+    const { ShardEngine, JournaledCommit, EmbeddedCommit, ResidentBudget, serveShard } = shard
+    if (!ShardEngine || !JournaledCommit || !EmbeddedCommit || !ResidentBudget || !serveShard) {
       throw new Error('the mutant lacks a part')
     }
-    return { ...REAL, ShardEngine, JournaledCommit, ResidentBudget, serveShard, ClusterNode }
+    if (!ClusterNode) throw new Error('the mutant lacks a cluster')
+    const engine = { ShardEngine, JournaledCommit, EmbeddedCommit, ResidentBudget, serveShard }
+    return { ...REAL, ...engine, ClusterNode }
   } finally {
     rmSync(folder, { recursive: true })
   }

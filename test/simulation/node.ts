@@ -6,15 +6,17 @@
  */
 import type { VirtualClock } from '../../src/adapters/memory/index.ts'
 import type { Clock, Log, Random, TaskQueue } from '../../src/ports/index.ts'
-import type { Limits, Subjects } from '../../src/protocol/index.ts'
-import type { JournaledCommit, Machines, ShardEngine, ShardServer } from '../../src/shard/index.ts'
+import type { EventObject, Limits, Subjects } from '../../src/protocol/index.ts'
+import type { CommitPath, Machines, ShardEngine, ShardServer } from '../../src/shard/index.ts'
 import type { Recorder } from './events.ts'
 import type { Parameters } from './parameters.ts'
 import type { Parts } from './parts.ts'
 import { type ClockView, ProcessClock } from './process-clock.ts'
 import type { SimRandom } from './random.ts'
+import type { SimDirectory } from './sim-directory.ts'
 import { JournalLine, type SimJournalServer } from './sim-journal.ts'
-import { SimStore } from './sim-store.ts'
+import { SimLive } from './sim-live.ts'
+import { type SimDisk, SimStore } from './sim-store.ts'
 import type { SimTasks } from './sim-tasks.ts'
 import { type SimNetwork, SimTransport } from './sim-transport.ts'
 
@@ -30,7 +32,11 @@ export interface Surroundings {
   subjects: Subjects
   /** Hosted machines by version. */
   machines: Record<1 | 2, Machines>
+  /** Of embedded nodes, which have no disks of their own. */
+  directory: SimDirectory | undefined
 }
+
+type LiveEvent = [shard: number, address: string, effectId: string, event: EventObject]
 
 /** Who decides which shards a node takes: it starts with the process and ends with it. */
 export interface NodeLogic {
@@ -40,13 +46,14 @@ export interface NodeLogic {
   serves(shard: number): boolean
   /** Hands over what it serves, where that is known. */
   leave?(done: () => void): void
+  /** For logics whose shards the node does not see. */
+  liveEvent?(...live: LiveEvent): void
   /** What it knows, for people. */
   describe?(): { viewNumber: number }
 }
 
 export interface OwnedShard {
   engine: ShardEngine
-  commit: JournaledCommit
   server: ShardServer
   viewVersion: number
 }
@@ -56,11 +63,12 @@ export interface Life {
   process: ProcessClock
   clock: Clock
   random: Random
-  store: SimStore
+  store: SimDisk
   transport: SimTransport
   journal: JournalLine
   taskQueue: TaskQueue
   log: Log
+  live: SimLive
   shards: Map<number, OwnedShard>
 }
 
@@ -73,7 +81,7 @@ export class SimNode {
   version: 1 | 2 = 1
   life: Life | undefined
   #logic: NodeLogic | undefined
-  /** What its disk holds; it outlives the process. */
+  /** What its own disk holds; it outlives the process. */
   #disk: SimStore | undefined
   #lives = 0
   isLineHeld = false
@@ -114,8 +122,8 @@ export class SimNode {
     else end()
   }
 
-  get store(): SimStore | undefined {
-    return this.#disk
+  get store(): SimDisk | undefined {
+    return this.around.directory ? this.life?.store : this.#disk
   }
 
   start(): void {
@@ -125,16 +133,7 @@ export class SimNode {
     const random = this.#random.fork(`life ${this.#lives}`)
     const process = new ProcessClock(base, this.#view)
     const { name } = this
-    const store = new SimStore(
-      process,
-      {
-        random: random.fork('disk'),
-        rates: parameters.disk,
-        flushed: (shard, slot) => recorder.add({ kind: 'flushed', node: name, shard, slot }),
-      },
-      this.#disk,
-    )
-    this.#disk = store
+    const store = this.#openDisk(process, random.fork('disk'))
     const journal = new JournalLine({
       base,
       process,
@@ -154,11 +153,27 @@ export class SimNode {
       journal,
       taskQueue: tasks.connect(name, process),
       log: this.#log(),
+      live: this.#live(process),
       shards: new Map(),
     }
     recorder.add({ kind: 'node-up', node: name, version: this.version })
     this.#logic = this.#makeLogic(this)
     this.#logic.start()
+  }
+
+  #openDisk(process: ProcessClock, random: SimRandom): SimDisk {
+    const { parameters, recorder, directory } = this.around
+    const { name: node } = this
+    if (directory) {
+      this.version = directory.version === 2 ? 2 : this.version
+      directory.version = this.version
+      return directory.open(process, node)
+    }
+    const { disk: rates } = parameters
+    const flushed = (shard: number, slot: number) =>
+      recorder.add({ kind: 'flushed', node, shard, slot })
+    this.#disk = new SimStore(process, { random, rates, flushed }, this.#disk)
+    return this.#disk
   }
 
   /** As kill -9: nobody is told anything, and only what was flushed is left. */
@@ -189,48 +204,38 @@ export class SimNode {
   }
 
   /** Tries to take a shard, named by a view. */
-  open(shard: number, viewVersion: number, limits: Limits): void {
+  open(shard: number, viewVersion: number, limits: Limits, embedded?: CommitPath): void {
     const { life, name, around } = this
     if (!life || life.shards.has(shard)) return
-    const { store, clock, random, log, transport, taskQueue, journal } = life
+    const { store, clock, random, log, transport, taskQueue, journal, live } = life
     const { parts, subjects, parameters, recorder } = around
-    const commit = new parts.JournaledCommit({
-      shard,
-      store,
-      journal,
-      clock,
-      random,
-      log,
-      node: name,
-      viewVersion,
-      ownerSilenceMs: 5_000,
-    })
+    const ports = { store, clock, random, log }
+    const silence = { ownerSilenceMs: 5_000 }
+    const journaled = { shard, ...ports, journal, node: name, viewVersion, ...silence }
+    const commit = embedded ?? new parts.JournaledCommit(journaled)
     const engine = new parts.ShardEngine({
       shard,
       shardCount: parameters.shards,
       limits,
-      store,
-      clock,
-      random,
-      log,
+      ...ports,
       transport,
       subjects,
       taskQueue,
       machines: around.machines[this.version],
       budget: new parts.ResidentBudget(limits.residentBytesMax),
       commit,
-      live: { start: () => {}, send: () => {}, stop: () => {} },
+      live,
       announces: false,
       stopped: ({ why, kind }) => this.#stopped(shard, engine, why, kind),
     })
     const server = parts.serveShard(engine, transport, subjects, limits)
-    life.shards.set(shard, { engine, commit, server, viewVersion })
+    life.shards.set(shard, { engine, server, viewVersion })
     engine.open((failure) => {
       if (failure) {
         recorder.add({ kind: 'not-taken', node: name, shard, why: failure.message })
         return
       }
-      const slot = commit.epoch?.slot ?? 0
+      const slot = commit instanceof parts.JournaledCommit ? (commit.epoch?.slot ?? 0) : 0
       recorder.add({ kind: 'taken', node: name, shard, slot, view: viewVersion })
     })
   }
@@ -241,13 +246,15 @@ export class SimNode {
   }
 
   #stopped(shard: number, engine: ShardEngine, why: string, how: 'lost' | 'failed'): void {
-    const { life, name } = this
+    const { life, name, around } = this
     const owned = life?.shards.get(shard)
     if (!life || owned?.engine !== engine) return
     owned.server.stop()
+    life.live.stopShard(shard)
     life.shards.delete(shard)
-    this.around.recorder.add({ kind: 'stopped', node: name, shard, how, why })
-    if (how === 'failed') this.failed(why, shard)
+    around.recorder.add({ kind: 'stopped', node: name, shard, how, why })
+    // An embedded node owns all of its shards or none.
+    if (how === 'failed' || around.directory) this.failed(why, shard)
   }
 
   /** Memory and disk no longer agree: the process ends. Not inside this very call. */
@@ -260,6 +267,17 @@ export class SimNode {
     around.base.defer(() => {
       if (this.life === life) this.crash(`${place}failed: ${why.split('\n')[0]}`)
     })
+  }
+
+  #live(process: ProcessClock): SimLive {
+    const { recorder } = this.around
+    const forward = (...[shard, ...event]: LiveEvent) => {
+      if (this.#logic?.liveEvent) this.#logic.liveEvent(shard, ...event)
+      else this.life?.shards.get(shard)?.engine.liveEvent(...event)
+    }
+    return new SimLive(`${this.name}.${this.#lives}`, process, forward, (shard, effectId, how) =>
+      recorder.add({ kind: 'callback', node: this.name, shard, effectId, how }),
+    )
   }
 
   #log(): Log {

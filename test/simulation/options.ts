@@ -7,6 +7,8 @@ export interface SimOptions {
   nodes: number | undefined
   /** Who names owners; by the seed when absent. */
   logic: Parameters['logic'] | undefined
+  /** Clients never rest, and think half as long. */
+  busy: boolean
   losses: boolean
   /** Drawn charts in any case; by the seed when false. */
   charts: boolean
@@ -22,7 +24,7 @@ export interface SimOptions {
   only: string | undefined
 }
 
-export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle] [--losses] [--charts] [--workers] [--minutes 1] [--trace] [--json]
+export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle|embedded] [--busy] [--losses] [--charts] [--workers] [--minutes 1] [--trace] [--json]
 npm run sim -- --bugs [--only PART OF A NAME] [--seeds 1..200] [--minutes 1] [--write]`
 
 export function readOptions(words: readonly string[]): SimOptions | { problem: string } {
@@ -30,6 +32,7 @@ export function readOptions(words: readonly string[]): SimOptions | { problem: s
     seeds: undefined,
     nodes: undefined,
     logic: undefined,
+    busy: false,
     losses: false,
     charts: false,
     workers: false,
@@ -54,7 +57,7 @@ export function readOptions(words: readonly string[]): SimOptions | { problem: s
   return options
 }
 
-const FLAGS = ['trace', 'json', 'bugs', 'losses', 'charts', 'workers', 'write'] as const
+const FLAGS = ['trace', 'json', 'bugs', 'busy', 'losses', 'charts', 'workers', 'write'] as const
 type Flag = (typeof FLAGS)[number]
 
 function isFlag(word: string): boolean {
@@ -79,7 +82,8 @@ function readValue(options: SimOptions, word: string, value: string): string | u
       options.nodes = number
       return undefined
     case '--logic':
-      if (value !== 'cluster' && value !== 'oracle') return `--logic is cluster or oracle`
+      if (value !== 'cluster' && value !== 'oracle' && value !== 'embedded')
+        return `--logic is cluster, oracle or embedded`
       options.logic = value
       return undefined
     case '--minutes':

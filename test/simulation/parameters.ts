@@ -30,17 +30,26 @@ export interface Troubles {
 export interface Parameters {
   nodes: number
   shards: number
-  /** Who names owners: the stand-in, which is quick and fickle, or the cluster's own logic. */
-  logic: 'oracle' | 'cluster'
+  /**
+   * Who names owners: the stand-in, which is quick and fickle, or the cluster's own logic. Or nobody:
+   * `embedded` nodes have no journal, and the newest on their one directory owns everything.
+   */
+  logic: 'oracle' | 'cluster' | 'embedded'
   clients: number
   /** Callers beside them that only read: whom a deposed owner could tell what is no longer true. */
   readers: number
+  /** Who asks for what is beside the mix (side-work.ts). */
+  sideCallers: number
+  /** Callers that ask for lists and counts. */
+  askers: number
   workers: number
   actors: number
   /** Machines whose charts are drawn, beside those that every world has. */
   charts: number
   /** Mean milliseconds between two commands of one client. */
   thinkMs: number
+  /** Of their commands, how many clients rest after: for half of their time in all, whatever it is; 0 for never. */
+  restChance: number
   skewMs: number
   drift: number
   /** The oracle names somebody else now and then, for no reason. */
@@ -61,6 +70,8 @@ export interface Given {
   logic?: Parameters['logic']
   /** Whether there are drawn charts. */
   charts?: boolean
+  /** Nobody rests, and all think half as long. */
+  busy?: boolean
   /** The journal loses what it had not synced, every few seconds. */
   losses?: boolean
 }
@@ -78,7 +89,21 @@ export function drawParameters(random: SimRandom, given: Given): Parameters {
     drawn.troubles.crashMs ||= 8_000
     drawn.journal.staleChance = 0
   }
+  if (drawn.logic === 'embedded') embed(drawn)
   return drawn
+}
+
+/** One data directory: what befalls a journal, its lines and disks of other nodes cannot happen. */
+export function embed(parameters: Parameters): void {
+  const { checkpoints, disk, troubles } = parameters
+  parameters.logic = 'embedded'
+  parameters.nodes = Math.min(2, parameters.nodes)
+  parameters.fickleMs = 0
+  checkpoints.slots = NO_CHECKPOINTS
+  // A broken environment would have to break in both processes at once.
+  if (parameters.nodes > 1) disk.brokenChance = 0
+  const none = { lineMs: 0, journalRestartMs: 0, journalLossMs: 0, wipeMs: 0 }
+  Object.assign(troubles, none)
 }
 
 function draw(random: SimRandom, given: Given): Parameters {
@@ -88,15 +113,19 @@ function draw(random: SimRandom, given: Given): Parameters {
   const nodes = random.pick([2, 3, 3, 5])
   const logic = random.fork('logic').chance(0.5) ? 'cluster' : 'oracle'
   return {
-    nodes: given.nodes ?? nodes,
+    nodes: given.nodes ?? (given.logic === 'embedded' ? random.fork('one').pick([1, 2]) : nodes),
     shards: random.pick([1, 2, 4, 8]),
     logic: given.logic ?? logic,
     clients: random.between(1, 3),
     readers: random.fork('readers').chance(0.25) ? 1 : 0,
+    sideCallers: random.fork('side').chance(0.4) && !given.busy ? 1 : 0,
+    askers: random.fork('askers').chance(0.3) && !given.busy ? 1 : 0,
     workers: random.between(1, 3),
     actors: random.between(3, 16),
     charts: drawChartCount(random.fork('charts'), given.charts),
-    thinkMs: random.pick([100, 200, 400]),
+    thinkMs: random.pick([100, 200, 400]) * (given.busy ? 1 : 2),
+    // An idle shard has a life of its own.
+    restChance: given.busy ? 0 : 0.05,
     skewMs: has(0.5) ? random.between(10, 4_000) : 0,
     drift: has(0.5) ? random.pick([0.0002, 0.01]) : 0,
     fickleMs: mean(0.5, 2_000, 15_000),

@@ -1,11 +1,18 @@
 /** The production code that a world runs, so that a deliberate bug can stand in its place. */
 import { ClusterNode } from '../../src/cluster/index.ts'
-import { JournaledCommit, ResidentBudget, ShardEngine, serveShard } from '../../src/shard/index.ts'
+import {
+  EmbeddedCommit,
+  JournaledCommit,
+  ResidentBudget,
+  ShardEngine,
+  serveShard,
+} from '../../src/shard/index.ts'
 import { SimJournalServer } from './sim-journal.ts'
 
 export interface Parts {
   ShardEngine: typeof ShardEngine
   JournaledCommit: typeof JournaledCommit
+  EmbeddedCommit: typeof EmbeddedCommit
   ResidentBudget: typeof ResidentBudget
   serveShard: typeof serveShard
   ClusterNode: typeof ClusterNode
@@ -15,6 +22,7 @@ export interface Parts {
 export const REAL: Parts = {
   ShardEngine,
   JournaledCommit,
+  EmbeddedCommit,
   ResidentBudget,
   serveShard,
   ClusterNode,

@@ -27,20 +27,12 @@ import { failureAt, type WorkerProcess, type WorkPlan, workMs } from './worker-p
 const SLOTS = 2
 const WORKER_LIMITS = { requestMs: 10_000, retryMaxMs: 1_000, abortWaitMs: 3_000 }
 
-/**
- * A seed whose tasks are run by production workers, in directories that go with it. Clocks do not
- * jump: each request of a worker ends by the wall clock, and an owner whose clock is ahead by more than
- * `requestMs` refuses all of them.
- */
+/** A seed whose tasks are run by production workers, in directories that go with it. */
 export async function runSeedWithWorkers(options: RunOptions): Promise<SeedResult> {
   const directory = mkdtempSync(join(tmpdir(), 'troupe-sim-'))
   try {
     return await runSeedWithPromises({
       ...options,
-      tune: (parameters) => {
-        options.tune?.(parameters)
-        parameters.troubles.jumpMs = 0
-      },
       makeWorker: (name, caller, limits, tasks) =>
         new ProductionWorker(name, caller, limits, tasks, join(directory, name)),
     })

@@ -4,6 +4,7 @@
  * its trace. A story says who owns the shard, or begins with `cluster` and leaves that to the nodes.
  *
  *   cluster                      starts all nodes with the cluster's own logic
+ *   embedded                     no journal: n1 and n2 are processes on one data directory
  *   take NODE                    starts the node if need be; a new view names it
  *   leave NODE                   it hands over what it serves, and ends
  *   start|get|pause|resume ADDRESS [FIELD=VALUE] [as NAME]
@@ -21,6 +22,7 @@
  *   lose COUNT, power            the journal's server dies: without its last slots; without what it had not synced
  *   sync                         the journal's server syncs its disk
  *   worker NAME starts|dies|freezes|thaws        worker NAME works MS
+ *   disk MS, blackout            how long a flush takes; all nodes end, and what was not flushed is gone
  *   advance MS
  *   expect NAME CODE             what a command was answered; `nothing` when it was not
  *   expect seen ADDRESS FIELD VALUE      of the context, as the journal has it
@@ -64,7 +66,15 @@ export function tell(text: string, parts: Parts = REAL): Told {
 
 function plain(parameters: Parameters): void {
   calm(parameters)
-  const counts = { shards: 1, clients: 1, readers: 0, workers: 2, actors: 5 }
+  const counts = {
+    shards: 1,
+    clients: 1,
+    readers: 0,
+    askers: 0,
+    sideCallers: 0,
+    workers: 2,
+    actors: 5,
+  }
   Object.assign(parameters, { ...counts, skewMs: 0, drift: 0 })
   Object.assign(parameters.network, { latencyMs: 1 })
   Object.assign(parameters.disk, { flushMs: 1 })
@@ -108,6 +118,19 @@ class Story {
     cluster: () => {
       this.#world = worldOf('cluster', this.#parts)
       for (const node of this.#world.nodes) node.start()
+      return undefined
+    },
+    embedded: () => {
+      this.#world = worldOf('embedded', this.#parts)
+      return undefined
+    },
+    disk: ([ms]) => {
+      this.#world.parameters.disk.flushMs = Number(ms)
+      return undefined
+    },
+    blackout: () => {
+      for (const node of this.#world.nodes) node.crash('the power has failed')
+      this.#world.around.directory?.losePower()
       return undefined
     },
     advance: ([ms]) => {
@@ -291,7 +314,7 @@ class Story {
   }
 }
 
-function worldOf(logic: 'oracle' | 'cluster', parts: Parts): World {
+function worldOf(logic: Parameters['logic'], parts: Parts): World {
   return new World({ seed: 1, given: { nodes: 3, logic, charts: false }, tune: plain, parts })
 }
 

@@ -4,7 +4,8 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { BUGS, partsOf } from './bugs.ts'
+import { BUGS } from './bug-list.ts'
+import { partsOf } from './bugs.ts'
 import { tell } from './scenario.ts'
 
 const FOLDER = new URL('./scenarios/', import.meta.url)
@@ -25,14 +26,17 @@ it.each(names)('%s', (name) => {
 it.each([
   ['late-write-is-its-own', 'give up an unknown write as if it had failed'],
   ['bad-input-changes-nothing', 'accept bad input'],
+  ['callback-begins-anew', 'do not begin callbacks anew at a takeover'],
   ['clock-jumps-back', 'fire a timer early'],
   ['deposed-owner-answers-no-read', 'answer a read without asking the journal'],
   ['freeze-between-check-and-write', 'drop the create-only check'],
   ['full-disk-ends-the-node', 'reply before flush'],
   ['parked-and-resumed', 'lose an actor that fails'],
   ['paused-actor-keeps-its-timer', 'ignore the pause'],
+  ['power-failure-of-an-embedded-node', 'embedded: reply before flush'],
   ['replies-are-cut-off', 'do not look for the dedupe record'],
   ['rolling-upgrade', 'migrate twice'],
+  ['second-process-on-a-directory', 'embedded: commit whoever owns the directory'],
   ['task-is-delivered-twice', 'start a held task'],
   ['timer-survives-its-owner', 'forget timers at a takeover'],
   ['two-claims-one-winner', 'take a refused claim for a won one'],

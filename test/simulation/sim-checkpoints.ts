@@ -83,6 +83,8 @@ export class SimCheckpoints {
             answer({ kind: 'listed', records: outcome.records.slice(0, -1) })
           }),
         ),
+      discard: (attempt, done) =>
+        this.#send(process, done, 'unknown', (answer) => inner.discard(attempt, answer)),
       removeBelow: (shard, slot, done) =>
         this.#send(process, done, 'unknown', (answer) => {
           for (const at of inner.shown(shard).slots) {
@@ -100,7 +102,10 @@ export class SimCheckpoints {
     const checkpoint = decodeCheckpoint({ slot, value })
     if (!checkpoint) throw new Error(`the record of slot ${slot} cannot be read`)
     this.#recordedAt.set(`${shard} ${slot}`, base.monotonic())
-    recorded(node, shard, checkpoint, this.#rowsOf(shard, checkpoint))
+    const rows = this.#rowsOf(shard, checkpoint)
+    // Its chunks went with the machine after they were read back: whoever reads it notices.
+    if (!rows) return gone(shard, slot, 'damaged')
+    recorded(node, shard, checkpoint, rows)
     if (checkpoint.chunks === 0 || !random.chance(rates.damagedChance)) return
     const { attempt } = checkpoint
     const index = random.between(0, checkpoint.chunks - 1)
@@ -108,11 +113,13 @@ export class SimCheckpoints {
     gone(shard, slot, 'damaged')
   }
 
-  #rowsOf(shard: number, { slot, attempt, chunks }: Checkpoint): StoreRow[] {
-    return Array.from({ length: chunks }, (_, index) => {
+  /** Undefined when a chunk is missing. */
+  #rowsOf(shard: number, { slot, attempt, chunks }: Checkpoint): StoreRow[] | undefined {
+    const parts = Array.from({ length: chunks }, (_, index) => {
       const bytes = this.#inner.chunk({ shard, slot, attempt, index })
-      return (bytes && decodeChunk(shard, index, bytes)) ?? []
-    }).flat()
+      return bytes && (decodeChunk(shard, index, bytes) ?? [])
+    })
+    return parts.every((part) => part !== undefined) ? parts.flat() : undefined
   }
 
   /** One answer, the first. */

@@ -25,37 +25,37 @@ export interface DiskRates {
 }
 
 /** What the store waits for a flush; it takes as long as the disk takes. */
-const FLUSH_MS = 1
+export const FLUSH_MS = 1
 
 /** Flushes take time, other waits are what they are. */
-class DiskClock implements Clock {
-  readonly #process: ProcessClock
+export class DiskClock implements Clock {
+  readonly #clock: Clock
   readonly #random: SimRandom
   readonly #rates: DiskRates
 
-  constructor(process: ProcessClock, random: SimRandom, rates: DiskRates) {
-    this.#process = process
+  constructor(clock: Clock, random: SimRandom, rates: DiskRates) {
+    this.#clock = clock
     this.#random = random
     this.#rates = rates
   }
 
   now(): number {
-    return this.#process.now()
+    return this.#clock.now()
   }
 
   monotonic(): number {
-    return this.#process.monotonic()
+    return this.#clock.monotonic()
   }
 
   after(delayMs: number, call: () => void): () => void {
-    if (delayMs !== FLUSH_MS) return this.#process.after(delayMs, call)
+    if (delayMs !== FLUSH_MS) return this.#clock.after(delayMs, call)
     const { flushMs, slowChance, slowMs } = this.#rates
     const slow = this.#random.chance(slowChance) ? this.#random.exponential(slowMs) : 0
-    return this.#process.after(this.#random.fraction() * flushMs + slow, call)
+    return this.#clock.after(this.#random.fraction() * flushMs + slow, call)
   }
 
   defer(call: () => void): void {
-    this.#process.defer(call)
+    this.#clock.defer(call)
   }
 }
 
@@ -66,7 +66,12 @@ export interface DiskOptions {
   flushed: (shard: number, slot: number) => void
 }
 
-export class SimStore implements Store {
+/** What the disk of a node is to those who look at it or break it. */
+export interface SimDisk extends Store {
+  readonly inner: MemoryStore
+}
+
+export class SimStore implements SimDisk {
   readonly inner: MemoryStore
   readonly #options: DiskOptions
 

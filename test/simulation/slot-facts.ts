@@ -7,7 +7,7 @@ import type { StoreWrite } from '../../src/ports/index.ts'
 import { hashBytes, unpack, unpackAll } from '../../src/protocol/index.ts'
 import { nameOfKey, parseOutboxKey, peerOfKey, TABLE } from '../../src/shard/keys.ts'
 import { decodeActor } from '../../src/shard/records.ts'
-import { decodeRecord } from '../../src/shard/slot-records.ts'
+import { decodeRecord, type SlotRecord } from '../../src/shard/slot-records.ts'
 import type { ActorFact, BatchFact, HistoryEntry, SlotFact } from './events.ts'
 
 type PackedEntry = [number, string, string, string | null, string | null, string, string | null]
@@ -15,6 +15,7 @@ type PackedEntry = [number, string, string, string | null, string | null, string
 export interface SlotDetails {
   hash: string
   prev: string
+  record: SlotRecord
   fact: SlotFact
 }
 
@@ -32,7 +33,7 @@ export class SlotFacts {
       return known
     }
     const record = decodeRecord(bytes)
-    const details = { hash, prev: record.prev, fact: this.#factOf(record) }
+    const details = { hash, prev: record.prev, record, fact: this.#factOf(record) }
     this.#known.set(hash, details)
     return details
   }
@@ -47,7 +48,7 @@ export class SlotFacts {
     for (const { address, birth, turn } of actors) this.#told.set(`${address} ${birth}`, turn)
   }
 
-  #factOf(record: ReturnType<typeof decodeRecord>): SlotFact {
+  #factOf(record: SlotRecord): SlotFact {
     if (record.kind === 'claim') {
       const { node, claimId, viewVersion } = record
       return { kind: 'claim', node, claimId, viewVersion }
@@ -141,6 +142,9 @@ export class SlotFacts {
         worker,
       })),
       children: record.children.map(({ childId }) => childId),
+      lives: record.children
+        .filter(({ kind, done }) => kind === 'live' && !done)
+        .map(({ effectId }) => effectId),
       remembers: stored.historyValue,
       entries: record.turn > told ? entriesOf(address, record, told, chunks) : [],
       context: stored.context as Record<string, unknown>,

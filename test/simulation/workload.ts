@@ -6,11 +6,13 @@
  * (client.ts), what it does (the production code).
  */
 import { type Command, shardOf } from '../../src/protocol/index.ts'
+import type { Asker } from './asker.ts'
 import type { ChartWork } from './chart-work.ts'
 import type { Caller } from './client.ts'
 import type { Recorder } from './events.ts'
 import { MACHINE_NAMES, type MachineName } from './machines.ts'
 import type { SimRandom } from './random.ts'
+import { SideWork } from './side-work.ts'
 
 const PATIENCE_MS = 8_000
 const REPEATED_MAX = 40
@@ -65,14 +67,18 @@ const TOTAL = MIX.reduce((sum, [weight]) => sum + weight, 0)
 export class Workload {
   readonly random: SimRandom
   readonly #patience: SimRandom
+  readonly #rests: SimRandom
   readonly #callers: readonly Caller[]
   readonly #readers: readonly Caller[]
+  readonly #askers: readonly Asker[]
+  readonly #beside: readonly SideWork[]
   readonly #recorder: Recorder
   readonly #charts: ChartWork | undefined
   readonly #fixed: readonly string[]
   /** Of all actors that anybody asks. */
   readonly addresses: readonly string[]
   readonly #thinkMs: number
+  readonly #restChance: number
   readonly #sent: Command[] = []
   #isOver = false
 
@@ -80,17 +86,23 @@ export class Workload {
     random: SimRandom
     callers: readonly Caller[]
     readers: readonly Caller[]
+    askers: readonly Asker[]
+    beside: readonly Caller[]
     recorder: Recorder
     actors: number
     thinkMs: number
+    restChance: number
     charts: ChartWork | undefined
   }) {
     this.random = options.random
     this.#patience = options.random.fork('patience')
+    this.#rests = options.random.fork('rests')
     this.#callers = options.callers
     this.#readers = options.readers
+    this.#askers = options.askers
     this.#recorder = options.recorder
     this.#thinkMs = options.thinkMs
+    this.#restChance = options.restChance
     this.#charts = options.charts
     // At least one of each machine, and tells need two that are flat.
     this.#fixed = Array.from({ length: Math.max(5, options.actors) }, (_, index) => {
@@ -98,6 +110,10 @@ export class Workload {
       return `${name}/${name[0]}${index}`
     })
     this.addresses = [...this.#fixed, ...(this.#charts?.addresses ?? [])]
+    this.#beside = options.beside.map((caller) => {
+      const random = options.random.fork(caller.name)
+      return new SideWork(random, caller, this.addresses, this.#thinkMs)
+    })
   }
 
   begin(): void {
@@ -108,11 +124,13 @@ export class Workload {
       first!.call({ address, id, ...this.#charts!.start(id) } as Command, 60_000)
     }
     for (const caller of this.#callers) this.#next(caller, () => this.#act(caller))
+    for (const one of [...this.#askers, ...this.#beside]) one.begin()
     for (const reader of this.#readers) this.#next(reader, () => this.#read(reader))
   }
 
   end(): void {
     this.#isOver = true
+    for (const one of [...this.#askers, ...this.#beside]) one.end()
   }
 
   any(): string {
@@ -142,7 +160,9 @@ export class Workload {
   }
 
   #next(caller: Caller, act: () => void): void {
-    caller.process.after(this.random.exponential(this.#thinkMs), () => {
+    const rests = this.#rests.chance(this.#restChance)
+    const meanMs = rests ? this.#thinkMs / this.#restChance : this.#thinkMs
+    caller.process.after(this.random.exponential(meanMs), () => {
       if (this.#isOver) return
       act()
       this.#next(caller, act)

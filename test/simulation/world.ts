@@ -10,22 +10,25 @@ import { hostMachine } from '../../src/machine/index.ts'
 import { type Limits, subjectsOf, unpack } from '../../src/protocol/index.ts'
 import type { Machines } from '../../src/shard/index.ts'
 import { Archive } from './archive.ts'
+import { Asker } from './asker.ts'
 import { chartMachine } from './chart-actions.ts'
 import { ChartWork } from './chart-work.ts'
 import { type ChartPlan, drawCharts } from './charts.ts'
 import { Caller, type CallerOptions, outcomesOf } from './client.ts'
 import { ClusterLogic } from './cluster-logic.ts'
 import { drainedOrWhy, endStores } from './draining.ts'
+import { EmbeddedLogic } from './embedded-logic.ts'
 import { Recorder, type SimEvent } from './events.ts'
 import { Faults } from './faults.ts'
 import { machinesOf } from './machines.ts'
 import { Mirror } from './mirror.ts'
-import { SimNode, type Surroundings } from './node.ts'
+import { type NodeLogic, SimNode, type Surroundings } from './node.ts'
 import { Oracle } from './oracle.ts'
 import { calm, drawParameters, type Given, type Parameters } from './parameters.ts'
 import { type Parts, REAL } from './parts.ts'
 import { SimRandom } from './random.ts'
 import { SimCheckpoints } from './sim-checkpoints.ts'
+import { SimDirectory } from './sim-directory.ts'
 import { SimRegistry } from './sim-registry.ts'
 import { SimTasks } from './sim-tasks.ts'
 import { SimNetwork } from './sim-transport.ts'
@@ -101,6 +104,8 @@ export class World {
       parts,
       subjects: subjectsOf('sim'),
       machines: { 1: hosted(1, parameters, charts), 2: hosted(2, parameters, charts) },
+      directory:
+        parameters.logic === 'embedded' ? this.#directory(random.fork('directory')) : undefined,
     }
     this.oracle = new Oracle(this.around, random.fork('oracle'))
     const registry = new SimRegistry({
@@ -122,10 +127,12 @@ export class World {
       },
       gone: (shard, slot, why) => this.recorder.add({ kind: 'checkpoint-gone', shard, slot, why }),
     })
-    const logicOf =
-      parameters.logic === 'cluster'
-        ? (node: SimNode) => new ClusterLogic(node, registry, this.#checkpoints)
-        : this.oracle.logicOf
+    const logics: Record<Parameters['logic'], (node: SimNode) => NodeLogic> = {
+      cluster: (node) => new ClusterLogic(node, registry, this.#checkpoints),
+      embedded: (node) => new EmbeddedLogic(node),
+      oracle: this.oracle.logicOf,
+    }
+    const logicOf = logics[parameters.logic]
     this.nodes = Array.from({ length: parameters.nodes }, (_, index) => {
       const name = `n${index + 1}`
       return new SimNode(name, this.around, random.fork(name), logicOf)
@@ -134,7 +141,12 @@ export class World {
       Array.from({ length }, (_, index) => this.#caller(`${prefix}${index + 1}`, random))
     const writers = named('c', parameters.clients)
     const readers = named('r', parameters.readers)
-    this.callers = [...writers, ...readers]
+    const beside = named('k', parameters.sideCallers)
+    this.callers = [...writers, ...readers, ...beside]
+    const askers = Array.from({ length: parameters.askers }, (_, index) => {
+      const name = `q${index + 1}`
+      return new Asker(name, this.#callerOptions(random.fork(name)), parameters.thinkMs)
+    })
     this.#operator = this.#caller('op', random)
     this.workers = Array.from({ length: parameters.workers }, (_, index) => {
       const name = `w${index + 1}`
@@ -147,9 +159,12 @@ export class World {
       random: random.fork('workload'),
       callers: writers,
       readers,
+      askers,
+      beside,
       recorder: this.recorder,
       actors: parameters.actors,
       thinkMs: parameters.thinkMs,
+      restChance: parameters.restChance,
       charts: charts.length > 0 ? new ChartWork(random.fork('chart work'), charts) : undefined,
     })
     this.#faults = new Faults(this.#victims(), random.fork('faults'))
@@ -220,7 +235,26 @@ export class World {
       this.oracle.journalLost()
       this.#checkpoints.lose()
     }
-    return { base, recorder, parameters, network, journal, nodes, workers, callers, journalLost }
+    const powerLost = () => this.around.directory?.losePower()
+    const lost = { journalLost, powerLost }
+    return { base, recorder, parameters, network, journal, nodes, workers, callers, ...lost }
+  }
+
+  /** Each of its commits is told of as a slot: known and on disk at once. */
+  #directory(random: SimRandom): SimDirectory {
+    const { base, recorder, parameters } = this
+    return new SimDirectory({
+      base,
+      random,
+      rates: parameters.disk,
+      owned: (node, ownerId) => recorder.add({ kind: 'owns', node, ownerId }),
+      committed: (node, batch) => {
+        const { shard, slot } = batch
+        this.around.journal.watch(node, { ...batch, afterSequence: 0 }, slot)
+        recorder.add({ kind: 'flushed', node, shard, slot })
+        recorder.add({ kind: 'slot-known', node, shard, slot })
+      },
+    })
   }
 
   #callerOptions(random: SimRandom): CallerOptions {
@@ -259,8 +293,8 @@ export class World {
     const { recorder } = this
     const { network, journal, tasks, subjects } = this.around
     const facts = new SlotFacts()
-    journal.watch = (node, { shard, slot, record }, sequence) => {
-      const { hash, prev, fact } = facts.of(record)
+    journal.watch = (node, { shard, slot, record: bytes }, sequence) => {
+      const { hash, prev, record, fact } = facts.of(bytes)
       this.#commits += 1
       this.archive.see(shard, slot, record)
       recorder.add({ kind: 'slot', node, shard, slot, sequence, hash, prev, fact })

@@ -25,6 +25,8 @@ export function acknowledgedIsThere(events: readonly SimEvent[]): Violation[] {
   return found
 }
 
+const NOT_APPLIED: ReadonlySet<string> = new Set(['unavailable', 'deadline'])
+
 /** No read shows what is not committed: a head that is dropped later was never true. */
 export function readsAreCommitted(events: readonly SimEvent[]): Violation[] {
   const found: Violation[] = []
@@ -79,7 +81,7 @@ export function readsAreFresh(events: readonly SimEvent[]): Violation[] {
   return found
 }
 
-/** A node that says `unavailable` has not applied the command, then or later: so the error means. */
+/** A node that says `unavailable` or `deadline` has not applied the command, then or later: so they mean. */
 export function refusalsAreTrue(events: readonly SimEvent[]): Violation[] {
   const tries = new Map<string, number>()
   const refused = new Map<string, { node: string; seq: number }>()
@@ -88,7 +90,7 @@ export function refusalsAreTrue(events: readonly SimEvent[]): Violation[] {
     if (event.kind === 'released') {
       const name = `${event.address} ${event.id} ${event.node}`
       tries.set(name, (tries.get(name) ?? 0) + 1)
-      if (event.code === 'unavailable') refused.set(name, { node: event.node, seq: event.seq })
+      if (NOT_APPLIED.has(event.code)) refused.set(name, { node: event.node, seq: event.seq })
     }
   }
   const once = new Set<string>()

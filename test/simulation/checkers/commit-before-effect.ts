@@ -15,7 +15,8 @@ export function commitBeforeEffect(events: readonly SimEvent[]): Violation[] {
   const found: Violation[] = []
   const known = new Set<string>()
   const flushed = new Set<string>()
-  /** By node and shard, the slot of the newest checkpoint that it began with. */
+  const lastSlots = new Map<number, number>()
+  /** By node and shard, the slot of the newest checkpoint, or of the directory, that it began with. */
   const loaded = new Map<string, number>()
   /** They leave no trace in the journal. */
   const reads = new Set<string>()
@@ -40,14 +41,22 @@ export function commitBeforeEffect(events: readonly SimEvent[]): Violation[] {
   for (const event of events) {
     const { seq } = event
     if (event.kind === 'read-began') reads.add(event.id)
-    else if (event.kind === 'slot') remember(origins, event)
-    else if (event.kind === 'slot-known') known.add(`${event.node} ${event.shard} ${event.slot}`)
+    else if (event.kind === 'slot') {
+      remember(origins, event)
+      lastSlots.set(event.shard, event.slot)
+    }
+    // Its own row was flushed behind all that older processes have written.
+    else if (event.kind === 'owns') {
+      for (const [shard, slot] of lastSlots) loaded.set(`${event.node} ${shard}`, slot)
+    } else if (event.kind === 'slot-known') known.add(`${event.node} ${event.shard} ${event.slot}`)
     else if (event.kind === 'flushed') flushed.add(`${event.node} ${event.shard} ${event.slot}`)
     else if (event.kind === 'checkpoint-loaded') {
       loaded.set(`${event.node} ${event.shard}`, event.slot)
     } else if (event.kind === 'released' && event.code === 'ok') {
       const reply = `the reply to ${event.address} ${event.id}`
       if (!reads.has(event.id)) judge(event.node, reply, seq)
+    } else if (event.kind === 'callback') {
+      if (event.how === 'begins') judge(event.node, turnOf(event.effectId), seq)
     } else if (event.kind === 'task-published') judge(event.node, `task ${event.taskId}`, seq)
     else if (event.kind === 'relayed') {
       for (let n = event.first; n < event.first + event.count; n++)
@@ -66,5 +75,15 @@ function remember(origins: Map<string, Place[]>, event: SlotEvent): void {
   }
   for (const name of fact.remembered) add(`the reply to ${name}`)
   for (const { target, number } of fact.outbox) add(`message ${shard}>${target}/${number}`)
+  // A callback may end in the batch in which it began: its turn is what is left of it.
+  for (const { address, birth, entries } of fact.actors) {
+    if (!address.startsWith('family/')) continue
+    for (const { turn } of entries) add(turnOf(`${address}#${birth}:${turn}:0`))
+  }
   for (const taskId of fact.tasks) add(`task ${taskId}`)
+}
+
+/** What began a callback: its effect id, without its number within the turn. */
+function turnOf(effectId: string): string {
+  return `a callback of ${effectId.slice(0, effectId.lastIndexOf(':'))}`
 }

@@ -17,6 +17,8 @@ import {
   pausedStandsStill,
   resumeGoesOn,
 } from './histories.ts'
+import { listsAreTrue } from './lists.ts'
+import { callbacksAreTheirActors } from './live.ts'
 import { messagesOnceInOrder } from './messages.ts'
 import { oneWriter } from './one-writer.ts'
 import { stepsAreThoseOfXState } from './reference-steps.ts'
@@ -38,7 +40,9 @@ export const CHECKERS: readonly Checker[] = [
   refusalsAreTrue,
   readsAreCommitted,
   readsAreFresh,
+  listsAreTrue,
   messagesOnceInOrder,
+  callbacksAreTheirActors,
   timersOnceAndOnTime,
   oneAttemptAtATime,
   stepsAreThoseOfXState,

@@ -13,22 +13,32 @@ interface Line {
   claim: SlotEvent | undefined
 }
 
+type Owns = Extract<SimEvent, { kind: 'owns' }>
+
 export function oneWriter(events: readonly SimEvent[]): Violation[] {
   const found: Violation[] = []
   const lines = new Map<number, Line>()
+  /** Of the directory, where there is no journal. */
+  let owner: Owns | undefined
   for (const event of events) {
+    if (event.kind === 'owns') owner = event
     if (event.kind === 'slots-lost') lose(lines, event.shard, event.lastSlot)
     if (event.kind !== 'slot') continue
     const { shard, seq } = event
     const line = entryOf(lines, shard, (): Line => ({ slots: [], claim: undefined }))
-    for (const what of wrongs(line, event)) found.push({ checker: 'one-writer', what, seq, shard })
+    for (const what of wrongs(line, event, owner))
+      found.push({ checker: 'one-writer', what, seq, shard })
     line.slots.push(event)
     if (event.fact.kind === 'claim') line.claim = event
   }
   return found
 }
 
-function* wrongs({ slots, claim }: Line, event: SlotEvent): Generator<string> {
+function* wrongs(
+  { slots, claim }: Line,
+  event: SlotEvent,
+  owner: Owns | undefined,
+): Generator<string> {
   const { slot, prev, node, fact } = event
   const last = slots.at(-1)
   const expected = (last?.slot ?? 0) + 1
@@ -37,6 +47,11 @@ function* wrongs({ slots, claim }: Line, event: SlotEvent): Generator<string> {
     yield `slot ${slot} by ${node} does not name the record before it`
   }
   if (fact.kind === 'claim') return
+  if (owner) {
+    if (fact.epoch.claimId === owner.ownerId) return
+    yield `${node} wrote slot ${slot} into the directory that ${owner.node} owns`
+    return
+  }
   if (claim?.fact.kind !== 'claim') {
     yield `${node} wrote slot ${slot} without a claim before it`
     return
