@@ -129,7 +129,12 @@ export class RunningAttempt {
   }
 
   async #execute(): Promise<AttemptEnd> {
-    const cancelTimeout = this.#limitTime()
+    let cancelTimeout: () => void
+    try {
+      cancelTimeout = this.#limitTime()
+    } catch (thrown) {
+      return this.#judge(failure('permanent', 'invalid-input', textOf(thrown)))
+    }
     try {
       const givenUp = new Promise<'overdue' | 'left'>((resolve) => {
         this.#giveUp = resolve
@@ -142,10 +147,18 @@ export class RunningAttempt {
     }
   }
 
-  /** The time of a re-attached attempt counts from its first start. */
+  /**
+   * The time of a re-attached attempt counts from its first start.
+   * @throws whatever the task's own `timeoutMs` does
+   */
   #limitTime(): () => void {
-    const { timeoutMs } = this.task
+    const { timeoutMs: given } = this.task
+    const timeoutMs = typeof given === 'function' ? given(this.record.input) : given
     if (timeoutMs === undefined) return () => {}
+    if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1)
+      throw new Error(
+        `timeoutMs of task ${this.record.name} is ${timeoutMs}: no whole number from 1`,
+      )
     const { clock } = this.#deps
     const usedMs = this.reattached ? Math.max(0, clock.now() - this.record.startedAt) : 0
     return clock.after(Math.max(0, timeoutMs - usedMs), () => {

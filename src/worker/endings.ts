@@ -7,6 +7,7 @@ import { toErrorRecord } from '../protocol/index.ts'
 import type { AttemptFiles, AttemptRecord, AttemptResult, StoredResult } from './attempt-files.ts'
 import { inspectRun, type ProcessRunner } from './process/index.ts'
 import type { Reporter } from './reporter.ts'
+import type { RunUploader } from './run-uploader.ts'
 
 export interface EndingsDeps {
   files: AttemptFiles
@@ -14,6 +15,8 @@ export interface EndingsDeps {
   runner: () => ProcessRunner
   killGraceMs: number
   log: Log
+  /** When what commands write is to be read elsewhere. */
+  uploader: RunUploader | undefined
 }
 
 export class Endings {
@@ -43,8 +46,9 @@ export class Endings {
   }
 
   /** Nobody waits for a result. */
-  async drop(name: string): Promise<void> {
+  async drop(name: string, record: AttemptRecord): Promise<void> {
     await this.endRun(name)
+    await this.#deps.uploader?.finish(name, record)
     this.#deps.files.retire(name)
   }
 
@@ -58,6 +62,7 @@ export class Endings {
   async report(name: string, record: AttemptRecord, stored: StoredResult): Promise<void> {
     this.#reporting += 1
     try {
+      await this.#deps.uploader?.finish(name, record)
       const save = (changed: StoredResult) => this.#save(name, changed)
       const answered = await this.#deps.reporter.report(record, stored, save)
       if (answered) this.#deps.files.retire(name)

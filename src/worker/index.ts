@@ -1,7 +1,10 @@
 /** The room of workers: running tasks, commands that outlive their worker, and their logs. */
+export { type AcceptanceLimits, type HostFigures, hostFigures, refusalOf } from './acceptance.ts'
 export { type AbortKind, AttemptAborted } from './attempt.ts'
 export { DEFAULT_WORKER_LIMITS, type WorkerLimits } from './limits.ts'
 export * from './logs/index.ts'
 export * from './process/index.ts'
+export * from './remote/index.ts'
+export { Reports, type ReportsDeps } from './reports.ts'
 export { type RunResult, type RunSpec, runProcess } from './run-process.ts'
 export { Worker, type WorkerDeps, type WorkerStatus } from './worker.ts'

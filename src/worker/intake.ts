@@ -1,7 +1,8 @@
 /**
  * The slots of a worker. Decides: that a worker asks queues for tasks only while it has free slots,
- * so that a busy worker keeps nothing from others, that a task keeps to its own concurrency, and that
- * a task which this worker lacks is left to others before an attempt of it is begun.
+ * so that a busy worker keeps nothing from others, that it asks for none while somebody holds it, that a
+ * task keeps to its own concurrency, and that a task which this worker lacks is left to others before an
+ * attempt of it is begun.
  */
 import type { AnyTask } from '../machine/index.ts'
 import type { Clock, Log, TaskConsumer, TaskDelivery, TaskQueue } from '../ports/index.ts'
@@ -10,7 +11,7 @@ export interface IntakeDeps {
   slots: number
   queues: readonly string[]
   tasks: ReadonlyMap<string, AnyTask>
-  taskQueue: TaskQueue
+  taskQueue: Pick<TaskQueue, 'consume'>
   clock: Clock
   log: Log
   /** How long a task that this worker lacks is kept from it. */
@@ -29,6 +30,8 @@ export class Intake {
   readonly #turns = new Map<string, Turns>()
   /** Names of tasks that came and that this worker does not have. */
   readonly #lacking = new Set<string>()
+  /** Reasons to take nothing, by the name of who says so. */
+  readonly #holds = new Map<string, string>()
   #consumers: TaskConsumer[] = []
   #used = 0
   #open = false
@@ -48,6 +51,22 @@ export class Intake {
   close(): void {
     this.#open = false
     this.#stopAsking()
+  }
+
+  hold(name: string, reason: string): void {
+    this.#holds.set(name, reason)
+    this.#stopAsking()
+  }
+
+  lift(name: string): void {
+    if (this.#holds.delete(name)) this.#ask()
+  }
+
+  /** Why nothing is taken now. */
+  refusals(): string[] {
+    const { slots } = this.#deps
+    const full = this.#used >= slots ? [`count: ${this.#used} of ${slots} slots are taken`] : []
+    return [...this.#holds.values(), ...full]
   }
 
   /** A slot is taken; there may be more attempts than slots after a restart with fewer of them. */
@@ -92,7 +111,7 @@ export class Intake {
 
   #ask(): void {
     const free = this.#deps.slots - this.#used
-    if (!this.#open || free <= 0 || this.#consumers.length > 0) return
+    if (!this.#takesWork || free <= 0 || this.#consumers.length > 0) return
     const { queues, taskQueue } = this.#deps
     this.#consumers = queues.map((queue) =>
       taskQueue.consume({ queue, slots: free }, (delivery) => this.#receive(delivery)),
@@ -102,7 +121,7 @@ export class Intake {
   #receive(delivery: TaskDelivery): void {
     const { name } = delivery.message
     if (name !== '' && !this.#deps.tasks.has(name)) this.#leaveToOthers(delivery)
-    else if (this.#open && this.#used < this.#deps.slots) this.#take(delivery)
+    else if (this.#takesWork && this.#used < this.#deps.slots) this.#take(delivery)
     // It came while the last slot was given away: back to its place.
     else delivery.retry(0)
   }
@@ -115,6 +134,10 @@ export class Intake {
     if (this.#lacking.has(task)) return
     this.#lacking.add(task)
     log.warn({ taskId, task }, 'this worker does not have a task: it is left to others')
+  }
+
+  get #takesWork(): boolean {
+    return this.#open && this.#holds.size === 0
   }
 
   #stopAsking(): void {

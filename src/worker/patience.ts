@@ -64,7 +64,7 @@ function asFault(thrown: unknown): TroupeError {
   })
 }
 
-/** What looks final but is not: deadlines are new with each try, and faults pass. */
+/** What looks final but is not: each try has its whole time again, and faults pass. */
 const PASSING: ReadonlySet<string> = new Set(['deadline', 'clock-skew', 'internal', 'store-failed'])
 
 /** What sending the same again cannot change. */

@@ -5,7 +5,7 @@
  * others: who may run a task (its owner, by lease and token; `starter.ts` asks), one attempt
  * (`attempt.ts`), heartbeats (`beats.ts`), results (`endings.ts`), files (`attempt-files.ts`).
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 
 import type { Client } from '../client/index.ts'
 import type { AnyTask } from '../machine/index.ts'
@@ -13,6 +13,7 @@ import type {
   Clock,
   Log,
   Random,
+  RunUploads,
   Subscription,
   TaskDelivery,
   TaskQueue,
@@ -27,9 +28,9 @@ import { Intake } from './intake.ts'
 import { resolveWorkerLimits, type WorkerLimits } from './limits.ts'
 import { LogStore } from './logs/index.ts'
 import type { Patience } from './patience.ts'
-import { ProcessRunner } from './process/index.ts'
 import { Reporter } from './reporter.ts'
-import type { RunRuntime } from './run-process.ts'
+import { RunUploader } from './run-uploader.ts'
+import { Runtimes } from './runtimes.ts'
 import { Starter } from './starter.ts'
 import { sweepAttempts } from './sweep.ts'
 
@@ -43,14 +44,16 @@ export interface WorkerDeps {
   queues: readonly string[]
   tasks: ReadonlyMap<string, AnyTask>
   client: Client
-  taskQueue: TaskQueue
-  transport: Transport
+  taskQueue: Pick<TaskQueue, 'consume'>
+  transport: Pick<Transport, 'subscribe'>
   subjects: Subjects
   clock: Clock
   random: Random
   log: Log
   limits: Limits
   workerLimits?: Partial<WorkerLimits>
+  /** Where what commands write is brought, when this disk is out of the readers' reach. */
+  uploads?: RunUploads
 }
 
 export interface WorkerStatus {
@@ -67,8 +70,15 @@ export interface WorkerStatus {
   }[]
   /** Attempts that have ended and whose owners have not answered yet. */
   reporting: number
+  /** Why it takes no new tasks now, in words; empty while it does. */
+  refusals: string[]
 }
 
+const WHY_NOT = {
+  new: 'it is starting',
+  draining: 'it is stopping',
+  stopped: 'it has stopped',
+} as const
 /** A node that was just started has better things to do. */
 const FIRST_SWEEP_MS = 60_000
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id'
@@ -89,7 +99,8 @@ export class Worker {
   /** Everything under way for an attempt, from its delivery to the owner's last answer. */
   readonly #work = new Set<Promise<void>>()
   readonly #bootId = readBootId()
-  #runner: ProcessRunner | undefined
+  readonly #runtimes: Runtimes
+  readonly #uploader: RunUploader | undefined
   #state: WorkerStatus['state'] = 'new'
   #subscription: Subscription | undefined
   #cancelSweep: (() => void) | undefined
@@ -112,14 +123,19 @@ export class Worker {
     this.#logs = new LogStore({ clock, log })
     const bootId = this.#bootId
     this.#starter = new Starter({ worker, bootId, client, files, reporter, patience, limits, log })
-    const runner = () => this.#processRunner()
-    this.#endings = new Endings({ files, reporter, runner, killGraceMs, log })
+    const { uploads } = deps
+    const uploader = uploads && new RunUploader({ uploads, files, patience, clock, log })
+    const logs = this.#logs
+    this.#uploader = uploader
+    this.#runtimes = new Runtimes({ files, logs, bootId, killGraceMs, clock, log, uploader })
+    const runner = () => this.#runtimes.runner()
+    this.#endings = new Endings({ files, reporter, runner, killGraceMs, log, uploader })
     this.#beats = new Beats({
       client,
       clock,
       log,
       attempts: () => this.#leased,
-      accepted: (attempt) => this.#touchBeatFile(attempt),
+      accepted: (attempt) => this.#runtimes.touch(attempt),
     })
     this.#intake = new Intake({ ...deps, lackedMs: maxMs }, (delivery) => this.#take(delivery))
     this.runs = { latest: async (address) => this.#files.latest(address) }
@@ -132,7 +148,20 @@ export class Worker {
       return { taskId, task, attempt, startedAt, reattached }
     })
     const { reporting } = this.#endings
-    return { name, state: this.#state, slots, queues, running, reporting }
+    const refusals = this.#state === 'serving' ? this.#intake.refusals() : [WHY_NOT[this.#state]]
+    return { name, state: this.#state, slots, queues, running, reporting, refusals }
+  }
+
+  /**
+   * No new tasks for this reason, until `release` of the same name; what runs goes on. Both may be said
+   * again and again.
+   */
+  hold(name: string, reason: string): void {
+    this.#intake.hold(name, reason)
+  }
+
+  release(name: string): void {
+    this.#intake.lift(name)
   }
 
   /** Takes up what an earlier process left, then new work. @throws TroupeError `store-failed` */
@@ -185,7 +214,8 @@ export class Worker {
     this.#closing.abort()
     for (const attempt of this.#running.values()) attempt.leave()
     this.#beats.stop()
-    this.#runner?.close()
+    this.#runtimes.close()
+    this.#uploader?.stop()
     this.#subscription?.unsubscribe()
     this.#state = 'stopped'
   }
@@ -247,7 +277,7 @@ export class Worker {
       const answer = await this.#starter.attach(record)
       if (answer === 'granted') return this.#run(name, record, true)
       this.#intake.release()
-      return answer === 'given-up' ? this.#endings.drop(name) : undefined
+      return answer === 'given-up' ? this.#endings.drop(name, record) : undefined
     }
     this.#intake.release()
     if (result !== undefined) return this.#endings.report(name, record, result)
@@ -308,7 +338,7 @@ export class Worker {
       const end = await attempt.execute()
       this.#running.delete(name)
       this.#intake.release(task)
-      if (end.kind === 'dropped') return await this.#endings.drop(name)
+      if (end.kind === 'dropped') return await this.#endings.drop(name, record)
       if (end.kind === 'left') return
       if (attempt.aborted !== undefined) await this.#endings.endRun(name)
       await this.#endings.finish(name, record, end.result)
@@ -328,42 +358,7 @@ export class Worker {
   #attemptDeps(): AttemptDeps {
     const { clock, log, limits } = this.#deps
     const { abortWaitMs } = this.#limits
-    return { clock, log, limits, abortWaitMs, runtimeOf: (attempt) => this.#runtimeOf(attempt) }
-  }
-
-  #runtimeOf(attempt: RunningAttempt): RunRuntime {
-    const { name, record } = attempt
-    return {
-      runner: () => this.#processRunner(),
-      logs: this.#logs,
-      log: this.#deps.log,
-      killGraceMs: this.#limits.killGraceMs,
-      beatFile: this.#files.beatFileOf(name),
-      touchBeatFile: () => {
-        attempt.watched = true
-        this.#touchBeatFile(attempt)
-      },
-      rebooted: record.bootId !== this.#bootId,
-      point: () => this.#files.point(record.address, name),
-      own: (run) => attempt.own(run),
-    }
-  }
-
-  #processRunner(): ProcessRunner {
-    const { clock, log } = this.#deps
-    this.#runner ??= new ProcessRunner({ clock, log })
-    return this.#runner
-  }
-
-  /** Writing a byte has the kernel stamp the file, as the watchdog wants it. */
-  #touchBeatFile(attempt: RunningAttempt): void {
-    if (!attempt.watched) return
-    try {
-      writeFileSync(this.#files.beatFileOf(attempt.name), '.')
-    } catch (cause) {
-      const fields = { taskId: attempt.record.taskId, error: toErrorRecord(cause) }
-      this.#deps.log.error(fields, 'a heartbeat file cannot be written; its command will be ended')
-    }
+    return { clock, log, limits, abortWaitMs, runtimeOf: (attempt) => this.#runtimes.of(attempt) }
   }
 
   #planSweep(delayMs: number): void {

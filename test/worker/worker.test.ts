@@ -204,6 +204,22 @@ describe('what an end counts as', () => {
     expect(held.aborted).toEqual(['task slow took longer than 50 ms'])
   })
 
+  it('takes the time limit from the input, and refuses one that is none', async () => {
+    const held = new Held()
+    const timeoutMs = (input: unknown) => input as number | undefined
+    rig.task({ name: 'limited', timeoutMs, run: held.run })
+    await rig.worker()
+    rig.publish({ taskId: id('a'), name: 'limited', input: 50 })
+    rig.publish({ taskId: id('b'), name: 'limited', input: 0.5 })
+    await until(() => rig.asked('task.failed').length === 2, SOON, 'two reports')
+    expect(rig.asked('task.failed', id('a'))[0]?.failure).toMatchObject({ code: 'timed-out' })
+    expect(rig.asked('task.failed', id('b'))[0]?.failure).toMatchObject({
+      class: 'permanent',
+      message: 'timeoutMs of task limited is 0.5: no whole number from 1',
+    })
+    expect(held.aborted).toEqual(['task limited took longer than 50 ms'])
+  })
+
   it('does not wait for ever for code that does not listen to its signal', async () => {
     rig.task({ name: 'deaf', timeoutMs: 30, run: () => new Promise(() => {}) })
     await rig.worker({}, { abortWaitMs: 50 })

@@ -18,4 +18,4 @@ export {
   type SweepOptions,
   type SweepResult,
 } from './store.ts'
-export type { StreamName } from './stream-file.ts'
+export { readPart, type StreamName, streamSize } from './stream-file.ts'

@@ -151,6 +151,19 @@ export class RunLog {
     return { ...read, line, nextLine: line + complete }
   }
 
+  /** What was written, byte by byte, from `offset` to where the stream ends now; a block at a time. */
+  async *bytes(stream: StreamName, offset = 0): AsyncGenerator<Uint8Array, void, undefined> {
+    const size = this.sizes()[stream]
+    for (let at = offset; at < size; ) {
+      const length = Math.min(this.#limits.readBytesDefault, size - at)
+      const { bytes } = await readPart(this.dir, stream, at, length)
+      // It was cleared away.
+      if (bytes.length === 0) return
+      yield bytes
+      at += bytes.length
+    }
+  }
+
   /**
    * Pieces from `offset` on until the run is over, or `signal` aborts, or the run is removed; each with
    * at least one character. Waits for a run that has not started. Holds no file open while it waits.

@@ -1,0 +1,46 @@
+/**
+ * Who may take tasks as a worker. Decides: what an app answers that keeps the list of workers. Leaves to
+ * others: how workers reach their node.
+ */
+import type { WorkerCondition } from './shapes.ts'
+
+export interface WorkerClaim {
+  group: string
+  key: string
+}
+
+/** A worker as the node that hears it knows it. */
+export interface WorkerReport extends WorkerCondition {
+  name: string
+  /** Empty for the worker of the node itself. */
+  group: string
+  /** The node that hears it. */
+  node: string
+}
+
+/** What a worker is to do. */
+export interface WorkerOrder {
+  /** False: it is given no new tasks. */
+  admitted: boolean
+  /** Why not, in words. */
+  reason?: string
+  /** How often it reports at least. Default 10 s. */
+  reportMs?: number
+}
+
+/** What a worker in a process of its own is told when it reports. */
+export interface WorkerAnswer extends WorkerOrder {
+  cluster: string
+  /** Those of its group. */
+  queues: readonly string[]
+}
+
+export interface WorkerRegistrar {
+  /**
+   * The queues that a worker with this key may take tasks from.
+   * @throws TroupeError `unauthorized`, the same for a wrong key and for a group that does not exist
+   */
+  authenticate(claim: WorkerClaim): Promise<{ queues: readonly string[] }>
+  /** A worker was heard, one of another process or the node's own. */
+  heard(report: WorkerReport): Promise<WorkerOrder>
+}

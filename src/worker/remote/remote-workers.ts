@@ -1,0 +1,307 @@
+/**
+ * All workers in processes of their own that this node serves.
+ *
+ * Decides: that a worker's name is one worker's at a time, which commands a worker may send (those about
+ * tasks), and to which tasks its key admits it (those of its group's queues). Leaves to others: who may
+ * come in (`registrar.ts`), how requests travel (the gateway), one worker's deliveries (`session.ts`).
+ */
+import type { Client } from '../../client/index.ts'
+import type {
+  Clock,
+  LinkAnswer,
+  Log,
+  Random,
+  RunSizes,
+  Subscription,
+  TaskQueue,
+  Transport,
+} from '../../ports/index.ts'
+import {
+  type Command,
+  checkCommand,
+  isNodeName,
+  type Limits,
+  type Operation,
+  type Outcome,
+  pack,
+  type Subjects,
+  TASK_OPERATIONS,
+  TroupeError,
+  toErrorRecord,
+  unpack,
+} from '../../protocol/index.ts'
+import type { WorkerAnswer, WorkerRegistrar } from './registrar.ts'
+import { RemoteSession } from './session.ts'
+import { readPoll, readReport, readTell, readUpload } from './shapes.ts'
+import type { UploadedRuns } from './uploaded-runs.ts'
+
+export interface RemoteWorkersDeps {
+  /** Of the node; its own worker has that name too. */
+  node: string
+  cluster: string
+  registrar: WorkerRegistrar
+  client: Client
+  taskQueue: Pick<TaskQueue, 'consume'>
+  transport: Pick<Transport, 'subscribe'>
+  subjects: Subjects
+  limits: Limits
+  clock: Clock
+  random: Random
+  log: Log
+  /** What commands of these workers wrote. */
+  runs: UploadedRuns
+}
+
+/** Who asks, by its key. */
+export interface WorkerAdmission {
+  worker: string
+  group: string
+  queues: ReadonlySet<string>
+}
+
+interface Connected {
+  session: RemoteSession
+  instance: string
+  group: string
+  cancels: Subscription
+}
+
+/** Attempts whose first output may still be on its way. */
+const GRANTED_MAX = 10_000
+
+export class RemoteWorkers {
+  readonly #deps: RemoteWorkersDeps
+  readonly #connected = new Map<string, Connected>()
+  /** Attempts that were granted to workers through this node, by token, oldest first. */
+  readonly #granted = new Map<string, { worker: string; address: string }>()
+  /** Workers that are given nothing, by name. */
+  readonly #refused = new Set<string>()
+  #closed = false
+
+  constructor(deps: RemoteWorkersDeps) {
+    this.#deps = deps
+  }
+
+  /** @throws TroupeError `unauthorized`, `malformed` for a name that cannot be one */
+  async enter(claim: { worker: string; group: string; key: string }): Promise<WorkerAdmission> {
+    const { worker, group, key } = claim
+    const { queues } = await this.#deps.registrar.authenticate({ group, key })
+    if (!isNodeName(worker)) {
+      const why = `"${worker.slice(0, 64)}" cannot name a worker: a letter or digit and at most 63 letters, digits, "_" or "-"`
+      throw new TroupeError('malformed', why)
+    }
+    if (worker === this.#deps.node) {
+      const why = `the worker of the node itself is named ${worker}: start yours with another --name`
+      throw new TroupeError('conflict', why)
+    }
+    return { worker, group, queues: new Set(queues) }
+  }
+
+  /** @throws TroupeError `conflict` while another worker of that name is there, `forbidden` */
+  async poll(
+    admission: WorkerAdmission,
+    body: unknown,
+    options: { timeoutMs: number; signal: AbortSignal },
+  ): Promise<LinkAnswer> {
+    if (this.#closed) throw new TroupeError('unavailable', 'the node is stopping')
+    const request = readPoll(body)
+    requireQueues(admission, request.consumers)
+    return this.#sessionOf(admission, request).poll(request, options)
+  }
+
+  /** @throws TroupeError `unavailable` until the session has asked for the first time */
+  tell(admission: WorkerAdmission, body: unknown): void {
+    const request = readTell(body)
+    requireQueues(admission, request.consumers)
+    const connected = this.#connected.get(admission.worker)
+    if (connected?.session.id !== request.session) {
+      throw new TroupeError('unavailable', 'this session is not known here (yet): ask first')
+    }
+    connected.session.tell(request)
+  }
+
+  leave({ worker }: WorkerAdmission, session: unknown): void {
+    const connected = this.#connected.get(worker)
+    if (connected && connected.session.id === session) this.#forget(worker, connected)
+  }
+
+  /** @throws TroupeError `conflict` while another worker of that name is there */
+  async report(admission: WorkerAdmission, body: unknown): Promise<WorkerAnswer> {
+    const { node, cluster, registrar } = this.#deps
+    const { worker: name, group, queues } = admission
+    const { instance, condition } = readReport(body)
+    this.#requireOnly(name, instance)
+    const order = await registrar.heard({ ...condition, name, group, node })
+    this.admit(name, order.admitted)
+    return { ...order, cluster, queues: [...queues] }
+  }
+
+  /** From now on; a worker that comes later is judged by its first report. */
+  admit(worker: string, admitted: boolean): void {
+    if (admitted) this.#refused.delete(worker)
+    else this.#refused.add(worker)
+    this.#connected.get(worker)?.session.admit(admitted)
+  }
+
+  /** Commands about tasks, packed; each is answered for itself. */
+  async execute(
+    admission: WorkerAdmission,
+    payload: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array> {
+    const commands = unpack(payload)
+    if (!Array.isArray(commands)) throw new TroupeError('malformed', 'commands come in a list')
+    const outcomes = commands.map(async (command: unknown): Promise<Outcome> => {
+      try {
+        const ok = await this.#executeOne(admission, command, timeoutMs)
+        return { ok, durability: 'flushed' }
+      } catch (thrown) {
+        return { error: toErrorRecord(thrown) }
+      }
+    })
+    return pack(await Promise.all(outcomes))
+  }
+
+  /**
+   * Bytes that a command of this worker wrote. The first of a run prove themselves by the attempt's
+   * token; the rest are let in after them, also when the task is gone meanwhile.
+   * @throws TroupeError `forbidden`, `task-gone`, `task-stale`
+   */
+  async bring({ worker }: WorkerAdmission, body: unknown): Promise<RunSizes> {
+    const { runs, client } = this.#deps
+    const upload = readUpload(body)
+    if (!runs.knows(worker, upload)) {
+      const { address, taskId, token } = upload
+      const granted = this.#granted.get(token)
+      const isGranted = granted?.worker === worker && granted.address === address
+      if (!isGranted) await client.execute(address, { op: 'task.beat', taskId, token })
+      runs.begin(worker, upload)
+    }
+    return runs.append(upload)
+  }
+
+  stop(): void {
+    this.#closed = true
+    for (const [worker, connected] of [...this.#connected]) this.#forget(worker, connected)
+  }
+
+  async #executeOne(
+    admission: WorkerAdmission,
+    candidate: unknown,
+    timeoutMs: number,
+  ): Promise<unknown> {
+    const checked = checkCommand(candidate, this.#deps.limits)
+    if ('error' in checked) throw TroupeError.from(checked.error)
+    const { command } = checked
+    const operation = taskOperationOf(command, admission.worker)
+    // What comes later carries the token of the attempt, which only its worker was told.
+    if (operation.op === 'task.start') {
+      await this.#requireQueueOf(admission, command.address, operation.taskId, timeoutMs)
+    }
+    const options = { timeoutMs, ...(command.id === undefined ? {} : { id: command.id }) }
+    const client = this.#deps.client.as(`worker ${admission.worker}`)
+    const answer = await client.execute(command.address, operation, options)
+    if (operation.op === 'task.start' || operation.op === 'task.attach') {
+      this.#remember(admission.worker, command.address, answer)
+    }
+    return answer
+  }
+
+  /** A short command may be over, and killed, before the first of its output is brought. */
+  #remember(worker: string, address: string, answer: unknown): void {
+    const { token } = answer as { token: string }
+    if (this.#granted.size >= GRANTED_MAX) {
+      for (const [oldest] of this.#granted) {
+        this.#granted.delete(oldest)
+        break
+      }
+    }
+    this.#granted.set(token, { worker, address })
+  }
+
+  async #requireQueueOf(
+    { group, queues }: WorkerAdmission,
+    address: string,
+    taskId: string,
+    timeoutMs: number,
+  ): Promise<void> {
+    const view = await this.#deps.client.get(address, { timeoutMs })
+    const task = view.tasks.find((one) => one.taskId === taskId)
+    // A task that is gone is answered as such.
+    if (task === undefined || queues.has(task.queue)) return
+    const why = `task ${taskId} waits in the queue ${task.queue}, which is not one of group ${group}`
+    throw new TroupeError('forbidden', why)
+  }
+
+  #sessionOf(
+    { worker, group }: WorkerAdmission,
+    { session: id, instance }: { session: string; instance: string },
+  ): RemoteSession {
+    const { clock, random, taskQueue, transport, subjects, log } = this.#deps
+    const known = this.#connected.get(worker)
+    if (known?.session.id === id) return known.session
+    this.#requireOnly(worker, instance)
+    if (known) this.#forget(worker, known)
+    const deps = { session: id, taskQueue, clock, deliveryId: () => random.id() }
+    const session = new RemoteSession(deps, !this.#refused.has(worker))
+    const subject = subjects.cancel(worker)
+    const cancels = transport.subscribe(subject, {}, ({ payload }) =>
+      session.message({ subject, payload }),
+    )
+    this.#connected.set(worker, { session, instance, group, cancels })
+    log.info({ worker, group }, 'a worker has come')
+    return session
+  }
+
+  /** Two of one name would be given each other's cancels, and answer for each other. */
+  #requireOnly(worker: string, instance: string): void {
+    const known = this.#connected.get(worker)
+    if (!known?.session.asking || known.instance === instance) return
+    const why = `a worker ${worker} of group ${known.group} is connected from another data directory: start this one with another --name`
+    throw new TroupeError('conflict', why)
+  }
+
+  #forget(worker: string, { session, cancels }: Connected): void {
+    cancels.unsubscribe()
+    session.close()
+    this.#connected.delete(worker)
+  }
+}
+
+function requireQueues(
+  { group, queues }: WorkerAdmission,
+  consumers: readonly { queue: string }[],
+) {
+  const foreign = consumers.find(({ queue }) => !queues.has(queue))
+  if (foreign === undefined) return
+  const why = `the key of group ${group} does not admit to the queue ${foreign.queue.slice(0, 80)}; it admits to: ${[...queues].join(', ')}`
+  throw new TroupeError('forbidden', why)
+}
+
+/** Without its envelope; a worker speaks for itself only. */
+function taskOperationOf(command: Command, worker: string): Operation & { taskId: string } {
+  if (!TASK_OPERATIONS.has(command.op) || !('taskId' in command)) {
+    throw new TroupeError('forbidden', `a worker may not ${command.op}; it may speak of its tasks`)
+  }
+  switch (command.op) {
+    case 'task.start':
+      return { op: command.op, taskId: command.taskId, worker }
+    case 'task.attach':
+      return { op: command.op, taskId: command.taskId, token: command.token, worker }
+    case 'task.beat': {
+      const { op, taskId, token, progress } = command
+      return { op, taskId, token, ...(progress === undefined ? {} : { progress }) }
+    }
+    case 'task.done':
+      return {
+        op: command.op,
+        taskId: command.taskId,
+        token: command.token,
+        output: command.output,
+      }
+    case 'task.failed': {
+      const { op, taskId, token, failure } = command
+      return { op, taskId, token, failure }
+    }
+  }
+}
