@@ -28,6 +28,7 @@ export interface AppSummary {
   name: string
   status: string
   createdAt: number
+  isAdmin: boolean
 }
 
 export class Apps {
@@ -43,7 +44,11 @@ export class Apps {
   }
 
   /** @throws TroupeError `malformed` for the name, `already-exists` */
-  async create(name: string, author: string): Promise<AppRecord & { name: string }> {
+  async create(
+    name: string,
+    author: string,
+    { isAdmin = false } = {},
+  ): Promise<AppRecord & { name: string }> {
     if (name.length === 0 || [...name].length > NAME_LENGTH_MAX) {
       throw new TroupeError(
         'malformed',
@@ -53,7 +58,7 @@ export class Apps {
     const address = formatAddress('app', name)
     // 16 random bytes, as they are in an id.
     const appKey = Buffer.from(this.#random.id(), 'base64url').toString('hex')
-    const record: AppRecord = { appKey, createdAt: this.#clock.now() }
+    const record: AppRecord = { appKey, createdAt: this.#clock.now(), isAdmin }
     await this.#client.as(author).start(address, record)
     return { name, ...record }
   }
@@ -79,7 +84,9 @@ export class Apps {
       })
       for (const { address, value, index } of page.rows) {
         const name = parseAddress(address).id
-        rows.push({ name, status: String(value), createdAt: Number(index['createdAt']) })
+        const isAdmin = index['isAdmin'] === true
+        const createdAt = Number(index['createdAt'])
+        rows.push({ name, status: String(value), createdAt, isAdmin })
       }
       cursor = page.cursor
     } while (cursor !== undefined)
@@ -88,19 +95,25 @@ export class Apps {
 
   /** @throws TroupeError `not-found` */
   async require(name: string): Promise<void> {
-    await this.#findOr(
-      name,
-      new TroupeError('not-found', `there is no app ${name}; make it: troupe apps add ${name}`),
-    )
+    await this.#findOr(name, missing(name))
+  }
+
+  /** @throws TroupeError `forbidden` */
+  async requireAdmin(name: string): Promise<void> {
+    const { isAdmin } = await this.#findOr(name, missing(name))
+    if (isAdmin) return
+    const why = `app ${name} may not do this: it takes one that was added with --admin`
+    throw new TroupeError('forbidden', why)
+  }
+
+  /** @throws TroupeError `not-found` */
+  async keyOf(name: string): Promise<string> {
+    return (await this.#findOr(name, missing(name))).appKey
   }
 
   /** @throws TroupeError `not-found` */
   async tokenFor(name: string): Promise<{ name: string; token: string; time: string }> {
-    const missing = new TroupeError(
-      'not-found',
-      `there is no app ${name}; make it: troupe apps add ${name}`,
-    )
-    const { appKey } = await this.#findOr(name, missing)
+    const { appKey } = await this.#findOr(name, missing(name))
     return { name, ...makeToken(appKey, this.#clock.now()) }
   }
 
@@ -115,13 +128,13 @@ export class Apps {
 
   async #findOr<T extends TroupeError | undefined>(
     name: string,
-    missing: T,
+    otherwise: T,
   ): Promise<Known['record'] | (T extends undefined ? undefined : never)> {
     try {
       return await this.#find(name)
     } catch (thrown) {
       if (!isCode(thrown, 'unknown-actor') && !isCode(thrown, 'invalid-address')) throw thrown
-      if (missing) throw missing
+      if (otherwise) throw otherwise
       return undefined as T extends undefined ? undefined : never
     }
   }
@@ -139,6 +152,10 @@ export class Apps {
     this.#known.set(name, { record, untilMs: now + CACHE_MS })
     return record
   }
+}
+
+function missing(name: string): TroupeError {
+  return new TroupeError('not-found', `there is no app ${name}; make it: troupe apps add ${name}`)
 }
 
 function isCode(thrown: unknown, code: TroupeError['code']): boolean {

@@ -2,9 +2,9 @@
  * The task `job-command`: the command of a job, run once.
  *
  * Decides: what an end of the command means. An exit code is a result, whatever it is; an end that
- * nobody saw is not: under `rerun` it is tried again, otherwise an operator decides.
+ * nobody saw is not: under `rerun` the attempt is lost, otherwise an operator decides.
  */
-import { mkdir } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
@@ -24,7 +24,13 @@ const commandInput = z.object({
   content: z.string(),
   /** The words of the job type, one of which stands for the content. */
   template: z.array(z.string()).min(1),
+  /** For people, and for workers that have a table of types of their own. */
+  jobType: z.string(),
   groupId: z.int(),
+  priority: z.int(),
+  runTimeoutMs: z.int().min(1).nullable(),
+  /** Words before the command that make it run as somebody else. */
+  runAs: z.array(z.string()),
   onWorkerLost: z.enum(WORKER_LOST_POLICIES),
   jobName: z.string(),
   appName: z.string(),
@@ -51,23 +57,30 @@ export const jobCommand = task<CommandInput, CommandOutput>({
   name: 'job-command',
   queue: ({ groupId }) => queueOf(groupId),
   queues: [queueOf(1)],
+  priority: ({ priority }) => priority,
   input: commandInput,
+  timeoutMs: ({ runTimeoutMs }) => runTimeoutMs ?? undefined,
+  // Whether there is another attempt is the job's to decide.
+  retry: { attemptsMax: 1 },
   onWorkerLost: ({ onWorkerLost }) => onWorkerLost,
+  leaseMs: 'workerLostMs',
   reattach: true,
   run,
 })
 
 async function run(attempt: TaskAttempt<CommandInput>): Promise<CommandOutput> {
-  const { content, template, jobName, appName } = attempt.input
+  const { jobName, appName, runAs } = attempt.input
   // A place of its own: neither the node's directory, nor the records of the run.
   const cwd = join(attempt.directory, 'work')
   await mkdir(cwd, { recursive: true, mode: 0o700 })
+  // Somebody else's command has to be able to write there; what is above it stays closed to others.
+  if (runAs.length > 0) await chmod(cwd, 0o777)
   const env = {
     TROUPE_JOB_ID: attempt.address.slice(attempt.address.indexOf('/') + 1),
     TROUPE_JOB_NAME: jobName,
     TROUPE_APP: appName,
   }
-  const exit = await runOnce(attempt, { command: commandOf(template, content), cwd, env })
+  const exit = await runOnce(attempt, { command: commandOf(attempt.input), cwd, env })
   if (exit.reason === 'exited') {
     const { code, signal, startedAt, endedAt, stdoutBytes, stderrBytes } = exit
     return { code, signal, startedAt, endedAt, stdoutBytes, stderrBytes }
@@ -76,10 +89,10 @@ async function run(attempt: TaskAttempt<CommandInput>): Promise<CommandOutput> {
 }
 
 /** The content is one word, whatever it holds: no shell sees it but one that the template names. */
-function commandOf(template: readonly string[], content: string): RunSpec['command'] {
+function commandOf({ template, content, runAs }: CommandInput): RunSpec['command'] {
   // The runner's own way takes longer texts than an argument may have.
-  if (isDeepStrictEqual(template, SHELL_TEMPLATE)) return { shell: content }
-  return { argv: template.map((word) => (word === CONTENT ? content : word)) }
+  if (runAs.length === 0 && isDeepStrictEqual(template, SHELL_TEMPLATE)) return { shell: content }
+  return { argv: [...runAs, ...template.map((word) => (word === CONTENT ? content : word))] }
 }
 
 async function runOnce(attempt: TaskAttempt<CommandInput>, spec: RunSpec) {

@@ -1,6 +1,6 @@
 /**
- * The section `apps.jobs` of the configuration. Decides: what job types are and which exist. Leaves
- * to others: running them.
+ * The section `apps.jobs` of the configuration. Decides: what job types are and which exist, as whom
+ * commands run, where callbacks may go, how long jobs are kept. Leaves to others: all of it.
  */
 import { z } from 'zod'
 
@@ -21,6 +21,8 @@ export type CommandTemplate = z.infer<typeof commandTemplate>
 
 export const SHELL_TEMPLATE: CommandTemplate = ['/bin/sh', '-c', CONTENT]
 
+const HOUR_MS = 3_600_000
+
 export const jobsConfig = z
   .strictObject({
     /** Job types beside `shell`, which is always there and can be replaced. */
@@ -36,6 +38,25 @@ export const jobsConfig = z
       .min(1)
       .max(320 * 1024)
       .default(256 * 1024),
+    /**
+     * The words before a command that make it run as its executor, by executor. Without the map an
+     * executor is a label; with it, only those that it names are taken.
+     */
+    runAs: z
+      .record(
+        z.string().min(1).max(256),
+        z.array(z.string().min(1)).min(1, 'the program that changes the user stands first'),
+      )
+      .optional(),
+    /** Hosts that callbacks may go to; without the list, all of them. */
+    callbackHosts: z.array(z.string().min(1)).optional(),
+    /** How long a job is known after its end. */
+    keepHours: z
+      .number()
+      .min(1)
+      .max(24 * 365)
+      .default(24 * 30)
+      .transform((hours) => Math.round(hours * HOUR_MS)),
   })
   .superRefine(({ types, defaultType }, context) => {
     if (Object.hasOwn(types, defaultType)) return
@@ -43,6 +64,7 @@ export const jobsConfig = z
     const message = `there is no job type "${defaultType}"; there are: ${known}`
     context.addIssue({ code: 'custom', path: ['defaultType'], message })
   })
+  .transform(({ keepHours, ...section }) => ({ ...section, keepMs: keepHours }))
 
 /** Linux takes no longer argument; only the shell type has a way around it. */
 export const ARGUMENT_BYTES_MAX = 128 * 1024 - 1

@@ -40,8 +40,8 @@ export class Fields {
   }
 
   /** Short texts that are shown to people and travel in environments: one line of them. */
-  optionalLine(name: string): string | undefined {
-    const text = this.optionalText(name, LINE_CHARACTERS_MAX)
+  optionalLine(name: string, charactersMax = LINE_CHARACTERS_MAX): string | undefined {
+    const text = this.optionalText(name, charactersMax)
     if (text !== undefined && /\p{Cc}/u.test(text))
       throw malformed(`${name} holds control characters`)
     return text?.trim()
@@ -68,7 +68,8 @@ export class Fields {
         `${name} must be a whole number from ${min} to ${max}, not "${String(value).slice(0, 40)}"`,
       )
     }
-    return number
+    // `-0` is none.
+    return number === 0 ? 0 : number
   }
 
   optionalChoice<T extends string>(name: string, choices: readonly T[]): T | undefined {
@@ -95,7 +96,7 @@ function textOf(name: string, value: unknown): string {
 }
 
 function countOf(text: string): number {
-  return /^\d{1,16}$/.test(text.trim()) ? Number(text) : Number.NaN
+  return /^-?\d{1,16}$/.test(text.trim()) ? Number(text) : Number.NaN
 }
 
 export function malformed(message: string): TroupeError {

@@ -5,11 +5,14 @@
 import { type AppContext, defineApp, type GreetingPlace } from '../../src/index.ts'
 import { Apps } from './apps.ts'
 import { type JobsConfig, jobsConfig } from './config.ts'
+import { job } from './job.ts'
 import { Jobs } from './jobs.ts'
-import { app, JOB_IDS, job, jobIds } from './machines.ts'
+import { app, JOB_IDS, jobIds } from './machines.ts'
 import { operatorRoutes } from './operator-routes.ts'
 import { quoteWord } from './quote.ts'
 import { serverRoutes } from './server-routes.ts'
+import { Streams } from './streams.ts'
+import { TypeTeacher } from './type-teacher.ts'
 import { verbs } from './verbs.ts'
 
 const DEMO_APP = 'demo'
@@ -22,10 +25,12 @@ export const jobs = defineApp<JobsConfig>({
   config: jobsConfig,
   routes: (context) => {
     const apps = new Apps(context)
-    const all = new Jobs(context)
-    return [...serverRoutes(context, apps, all), ...operatorRoutes(apps, all)]
+    const all = new Jobs(context, apps)
+    const streams = new Streams(context)
+    return [...serverRoutes(context, apps, all, streams), ...operatorRoutes(apps, all, streams)]
   },
   verbs,
+  daemons: (context) => [new TypeTeacher(context)],
   greeting,
 })
 

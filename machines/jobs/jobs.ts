@@ -1,99 +1,68 @@
 /**
  * What can be done with jobs, whoever asks: the doors are `server-routes.ts` and `operator-routes.ts`.
  *
- * Decides: how a job is made of a request, and when a stream of it is at its end. Leaves to others:
- * who may do it, and in which words it is answered.
+ * Decides: what a request leads to in each condition of a job. Leaves to others: who may do it, in
+ * which words it is answered, and what the fields may hold (`settings.ts`).
  */
 import {
   type ActorView,
   type AppContext,
   type Client,
   type Clock,
-  formatAddress,
-  inspectRun,
-  LogStore,
-  type RunFiles,
-  type RunLog,
-  type StreamName,
+  type EventObject,
   TroupeError,
-  type WorkerLostPolicy,
+  type TurnView,
 } from '../../src/index.ts'
-import { ARGUMENT_BYTES_MAX, type JobsConfig } from './config.ts'
+import type { Apps } from './apps.ts'
+import type { JobsConfig } from './config.ts'
 import { malformed } from './fields.ts'
 import { JobIdSource } from './ids.ts'
-import type { JobContext, JobInput } from './machines.ts'
-import { conditionOf, type JobCondition } from './status.ts'
+import type { JobContext } from './job.ts'
+import { JOB_DEFAULTS, type JobChanges, type JobInput } from './job-input.ts'
+import {
+  addressOf,
+  conditionOf,
+  type JobRow,
+  type JobView,
+  jobRowOf,
+  jobViewOf,
+} from './job-view.ts'
+import { changesOf, checkContent, type JobSettings } from './settings.ts'
+import type { JobStatus } from './statuses.ts'
 
 export interface JobRequest {
   appName: string
   jobName: string
-  content: string
-  executor: string
-  jobType: string | undefined
-  groupId: number
-  onWorkerLost: WorkerLostPolicy
+  settings: JobSettings
 }
 
-export interface JobView extends JobCondition {
-  jobId: number
-  jobName: string
-  appName: string
-  executor: string
-  jobType: string
-  groupId: number
-  content: string
-  submittedAt: number
-  exit: JobContext['exit']
-  attempt: number
-  worker?: string
-}
-
-/** A part of a stream of a job's newest run. */
-export interface StreamPart {
-  text: string
-  /** Rows without their line ends, when lines were asked for. */
-  rows: string[]
-  /** The byte offset to go on from. */
-  offset: number
-  /** Bytes of the stream now. */
-  size: number
-  /** There is and will be no more. */
-  isEnd: boolean
-  /** What is to be known about a stream that is not there. */
-  note?: string
-}
-
-export interface StreamRequest {
-  stream: StreamName
-  offset?: number
-  /** Whole lines, at most so many; without it, text up to `bytesMax`. */
-  lines?: number
-  /** Instead of an offset: begin so many lines before the present end. */
-  tail?: number
-  bytesMax?: number
+export interface JobQuery {
+  status?: JobStatus
+  /** Equality on what jobs are indexed by. */
+  where: Record<string, string | number>
+  limit?: number
+  cursor?: string
 }
 
 export class Jobs {
   readonly #client: Client
   readonly #clock: Clock
   readonly #config: JobsConfig
-  readonly #runs: RunFiles
-  readonly #logs: LogStore
+  readonly #apps: Apps
   readonly #ids: JobIdSource
 
-  constructor(context: AppContext<JobsConfig>) {
-    const { client, clock, config, runs, log } = context
+  constructor(context: AppContext<JobsConfig>, apps: Apps) {
+    const { client, clock, config } = context
     this.#client = client
     this.#clock = clock
     this.#config = config
-    this.#runs = runs
-    this.#logs = new LogStore({ clock, log })
+    this.#apps = apps
     this.#ids = new JobIdSource(client)
   }
 
   /** The new job's id, once it is durable. @throws TroupeError `malformed`, `too-large` */
   async submit(request: JobRequest, author: string): Promise<number> {
-    const input = this.#inputOf(request)
+    const input = await this.#inputOf(request)
     const jobId = await this.#ids.next()
     await this.#client.as(author).start(addressOf(jobId), input)
     return jobId
@@ -101,7 +70,7 @@ export class Jobs {
 
   /** @throws TroupeError `not-found` */
   async view(jobId: number): Promise<JobView> {
-    return viewOf(jobId, await this.#get(jobId))
+    return jobViewOf(await this.#get(jobId))
   }
 
   /** The same once the job has ended, or after `waitMs`. */
@@ -109,141 +78,150 @@ export class Jobs {
     const now = await this.view(jobId)
     if (now.isFinal || waitMs <= 0) return now
     const isFinal = (view: ActorView) => conditionOf(view).isFinal
+    const options = { timeoutMs: waitMs, signal }
     try {
-      return viewOf(
-        jobId,
-        await this.#client.waitFor(addressOf(jobId), isFinal, { timeoutMs: waitMs, signal }),
-      )
+      return jobViewOf(await this.#client.waitFor(addressOf(jobId), isFinal, options))
     } catch (thrown) {
-      if (thrown instanceof TroupeError && thrown.code === 'no-answer') return this.view(jobId)
+      if (isCode(thrown, 'no-answer')) return this.view(jobId)
       throw thrown
     }
   }
 
-  /** Kills a job that waits or runs; one that was killed already is as it should be. */
+  /** Those that came into their present state last stand first. */
+  async list({ status, where, limit, cursor }: JobQuery): Promise<{
+    jobs: JobRow[]
+    cursor?: string
+  }> {
+    const page = await this.#client.list({
+      filter: { machine: 'job', where, ...(status === undefined ? {} : FILTERS[status]) },
+      sort: { by: 'since', descending: true },
+      ...(limit === undefined ? {} : { limit }),
+      ...(cursor === undefined ? {} : { cursor }),
+    })
+    const jobs = page.rows.map(jobRowOf)
+    return page.cursor === undefined ? { jobs } : { jobs, cursor: page.cursor }
+  }
+
+  /** Kills a job in any state but the ended ones; one that was killed already is as it should be. */
   async kill(jobId: number, author: string): Promise<JobView> {
-    const address = addressOf(jobId)
-    const client = this.#client.as(author)
     const now = await this.#get(jobId)
-    const { isFinal, status, message } = conditionOf(now)
-    if (status === 'killed') return viewOf(jobId, now)
-    if (isFinal) {
-      const why = `job ${jobId} has ended already: ${status}, ${message}`
-      throw new TroupeError('finished', why, { address })
-    }
+    const condition = conditionOf(now)
+    if (condition.status === 'killed') return jobViewOf(now)
+    if (condition.isFinal) throw this.#conflict('finished', now, 'has ended already')
     // An event would wait until somebody resumes the job.
-    if (now.parked || now.paused) await client.cancel(address, { reason: `killed by ${author}` })
-    else await client.send(address, { type: 'KILL', by: author }).catch(unlessFinished)
+    if (now.parked || now.paused)
+      await this.#client.as(author).resume(now.address, { state: 'killed' })
+    else await this.#sendKill(jobId, author)
     return this.view(jobId)
   }
 
-  /** @param view of the job, which says whether more can come when there is no run */
-  async read(view: JobView, request: StreamRequest): Promise<StreamPart> {
-    const directory = await this.#runs.latest(addressOf(view.jobId))
-    if (directory === undefined || (view.isFinal && inspectRun(directory).kind === 'absent')) {
-      const note = view.isFinal
-        ? 'there is no log: nothing ran, or it was cleared away, or it lies on another node'
-        : 'nothing has run yet'
-      return { text: '', rows: [], offset: request.offset ?? 0, size: 0, isEnd: view.isFinal, note }
-    }
-    const log = this.#logs.of(directory)
-    const { stream, lines, bytesMax } = request
-    const offset =
-      request.tail === undefined
-        ? (request.offset ?? 0)
-        : await offsetOfTail(log, stream, request.tail)
-    const options = { stream, offset, ...(bytesMax === undefined ? {} : { bytesMax }) }
-    if (lines === undefined) {
-      const piece = await log.read(options)
-      return {
-        text: piece.text,
-        rows: [],
-        offset: piece.offset,
-        size: piece.size,
-        isEnd: piece.end && view.isFinal,
-      }
-    }
-    const read = await log.readLines({ ...options, linesMax: lines })
-    const text = read.lines.map((line) => (line.complete ? `${line.text}\n` : line.text)).join('')
-    const rows = read.lines.map((line) => line.text)
-    return { text, rows, offset: read.offset, size: read.size, isEnd: read.end && view.isFinal }
+  async #sendKill(jobId: number, author: string): Promise<void> {
+    const turn = await this.#send(jobId, { type: 'KILL', by: author }, author)
+    // It was paused, or has ended, since it was looked at.
+    if (turn.kept !== undefined) await this.kill(jobId, author)
+    else if (!turn.handled)
+      throw this.#conflict('finished', await this.#get(jobId), 'has ended already')
   }
 
-  #inputOf(request: JobRequest): JobInput {
-    const { types, defaultType, contentBytesMax } = this.#config
-    const { content, jobType = defaultType, ...rest } = request
-    const template = Object.hasOwn(types, jobType) ? types[jobType] : undefined
-    if (template === undefined) {
-      const known = Object.keys(types).sort().join(', ')
-      throw malformed(
-        `jobType "${jobType.slice(0, 64)}" is not known here; there are: ${known} (apps.jobs.types of the configuration)`,
-      )
+  /** Runs an ended job again: another attempt under the same id. */
+  async rerun(jobId: number, author: string): Promise<JobView> {
+    const turn = await this.#send(jobId, { type: 'RERUN' }, author)
+    if (!turn.handled && turn.kept === undefined)
+      throw this.#conflict('conflict', await this.#get(jobId), 'has not ended')
+    return this.view(jobId)
+  }
+
+  /** Takes an ended job, or one that no worker has begun, out of sight; a running one is killed first. */
+  async remove(jobId: number, author: string): Promise<JobView> {
+    const now = await this.#get(jobId)
+    const { status, isFinal } = conditionOf(now)
+    if (status === 'removed') return jobViewOf(now)
+    const isHeld = !isFinal && (now.parked !== undefined || now.paused !== undefined)
+    const turn = isHeld
+      ? undefined
+      : await this.#send(jobId, { type: 'REMOVE', by: author }, author)
+    if (!turn?.handled && turn?.kept === undefined)
+      throw this.#conflict('conflict', await this.#get(jobId), 'cannot be removed yet: kill it')
+    return this.view(jobId)
+  }
+
+  /**
+   * Changes a job: at once while no worker has begun it, otherwise from its next attempt on.
+   * @throws TroupeError `malformed`, `too-large`
+   */
+  async modify(jobId: number, settings: JobSettings, author: string): Promise<JobView> {
+    if (Object.keys(settings).length === 0) throw malformed('nothing is given to be changed')
+    const context = (await this.#get(jobId)).context as JobContext
+    const changes: JobChanges = changesOf(settings, this.#config)
+    const { content = context.content, jobType = context.jobType } = settings
+    checkContent(content, jobType, this.#config)
+    if (settings.retries) changes.retries = { ...context.retries, ...settings.retries }
+    if (settings.callbackUrl) changes.callbackKey = await this.#apps.keyOf(context.appName)
+    await this.#send(jobId, { type: 'MODIFY', changes }, author)
+    return this.view(jobId)
+  }
+
+  async #inputOf({ appName, jobName, settings }: JobRequest): Promise<JobInput> {
+    const { content = '', executor = '', jobType = this.#config.defaultType } = settings
+    const changes = changesOf({ ...settings, content, executor, jobType }, this.#config)
+    checkContent(content, jobType, this.#config)
+    const given = Object.entries(changes).filter(([, value]) => value !== undefined)
+    const base = { ...JOB_DEFAULTS, groupId: 1, content, jobType, template: null }
+    return {
+      ...base,
+      ...(Object.fromEntries(given) as JobChanges),
+      retries: { ...base.retries, ...settings.retries },
+      callbackKey: settings.callbackUrl ? await this.#apps.keyOf(appName) : '',
+      keepMs: this.#config.keepMs,
+      appName,
+      jobName,
+      submittedAt: this.#clock.now(),
+    } as JobInput
+  }
+
+  async #send(jobId: number, event: EventObject, author: string): Promise<TurnView> {
+    try {
+      return await this.#client.as(author).send(addressOf(jobId), event)
+    } catch (thrown) {
+      if (isCode(thrown, 'unknown-actor')) throw unknownJob(jobId)
+      // Cancelled by an operator, or removed.
+      if (isCode(thrown, 'finished'))
+        throw this.#conflict('finished', await this.#get(jobId), 'is over for good')
+      throw thrown
     }
-    if (content.includes('\0')) throw malformed('content holds a NUL character')
-    const bytes = Buffer.byteLength(content)
-    const bytesMax =
-      jobType === 'shell' ? contentBytesMax : Math.min(contentBytesMax, ARGUMENT_BYTES_MAX)
-    if (bytes > bytesMax) {
-      throw new TroupeError(
-        'too-large',
-        `content has ${bytes} bytes, at most ${bytesMax} are taken (contentBytesMax)`,
-        {
-          detail: { limit: 'contentBytesMax', max: bytesMax },
-        },
-      )
-    }
-    return { ...rest, content, jobType, template, submittedAt: this.#clock.now() }
+  }
+
+  #conflict(code: 'finished' | 'conflict', view: ActorView, why: string): TroupeError {
+    const { jobId, status, message } = jobViewOf(view)
+    const { address } = view
+    return new TroupeError(code, `job ${jobId} ${why}: ${status}, ${message}`, { address })
   }
 
   async #get(jobId: number): Promise<ActorView> {
     try {
       return await this.#client.get(addressOf(jobId))
     } catch (thrown) {
-      const isUnknown = thrown instanceof TroupeError && thrown.code === 'unknown-actor'
-      throw isUnknown ? unknownJob(jobId) : thrown
+      throw isCode(thrown, 'unknown-actor') ? unknownJob(jobId) : thrown
     }
   }
+}
+
+/** Where jobs of a status stand; a paused one is found where it was paused. */
+const FILTERS: Record<JobStatus, { state: string } | { condition: 'parked' }> = {
+  waiting: { state: 'waiting' },
+  ready: { state: 'active.ready' },
+  running: { state: 'active.running' },
+  success: { state: 'success' },
+  failed: { state: 'failed' },
+  killed: { state: 'killed' },
+  removed: { state: 'removed' },
+  stopped: { condition: 'parked' },
 }
 
 export function unknownJob(jobId: number): TroupeError {
   return new TroupeError('not-found', `there is no job ${jobId}`)
 }
 
-/** It has come to its end between two looks. */
-function unlessFinished(thrown: unknown): void {
-  if (!(thrown instanceof TroupeError) || thrown.code !== 'finished') throw thrown
-}
-
-function addressOf(jobId: number): string {
-  return formatAddress('job', String(jobId))
-}
-
-function viewOf(jobId: number, view: ActorView): JobView {
-  const { jobName, appName, executor, jobType, groupId, content, submittedAt, exit } =
-    view.context as JobContext
-  const [task] = view.tasks
-  return {
-    jobId,
-    ...conditionOf(view),
-    jobName,
-    appName,
-    executor,
-    jobType,
-    groupId,
-    content,
-    submittedAt,
-    exit,
-    attempt: task?.attempt ?? 0,
-    ...(task?.worker ? { worker: task.worker } : {}),
-  }
-}
-
-/** Where the last `count` lines begin; a line without its end counts. */
-async function offsetOfTail(log: RunLog, stream: StreamName, count: number): Promise<number> {
-  const last = await log.readLinesFrom({ stream, line: Number.MAX_SAFE_INTEGER, linesMax: 1 })
-  // `last` stands behind the last line end; what follows it is one more line.
-  const open = last.size > last.offset ? 1 : 0
-  const first = Math.max(0, last.line + open - count)
-  const found = await log.readLinesFrom({ stream, line: first, linesMax: 1 })
-  return found.from
+function isCode(thrown: unknown, code: TroupeError['code']): boolean {
+  return thrown instanceof TroupeError && thrown.code === code
 }

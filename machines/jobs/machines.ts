@@ -1,104 +1,17 @@
 /**
- * The machines of the family: a job, an app that may submit jobs, and the source of job ids.
- *
- * Decides: the life of each. A job is `active` while its command waits for a worker or runs (its task
- * says which), and ends as `success`, `failed` or `killed`; leaving `active` ends the command.
+ * The small machines beside the job (`job.ts`): an app that may submit jobs, and the source of job ids.
  */
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
 import { defineMachine, reply } from '../../src/index.ts'
-import {
-  type CommandInput,
-  type CommandOutput,
-  jobCommand,
-  WORKER_LOST_POLICIES,
-} from './command.ts'
-
-const jobInput = z.object({
-  jobName: z.string().min(1),
-  appName: z.string().min(1),
-  executor: z.string(),
-  jobType: z.string().min(1),
-  content: z.string().min(1),
-  /** Unix ms. */
-  submittedAt: z.int(),
-  groupId: z.int().min(1),
-  onWorkerLost: z.enum(WORKER_LOST_POLICIES),
-  /** What the job type runs, as it was when the job was submitted. */
-  template: z.array(z.string()),
-})
-
-export type JobInput = z.infer<typeof jobInput>
-
-export interface JobContext extends JobInput {
-  /** How the command ended; null while it has not. */
-  exit: CommandOutput | null
-  /** Why the job ended as it did, in words. */
-  reason: string
-}
-
-type KillEvent = { type: 'KILL'; by?: string | undefined }
-
-export const job = defineMachine({
-  machine: setup({
-    types: { context: {} as JobContext, events: {} as KillEvent, input: {} as JobInput },
-    actors: { command: jobCommand },
-  }).createMachine({
-    id: 'job',
-    context: ({ input }) => ({ ...input, exit: null, reason: '' }),
-    initial: 'active',
-    states: {
-      active: {
-        invoke: {
-          id: 'command',
-          src: 'command',
-          input: ({ context }) => commandOf(context),
-          onDone: [
-            {
-              guard: ({ event }) => event.output.code === 0,
-              target: 'success',
-              actions: assign(({ event }) => endOf(event.output)),
-            },
-            { target: 'failed', actions: assign(({ event }) => endOf(event.output)) },
-          ],
-        },
-        on: {
-          KILL: {
-            target: 'killed',
-            actions: assign({ reason: ({ event }) => `killed by ${event.by ?? 'somebody'}` }),
-          },
-        },
-      },
-      success: { type: 'final' },
-      failed: { type: 'final' },
-      killed: { type: 'final' },
-    },
-  }),
-  input: jobInput,
-  events: { KILL: z.object({ by: z.string().max(256).optional() }) },
-  index: ({ appName, jobName, groupId, executor }) => ({
-    app: appName,
-    jobName,
-    groupId,
-    executor,
-  }),
-})
-
-function commandOf(context: JobContext): CommandInput {
-  const { content, groupId, onWorkerLost, jobName, appName, template } = context
-  return { content, groupId, onWorkerLost, jobName, appName, template }
-}
-
-function endOf(exit: CommandOutput): { exit: CommandOutput; reason: string } {
-  if (exit.signal !== null) return { exit, reason: `ended by ${exit.signal}` }
-  return { exit, reason: `exit code ${exit.code}` }
-}
 
 export interface AppRecord {
   /** 32 lower-case hex digits; whoever knows it may act as the app. */
   appKey: string
   /** Unix ms. */
   createdAt: number
+  /** Whether it may do what concerns others as well: take workers out of service. */
+  isAdmin: boolean
 }
 
 /** A program that may submit jobs; its id is its name. A disabled one is refused. */
@@ -118,10 +31,15 @@ export const app = defineMachine({
       disabled: { on: { ENABLE: 'enabled' } },
     },
   }),
-  input: z.object({ appKey: z.string().regex(/^[0-9a-f]{32}$/), createdAt: z.int() }),
+  input: z.object({
+    appKey: z.string().regex(/^[0-9a-f]{32}$/),
+    createdAt: z.int(),
+    isAdmin: z.boolean().default(false),
+  }),
   events: { ENABLE: z.object({}), DISABLE: z.object({}) },
   secrets: ['appKey'],
-  index: ({ createdAt }) => ({ createdAt }),
+  role: 'admin',
+  index: ({ createdAt, isAdmin }) => ({ createdAt, isAdmin }),
 })
 
 interface TakeContext {

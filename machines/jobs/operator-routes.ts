@@ -4,24 +4,35 @@
  */
 import type { AppRequest, AppRoute } from '../../src/index.ts'
 import type { Apps } from './apps.ts'
-import { WORKER_LOST_POLICIES } from './command.ts'
 import { Fields, GROUP_MAX, LINES_MAX } from './fields.ts'
-import type { Jobs, JobView, StreamRequest } from './jobs.ts'
+import type { JobView } from './job-view.ts'
+import type { JobQuery, Jobs } from './jobs.ts'
+import { settingsOf } from './settings.ts'
+import { type JobStatus, LEGACY } from './statuses.ts'
+import type { StreamRequest, Streams } from './streams.ts'
 
 /** The app of an operator who names none; made when it is first needed. */
 const DEFAULT_APP = 'default'
 
 /** A longer wait is a loop of the caller's. */
 const WAIT_MS_MAX = 30_000
+const CURSOR_CHARACTERS_MAX = 4_096
 
-export function operatorRoutes(apps: Apps, jobs: Jobs): AppRoute[] {
+export function operatorRoutes(apps: Apps, jobs: Jobs, streams: Streams): AppRoute[] {
+  return [...appRoutes(apps), ...jobRoutes(apps, jobs, streams)]
+}
+
+function appRoutes(apps: Apps): AppRoute[] {
   return [
     {
       method: 'POST',
       path: '/jobs/apps',
+      role: 'admin',
       handle: async ({ body, author }) => {
-        const { name, appKey, createdAt } = await apps.create(new Fields(body).line('name'), author)
-        return { status: 201, body: { name, appKey, createdAt } }
+        const fields = new Fields(body)
+        const isAdmin = fields.optionalChoice('admin', ['true', 'false']) === 'true'
+        const made = await apps.create(fields.line('name'), author, { isAdmin })
+        return { status: 201, body: made }
       },
     },
     {
@@ -32,8 +43,24 @@ export function operatorRoutes(apps: Apps, jobs: Jobs): AppRoute[] {
     {
       method: 'POST',
       path: '/jobs/apps/:name/token',
+      // Whoever has it acts as the app.
+      role: 'admin',
       handle: async ({ params }) => ({ body: await apps.tokenFor(params['name'] ?? '') }),
     },
+  ]
+}
+
+function jobRoutes(apps: Apps, jobs: Jobs, streams: Streams): AppRoute[] {
+  const byId = (
+    method: AppRoute['method'],
+    action: string,
+    act: (jobId: number, request: AppRequest) => Promise<unknown>,
+  ): AppRoute => ({
+    method,
+    path: `/jobs/:id${action}`,
+    handle: async (request) => ({ body: await act(idOf(request), request) }),
+  })
+  return [
     {
       method: 'POST',
       path: '/jobs',
@@ -44,46 +71,68 @@ export function operatorRoutes(apps: Apps, jobs: Jobs): AppRoute[] {
     },
     {
       method: 'GET',
-      path: '/jobs/:id',
-      handle: async (request) => {
-        const waitMs = queryOf(request).optionalCount('waitMs', 0, WAIT_MS_MAX) ?? 0
-        return { body: await jobs.viewWhenEnded(idOf(request), waitMs, request.signal) }
-      },
+      path: '/jobs',
+      handle: async (request) => ({ body: await jobs.list(listQueryOf(queryOf(request))) }),
     },
-    {
-      method: 'GET',
-      path: '/jobs/:id/log',
-      handle: async (request) => ({ body: await log(jobs, request) }),
-    },
-    {
-      method: 'POST',
-      path: '/jobs/:id/kill',
-      handle: async (request) => ({ body: await jobs.kill(idOf(request), request.author) }),
-    },
+    byId('GET', '', (jobId, request) => {
+      const waitMs = queryOf(request).optionalCount('waitMs', 0, WAIT_MS_MAX) ?? 0
+      return jobs.viewWhenEnded(jobId, waitMs, request.signal)
+    }),
+    byId('PATCH', '', (jobId, { body, author }) =>
+      jobs.modify(jobId, settingsOf(new Fields(body), NAMES), author),
+    ),
+    byId('GET', '/log', (_jobId, request) => log(jobs, streams, request)),
+    byId('GET', '/bytes', async (jobId, request) => {
+      const query = queryOf(request)
+      const stream = query.optionalChoice('stream', STREAMS) ?? 'stdout'
+      const offset = query.optionalCount('offset', 0, Number.MAX_SAFE_INTEGER) ?? 0
+      return streams.block(await jobs.view(jobId), stream, offset)
+    }),
+    byId('POST', '/kill', (jobId, { author }) => jobs.kill(jobId, author)),
+    byId('POST', '/rerun', (jobId, { author }) => jobs.rerun(jobId, author)),
+    byId('POST', '/remove', (jobId, { author }) => jobs.remove(jobId, author)),
   ]
+}
+
+const NAMES = { jobType: 'type', groupId: 'group' } as const
+const STATUSES = Object.keys(LEGACY) as JobStatus[]
+const STREAMS = ['stdout', 'stderr'] as const
+const ROWS_MAX = 1_000
+
+function listQueryOf(query: Fields): JobQuery {
+  const given = {
+    app: query.optionalLine('app'),
+    jobName: query.optionalLine('name'),
+    executor: query.optionalLine('executor'),
+    groupId: query.optionalCount('group', 1, GROUP_MAX),
+  }
+  const wanted: JobQuery = { where: {} }
+  for (const [name, value] of Object.entries(given))
+    if (value !== undefined && value !== '') wanted.where[name] = value
+  const status = query.optionalChoice('status', STATUSES)
+  const limit = query.optionalCount('limit', 1, ROWS_MAX)
+  const cursor = query.optionalText('cursor', CURSOR_CHARACTERS_MAX)
+  if (status !== undefined) wanted.status = status
+  if (limit !== undefined) wanted.limit = limit
+  if (cursor) wanted.cursor = cursor
+  return wanted
 }
 
 async function submit(apps: Apps, jobs: Jobs, fields: Fields, author: string): Promise<number> {
   const appName = fields.optionalLine('app') ?? DEFAULT_APP
-  const request = {
-    appName,
-    jobName: fields.line('name'),
-    content: fields.text('content'),
-    executor: fields.optionalLine('executor') ?? '',
-    jobType: fields.optionalLine('type') || undefined,
-    groupId: fields.optionalCount('group', 1, GROUP_MAX) ?? 1,
-    onWorkerLost: fields.optionalChoice('onWorkerLost', WORKER_LOST_POLICIES) ?? 'park',
-  }
+  const jobName = fields.line('name')
+  fields.text('content')
+  const settings = settingsOf(fields, NAMES)
   if (appName === DEFAULT_APP) await apps.createIfMissing(DEFAULT_APP, author)
   else await apps.require(appName)
-  return jobs.submit(request, author)
+  return jobs.submit({ appName, jobName, settings }, author)
 }
 
 /** A part of one stream, with what a follower has to know of the job. */
-async function log(jobs: Jobs, request: AppRequest) {
+async function log(jobs: Jobs, streams: Streams, request: AppRequest) {
   const query = queryOf(request)
   const wanted: StreamRequest = {
-    stream: query.optionalChoice('stream', ['stdout', 'stderr']) ?? 'stdout',
+    stream: query.optionalChoice('stream', STREAMS) ?? 'stdout',
   }
   const offset = query.optionalCount('offset', 0, Number.MAX_SAFE_INTEGER)
   const lines = query.optionalCount('lines', 1, LINES_MAX)
@@ -92,7 +141,7 @@ async function log(jobs: Jobs, request: AppRequest) {
   if (lines !== undefined) wanted.lines = lines
   if (tail !== undefined) wanted.tail = tail
   const view: JobView = await jobs.view(idOf(request))
-  const { text, offset: next, size, isEnd, note } = await jobs.read(view, wanted)
+  const { text, offset: next, size, isEnd, note } = await streams.read(view, wanted)
   const { jobId, status, message } = view
   return { jobId, status, message, stream: wanted.stream, text, offset: next, size, isEnd, note }
 }

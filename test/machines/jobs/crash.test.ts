@@ -1,17 +1,17 @@
-import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { until } from '../../waiting.ts'
+import { NodeChild } from './node-child.ts'
 import { JobsNode } from './rig.ts'
 
 let directory: string
-let node: NodeProcess
+let node: NodeChild
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'troupe-jobs-crash-'))
-  node = new NodeProcess(join(directory, 'data'))
+  node = new NodeChild(join(directory, 'data'))
 })
 
 afterEach(async () => {
@@ -24,88 +24,48 @@ interface JobView {
   message: string
 }
 
-/** A node in a process of its own, driven by the routes of operators. */
-class NodeProcess {
-  readonly #data: string
-  #kill: () => Promise<void> = async () => {}
-  #url = ''
+/** Short ways to ask it. */
+async function call(method: string, path: string, body?: unknown) {
+  return (await node.operate(method, path, body)).body
+}
 
-  constructor(data: string) {
-    this.#data = data
-  }
+async function submit(content: string): Promise<number> {
+  const { jobId } = await call('POST', '/jobs', { name: 'crash', content })
+  return jobId as number
+}
 
-  async start(): Promise<void> {
-    const script = join(import.meta.dirname, 'node-process.ts')
-    const child = spawn(process.execPath, ['--import', 'tsx', script, this.#data], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-    this.#kill = async () => {
-      child.kill('SIGKILL')
-      await exited
-    }
-    this.#url = await new Promise<string>((resolve, reject) => {
-      child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()))
-      child.once('exit', (code) => reject(new Error(`the node ended: ${code}`)))
-    })
-  }
-
-  kill(): Promise<void> {
-    return this.#kill()
-  }
-
-  async call(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
-    const init =
-      body === undefined
-        ? {}
-        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
-    const response = await fetch(this.#url + path, {
-      method,
-      ...init,
-      signal: AbortSignal.timeout(20_000),
-    })
-    return (await response.json()) as Record<string, unknown>
-  }
-
-  async submit(content: string): Promise<number> {
-    const { jobId } = await this.call('POST', '/jobs', { name: 'crash', content })
-    return jobId as number
-  }
-
-  async ended(jobId: number): Promise<JobView> {
-    return until(
-      async () => {
-        const view = await this.call('GET', `/jobs/${jobId}?waitMs=1000`)
-        return view['isFinal'] === true ? (view as unknown as JobView) : undefined
-      },
-      { timeoutMs: 25_000 },
-      async () =>
-        `the end of job ${jobId}: ${JSON.stringify(await this.call('GET', `/jobs/${jobId}`))}`,
-    )
-  }
+async function ended(jobId: number): Promise<JobView> {
+  return until(
+    async () => {
+      const view = await call('GET', `/jobs/${jobId}?waitMs=1000`)
+      return view['isFinal'] === true ? (view as unknown as JobView) : undefined
+    },
+    { timeoutMs: 25_000 },
+    async () => `the end of job ${jobId}: ${JSON.stringify(await call('GET', `/jobs/${jobId}`))}`,
+  )
 }
 
 it('a command outlives kill -9 of its node: it runs once and loses no output', async () => {
   const witness = join(directory, 'witness')
   const content = `echo began >>'${witness}'; for i in $(seq 1 20); do echo "zeile ä $i"; echo "e$i" >&2; sleep 0.1; done`
   await node.start()
-  const jobId = await node.submit(content)
+  const jobId = await submit(content)
   await until(() => readFile(witness, 'utf8'), { timeoutMs: 10_000 }, 'the command to begin')
   await node.kill()
   await node.start()
-  expect(await node.ended(jobId)).toMatchObject({ status: 'success' })
+  expect(await ended(jobId)).toMatchObject({ status: 'success' })
   expect(await readFile(witness, 'utf8')).toBe('began\n')
   const numbers = Array.from({ length: 20 }, (_, index) => index + 1)
-  const stdout = await node.call('GET', `/jobs/${jobId}/log?stream=stdout`)
+  const stdout = await call('GET', `/jobs/${jobId}/log?stream=stdout`)
   expect(stdout['text']).toBe(numbers.map((i) => `zeile ä ${i}\n`).join(''))
-  const stderr = await node.call('GET', `/jobs/${jobId}/log?stream=stderr`)
+  const stderr = await call('GET', `/jobs/${jobId}/log?stream=stderr`)
   expect(stderr['text']).toBe(numbers.map((i) => `e${i}\n`).join(''))
 })
 
 it('a command that ends while no node lives is found ended, with its exit code', async () => {
   const witness = join(directory, 'witness')
   await node.start()
-  const jobId = await node.submit(
+  const jobId = await submit(
     `echo began >>'${witness}'; sleep 0.5; echo ended >>'${witness}'; exit 9`,
   )
   await until(() => readFile(witness, 'utf8'), { timeoutMs: 10_000 }, 'the command to begin')
@@ -116,7 +76,7 @@ it('a command that ends while no node lives is found ended, with its exit code',
     'its end',
   )
   await node.start()
-  expect(await node.ended(jobId)).toMatchObject({ status: 'failed', message: 'exit code 9' })
+  expect(await ended(jobId)).toMatchObject({ status: 'failed', message: 'exit code 9' })
   expect(await readFile(witness, 'utf8')).toBe('began\nended\n')
 })
 
@@ -127,14 +87,14 @@ it('kills at any moment: every job that was taken runs exactly once, and ids are
     await node.start()
     const batch = await Promise.all(
       Array.from({ length: 6 }, () =>
-        node.submit(`echo "$TROUPE_JOB_ID" >>'${witness}'; sleep 0.${round}; echo done`),
+        submit(`echo "$TROUPE_JOB_ID" >>'${witness}'; sleep 0.${round}; echo done`),
       ),
     )
     jobIds.push(...batch)
     await node.kill()
   }
   await node.start()
-  for (const jobId of jobIds) expect(await node.ended(jobId)).toMatchObject({ status: 'success' })
+  for (const jobId of jobIds) expect(await ended(jobId)).toMatchObject({ status: 'success' })
   expect(new Set(jobIds).size).toBe(24)
   const ran = (await readFile(witness, 'utf8')).trim().split('\n').map(Number)
   expect(ran.sort((a, b) => a - b)).toEqual(jobIds.sort((a, b) => a - b))

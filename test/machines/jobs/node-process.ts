@@ -1,9 +1,14 @@
-/** A node with the family `jobs`, to be killed by tests. Argument: the data directory; prints its URL. */
+/**
+ * A node with the family `jobs`, to be killed by tests. Arguments: the data directory, and its options
+ * as JSON; prints its URL.
+ */
 import { apps } from '../../../machines/index.ts'
 import { createGateway } from '../../../src/gateway/index.ts'
 import { createNode } from '../../../src/index.ts'
+import type { ChildOptions } from './node-child.ts'
 
-const [dataDirectory = ''] = process.argv.slice(2)
-const node = await createNode({ dataDirectory, apps })
-const gateway = await createGateway({ node, port: 0 })
+const [dataDirectory = '', text = '{}'] = process.argv.slice(2)
+const { port = 0, worker } = JSON.parse(text) as ChildOptions
+const node = await createNode({ dataDirectory, apps, ...(worker ? { worker } : {}) })
+const gateway = await createGateway({ node, port })
 process.stdout.write(`${gateway.url}\n`)

@@ -43,6 +43,8 @@ export interface JobsNodeOptions {
 
 export class JobsNode {
   readonly directory: string
+  /** Counts from the next start on. */
+  config: JobsNodeOptions['config']
   readonly #options: JobsNodeOptions
   readonly #keys = new Map<string, string>()
   #node: TroupeNode | undefined
@@ -51,6 +53,7 @@ export class JobsNode {
   private constructor(directory: string, options: JobsNodeOptions) {
     this.directory = directory
     this.#options = options
+    this.config = options.config
   }
 
   static async create(options: JobsNodeOptions = {}): Promise<JobsNode> {
@@ -69,7 +72,13 @@ export class JobsNode {
   }
 
   async start(): Promise<void> {
-    this.#node = await createNode({ dataDirectory: this.directory, apps, ...this.#options })
+    const { worker } = this.#options
+    this.#node = await createNode({
+      dataDirectory: this.directory,
+      apps,
+      ...(worker === undefined ? {} : { worker }),
+      ...(this.config === undefined ? {} : { config: this.config }),
+    })
     this.#gateway = await createGateway({ node: this.#node, port: 0 })
   }
 
@@ -85,8 +94,8 @@ export class JobsNode {
     await rm(this.directory, { recursive: true, force: true, maxRetries: 5 })
   }
 
-  async addApp(name: string): Promise<string> {
-    const { status, body } = await this.operate('POST', '/jobs/apps', { name })
+  async addApp(name: string, isAdmin = false): Promise<string> {
+    const { status, body } = await this.operate('POST', '/jobs/apps', { name, admin: isAdmin })
     if (status !== 201) throw new Error(`app ${name}: ${JSON.stringify(body)}`)
     const key = String(body['appKey'])
     this.#keys.set(name, key)
@@ -106,6 +115,17 @@ export class JobsNode {
   ): Promise<Answer> {
     const proof = { name: app, ...makeToken(this.keyOf(app), Date.now()) }
     return this.raw(path, { ...proof, ...fields }, as)
+  }
+
+  /** With a good token, in the query; the answer is bytes. */
+  async download(fields: Values, app = 'tests'): Promise<Response> {
+    const proof = { name: app, ...makeToken(this.keyOf(app), Date.now()) }
+    const texts = Object.entries({ ...proof, ...fields }).map(([name, value]) => [
+      name,
+      String(value),
+    ])
+    const query = new URLSearchParams(Object.fromEntries(texts) as Record<string, string>)
+    return fetch(`${this.url}/server/result/download?${query}`)
   }
 
   /** Exactly these fields. */

@@ -96,7 +96,7 @@ describe('the life of a job', () => {
     const { body } = await node.call('/server/jobstatus', { jobId })
     expect(body.params).toMatchObject({
       jobStatus: '1',
-      message: 'waiting: waits for a worker of group 77 (job.group.77)',
+      message: 'ready: waits for a worker of group 77 (job.group.77)',
     })
     expect((await node.call('/server/querylog', { jobId })).body).toMatchObject({
       log: '',
@@ -171,111 +171,7 @@ describe('reading by offset and lines', () => {
   })
 })
 
-describe('refusals', () => {
-  const good = { jobName: 'n', content: 'true' }
-  it.each([
-    ['no content', '/server/execute', { ...good, content: undefined }, 400, 'content is missing'],
-    ['an empty content', '/server/execute', { ...good, content: '' }, 400, 'content is missing'],
-    ['no jobName', '/server/execute', { ...good, jobName: undefined }, 400, 'jobName is missing'],
-    [
-      'a jobName of two lines',
-      '/server/execute',
-      { ...good, jobName: 'a\nb' },
-      400,
-      'control characters',
-    ],
-    [
-      'a jobName that is long',
-      '/server/execute',
-      { ...good, jobName: 'n'.repeat(257) },
-      400,
-      'jobName has 257',
-    ],
-    [
-      'a group that is no number',
-      '/server/execute',
-      { ...good, groupId: 'one' },
-      400,
-      'groupId must be',
-    ],
-    ['group 0', '/server/execute', { ...good, groupId: 0 }, 400, 'groupId must be'],
-    [
-      'an unknown type',
-      '/server/execute',
-      { ...good, jobType: 'hive' },
-      400,
-      'jobType "hive" is not known',
-    ],
-    [
-      'a type of the prototype',
-      '/server/execute',
-      { ...good, jobType: 'constructor' },
-      400,
-      'is not known',
-    ],
-    [
-      'an unknown policy',
-      '/server/execute',
-      { ...good, onWorkerLost: 'panic' },
-      400,
-      'onWorkerLost must be',
-    ],
-    ['a content with NUL', '/server/execute', { ...good, content: 'a\0b' }, 400, 'NUL'],
-    [
-      'a content that is long',
-      '/server/execute',
-      { ...good, content: 'x'.repeat(262_145) },
-      413,
-      'contentBytesMax',
-    ],
-    ['no jobId', '/server/jobstatus', {}, 400, 'jobId is missing'],
-    ['a jobId that is none', '/server/jobstatus', { jobId: '7x' }, 400, 'jobId must be'],
-    ['a jobId below 1', '/server/killjob', { jobId: '0' }, 400, 'jobId must be'],
-    ['a jobId beyond 2^53', '/server/result', { jobId: '9007199254740993' }, 400, 'jobId must be'],
-    [
-      'an unknown job',
-      '/server/jobstatus',
-      { jobId: '999999999' },
-      404,
-      'there is no job 999999999',
-    ],
-    [
-      'an offset that is none',
-      '/server/result',
-      { jobId: '1', offset: '-1' },
-      400,
-      'offset must be',
-    ],
-    ['no lines at all', '/server/querylog', { jobId: '1', lines: '0' }, 400, 'lines must be'],
-  ])('refuses %s', async (_what, path, fields, status, message) => {
-    for (const as of ['form', 'json'] as const) {
-      const answer = await node.call(path, fields, 'tests', as)
-      expect(answer).toMatchObject({ status, body: { respCode: 1 } })
-      expect(answer.body.respMsg).toContain(message)
-    }
-  })
-
-  it('refuses bodies that it cannot read, in the envelope', async () => {
-    const send = (type: string, body: string | Uint8Array<ArrayBuffer>) =>
-      fetch(`${node.url}/server/execute`, {
-        method: 'POST',
-        headers: { 'content-type': type },
-        body,
-      })
-    const answers = await Promise.all([
-      send('application/json', '{"a":'),
-      send('application/json', '[1]'),
-      send('application/json', '{"name":{"a":1},"token":"t"}'),
-      send('text/xml', '<a/>'),
-      send('application/x-www-form-urlencoded', 'name=a&name=b'),
-      send('application/json', Uint8Array.of(0xff, 0xfe)),
-    ])
-    for (const answer of answers) {
-      expect(answer.status).toBe(400)
-      expect(await answer.json()).toMatchObject({ respCode: 1, params: {} })
-    }
-  })
-
+describe('an app', () => {
   it('shows and kills only what belongs to the app', async () => {
     const jobId = await node.submit('sleep 60')
     for (const path of ['jobstatus', 'querylog', 'result', 'killjob']) {
@@ -287,13 +183,6 @@ describe('refusals', () => {
     }
     expect(['1', '3']).toContain(await node.statusOf(jobId))
     await node.call('/server/killjob', { jobId })
-  })
-
-  it('leaves nothing behind', async () => {
-    const before = await node.node.client.count({ machine: 'job' })
-    await node.call('/server/execute', { content: 'true' })
-    await node.raw('/server/execute', { ...good, name: 'tests', token: 'x' })
-    expect(await node.node.client.count({ machine: 'job' })).toEqual(before)
   })
 })
 

@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { apps } from '../../../machines/index.ts'
 import { contentOf } from '../../../machines/jobs/quote.ts'
+import { runCli, type Terminal } from '../../../src/cli/index.ts'
 import { TroupeError, type VerbCall } from '../../../src/index.ts'
+import { until } from '../../waiting.ts'
 import { JobsNode } from './rig.ts'
 
 let node: JobsNode
@@ -19,6 +21,8 @@ afterAll(() => node.close())
 interface Said {
   out: string
   err: string
+  /** What was written as bytes. */
+  bytes: Buffer
   /** Absent when the verb returns none. */
   code?: number
 }
@@ -31,7 +35,7 @@ async function run(
 ): Promise<Said> {
   const found = apps.flatMap((app) => app.verbs ?? []).find(({ path }) => path.join(' ') === verb)
   if (!found) throw new Error(`there is no verb ${verb}`)
-  const said: Said = { out: '', err: '' }
+  const said: Said = { out: '', err: '', bytes: Buffer.alloc(0) }
   const { json = false, ...rest } = options
   const defaults = Object.fromEntries(
     (found.options ?? []).flatMap(({ flags, default: value }) => {
@@ -60,7 +64,8 @@ async function run(
       said.out += `${line}\n`
     },
     write: (chunk) => {
-      said.out += String(chunk)
+      if (typeof chunk === 'string') said.out += chunk
+      else said.bytes = Buffer.concat([said.bytes, chunk])
     },
     note: (line) => {
       said.err += `${line}\n`
@@ -103,10 +108,13 @@ describe('troupe jobs', () => {
     expect(status.code).toBe(1)
     expect((await run('jobs status', [id])).code).toBe(0)
     expect((await run('jobs status', [id], { wait: true, json: true })).code).toBe(1)
-    expect(status.out).toContain('app default, group 1, type shell')
+    expect(status.out).toContain('app default, group 1, type shell, priority 1')
     expect(status.out).toContain(`troupe jobs log ${id} --stderr`)
-    expect(await run('jobs log', [id], { follow: true })).toEqual({ out: 'out\n', err: 'err\n' })
-    expect(await run('jobs log', [id], { stderr: true })).toEqual({ out: 'err\n', err: '' })
+    expect(await run('jobs log', [id], { follow: true })).toMatchObject({
+      out: 'out\n',
+      err: 'err\n',
+    })
+    expect(await run('jobs log', [id], { stderr: true })).toMatchObject({ out: 'err\n', err: '' })
     const result = await run('jobs result', [id])
     expect(result).toMatchObject({ out: 'out\n', code: 1 })
     expect(result.err).toContain('failed, exit code 3')
@@ -155,7 +163,58 @@ describe('troupe jobs', () => {
   it('runs other job types as the configuration says; no shell sees their content', async () => {
     const id = await submit(['a; echo $HOME `id`'], { type: 'printf' })
     expect((await run('jobs result', [id])).out).toBe('a; echo $HOME `id`|')
-    await expect(submit(['x'], { type: 'hive' })).rejects.toThrow('there are: printf, shell')
+  })
+
+  it('lists jobs with what tells them apart, by status and app', async () => {
+    const done = await submit(['true'], { name: 'listed', app: 'tests' })
+    await run('jobs status', [done], { wait: true })
+    const waiting = await submit(['true'], { name: 'listed', app: 'tests', group: '77' })
+    const all = (await run('jobs list', [], { app: 'tests', name: 'listed' })).out.split('\n')
+    expect(all[0]).toMatch(/^ID +STATUS +FOR +NAME +APP +GROUP +EXECUTOR +WHY$/)
+    expect(all[1]).toMatch(
+      new RegExp(`^${waiting} +ready +\\d+s +listed +tests +77 +task job-command`),
+    )
+    expect(all[2]).toMatch(new RegExp(`^${done} +success +\\d+s +listed +tests +1$`))
+    const ready = await run('jobs list', [], { status: 'ready', name: 'listed', json: true })
+    expect(JSON.parse(ready.out)).toMatchObject({ jobs: [{ jobId: Number(waiting), code: 1 }] })
+    const limited = await run('jobs list', [], { app: 'tests', name: 'listed', limit: '1' })
+    expect(limited.err).toContain('There are more')
+    expect((await run('jobs list', [], { app: 'nobody' })).err).toBe('There are no such jobs.\n')
+    await expect(run('jobs list', [], { status: 'odd' })).rejects.toThrow('status must be one of')
+  })
+
+  it('modifies, kills, runs again and removes', async () => {
+    const id = await submit(['echo old'], { group: '77', retries: '2', runTimeout: '5' })
+    await expect(run('jobs modify', [id])).rejects.toThrow('nothing is given to be changed')
+    const modified = await run('jobs modify', [id, 'echo new'], { priority: '-5' })
+    expect(modified.out).toContain('group 77, type shell, priority -5')
+    await run('jobs kill', [id])
+    expect((await run('jobs modify', [id], { group: '1' })).out).toContain('killed by')
+    expect((await run('jobs rerun', [id])).out).toMatch(/ready|running/)
+    expect(await run('jobs result', [id])).toMatchObject({ out: 'new\n', code: 0 })
+    const view = JSON.parse((await run('jobs status', [id], { json: true })).out) as unknown
+    expect(view).toMatchObject({ retries: { failed: 2, lost: 4 }, runTimeoutMs: 5_000, attempt: 1 })
+    expect((await run('jobs remove', [id])).out).toContain('removed, removed by')
+    await expect(run('jobs rerun', [id])).rejects.toThrow('is over for good')
+    await expect(run('jobs remove', ['999999'])).rejects.toThrow('there is no job 999999')
+  })
+
+  it('downloads what was written as it is', async () => {
+    const id = await submit(['printf "\\377\\000é"; seq 100000'])
+    await run('jobs status', [id], { wait: true })
+    const { bytes } = await run('jobs download', [id])
+    const numbers = Array.from({ length: 100_000 }, (_, i) => `${i + 1}\n`).join('')
+    const wanted = Buffer.concat([Uint8Array.of(0xff, 0), Buffer.from(`é${numbers}`)])
+    expect(Buffer.compare(bytes, wanted)).toBe(0)
+  })
+
+  it('does not run again, or remove, what runs', async () => {
+    const id = await submit(['sleep 600'])
+    const runs = async () => (await run('jobs status', [id])).out.includes('running')
+    await until(runs, { timeoutMs: 10_000 }, 'a run')
+    await expect(run('jobs rerun', [id])).rejects.toThrow(`job ${id} has not ended`)
+    await expect(run('jobs remove', [id])).rejects.toThrow('cannot be removed yet')
+    await run('jobs kill', [id])
   })
 
   it('belongs to an app that exists', async () => {
@@ -163,6 +222,29 @@ describe('troupe jobs', () => {
     const id = await submit(['true'], { app: 'tests' })
     expect((await node.call('/server/jobstatus', { jobId: id })).status).toBe(200)
   })
+})
+
+it('has verbs whose flags the command line takes beside its own', async () => {
+  const said = { out: '', err: '' }
+  const terminal: Terminal = {
+    env: {},
+    cwd: node.directory,
+    isTty: false,
+    isErrorTty: false,
+    script: undefined,
+    write: (chunk) => {
+      said.out += String(chunk)
+    },
+    writeError: (text) => {
+      said.err += text
+    },
+    onSignal: () => () => {},
+    exit: () => {},
+  }
+  for (const { path } of apps[0]?.verbs ?? [])
+    expect(await runCli({ apps, argv: [...path, '--help'], terminal })).toBe(0)
+  expect(said.err).toBe('')
+  expect(said.out).toContain('troupe jobs modify [options] <id> [command...]')
 })
 
 it.each([

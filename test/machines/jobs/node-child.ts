@@ -1,0 +1,60 @@
+/** A node in a process of its own, driven by the routes of operators; it can be killed at any moment. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
+
+export interface ChildOptions {
+  port?: number
+  worker?: { slots?: number; queues?: readonly string[] }
+}
+
+export interface Answered {
+  status: number
+  body: Record<string, unknown>
+}
+
+export class NodeChild {
+  readonly #data: string
+  readonly #options: ChildOptions
+  #child: ChildProcess | undefined
+  #exited: Promise<void> = Promise.resolve()
+  url = ''
+
+  constructor(data: string, options: ChildOptions = {}) {
+    this.#data = data
+    this.#options = options
+  }
+
+  /** On the port of the last time. */
+  async start(): Promise<void> {
+    const port = this.url === '' ? this.#options.port : Number(new URL(this.url).port)
+    const options = JSON.stringify({ ...this.#options, port })
+    const script = join(import.meta.dirname, 'node-process.ts')
+    const child = spawn(process.execPath, ['--import', 'tsx', script, this.#data, options], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    this.#child = child
+    this.#exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+    this.url = await new Promise<string>((resolve, reject) => {
+      child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()))
+      child.once('exit', (code) => reject(new Error(`the node ended: ${code}`)))
+    })
+  }
+
+  async kill(): Promise<void> {
+    this.#child?.kill('SIGKILL')
+    await this.#exited
+  }
+
+  async operate(method: string, path: string, body?: unknown): Promise<Answered> {
+    const init =
+      body === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+    const response = await fetch(this.url + path, {
+      method,
+      ...init,
+      signal: AbortSignal.timeout(20_000),
+    })
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+  }
+}
