@@ -1,0 +1,150 @@
+/**
+ * What operators see of pools and do to them. Decides: the names of pools, and that a refusal of the
+ * machine is an error here. Leaves to others: the semaphore itself (`pool.ts`), roles (the gateway).
+ */
+import type { z } from 'zod'
+import {
+  type ActorView,
+  type Client,
+  type EventObject,
+  formatAddress,
+  parseAddress,
+  TroupeError,
+} from '../../src/index.ts'
+import type { poolInput } from './pool.ts'
+import { type Answer, type Holder, type Semaphore, usedBy, type Waiter } from './semaphore.ts'
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+
+export interface PoolSummary {
+  pool: string
+  /** Anything but `active` serves nobody: a paused pool keeps what arrives until it is resumed. */
+  status: string
+  slots: number
+  used: number
+  holders: number
+  waiters: number
+}
+
+export interface PoolDetail extends Omit<PoolSummary, 'holders' | 'waiters'> {
+  limits: Record<string, number>
+  /** Units out per stage that has a limit. */
+  usedByStage: Record<string, number>
+  waitersMax: number
+  holders: Holder[]
+  waiters: Waiter[]
+}
+
+export interface PoolSize {
+  slots?: number
+  limits?: Record<string, number>
+}
+
+/** As rows of lists and views of actors both say it. */
+interface Held {
+  paused?: unknown
+  parked?: unknown
+}
+
+export class Pools {
+  readonly #client: Client
+
+  constructor(client: Client) {
+    this.#client = client
+  }
+
+  /** @throws TroupeError `malformed` for the name, `already-exists` */
+  async create(
+    name: string,
+    input: z.infer<typeof poolInput>,
+    author: string,
+  ): Promise<PoolDetail> {
+    await this.#client.as(author).start(addressOf(name), input)
+    return this.view(name)
+  }
+
+  async list(): Promise<PoolSummary[]> {
+    const pools: PoolSummary[] = []
+    let cursor: string | undefined
+    do {
+      const query = { filter: { machine: 'pool' }, ...(cursor ? { cursor } : {}) }
+      const page = await this.#client.list(query)
+      for (const row of page.rows) {
+        const { address, index } = row
+        pools.push({
+          pool: parseAddress(address).id,
+          status: statusOf(row),
+          slots: Number(index['slots']),
+          used: Number(index['used']),
+          holders: Number(index['holders']),
+          waiters: Number(index['waiters']),
+        })
+      }
+      cursor = page.cursor
+    } while (cursor !== undefined)
+    return pools.sort((a, b) => a.pool.localeCompare(b.pool, 'en', { numeric: true }))
+  }
+
+  /** @throws TroupeError `not-found` */
+  async view(name: string): Promise<PoolDetail> {
+    return detailOf(await named(name, this.#client.get(addressOf(name))))
+  }
+
+  /** @throws TroupeError `not-found` */
+  async resize(name: string, size: PoolSize, author: string): Promise<PoolDetail> {
+    await this.#ask(name, { type: 'RESIZE', ...size }, author)
+    return this.view(name)
+  }
+
+  /** Takes back what a holder has, or the place of who waits. @throws TroupeError `not-found` */
+  async release(name: string, holder: string, author: string): Promise<PoolDetail> {
+    await this.#ask(name, { type: 'EVICT', holder }, author)
+    return this.view(name)
+  }
+
+  async #ask(name: string, event: EventObject, author: string): Promise<void> {
+    const sent = await named(name, this.#client.as(author).send(addressOf(name), event))
+    // A paused pool keeps the event and answers nothing yet.
+    const answer = sent.reply as Answer | undefined
+    if (answer && 'refused' in answer)
+      throw new TroupeError('not-found', `pool ${name}: ${answer.message}`)
+  }
+}
+
+function statusOf({ status, paused, parked }: Pick<ActorView, 'status'> & Held): string {
+  if (parked) return 'parked'
+  return paused ? 'paused' : status
+}
+
+function detailOf(view: ActorView): PoolDetail {
+  const { address, context } = view
+  const { slots, limits, waitersMax, holders, waiters } = context as Semaphore
+  const stages = Object.keys(limits)
+  return {
+    pool: parseAddress(address).id,
+    status: statusOf(view),
+    slots,
+    used: usedBy(holders),
+    limits,
+    usedByStage: Object.fromEntries(stages.map((stage) => [stage, usedBy(holders, stage)])),
+    waitersMax,
+    holders,
+    waiters,
+  }
+}
+
+async function named<T>(name: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (thrown) {
+    if (!(thrown instanceof TroupeError) || thrown.code !== 'unknown-actor') throw thrown
+    const why = `there is no pool ${name}; make it: troupe pools create ${name} --slots 4`
+    throw new TroupeError('not-found', why)
+  }
+}
+
+function addressOf(name: string): string {
+  if (NAME.test(name)) return formatAddress('pool', name)
+  const why = `"${name.slice(0, 64)}" cannot name a pool: a letter or digit and at most 63 letters, digits, "_", "." or "-"`
+  throw new TroupeError('malformed', why)
+}

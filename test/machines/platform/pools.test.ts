@@ -1,0 +1,103 @@
+/** `troupe pools` against a node: what a person types, reads and is refused; a restart in between. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { platform } from '../../../machines/platform/index.ts'
+import { createGateway, type Gateway } from '../../../src/gateway/index.ts'
+import { createNode, type TroupeNode } from '../../../src/index.ts'
+import { run } from '../../cli/rig.ts'
+import { until } from '../../waiting.ts'
+
+let directory: string
+let node: TroupeNode
+let gateway: Gateway
+
+async function begin(): Promise<void> {
+  node = await createNode({ dataDirectory: join(directory, 'node'), apps: [platform] })
+  gateway = await createGateway({ node, port: 0, graceMs: 500 })
+}
+
+async function end(): Promise<void> {
+  await gateway.close()
+  await node.stop()
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'troupe-pools-'))
+  await begin()
+})
+
+afterEach(async () => {
+  await end()
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+})
+
+const troupe = (...words: string[]) =>
+  run(['pools', ...words, '--http', gateway.url], { apps: [platform] })
+
+const acquire = (holder: string, fields: object = {}) =>
+  node.client.ask('pool/builds', { type: 'ACQUIRE', holder, ...fields })
+
+it('create, list, show, resize, release', async () => {
+  expect((await troupe('list')).err).toContain('There are no pools yet')
+  const made = await troupe('create', 'builds', '--slots', '2', '--limit', 'pc1=1')
+  expect(made).toMatchObject({ code: 0, out: 'builds  0/2 out\n  stage pc1  0/1 out\n' })
+  await acquire('a', { stage: 'pc1', leaseMs: 60_000 })
+  await acquire('b', { units: 2, priority: 3 })
+  expect((await troupe('list')).out).toBe('builds  1/2 out  1 hold  1 wait\n')
+  expect((await troupe('show', 'builds')).out.split('\n')).toEqual([
+    'builds  1/2 out',
+    '  stage pc1  1/1 out',
+    '  holds  a  1 of pc1  token 1  lease 60 s',
+    '  waits  b  2  ticket 2  priority 3',
+    '',
+  ])
+  const resized = await troupe('resize', 'builds', '--slots', '4', '--limit', 'pc1=2', 'pc2=3')
+  expect(resized.out).toContain('builds  3/4 out')
+  expect(resized.out).toContain('stage pc2  0/3 out')
+  expect((await troupe('release', 'builds', 'a')).out).toContain('builds  2/4 out')
+  const json = JSON.parse((await troupe('show', 'builds', '--json')).out)
+  expect(json).toMatchObject({ pool: 'builds', slots: 4, used: 2, holders: [{ holder: 'b' }] })
+})
+
+it('says what is wrong', async () => {
+  await troupe('create', 'builds', '--slots', '1')
+  expect(await troupe('create', 'builds', '--slots', '1')).toMatchObject({ code: 5 })
+  expect(await troupe('create', 'a/b', '--slots', '1')).toMatchObject({ code: 2 })
+  expect(await troupe('create', 'c', '--slots', 'many')).toMatchObject({ code: 2 })
+  expect(await troupe('create', 'c', '--slots', '0')).toMatchObject({ code: 2 })
+  expect(await troupe('create', 'c')).toMatchObject({ code: 2 })
+  expect(await troupe('create', 'c', '--slots', '1', '--limit', 'pc1')).toMatchObject({ code: 2 })
+  expect(await troupe('resize', 'builds')).toMatchObject({ code: 2 })
+  const unknown = await troupe('show', 'c')
+  expect(unknown).toMatchObject({ code: 4, err: expect.stringContaining('there is no pool c') })
+  expect(await troupe('release', 'builds', 'x')).toMatchObject({
+    code: 4,
+    err: expect.stringContaining('x holds nothing here'),
+  })
+})
+
+it('a paused pool says so, and does what it was told once it is resumed', async () => {
+  await troupe('create', 'builds', '--slots', '1')
+  await acquire('a')
+  await node.client.pause('pool/builds')
+  const resized = await troupe('resize', 'builds', '--slots', '3')
+  expect(resized).toMatchObject({ code: 0, out: expect.stringContaining('1/1 out  paused') })
+  expect((await troupe('list')).out).toBe('builds  1/1 out  1 hold  0 wait  paused\n')
+  await node.client.resume('pool/builds')
+  expect((await troupe('list')).out).toBe('builds  1/3 out  1 hold  0 wait\n')
+})
+
+it('a lease goes on over a restart of the node, and its end serves who waits', async () => {
+  await troupe('create', 'builds', '--slots', '1')
+  await acquire('a', { leaseMs: 1_500 })
+  await acquire('b')
+  await end()
+  await begin()
+  await until(
+    async () => (await troupe('show', 'builds')).out.includes('holds  b  1  token 2'),
+    { timeoutMs: 15_000, every: 100 },
+    async () => `b holds the lock; ${(await troupe('show', 'builds')).out}`,
+  )
+})
