@@ -44,10 +44,14 @@ function parseBy(parse: (bytes: Uint8Array) => unknown, media: string, bytes: Ui
   }
 }
 
-/** A field given once is a text; a field given several times is a list of texts. */
 function formOf(text: string): Record<string, string | string[]> {
+  return listed(new URLSearchParams(text))
+}
+
+/** A name given once has a text; one given several times a list of texts. */
+export function listed(search: URLSearchParams): Record<string, string | string[]> {
   const fields = new Map<string, string | string[]>()
-  for (const [name, value] of new URLSearchParams(text)) {
+  for (const [name, value] of search) {
     const known = fields.get(name)
     // In place: a body may repeat one name a hundred thousand times.
     if (Array.isArray(known)) known.push(value)

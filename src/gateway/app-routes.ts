@@ -1,50 +1,62 @@
 /**
  * HTTP routes that apps bring along. Decides: how a request reaches an app's code and how its answer
- * leaves. What it means is the app's business; `own` authentication skips the roles of the platform,
- * never the guard against browsers, which stands in front of everything.
+ * leaves. What it means is the app's business; `public` routes skip the roles of the platform, never the
+ * guard against browsers, which stands in front of everything.
  */
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AppRequest, AppResponse, AppRoute } from '../node/index.ts'
+import type { Log } from '../ports/index.ts'
 import { toJson } from '../protocol/index.ts'
-import { AUTHOR_UNKNOWN, accessOf, requireRole } from './access.ts'
-import { parseAppBody } from './app-bodies.ts'
+import { type Admission, AUTHOR_UNKNOWN } from './access.ts'
+import { listed, parseAppBody } from './app-bodies.ts'
 import type { ClaimedRoute } from './app-claims.ts'
 import { targetOf, timeoutOf } from './exchange.ts'
 import type { OpenRequest, OpenRequests } from './open-requests.ts'
+import { checked } from './parameters.ts'
 import { withinTime } from './time-limit.ts'
 
 const BODY_BYTES_MAX_DEFAULT = 1024 * 1024
+
+export interface AppServing {
+  open: OpenRequests
+  admission: Admission
+  log: Log
+}
 
 /** @param buffered a scope whose bodies arrive as bytes @param streamed one whose bodies are unread */
 export function serveAppRoutes(
   claims: readonly ClaimedRoute[],
   buffered: FastifyInstance,
   streamed: FastifyInstance,
-  open: OpenRequests,
+  { open, admission, log }: AppServing,
 ): void {
   const heads = new Set(
     claims.filter(({ route }) => route.method === 'HEAD').map(({ route }) => route.path),
   )
-  for (const { route } of claims) {
+  for (const { app, route } of claims) {
     const scope = route.body === 'stream' ? streamed : buffered
     const answersHead = route.method === 'GET' && !heads.has(route.path)
     scope.route({
       method: answersHead ? ['GET', 'HEAD'] : route.method,
       url: route.path,
       bodyLimit: route.bodyBytesMax ?? BODY_BYTES_MAX_DEFAULT,
-      handler: (request, reply) => answer(route, request, reply, open),
+      // Before its body is read.
+      onRequest: async (request) => void authorOf(route, request, admission),
+      onResponse: async (request, reply) => noteChange(app, route, request, reply, admission, log),
+      handler: (request, reply) =>
+        answer(route, authorOf(route, request, admission), request, reply, open),
     })
   }
 }
 
 async function answer(
   route: AppRoute,
+  author: string,
   request: FastifyRequest,
   reply: FastifyReply,
   open: OpenRequests,
 ): Promise<FastifyReply> {
-  const author = authorize(route, request)
   const timeoutMs = timeoutOf(request.headers)
   const { path, search } = targetOf(request)
   const entry = open.begin(reply.raw)
@@ -54,7 +66,7 @@ async function answer(
     params: request.params as Record<string, string>,
     query: search,
     headers: request.headers,
-    body: bodyOf(route, request),
+    body: checkedBody(route, request),
     remoteAddress: request.raw.socket.remoteAddress ?? '',
     author,
     signal: entry.signal,
@@ -79,12 +91,40 @@ async function handle(
   })
 }
 
-function authorize(route: AppRoute, request: FastifyRequest): string {
-  if (route.authentication === 'own') return AUTHOR_UNKNOWN
-  const access = accessOf(request.headers)
-  const reads = route.method === 'GET' || route.method === 'HEAD'
-  requireRole(access, route.role ?? (reads ? 'read' : 'operate'))
-  return access.author
+/** @throws TroupeError `unauthorized`, `forbidden` */
+function authorOf(route: AppRoute, request: FastifyRequest, admission: Admission): string {
+  const role = roleOf(route)
+  return role === 'public' ? AUTHOR_UNKNOWN : admission.require(request, role).author
+}
+
+/** What an operator did. Clients of an app are the app's: with tokens of their own, and many. */
+function noteChange(
+  app: string,
+  route: AppRoute,
+  request: FastifyRequest,
+  { statusCode }: FastifyReply,
+  admission: Admission,
+  log: Log,
+): void {
+  const role = roleOf(route)
+  if (role === 'public' || role === 'read' || statusCode >= 400) return
+  const { author } = admission.accessOf(request)
+  const { path } = targetOf(request)
+  log.info({ app, method: request.method, path, author }, 'an app was asked for a change')
+}
+
+/** The role that a route asks for. */
+export function roleOf({ method, role }: AppRoute): NonNullable<AppRoute['role']> {
+  return role ?? (method === 'GET' || method === 'HEAD' ? 'read' : 'operate')
+}
+
+/** By the schemas of the route. @throws TroupeError `malformed` */
+function checkedBody(route: AppRoute, request: FastifyRequest): unknown {
+  const { query, body } = route.schemas ?? {}
+  if (query) checked(query, listed(targetOf(request).search), 'malformed', 'parameter')
+  const given = bodyOf(route, request)
+  const isParsed = route.body === undefined || route.body === 'parsed'
+  return body && isParsed ? checked(body, given, 'malformed', 'field') : given
 }
 
 function bodyOf(route: AppRoute, request: FastifyRequest): unknown {

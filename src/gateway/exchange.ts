@@ -5,7 +5,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { CallOptions } from '../client/index.ts'
 import { type Durability, issuedAtOf, TroupeError } from '../protocol/index.ts'
-import { type Access, accessOf } from './access.ts'
+import type { Access } from './access.ts'
 import { readJson } from './json.ts'
 import { HttpRefusal } from './statuses.ts'
 
@@ -24,13 +24,13 @@ const TIMEOUT_MAX_MS = 300_000
 const DURABILITIES: readonly Durability[] = ['flushed', 'journaled', 'flushed+journaled']
 
 /** @throws TroupeError `malformed` for a header that cannot be used */
-export function exchangeOf(request: FastifyRequest): Exchange {
+export function exchangeOf(request: FastifyRequest, access: Access): Exchange {
   const { path, search } = targetOf(request)
   return {
     method: request.method === 'HEAD' ? 'GET' : request.method,
     path: path.length > 1 ? path.replace(/\/$/, '') : path,
     search,
-    access: accessOf(request.headers),
+    access,
     options: callOptionsOf(request.headers),
     body: () => jsonBodyOf(request),
   }

@@ -1,11 +1,26 @@
 /**
- * What a filter or a sort order may name. Decides: which fields and states a machine has, and so when
- * an empty answer is a typing error. A machine's fields are what its `index` returns, which depends
+ * What a filter or a sort order may name, and whether a row fits a filter. Decides: which fields and
+ * states a machine has, and so when an empty answer is a typing error. A machine's fields are what its `index` returns, which depends
  * on the actor: so only actors can tell, and they are asked only when nothing was found.
  */
-import type { HostedMachine, MachineDefinition } from '../machine/index.ts'
+import {
+  type HostedMachine,
+  isInState,
+  type MachineDefinition,
+  stateText,
+} from '../machine/index.ts'
 import type { TroupeNode } from '../node/index.ts'
-import { type ActorFilter, type ActorQuery, nearest, TroupeError } from '../protocol/index.ts'
+import {
+  type ActorCondition,
+  type ActorFilter,
+  type ActorQuery,
+  type ActorRow,
+  formatAddress,
+  machineOf,
+  nearest,
+  parseAddress,
+  TroupeError,
+} from '../protocol/index.ts'
 
 const OF_EVERY_ACTOR = ['id', 'since']
 
@@ -73,4 +88,32 @@ function hintOf(name: string, known: readonly string[]): string {
 
 function refusal(why: string): TroupeError {
   return new TroupeError('invalid-query', why)
+}
+
+/** What an address alone says of a filter, as the shards see it. */
+export function mayMatch(address: string, filter: ActorFilter): boolean {
+  if (filter.machine !== undefined && machineOf(address) !== filter.machine) return false
+  if (!filter.children && parseAddress(address).path.length > 0) return false
+  if (filter.idPrefix === undefined || filter.idPrefix === '') return true
+  const prefix = formatAddress('m', filter.idPrefix).slice('m/'.length)
+  return address.slice(machineOf(address).length + 1).startsWith(prefix)
+}
+
+/** Whether a filter finds a row, as the shards do. Age is not judged: it changes by itself. */
+export function rowMatches(row: ActorRow, filter: ActorFilter): boolean {
+  if (!mayMatch(row.address, filter)) return false
+  if (filter.condition !== undefined && filter.condition !== conditionOf(row)) return false
+  if (filter.state !== undefined && !isInState(stateText(row.value), filter.state)) return false
+  if (filter.tag !== undefined) {
+    // Tags of children are not searched.
+    const isChild = parseAddress(row.address).path.length > 0
+    if (isChild || !row.tags.includes(filter.tag)) return false
+  }
+  return Object.entries(filter.where ?? {}).every(([field, value]) => row.index[field] === value)
+}
+
+function conditionOf({ status, parked, paused }: ActorRow): ActorCondition {
+  if (status !== 'active') return status
+  if (parked) return 'parked'
+  return paused ? 'paused' : 'active'
 }

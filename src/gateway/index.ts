@@ -1,4 +1,3 @@
-export { requireLoopback } from './access.ts'
-export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts'
+export { checkListeners, createGateway, type Gateway, type GatewayOptions } from './gateway.ts'
 export type { GatewayLimits } from './limits.ts'
 export { durationMs } from './parameters.ts'

@@ -18,6 +18,16 @@ export interface GatewayLimits {
   streamSilenceMs: number
   /** How long a connection is kept for another request: longer than proxies keep theirs (60 s). */
   idleMs: number
+  /** Watches at a time: each keeps a connection. */
+  watchersMax: number
+  /** A silent watch says that often that it lives: proxies cut what is silent for a minute. */
+  watchHeartbeatMs: number
+  /** Bytes that a watcher has not read yet; past that it is cut, and may come back. */
+  watchBufferBytesMax: number
+  /** Changes of lists that are remembered for watchers that are slow, or come back. */
+  watchBacklogMax: number
+  /** How long changes are remembered after the last watcher has gone. */
+  watchLingerMs: number
 }
 
 export const DEFAULT_GATEWAY_LIMITS: Readonly<GatewayLimits> = Object.freeze({
@@ -26,6 +36,11 @@ export const DEFAULT_GATEWAY_LIMITS: Readonly<GatewayLimits> = Object.freeze({
   bodyMs: 300_000,
   streamSilenceMs: 60_000,
   idleMs: 72_000,
+  watchersMax: 1_000,
+  watchHeartbeatMs: 15_000,
+  watchBufferBytesMax: 1024 * 1024,
+  watchBacklogMax: 10_000,
+  watchLingerMs: 60_000,
 })
 
 /** Completes a partial set. @throws TroupeError `invalid-config` */

@@ -19,7 +19,8 @@ import { maskAudit, maskRow, secretsOf } from './secrets.ts'
 
 const CONDITIONS = ['active', 'paused', 'parked', 'done', 'stopped'] as const
 
-const FILTER = {
+/** Of every list of actors; beside them `where.<field>=<value>`. */
+export const FILTER_QUERY = {
   machine: z.string().optional(),
   state: z.string().optional(),
   tag: z.string().optional(),
@@ -28,7 +29,16 @@ const FILTER = {
   idPrefix: z.string().optional(),
   children: flag.optional(),
 }
-const PAGE = {
+const NO_AGE = 'must not be given here: it changes by itself, as time passes'
+/** Of a watch: a list that goes on. */
+export const WATCH_QUERY = {
+  ...FILTER_QUERY,
+  olderThan: z.never({ error: NO_AGE }).optional(),
+  /** False: only changes from now on, not the rows that are there. */
+  rows: flag.optional(),
+}
+export const LIST_QUERY = {
+  ...FILTER_QUERY,
   sort: z.string().optional(),
   desc: flag.optional(),
   limit: count.optional(),
@@ -40,11 +50,7 @@ export async function listActors(
   { search, options }: Exchange,
 ): Promise<unknown> {
   const { plain, where } = splitWhere(search)
-  const { sort, desc, limit, cursor, ...rest } = readQuery(
-    plain,
-    { ...FILTER, ...PAGE },
-    'invalid-query',
-  )
+  const { sort, desc, limit, cursor, ...rest } = readQuery(plain, LIST_QUERY, 'invalid-query')
   if (cursor !== undefined && search.size > (limit === undefined ? 1 : 2)) {
     throw new TroupeError(
       'invalid-query',
@@ -71,16 +77,21 @@ export async function countActors(
   { search, options }: Exchange,
 ): Promise<unknown> {
   const { plain, where } = splitWhere(search)
-  const filter = filterOf(readQuery(plain, FILTER, 'invalid-query'), where)
+  const filter = filterOf(readQuery(plain, FILTER_QUERY, 'invalid-query'), where)
   const machine = machineOfFilter(node, filter)
   const rows = await node.client.count(filter, options)
   if (machine && rows.length === 0) requireState(machine, filter)
   return { rows, total: rows.reduce((sum, row) => sum + row.count, 0) }
 }
 
+export const AUDIT_QUERY = {
+  actor: z.string().optional(),
+  limit: count.optional(),
+  before: count.optional(),
+}
+
 export async function listAudit(node: TroupeNode, { search, options }: Exchange): Promise<unknown> {
-  const shape = { actor: z.string().optional(), limit: count.optional(), before: count.optional() }
-  const { actor, limit, before } = readQuery(search, shape, 'invalid-query')
+  const { actor, limit, before } = readQuery(search, AUDIT_QUERY, 'invalid-query')
   const rows = await node.client.audit({
     ...options,
     ...(actor === undefined ? {} : { address: canonicalAddress(actor, node.limits) }),
@@ -90,11 +101,13 @@ export async function listAudit(node: TroupeNode, { search, options }: Exchange)
   return { rows: rows.map((row) => maskAudit(row, secretsOf(node, row.address))) }
 }
 
+export const DEAD_LETTER_QUERY = { limit: count.optional() }
+
 export async function listDeadLetters(
   node: TroupeNode,
   { search, options }: Exchange,
 ): Promise<unknown> {
-  const { limit } = readQuery(search, { limit: count.optional() }, 'invalid-query')
+  const { limit } = readQuery(search, DEAD_LETTER_QUERY, 'invalid-query')
   return { rows: await node.client.deadLetters(limit, options) }
 }
 
@@ -107,7 +120,7 @@ export async function listShards(
 }
 
 /** `where.<field>=<value>` names fields of the machine's own; the rest has a fixed list. */
-function splitWhere(search: URLSearchParams): {
+export function splitWhere(search: URLSearchParams): {
   plain: URLSearchParams
   where: Record<string, IndexValue>
 } {
@@ -127,7 +140,7 @@ function splitWhere(search: URLSearchParams): {
   return { plain, where }
 }
 
-function filterOf(
+export function filterOf(
   {
     olderThan,
     ...rest
@@ -143,7 +156,10 @@ function filterOf(
 }
 
 /** An empty list would hide a typing error. @throws TroupeError `unknown-machine` */
-function machineOfFilter(node: TroupeNode, { machine }: ActorFilter): HostedMachine | undefined {
+export function machineOfFilter(
+  node: TroupeNode,
+  { machine }: ActorFilter,
+): HostedMachine | undefined {
   if (machine === undefined) return undefined
   const hosted = node.machines.get(machine)
   if (hosted) return hosted

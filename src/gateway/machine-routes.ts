@@ -5,7 +5,13 @@
 import { z } from 'zod'
 import { type HostedMachine, leavesOf, mermaid, stateText } from '../machine/index.ts'
 import type { TroupeNode } from '../node/index.ts'
-import { formatAddress, type StateValue, TroupeError } from '../protocol/index.ts'
+import {
+  formatAddress,
+  type JsonSchema,
+  jsonSchemaOf,
+  type StateValue,
+  TroupeError,
+} from '../protocol/index.ts'
 import type { Exchange } from './exchange.ts'
 import { readQuery } from './parameters.ts'
 
@@ -21,12 +27,14 @@ export function listMachines(node: TroupeNode, { search }: Exchange): unknown {
   return { rows }
 }
 
+export const MACHINE_QUERY = { actor: z.string().optional() }
+
 export async function showMachine(
   node: TroupeNode,
   name: string,
   exchange: Exchange,
 ): Promise<unknown> {
-  const { actor } = readQuery(exchange.search, { actor: z.string().optional() })
+  const { actor } = readQuery(exchange.search, MACHINE_QUERY)
   const hosted = node.machines.get(name)
   if (!hosted) {
     const known = [...node.machines.keys()].join(', ') || 'none'
@@ -64,11 +72,7 @@ function viewOf(hosted: HostedMachine, value: StateValue | undefined): Record<st
 }
 
 /** null when there is no schema, or none that JSON Schema has words for. */
-function schemaOf(schema: z.ZodType | undefined): unknown {
-  if (!schema) return null
-  try {
-    return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
-  } catch {
-    return null
-  }
+function schemaOf(schema: z.ZodType | undefined): JsonSchema | null {
+  const outcome = schema && jsonSchemaOf(schema)
+  return outcome && 'schema' in outcome ? outcome.schema : null
 }

@@ -85,12 +85,14 @@ export function readFields<TShape extends z.ZodRawShape>(
   >
 }
 
-function checked(schema: z.ZodType, value: unknown, code: ErrorCode, what: string): unknown {
+/** @throws TroupeError of the given code, naming what is wrong */
+export function checked(schema: z.ZodType, value: unknown, code: ErrorCode, what: string): unknown {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]
   const name = issue?.path.join('.') ?? ''
-  throw new TroupeError(code, `the ${what} "${name}" ${wanted(issue?.message ?? 'is invalid')}`)
+  const where = name === '' ? 'what was sent' : `the ${what} "${name}"`
+  throw new TroupeError(code, `${where} ${wanted(issue?.message ?? 'is invalid')}`)
 }
 
 function wanted(message: string): string {

@@ -2,7 +2,9 @@
  * JSON-RPC 2.0 at `/rpc`, for the methods that apps bring along. Decides: batches, notifications and
  * error codes, as the specification has them. Errors of Troupe are -32000 with the record as `data`.
  */
+import type { Log } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
+import { type Access, requireRole } from './access.ts'
 import type { ClaimedMethod } from './app-claims.ts'
 import { failureOf } from './statuses.ts'
 
@@ -25,14 +27,18 @@ const CODES = {
 /** Calls of one batch: more would be a way around every other limit. */
 const BATCH_COUNT_MAX = 100
 
+export interface RpcContext {
+  methods: ReadonlyMap<string, ClaimedMethod>
+  /** Who calls; each method asks for a role of its own. */
+  access: Access
+  requestId: string
+  report: (thrown: unknown) => void
+  log: Log
+}
+
 /** @returns what to send; undefined when there were notifications only */
-export async function answerRpc(
-  methods: ReadonlyMap<string, ClaimedMethod>,
-  body: unknown,
-  requestId: string,
-  report: (thrown: unknown) => void,
-): Promise<unknown> {
-  const one = (call: unknown) => answerCall(methods, call, requestId, report)
+export async function answerRpc(context: RpcContext, body: unknown): Promise<unknown> {
+  const one = (call: unknown) => answerCall(context, call)
   if (!Array.isArray(body)) return one(body)
   if (body.length === 0) return failed(null, CODES.request, 'a batch must not be empty')
   if (body.length > BATCH_COUNT_MAX) {
@@ -47,17 +53,12 @@ export function parseFailure(thrown: unknown): RpcAnswer {
   return failed(null, CODES.parse, thrown instanceof TroupeError ? thrown.message : 'not JSON')
 }
 
-async function answerCall(
-  methods: ReadonlyMap<string, ClaimedMethod>,
-  call: unknown,
-  requestId: string,
-  report: (thrown: unknown) => void,
-): Promise<RpcAnswer | undefined> {
+async function answerCall(context: RpcContext, call: unknown): Promise<RpcAnswer | undefined> {
   const request = readCall(call)
   if (!request) {
     return failed(null, CODES.request, 'a call is {"jsonrpc":"2.0","method":"…","params":…,"id":…}')
   }
-  const answer = await invoke(methods, request, requestId, report)
+  const answer = await invoke(context, request)
   return request.id === undefined ? undefined : { ...answer, id: request.id }
 }
 
@@ -78,13 +79,17 @@ function readCall(call: unknown): Call | undefined {
 }
 
 async function invoke(
-  methods: ReadonlyMap<string, ClaimedMethod>,
+  { methods, access, requestId, report, log }: RpcContext,
   { method: name, params }: Call,
-  requestId: string,
-  report: (thrown: unknown) => void,
 ): Promise<RpcAnswer> {
   const method = methods.get(name)?.method
   if (!method) return failed(null, CODES.method, `there is no method "${name.slice(0, 80)}"`)
+  try {
+    requireRole(access, method.role ?? 'operate')
+  } catch (thrown) {
+    const { record } = failureOf(thrown, requestId)
+    return failed(null, CODES.refused, record.message, record)
+  }
   const checked = method.params.safeParse(params)
   if (!checked.success) {
     return failed(
@@ -95,7 +100,11 @@ async function invoke(
     )
   }
   try {
-    return { jsonrpc: '2.0', id: null, result: (await method.handle(checked.data)) ?? null }
+    const result = await method.handle(checked.data, { author: access.author })
+    if (method.role !== 'read') {
+      log.info({ method: name, author: access.author }, 'a method of an app was called')
+    }
+    return { jsonrpc: '2.0', id: null, result: result ?? null }
   } catch (thrown) {
     const { record, isFault } = failureOf(thrown, requestId)
     if (isFault) report(thrown)

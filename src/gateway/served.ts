@@ -22,10 +22,9 @@ export class ServedRoutes {
       .filter(({ pattern }) => pattern.test(path))
       .map((route) => route.method)
     if (allowed.length > 0) return wrongMethod(method, [...new Set(allowed)])
-    return new TroupeError(
-      'not-found',
-      `there is nothing at ${path.slice(0, 200)}; the API is below /troupe/v1/`,
-    )
+    const hasApi = this.#routes.some(({ pattern }) => pattern.test('/troupe/v1/actors'))
+    const hint = hasApi ? '; the API is below /troupe/v1/' : ''
+    return new TroupeError('not-found', `there is nothing at ${path.slice(0, 200)}${hint}`)
   }
 }
 

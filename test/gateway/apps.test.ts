@@ -26,7 +26,7 @@ const routes: AppRoute[] = [
   {
     method: 'POST',
     path: '/own',
-    authentication: 'own',
+    role: 'public',
     handle: async ({ author, body }) => ({ status: 202, body: { author, body } }),
   },
   {

@@ -57,6 +57,15 @@ const event = { type: 'OPEN', amount: 1 }
 const L = '/troupe/v1/actors'
 
 const CASES: readonly Case[] = [
+  {
+    name: 'a field of a retry, which has none',
+    method: 'POST',
+    path: `${A}/retry`,
+    init: { body: { state: 'draft' } },
+    status: 400,
+    code: 'malformed',
+    says: /no field "state"/,
+  },
   send('broken JSON', { body: '{"type":', headers: JSON_TYPE }, 400, 'malformed', /not JSON/),
   send('no body', {}, 400, 'malformed', /body is missing/),
   send('an event that is a list', { body: [1] }, 400, 'malformed', /"type"/),

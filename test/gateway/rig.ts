@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
-import { createGateway, type Gateway, type GatewayLimits } from '../../src/gateway/index.ts'
+import { createGateway, type Gateway, type GatewayOptions } from '../../src/gateway/index.ts'
 import { defineMachine, reply, TaskError, task } from '../../src/machine/index.ts'
 import { type App, createNode, defineApp, type TroupeNode } from '../../src/node/index.ts'
 import { fromJson, type Limits } from '../../src/protocol/index.ts'
@@ -159,7 +159,7 @@ export async function startRig(
   options: {
     apps?: readonly App[]
     limits?: Partial<Limits>
-    gatewayLimits?: Partial<GatewayLimits>
+    gateway?: Omit<GatewayOptions, 'node'>
   } = {},
 ): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'troupe-gateway-'))
@@ -171,7 +171,7 @@ export async function startRig(
   const gateway = await createGateway({
     node,
     port: 0,
-    ...(options.gatewayLimits ? { limits: options.gatewayLimits } : {}),
+    ...options.gateway,
   }).catch(async (thrown: unknown) => {
     await node.stop()
     await rm(directory, { recursive: true, force: true })

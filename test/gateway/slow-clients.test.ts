@@ -45,8 +45,11 @@ async function bytesOf(body: Readable): Promise<number> {
 let rig: Rig
 const clients: RawClient[] = []
 beforeAll(async () => {
-  const gatewayLimits = { headersMs: HEADERS_MS, bodyMs: BODY_MS, streamSilenceMs: SILENCE_MS }
-  rig = await startRig({ apps: [defineApp({ name: 'slow', routes: () => routes })], gatewayLimits })
+  const limits = { headersMs: HEADERS_MS, bodyMs: BODY_MS, streamSilenceMs: SILENCE_MS }
+  rig = await startRig({
+    apps: [defineApp({ name: 'slow', routes: () => routes })],
+    gateway: { limits },
+  })
 })
 afterEach(() => {
   for (const client of clients.splice(0)) client.end()
