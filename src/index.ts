@@ -11,6 +11,7 @@ export {
   type ReadOptions,
   type ResumeOptions,
   type WatchedEvent,
+  type WatchTarget,
 } from './client/index.ts'
 export {
   createGateway,
@@ -26,6 +27,7 @@ export {
   type TaskAttempt,
   TaskError,
   type TaskOptions,
+  type TaskStartedEvent,
   task,
   tell,
   type WorkerLostPolicy,
@@ -46,14 +48,17 @@ export {
   type HistoryView,
   type IndexValue,
   type Limits,
+  type ListenerConfig,
   type OperatorReceipt,
   type Page,
   parseAddress,
+  type Role,
   type StateValue,
   type TaskFailure,
   TroupeError,
   type TurnView,
   toJson,
+  type UserConfig,
 } from './protocol/index.ts'
 export {
   inspectRun,
@@ -71,4 +76,9 @@ export {
   type RunState,
   runProcess,
   type StreamName,
+  type WorkerClaim,
+  type WorkerOrder,
+  type WorkerRegistrar,
+  type WorkerReport,
+  type WorkerStatus,
 } from './worker/index.ts'

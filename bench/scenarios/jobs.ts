@@ -5,7 +5,8 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type JobInput, job } from '../../machines/jobs/machines.ts'
+import { job } from '../../machines/jobs/job.ts'
+import { JOB_DEFAULTS, type JobInput } from '../../machines/jobs/job-input.ts'
 import { defineApp, type TroupeNode } from '../../src/index.ts'
 import { cleanEnvironment } from '../../src/worker/index.ts'
 import { bootId } from '../../src/worker/process/identity.ts'
@@ -94,6 +95,8 @@ function partOf({ path, functionName }: Frame): string | undefined {
   return /^(?:src|machines|bench)\/[^/]+/.exec(path)?.[0]
 }
 
+const ENDS = ['success', 'failed', 'killed']
+
 /** Starts jobs and learns of their ends as any program could: by watching. */
 class JobEnds {
   readonly #node: TroupeNode
@@ -121,7 +124,7 @@ class JobEnds {
 
   async #watch(): Promise<void> {
     for await (const event of this.#node.client.watch({ machine: 'job' }, this.#stop.signal)) {
-      if (event.kind !== 'transition' || event.status === 'active') continue
+      if (event.kind !== 'transition' || !ENDS.includes(event.to)) continue
       this.#waiting.get(event.address)?.(event.to)
     }
   }
@@ -129,6 +132,7 @@ class JobEnds {
 
 function inputOf(address: string): JobInput {
   return {
+    ...JOB_DEFAULTS,
     jobName: address,
     appName: 'bench',
     executor: 'bench',
@@ -136,7 +140,6 @@ function inputOf(address: string): JobInput {
     content: 'nothing',
     submittedAt: Date.now(),
     groupId: 1,
-    onWorkerLost: 'park',
     template: COMMAND,
   }
 }

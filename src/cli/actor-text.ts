@@ -14,9 +14,9 @@ import {
   type TurnView,
   toJson,
 } from '../protocol/index.ts'
-import { ago, duration, oneLine, type Paint, table } from './text.ts'
+import { ago, duration, type Look, oneLine, type Paint, table } from './text.ts'
 
-export function actorTable(rows: readonly ActorRow[], paint: Paint, now: number): string[] {
+export function actorTable(rows: readonly ActorRow[], look: Look, now: number): string[] {
   const cells = rows.map((row) => [
     row.address,
     stateText(row.value),
@@ -25,10 +25,10 @@ export function actorTable(rows: readonly ActorRow[], paint: Paint, now: number)
     duration(now - row.createdAt),
     row.reason ?? '',
   ])
-  return table(['ADDRESS', 'STATE', 'CONDITION', 'FOR', 'AGE', 'REASON'], cells, paint)
+  return table(['ADDRESS', 'STATE', 'CONDITION', 'FOR', 'AGE', 'REASON'], cells, look)
 }
 
-function conditionOf(status: string, paused: boolean, parked: boolean): string {
+export function conditionOf(status: string, paused: boolean, parked: boolean): string {
   if (parked) return 'parked'
   return paused ? 'paused' : status
 }
@@ -125,7 +125,7 @@ export function dryRunLines(view: DryRunView, paint: Paint): string[] {
   return [...lines, ...view.effects.map((effect) => `  ${oneLine(effect)}`)]
 }
 
-export function historyTable(rows: readonly HistoryView[], paint: Paint, now: number): string[] {
+export function historyTable(rows: readonly HistoryView[], look: Look, now: number): string[] {
   const cells = rows.map((row) => [
     String(row.turn),
     ago(row.at, now),
@@ -134,20 +134,20 @@ export function historyTable(rows: readonly HistoryView[], paint: Paint, now: nu
     row.by,
     row.note ?? '',
   ])
-  return table(['TURN', 'WHEN', 'CAUSE', 'STATE', 'BY', 'NOTE'], cells, paint)
+  return table(['TURN', 'WHEN', 'CAUSE', 'STATE', 'BY', 'NOTE'], cells, look)
 }
 
-export function eventTable(rows: readonly LegalEventView[], paint: Paint): string[] {
+export function eventTable(rows: readonly LegalEventView[], look: Look): string[] {
   const cells = rows.map((row) => [
     row.type,
     row.targets.join(', ') || '(stays)',
     row.guarded ? 'guarded' : '',
     row.sendable ? 'can be sent' : 'internal',
   ])
-  return table(['EVENT', 'LEADS TO', 'GUARD', ''], cells, paint)
+  return table(['EVENT', 'LEADS TO', 'GUARD', ''], cells, look)
 }
 
-export function auditTable(rows: readonly AuditView[], paint: Paint, now: number): string[] {
+export function auditTable(rows: readonly AuditView[], look: Look, now: number): string[] {
   const cells = rows.map((row) => [
     ago(row.at, now),
     row.author,
@@ -156,5 +156,5 @@ export function auditTable(rows: readonly AuditView[], paint: Paint, now: number
     row.before === row.after ? (row.after ?? '') : `${row.before ?? '-'} → ${row.after ?? 'gone'}`,
     Object.keys((row.detail as object | null) ?? {}).length > 0 ? toJson(row.detail) : '',
   ])
-  return table(['WHEN', 'AUTHOR', 'OPERATION', 'ADDRESS', 'STATE', 'DETAIL'], cells, paint)
+  return table(['WHEN', 'AUTHOR', 'OPERATION', 'ADDRESS', 'STATE', 'DETAIL'], cells, look)
 }

@@ -32,6 +32,7 @@ import { actorPath } from './node-api.ts'
 import type { Session } from './session.ts'
 import { table } from './text.ts'
 import type { AddVerb, Flags } from './verbs.ts'
+import { addWatchVerb } from './watch-verb.ts'
 
 const PAUSE_POLL_MS = 200
 
@@ -40,6 +41,9 @@ export function addActorVerbs(program: Command, add: AddVerb): void {
   addReads(actors, add)
   addLists(actors, add)
   addCounts(actors, add)
+  // What operators did is looked for in both places.
+  for (const parent of [program, actors]) addAudit(parent, add)
+  addWatchVerb(actors, add, WATCH_OPTIONS, filterOf)
   addCommands(actors, add)
   addPause(actors, add)
   addRepairs(actors, add)
@@ -67,7 +71,7 @@ function addReads(actors: Command, add: AddVerb): void {
         path: actorPath(actor, 'history'),
         query,
       })
-      session.answer(rows, () => historyTable(rows, session.paint, verbClock.now()))
+      session.answer(rows, () => historyTable(rows, session, verbClock.now()))
     },
   })
   add(actors, 'events <actor>', 'the events that its present state has transitions for', {
@@ -77,7 +81,7 @@ function addReads(actors: Command, add: AddVerb): void {
         method: 'GET',
         path: actorPath(actor, 'events'),
       })
-      session.answer(rows, () => eventTable(rows, session.paint))
+      session.answer(rows, () => eventTable(rows, session))
     },
   })
 }
@@ -90,11 +94,15 @@ const COUNT_OPTIONS: readonly (readonly [string, string])[] = [
   ['--condition <c>', 'active, paused, parked, done or stopped'],
   ['--children', 'children too'],
 ]
-const LIST_OPTIONS: readonly (readonly [string, string])[] = [
+/** An age changes by itself, so it cannot be watched. */
+const WATCH_OPTIONS: readonly (readonly [string, string])[] = [
   ...COUNT_OPTIONS,
-  ['--older-than <duration>', 'in their state for at least so long: 90s, 10m, 2h, 1d'],
   ['--id-prefix <text>', 'whose ids begin so'],
   ['--where <field=value...>', 'whose indexed fields have values (needs --machine)'],
+]
+const LIST_OPTIONS: readonly (readonly [string, string])[] = [
+  ...WATCH_OPTIONS,
+  ['--older-than <duration>', 'in their state for at least so long: 90s, 10m, 2h, 1d'],
 ]
 
 function addLists(actors: Command, add: AddVerb): void {
@@ -127,7 +135,7 @@ function addLists(actors: Command, add: AddVerb): void {
       })
       session.answer(page, () => {
         if (page.rows.length === 0 && page.cursor === undefined) return ['no actors']
-        const lines = actorTable(page.rows, session.paint, verbClock.now())
+        const lines = actorTable(page.rows, session, verbClock.now())
         if (page.cursor !== undefined)
           lines.push('', `there are more: troupe actors list --cursor ${page.cursor}`)
         return lines
@@ -154,18 +162,21 @@ function addCounts(actors: Command, add: AddVerb): void {
           row.condition,
         ])
         return [
-          ...table(['COUNT', 'MACHINE', 'STATE', 'CONDITION'], cells, session.paint),
+          ...table(['COUNT', 'MACHINE', 'STATE', 'CONDITION'], cells, session),
           `${counts.total} in all`,
         ]
       })
     },
   })
-  add(actors, 'audit [actor]', 'what operators did, the newest first', {
+}
+
+function addAudit(parent: Command, add: AddVerb): void {
+  add(parent, 'audit [actor]', 'what operators did, the newest first', {
     options: [
       ['--limit <n>', 'at most so many (100)'],
       ['--before <ms>', 'before a time in unix ms'],
     ],
-    examples: ['troupe actors audit', 'troupe actors audit order/7'],
+    examples: ['troupe audit', 'troupe audit order/7 --limit 5'],
     run: async (session, [actor], { limit, before }) => {
       const query = { actor, limit: text(limit), before: text(before) }
       const audit = await session.ask<{ rows: AuditView[] }>({
@@ -173,7 +184,7 @@ function addCounts(actors: Command, add: AddVerb): void {
         path: '/troupe/v1/audit',
         query,
       })
-      session.answer(audit, () => auditTable(audit.rows, session.paint, verbClock.now()))
+      session.answer(audit, () => auditTable(audit.rows, session, verbClock.now()))
     },
   })
 }

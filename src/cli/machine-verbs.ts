@@ -2,7 +2,9 @@
  * `troupe machines …`: what is registered, and where an actor stands in its chart.
  */
 import type { Command } from 'commander'
+import type { App } from '../node/index.ts'
 import { lastName } from '../protocol/index.ts'
+import { addRollOutVerb } from './roll-out-verb.ts'
 import { table } from './text.ts'
 import type { AddVerb } from './verbs.ts'
 
@@ -24,7 +26,7 @@ interface MachinePage {
   mermaid: string
 }
 
-export function addMachineVerbs(program: Command, add: AddVerb): void {
+export function addMachineVerbs(program: Command, add: AddVerb, apps: readonly App[]): void {
   const machines = program.command('machines').description('the machines that a node hosts')
   add(machines, 'list', 'all of them', {
     examples: ['troupe machines list'],
@@ -39,7 +41,7 @@ export function addMachineVerbs(program: Command, add: AddVerb): void {
           row.app ?? '',
           row.events.join(' '),
         ])
-        return table(['MACHINE', 'VERSION', 'STATES', 'APP', 'EVENTS'], cells, session.paint)
+        return table(['MACHINE', 'VERSION', 'STATES', 'APP', 'EVENTS'], cells, session)
       })
     },
   })
@@ -59,4 +61,5 @@ export function addMachineVerbs(program: Command, add: AddVerb): void {
       ])
     },
   })
+  addRollOutVerb(machines, add, apps)
 }

@@ -20,6 +20,8 @@ interface NodeApiOptions {
   /** How long the node may take; it is told, so that it gives up first. */
   timeoutMs: number | undefined
   author: string | undefined
+  /** Says who the caller is, where users are configured. */
+  token: string | undefined
   signal: AbortSignal
 }
 
@@ -51,6 +53,25 @@ export class NodeApi {
   /** @throws TroupeError as the node answered @throws Unreachable */
   async call(request: VerbRequest): Promise<VerbResponse> {
     const incoming = await this.#send(request)
+    return this.#answerOf(incoming)
+  }
+
+  /**
+   * An answer that goes on, by its bytes as they come. It breaks off with an error when nothing comes
+   * for `silentMsMax`. @throws TroupeError as the node answered @throws Unreachable
+   */
+  async stream(
+    request: VerbRequest,
+    headers: Readonly<Record<string, string>>,
+    silentMsMax: number,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const incoming = await this.#send(request, { headers, silentMsMax })
+    if ((incoming.statusCode ?? 0) < 400) return incoming
+    await this.#answerOf(incoming)
+    throw new Unreachable(`${this.url} answers ${incoming.statusCode}: is it a Troupe node?`)
+  }
+
+  async #answerOf(incoming: IncomingMessage): Promise<VerbResponse> {
     const text = await this.#textOf(incoming)
     const status = incoming.statusCode ?? 0
     const isJson = String(incoming.headers['content-type'] ?? '').includes('json')
@@ -74,14 +95,18 @@ export class NodeApi {
     }
   }
 
-  #send({ method, path, query = {}, body }: VerbRequest): Promise<IncomingMessage> {
-    const { timeoutMs, author, signal } = this.#options
+  #send(
+    { method, path, query = {}, body }: VerbRequest,
+    streamed?: { headers: Readonly<Record<string, string>>; silentMsMax: number },
+  ): Promise<IncomingMessage> {
+    const { timeoutMs, author, token, signal } = this.#options
     const target = new URL(this.url)
-    const headers: Record<string, string> = { accept: 'application/json' }
+    const headers: Record<string, string> = { accept: 'application/json', ...streamed?.headers }
     // Node writes headers as latin1; the gateway reads them as UTF-8.
     if (author !== undefined)
       headers['x-troupe-author'] = Buffer.from(author, 'utf8').toString('latin1')
-    if (timeoutMs !== undefined) headers['x-troupe-timeout-ms'] = String(timeoutMs)
+    if (token !== undefined) headers['authorization'] = `Bearer ${token}`
+    if (timeoutMs !== undefined && !streamed) headers['x-troupe-timeout-ms'] = String(timeoutMs)
     // As bytes: Node writes headers in the encoding of a text that goes out with them.
     const payload = body === undefined ? undefined : Buffer.from(toJson(body))
     if (payload !== undefined) headers['content-type'] = 'application/json'
@@ -91,7 +116,7 @@ export class NodeApi {
       port: target.port,
       path: `${target.pathname.replace(/\/$/, '')}${path}${queryOf(query)}`,
       headers,
-      timeout: (timeoutMs ?? TIMEOUT_MS_DEFAULT) + TRAVEL_MS,
+      timeout: streamed?.silentMsMax ?? (timeoutMs ?? TIMEOUT_MS_DEFAULT) + TRAVEL_MS,
       signal,
     }
     return new Promise((resolve, reject) => {

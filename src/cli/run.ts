@@ -7,14 +7,17 @@ import { Command, CommanderError } from 'commander'
 import type { App } from '../node/index.ts'
 import { addActorVerbs } from './actor-verbs.ts'
 import { addAppVerbs } from './app-verbs.ts'
+import { addConfigVerbs } from './config-verbs.ts'
 import { EXIT, EXIT_HELP, exitCodeOf } from './exit-codes.ts'
 import { addMachineVerbs } from './machine-verbs.ts'
 import { describeFailure } from './session.ts'
 import { type StartOptions, start } from './start.ts'
+import { addStoreVerbs } from './store-verbs.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { painter } from './text.ts'
 import { loadUserApps } from './user-apps.ts'
 import { type Outcome, verbAdder, withExamples } from './verbs.ts'
+import { addWorker } from './worker.ts'
 
 export interface CliOptions {
   /** The apps that ship with Troupe. */
@@ -74,9 +77,12 @@ async function programOf(
     )
     .addHelpText('after', EXIT_HELP)
   addStart(program, shipped, own.files, terminal, outcome)
+  addWorker(program, shipped, own.files, terminal, outcome)
   const add = verbAdder(terminal, outcome)
   addActorVerbs(program, add)
-  addMachineVerbs(program, add)
+  addMachineVerbs(program, add, apps)
+  addStoreVerbs(program, add)
+  addConfigVerbs(program, add, apps)
   addAppVerbs(program, apps, terminal, outcome)
   return program
 }

@@ -9,17 +9,21 @@ import { signalExitCode, Unreachable, UsageError } from './exit-codes.ts'
 import { NodeApi, URL_DEFAULT } from './node-api.ts'
 import type { Terminal } from './terminal.ts'
 import { oneLine, type Paint, painter } from './text.ts'
+import { tokenOf } from './token.ts'
 
 export interface SessionOptions {
   http?: string
   json?: boolean
   timeout?: string
+  token?: string
 }
 
 export class Session {
   readonly terminal: Terminal
   readonly json: boolean
   readonly paint: Paint
+  /** Where tables are cut: on a terminal only. */
+  readonly columns: number | undefined
   readonly api: NodeApi
   readonly signal: AbortSignal
   readonly #stop = new AbortController()
@@ -31,11 +35,13 @@ export class Session {
     this.terminal = terminal
     this.json = options.json === true
     this.paint = painter(terminal)
+    this.columns = terminal.isTty ? terminal.columns : undefined
     this.signal = this.#stop.signal
     this.api = new NodeApi({
       url: options.http ?? (terminal.env['TROUPE_HTTP'] || URL_DEFAULT),
       timeoutMs: timeoutOf(options.timeout),
       author: authorOf(terminal.env['TROUPE_AUTHOR']),
+      token: tokenOf(options.token, terminal),
       signal: this.signal,
     })
     this.#forget = terminal.onSignal((signal) => {
@@ -96,6 +102,8 @@ function timeoutOf(text: string | undefined): number | undefined {
 const NEXT_STEPS: Partial<Record<ErrorCode, string>> = {
   'unknown-actor': 'see who lives here: troupe actors list',
   'unknown-machine': 'see what is registered: troupe machines list',
+  unauthorized:
+    'give your token: --token, TROUPE_TOKEN, or TROUPE_TOKEN_FILE (a file that holds it)',
   'already-exists': 'look at it: troupe actors get ADDRESS',
   'invalid-event': 'see what it takes now: troupe actors events ADDRESS',
   parked: 'see why: troupe actors get ADDRESS; then: troupe actors resume ADDRESS --retry',

@@ -6,13 +6,17 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import {
   type Config,
+  type ConfigLines,
+  configLines,
   DEFAULT_CONFIG,
   isNodeName,
   type Limits,
+  type ListenerConfig,
   LOG_LEVELS,
   type LogLevelName,
   parseConfig,
   TroupeError,
+  type UserConfig,
 } from '../protocol/index.ts'
 import { UsageError } from './exit-codes.ts'
 
@@ -30,16 +34,28 @@ export interface Settings {
   data: string
   host: string
   port: number
+  users: UserConfig[]
+  listeners: ListenerConfig[]
   limits: Partial<Limits>
   worker: { slots: number; queues?: string[] }
   logLevel: LogLevelName
   apps: Record<string, unknown>
+  /** Adds the line of the file to an error that names a setting of it. */
+  locate: (thrown: unknown) => unknown
+}
+
+/** A configuration and where it stands. */
+export interface ConfigFile {
+  config: Config
+  /** As it was given. */
+  name: string
+  lines: ConfigLines
 }
 
 /** @throws UsageError for a flag @throws TroupeError `invalid-config` for the file */
 export function settingsOf(flags: StartFlags, cwd: string, host = hostname()): Settings {
-  const file =
-    flags.config === undefined ? {} : readConfig(resolve(cwd, flags.config), flags.config)
+  const found = configFileOf(flags, cwd)
+  const file = found?.config ?? {}
   const http: { host?: string; port?: number } =
     flags.http === undefined ? {} : readHttp(flags.http)
   if (flags.name !== undefined && !isNodeName(flags.name)) {
@@ -55,14 +71,50 @@ export function settingsOf(flags: StartFlags, cwd: string, host = hostname()): S
     data: resolve(cwd, flags.data ?? file.data ?? defaults.data),
     host: http.host ?? file.http?.host ?? defaults.http.host,
     port: http.port ?? file.http?.port ?? defaults.http.port,
+    users: usersOf(file.http?.users ?? [], cwd),
+    listeners: file.listeners ?? [],
     limits: file.limits ?? {},
     worker: { slots: file.worker?.slots ?? defaults.worker.slots, ...(queues ? { queues } : {}) },
     logLevel: levelOf(flags.logLevel) ?? file.log?.level ?? defaults.log.level,
     apps: file.apps ?? {},
+    locate: (thrown) => (found ? locate(thrown, found, flags) : thrown),
   }
 }
 
-function readConfig(path: string, shown: string): Config {
+/** `<path>: <what>`, as whoever judges a setting behind the schema says it. */
+const MISTAKE = /^([A-Za-z][\w-]*(?:\.[\w-]+)*): /
+
+/** What a flag has set does not stand in the file. */
+function isFlagged([first, second]: readonly string[], flags: StartFlags): boolean {
+  if (first === 'http') return flags.http !== undefined && second !== 'users'
+  if (first === 'log') return flags.logLevel !== undefined
+  return (first === 'data' || first === 'name') && flags[first] !== undefined
+}
+
+function locate(thrown: unknown, { name, lines }: ConfigFile, flags: StartFlags): unknown {
+  if (!(thrown instanceof TroupeError) || thrown.code !== 'invalid-config') return thrown
+  const located = thrown.message.split('\n').map((mistake) => {
+    const path = MISTAKE.exec(mistake)?.[1]?.split('.')
+    const line = path && !isFlagged(path, flags) ? lines.nearest(path) : undefined
+    return line === undefined ? mistake : `${name}:${line}: ${mistake}`
+  })
+  const { detail } = thrown
+  return new TroupeError('invalid-config', located.join('\n'), { cause: thrown, detail })
+}
+
+/** @throws TroupeError `invalid-config` */
+export function configFileOf({ config }: StartFlags, cwd: string): ConfigFile | undefined {
+  return config === undefined ? undefined : readConfig(resolve(cwd, config), config)
+}
+
+/** Paths in the file begin at the working directory, as that of the data does. */
+function usersOf(users: readonly UserConfig[], cwd: string): UserConfig[] {
+  return users.map((user) =>
+    user.tokenFile === undefined ? user : { ...user, tokenFile: resolve(cwd, user.tokenFile) },
+  )
+}
+
+function readConfig(path: string, shown: string): ConfigFile {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -73,7 +125,7 @@ function readConfig(path: string, shown: string): Config {
         : (cause as Error).message
     throw new TroupeError('invalid-config', `--config ${shown}: ${why}`, { cause })
   }
-  return parseConfig(text, shown)
+  return { config: parseConfig(text, shown), name: shown, lines: configLines(text) }
 }
 
 /** `HOST:PORT`, `:PORT`, `PORT` or `[::1]:PORT`. */
@@ -97,7 +149,7 @@ function levelOf(text: string | undefined): LogLevelName | undefined {
   return level
 }
 
-function nameOfHost(host: string): string {
+export function nameOfHost(host: string): string {
   const name = host
     .replace(/[^A-Za-z0-9_-]/g, '-')
     .replace(/^[-_]+/, '')

@@ -3,7 +3,7 @@
  * order of start and stop, how its log looks, and what a person sees first.
  */
 import { basename, relative } from 'node:path'
-import { createGateway, type Gateway, requireLoopback } from '../gateway/index.ts'
+import { checkListeners, createGateway, type Gateway } from '../gateway/index.ts'
 import {
   type App,
   createNode,
@@ -33,8 +33,21 @@ export async function start(
   terminal: Terminal,
 ): Promise<number> {
   const settings = settingsOf(options, terminal.cwd)
+  try {
+    return await serve(shipped, settings, options, terminal)
+  } catch (thrown) {
+    throw settings.locate(thrown)
+  }
+}
+
+async function serve(
+  shipped: readonly App[],
+  settings: Settings,
+  options: StartOptions,
+  terminal: Terminal,
+): Promise<number> {
   // Before anything is opened: this mistake must not cost a start.
-  requireLoopback(settings.host)
+  checkListeners(settings)
   const apps = [...shipped, ...(await loadUserApps(options.app ?? [], terminal.cwd))]
   const log = openLog({
     level: settings.logLevel,
@@ -54,7 +67,8 @@ export async function start(
       config: settings.apps,
       log,
     })
-    gateway = await createGateway({ node, host: settings.host, port: settings.port, log })
+    const { host, port, users, listeners } = settings
+    gateway = await createGateway({ node, host, port, users, listeners, log })
     await greet(node, gateway, settings, options, terminal)
     const ended = await Promise.race([stop.requested, node.stopped.then((why) => ({ why }))])
     if ('signal' in ended) {
@@ -106,6 +120,7 @@ async function greet(
     const near = relative(terminal.cwd, settings.data)
     const machines = [...node.machines.keys()].join(', ') || 'none yet: troupe start --app FILE'
     lines.push(
+      ...gateway.listeners.map(({ app, url }) => `  ${app.padEnd(9)} ${url}`),
       `  node      ${node.name}`,
       `  data      ${near === '' || near.startsWith('..') ? settings.data : near}`,
       `  machines  ${machines}`,
@@ -113,6 +128,9 @@ async function greet(
       'See what is there, from another terminal:',
       ...aliasOf(terminal),
       ...(isDefault ? [] : [`  export TROUPE_HTTP=${gateway.url}`]),
+      ...(settings.users.length === 0
+        ? []
+        : ['  export TROUPE_TOKEN_FILE=FILE   # one that holds your token: users are configured']),
       '  troupe actors list',
       '  troupe machines list',
       ...(await greetings(node, { url: gateway.url, isTerminal: terminal.isTty })),

@@ -2,6 +2,8 @@
  * What the command reads from and writes to. Decides: nothing; it is the seam at which tests run the
  * command inside their own process.
  */
+import { createInterface } from 'node:readline/promises'
+
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
@@ -11,12 +13,30 @@ export interface Terminal {
   readonly isErrorTty: boolean
   /** The file that Node.js runs; undefined inside other programs. */
   readonly script: string | undefined
+  /** Of the terminal; undefined where it has no width. */
+  readonly columns?: number | undefined
+  /** Asks a person; undefined where there is none. Aborted, or at Ctrl-C, the answer is empty. */
+  readonly question?: ((text: string, signal: AbortSignal) => Promise<string>) | undefined
   write(chunk: string | Uint8Array): void
   writeError(text: string): void
-  /** Calls on SIGINT and SIGTERM, each time; the result stops that. */
-  onSignal(call: (signal: string) => void): () => void
+  /** Calls on these signals, each time; the result stops that. Default: SIGINT and SIGTERM. */
+  onSignal(call: (signal: string) => void, signals?: readonly NodeJS.Signals[]): () => void
   /** Ends the process at once. */
   exit(code: number): void
+}
+
+async function ask(text: string, signal: AbortSignal): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    lines.on('SIGINT', () => lines.close())
+    const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')))
+    return await Promise.race([lines.question(text, { signal }), closed])
+  } catch (thrown) {
+    if (signal.aborted) return ''
+    throw thrown
+  } finally {
+    lines.close()
+  }
 }
 
 export function processTerminal(): Terminal {
@@ -31,14 +51,16 @@ export function processTerminal(): Terminal {
     isTty: process.stdout.isTTY === true,
     isErrorTty: process.stderr.isTTY === true,
     script: process.argv[1],
+    get columns() {
+      return process.stdout.columns ?? process.stderr.columns
+    },
+    question: process.stdin.isTTY === true ? ask : undefined,
     write: (chunk) => void process.stdout.write(chunk),
     writeError: (text) => void process.stderr.write(text),
-    onSignal: (call) => {
-      process.on('SIGINT', call)
-      process.on('SIGTERM', call)
+    onSignal: (call, signals = ['SIGINT', 'SIGTERM']) => {
+      for (const signal of signals) process.on(signal, call)
       return () => {
-        process.off('SIGINT', call)
-        process.off('SIGTERM', call)
+        for (const signal of signals) process.off(signal, call)
       }
     },
     exit: (code) => process.exit(code),

@@ -31,6 +31,7 @@ const PARTS: Readonly<Record<keyof App, true>> = {
   greeting: true,
   daemons: true,
   metrics: true,
+  workers: true,
 }
 
 /**

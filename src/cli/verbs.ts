@@ -18,17 +18,25 @@ export interface Outcome {
 interface VerbSpec {
   options?: readonly (readonly [flags: string, description: string])[]
   examples?: readonly string[]
-  run: (session: Session, words: readonly (string | undefined)[], flags: Flags) => Promise<void>
+  /** It works on files here: there is no node to name. */
+  local?: boolean
+  /** Resolves with the exit code, or with nothing for 0. */
+  run: (
+    session: Session,
+    words: readonly (string | undefined)[],
+    flags: Flags,
+  ) => Promise<void> | Promise<number>
 }
 
 /** Adds a verb below a command: its name and arguments, its summary, what it does. */
 export type AddVerb = (parent: Command, usage: string, summary: string, spec: VerbSpec) => void
 
 export function verbAdder(terminal: Terminal, outcome: Outcome): AddVerb {
-  return (parent, usage, summary, { options = [], examples, run }) => {
+  return (parent, usage, summary, { options = [], examples, local = false, run }) => {
     const command = parent.command(usage).description(summary)
     for (const [flags, description] of options) command.option(flags, description)
-    withCommonOptions(command, examples)
+    if (local) withExamples(command.option(...JSON_OPTION), examples)
+    else withCommonOptions(command, examples)
     command.action(() =>
       inSession(command, terminal, outcome, (session) =>
         run(session, command.args, command.opts<Flags>()),
@@ -67,10 +75,16 @@ function exitCodeReturned(returned: unknown): number {
   )
 }
 
+const JSON_OPTION = ['--json', 'one JSON value instead of text'] as const
+
 export function withCommonOptions(command: Command, examples: readonly string[] = []): void {
   command
     .option('--http <url>', 'the node to talk to (or TROUPE_HTTP; http://127.0.0.1:9800)')
-    .option('--json', 'one JSON value instead of text')
+    .option(
+      '--token <token>',
+      'who you are, where users are configured (or TROUPE_TOKEN, TROUPE_TOKEN_FILE)',
+    )
+    .option(...JSON_OPTION)
     .option('--timeout <duration>', 'how long the node may take: 500ms, 10s, 2m')
   withExamples(command, examples)
 }

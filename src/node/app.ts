@@ -2,10 +2,12 @@
  * `defineApp`: what a family of machines brings along. Decides: the shape of an app. Leaves to others:
  * serving its routes (gateway), its verbs (cli), its tasks (worker).
  */
-import type { ZodType } from 'zod'
+import type { ZodObject, ZodType } from 'zod'
 import type { Client } from '../client/index.ts'
 import type { AnyTask, MachineDefinition } from '../machine/index.ts'
 import type { Clock, Log, Random } from '../ports/index.ts'
+import type { Limits, Role } from '../protocol/index.ts'
+import type { WorkerOrder, WorkerRegistrar } from '../worker/index.ts'
 
 /** What an app's code is given on a running node. */
 export interface AppContext<TConfig = unknown> {
@@ -17,10 +19,19 @@ export interface AppContext<TConfig = unknown> {
   readonly log: Log
   readonly node: string
   readonly cluster: string
+  readonly limits: Limits
   /** A directory of this node's for the app's own files. */
   readonly directory: string
-  /** Where this node's worker keeps the logs of runs, by the actor's address. */
+  /** Where the logs of runs can be read on this node, by the actor's address. */
   readonly runs: RunFiles
+  /** The workers that this node serves, its own among them. */
+  readonly workers: ServedWorkers
+}
+
+/** What an app that keeps the list of workers can have done with them. */
+export interface ServedWorkers {
+  /** Whether a worker is given new tasks from now on; what runs goes on. */
+  admit(name: string, order: WorkerOrder): void
 }
 
 /** Reading what commands wrote (the worker's log store). */
@@ -47,6 +58,8 @@ export interface AppOptions<TConfig> {
   /** Lines that `troupe start` prints when the node serves: what to try first. */
   greeting?: (context: AppContext<TConfig>, place: GreetingPlace) => Promise<readonly string[]>
   daemons?: (context: AppContext<TConfig>) => readonly AppDaemon[]
+  /** Who may take tasks as a worker in a process of its own. One app of a node has this. */
+  workers?: (context: AppContext<TConfig>) => WorkerRegistrar
   metrics?: (context: AppContext<TConfig>) => readonly AppMetric[]
 }
 
@@ -79,13 +92,28 @@ export interface AppRoute {
   /** Parsers for further content types of old clients. */
   parsers?: Readonly<Record<string, (body: Uint8Array) => unknown>>
   /**
-   * `gateway` (default): the platform's roles; `own`: the handler answers for it, as seeds with their
-   * own tokens do.
+   * What the caller must be allowed to do, by the users of the configuration. Default `operate`, for GET
+   * and HEAD `read`. `public`: anyone may call; the handler checks its caller itself, as seeds with
+   * tokens of their own do.
    */
-  authentication?: 'gateway' | 'own'
-  /** The role the platform asks for. Default `operate`, for GET and HEAD `read`. */
-  role?: 'read' | 'operate' | 'admin'
+  role?: Role | 'public'
+  /** One line for `/troupe/v1/openapi.json`. */
+  summary?: string
+  schemas?: RouteSchemas
   handle: (request: AppRequest) => Promise<AppResponse>
+}
+
+/**
+ * What stands in `/troupe/v1/openapi.json`. A query and a parsed body that do not fit are refused as
+ * `malformed` before `handle`, and `handle` gets the body as the schema gives it. What JSON Schema
+ * cannot say is refused when the node starts.
+ */
+export interface RouteSchemas {
+  /** Every parameter arrives as a text; one that is repeated as a list of texts. */
+  query?: ZodObject
+  body?: ZodType
+  /** Not checked. */
+  answer?: ZodType
 }
 
 export interface AppRequest {
@@ -123,7 +151,15 @@ export interface AppSubject {
 export interface AppMethod {
   name: string
   params: ZodType
-  handle: (params: unknown) => Promise<unknown>
+  /** What the caller must be allowed to do. Default `operate`. */
+  role?: Role
+  handle: (params: unknown, call: MethodCall) => Promise<unknown>
+}
+
+/** Who calls a method. */
+export interface MethodCall {
+  /** As the platform knows it. */
+  readonly author: string
 }
 
 /** A CLI verb: `['jobs', 'submit']` is `troupe jobs submit`. */

@@ -23,13 +23,14 @@ import {
   type ShardServer,
   serveShard,
 } from '../shard/index.ts'
-import { Worker } from '../worker/index.ts'
+import { UploadedRuns, Worker } from '../worker/index.ts'
 import type { App, AppContext, AppDaemon } from './app.ts'
 import { serveSubject } from './app-subjects.ts'
 import { type DataDirectory, openData } from './data.ts'
 import { LiveActors } from './live-host.ts'
 import type { ReadyReport, RunningApp, TroupeNode } from './node.ts'
 import { type Registered, register, sectionsOf } from './registration.ts'
+import { NodeWorkers } from './workers.ts'
 
 export interface NodeOptions {
   /** Made if it does not exist. One node per directory: a second one makes the first stop. */
@@ -101,6 +102,7 @@ class EmbeddedNode implements TroupeNode {
   readonly #engines: ShardEngine[] = []
   readonly #servers: ShardServer[] = []
   readonly #daemons: AppDaemon[] = []
+  readonly #served: NodeWorkers
   #worker: Worker | undefined
   #tellStopped: (why: string) => void = () => {}
   #stopping: Promise<void> | undefined
@@ -140,6 +142,27 @@ class EmbeddedNode implements TroupeNode {
       limits,
       shardCount: data.shardCount,
     })
+    this.#served = new NodeWorkers({
+      node: this.name,
+      cluster,
+      client: this.client,
+      taskQueue: this.#taskQueue,
+      transport: this.#transport,
+      subjects: this.#subjects,
+      limits,
+      clock,
+      random,
+      log: this.log,
+      runs: new UploadedRuns({
+        directory: data.directoryOf('uploaded-runs'),
+        clock,
+        log: this.log,
+      }),
+    })
+  }
+
+  get workers(): TroupeNode['workers'] {
+    return this.#served.remote
   }
 
   async start(sections: readonly unknown[]): Promise<void> {
@@ -150,6 +173,7 @@ class EmbeddedNode implements TroupeNode {
       context: this.#contextOf(app, sections[index]),
     }))
     await this.#startSingletons()
+    this.#served.start(this.apps, this.#worker)
     for (const { app, context } of this.apps) {
       for (const subject of app.subjects?.(context) ?? []) {
         serveSubject(this.#transport, this.#subjects, this.log, app.name, subject)
@@ -229,7 +253,6 @@ class EmbeddedNode implements TroupeNode {
   }
 
   #contextOf(app: App, config: unknown): AppContext {
-    const worker = this.#worker
     return {
       client: this.client.as(`app ${app.name}`),
       config,
@@ -238,8 +261,10 @@ class EmbeddedNode implements TroupeNode {
       log: this.log.child({ app: app.name }),
       node: this.name,
       cluster: this.cluster,
+      limits: this.limits,
       directory: this.#data.directoryOf('apps', app.name),
-      runs: { latest: async (address) => worker?.runs.latest(address) },
+      runs: { latest: (address) => this.#served.latestRun(address) },
+      workers: this.#served,
     }
   }
 
@@ -271,6 +296,7 @@ class EmbeddedNode implements TroupeNode {
   /** Outside in: what brings work first, the store last. */
   async #stopAll(): Promise<void> {
     for (const daemon of this.#daemons.reverse()) await this.#stopDaemon(daemon)
+    this.#served.stop()
     await this.#worker?.stop()
     this.client.close()
     this.#live.stopAll()

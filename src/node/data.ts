@@ -1,8 +1,9 @@
 /**
  * A node's data directory. Decides: what stands in it, the number of shards (fixed when it is made),
- * and the row by which a newer process on the same directory makes this one stop.
+ * and the row by which a newer process on the same directory makes this one stop. Leaves to others:
+ * what is done to it while no node runs (backups.ts, store-care.ts).
  */
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { LmdbStore } from '../adapters/lmdb/index.ts'
 import type { Random, Store } from '../ports/index.ts'
@@ -14,19 +15,43 @@ const SHARD_COUNT = 64
 /** Rows of the node itself lie behind those of every shard: 0xffff is no shard. */
 const FORMAT_KEY = Uint8Array.of(0xff, 0xff, 0x01)
 const OWNER_KEY = Uint8Array.of(0xff, 0xff, 0x02)
+/** Present when the data came out of a backup. */
+const RESTORED_KEY = Uint8Array.of(0xff, 0xff, 0x03)
 const FORMAT_VERSION = 1
+
+/** What stands in a data directory; whatever a node keeps there is one of them. */
+export const DATA_PARTS = {
+  store: 'store',
+  worker: 'worker',
+  apps: 'apps',
+  uploads: 'uploaded-runs',
+} as const
+/** All but the store, without which there is nothing that a node would serve. */
+export const OTHER_PARTS = Object.values(DATA_PARTS).filter((part) => part !== 'store')
+type DataPart = (typeof OTHER_PARTS)[number]
+/** While a backup is restored into it. */
+const RESTORING = '.restoring'
 
 export interface DataDirectory {
   readonly store: Store
   readonly owner: OwnerCondition
   readonly shardCount: number
-  readonly directoryOf: (part: 'worker' | 'apps', ...below: string[]) => string
+  readonly directoryOf: (part: DataPart, ...below: string[]) => string
 }
 
-interface Format {
+export interface DataFormat {
   version: number
   shardCount: number
   cluster: string
+}
+
+/** Where the data came from, if it was a backup. */
+export interface RestoredFrom {
+  /** Of the backup. */
+  id: string
+  /** Unix ms. */
+  takenAt: number
+  restoredAt: number
 }
 
 /** @throws TroupeError `store-failed`, `invalid-config` */
@@ -36,7 +61,8 @@ export async function openData(
   random: Random,
 ): Promise<DataDirectory> {
   makePrivate(directory)
-  const store = LmdbStore.open({ directory: join(directory, 'store') })
+  if (existsSync(restoringPath(directory))) throw notRestored(directory)
+  const store = LmdbStore.open({ directory: storePath(directory) })
   try {
     const format = await readFormat(store, directory, cluster)
     const owner = { key: OWNER_KEY, equals: Buffer.from(random.id()) }
@@ -65,20 +91,14 @@ function partsOf(directory: string): DataDirectory['directoryOf'] {
   }
 }
 
-async function readFormat(store: Store, directory: string, cluster: string): Promise<Format> {
+async function readFormat(store: Store, directory: string, cluster: string): Promise<DataFormat> {
   const bytes = store.get(FORMAT_KEY)
   if (!bytes) {
-    const format: Format = { version: FORMAT_VERSION, shardCount: SHARD_COUNT, cluster }
+    const format: DataFormat = { version: FORMAT_VERSION, shardCount: SHARD_COUNT, cluster }
     await write(store, [[FORMAT_KEY, pack(format)]])
     return format
   }
-  const format = unpack(bytes) as Format
-  if (format.version !== FORMAT_VERSION) {
-    throw new TroupeError(
-      'store-failed',
-      `${directory} was written in format ${format.version}; this version of Troupe reads format ${FORMAT_VERSION}`,
-    )
-  }
+  const format = checkedFormat(bytes, directory)
   if (format.cluster !== cluster) {
     throw new TroupeError(
       'invalid-config',
@@ -88,7 +108,68 @@ async function readFormat(store: Store, directory: string, cluster: string): Pro
   return format
 }
 
-function write(store: Store, writes: [Uint8Array, Uint8Array][]): Promise<void> {
+function checkedFormat(bytes: Uint8Array, directory: string): DataFormat {
+  const format = unpack(bytes) as DataFormat
+  if (format.version !== FORMAT_VERSION) {
+    throw new TroupeError(
+      'store-failed',
+      `${directory} was written in format ${format.version}; this version of Troupe reads format ${FORMAT_VERSION}`,
+    )
+  }
+  return format
+}
+
+/** Of data that a node has made. @throws TroupeError `store-failed` */
+export function formatOf(store: Store, directory: string): DataFormat {
+  const bytes = store.get(FORMAT_KEY)
+  if (bytes) return checkedFormat(bytes, directory)
+  throw new TroupeError('store-failed', `${directory} is empty: no node has started with it yet`)
+}
+
+export function restoredFrom(store: Store): RestoredFrom | undefined {
+  const bytes = store.get(RESTORED_KEY)
+  return bytes && (unpack(bytes) as RestoredFrom)
+}
+
+/** Also takes the place of the owner that the backup knew. */
+export function markRestored(store: Store, from: RestoredFrom, random: Random): Promise<void> {
+  const owner = Buffer.from(random.id())
+  return write(store, [
+    [OWNER_KEY, owner],
+    [RESTORED_KEY, pack(from)],
+  ])
+}
+
+export function storePath(directory: string): string {
+  return join(directory, DATA_PARTS.store)
+}
+
+export function restoringPath(directory: string): string {
+  return join(directory, RESTORING)
+}
+
+/** @throws TroupeError `not-found` */
+export function requireData(directory: string): void {
+  if (existsSync(restoringPath(directory))) throw notRestored(directory)
+  if (existsSync(storePath(directory))) return
+  throw new TroupeError(
+    'not-found',
+    `${directory} is no data directory of a node: name one with --data, or the node's --config`,
+  )
+}
+
+function notRestored(directory: string): TroupeError {
+  return new TroupeError(
+    'store-failed',
+    `a backup was not restored to the end into ${directory}: remove that directory and restore it again`,
+  )
+}
+
+/** In one transaction. @throws TroupeError `store-failed` */
+export function write(
+  store: Store,
+  writes: readonly (readonly [Uint8Array, Uint8Array])[],
+): Promise<void> {
   return new Promise((resolve, reject) => {
     store.write({
       writes,

@@ -13,13 +13,34 @@ export {
   defineApp,
   type GreetingPlace,
   type HttpMethod,
+  type MethodCall,
+  type RouteSchemas,
   type RunFiles,
+  type ServedWorkers,
   type Singleton,
   type VerbCall,
   type VerbRequest,
   type VerbResponse,
 } from './app.ts'
+export {
+  type BackupOptions,
+  type BackupReport,
+  backupData,
+  type RestoreReport,
+  restoreData,
+} from './backups.ts'
 export { type ClientOptions, createClient } from './connect.ts'
 export { createNode, type NodeOptions } from './create.ts'
 export type { ReadyReport, RunningApp, TroupeNode } from './node.ts'
+export { sectionsOf } from './registration.ts'
+export { checkRollOut, RollOutCheck, type RollOutReport, type RollOutRow } from './roll-out.ts'
+export {
+  type CareOptions,
+  type CareProgress,
+  compactData,
+  resetData,
+  type VerifiedData,
+  verifyData,
+} from './store-care.ts'
 export { type LogOptions, openLog, systemClock } from './system.ts'
+export { createWorker, type WorkerOptions, type WorkerProcess } from './worker-process.ts'

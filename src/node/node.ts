@@ -3,6 +3,7 @@ import type { Client } from '../client/index.ts'
 import type { HostedMachine } from '../machine/index.ts'
 import type { Clock, Log } from '../ports/index.ts'
 import type { Limits, ShardStatus } from '../protocol/index.ts'
+import type { RemoteWorkers } from '../worker/index.ts'
 import type { App, AppContext } from './app.ts'
 
 export interface RunningApp {
@@ -27,6 +28,8 @@ export interface TroupeNode {
   readonly limits: Limits
   readonly log: Log
   readonly clock: Clock
+  /** Workers in processes of their own; undefined when no app of the node admits any. */
+  readonly workers?: RemoteWorkers | undefined
   /** Resolves with the reason when the node stops by itself: a failed disk, another owner. */
   readonly stopped: Promise<string>
   ready(): Promise<ReadyReport>

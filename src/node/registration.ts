@@ -119,9 +119,12 @@ function sectionOf(app: App, config: Readonly<Record<string, unknown>>): unknown
   }
   const parsed = app.config.safeParse(given ?? {})
   if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  const path = ['apps', app.name, ...(issue?.path ?? [])].map(String).join('.')
-  throw new TroupeError('invalid-config', `${path}: ${issue?.message ?? 'invalid'}`, {
-    detail: parsed.error.issues,
+  const { issues } = parsed.error
+  const mistakes = issues.map((issue) => {
+    // Of a key that is not known the path ends above it.
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : []
+    const path = ['apps', app.name, ...issue.path, ...keys].map(String).join('.')
+    return `${path}: ${issue.message}`
   })
+  throw new TroupeError('invalid-config', mistakes.join('\n'), { detail: issues })
 }

@@ -16,6 +16,8 @@ export interface RunInit {
   /** Standard output and standard error are a terminal. */
   isTty?: boolean
   script?: string
+  question?: (text: string) => Promise<string>
+  columns?: number
   /** Aborting it is a signal to the command. */
   interrupt?: AbortSignal
   /** Called with all of standard output whenever it grows. */
@@ -30,6 +32,8 @@ export async function run(argv: readonly string[], init: RunInit = {}): Promise<
     isTty: init.isTty ?? false,
     isErrorTty: init.isTty ?? false,
     script: init.script,
+    columns: init.columns,
+    question: init.question,
     write: (chunk) => {
       ran.out += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8')
       init.onOut?.(ran.out)

@@ -1,4 +1,7 @@
 /** The verbs against a real node over HTTP, in this process. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type AppVerb, defineApp } from '../../src/node/index.ts'
 import { type Rig, startRig } from '../gateway/rig.ts'
@@ -104,6 +107,8 @@ describe('actors', () => {
     const audit = await ok('actors', 'audit', 'order/2')
     expect(audit).toMatch(/delete[\s\S]*cancel[\s\S]*patch[\s\S]*resume[\s\S]*pause/)
     expect(audit).toContain('zoë')
+    expect(await ok('audit', 'order/2')).toBe(audit)
+    expect((await ok('audit', 'order/2', '--limit', '1')).trim().split('\n')).toHaveLength(2)
   })
 
   it('resume --retry runs a failed task again', async () => {
@@ -229,4 +234,51 @@ it('helps, with examples and exit codes', async () => {
     const { out } = await troupe(...verb, '--help')
     expect(out, verb.join(' ')).toContain('Examples:\n  $ troupe')
   }
+})
+
+describe('where users are configured', () => {
+  const token = 'o-0123456789abcdef'
+  let guarded: Rig
+  let directory: string
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'troupe-token-'))
+    await writeFile(join(directory, 'mine'), `${token}\n`)
+    await writeFile(join(directory, 'two'), 'two words')
+    const users = [{ name: 'ann', role: 'read', tokenFile: join(directory, 'mine') }] as const
+    guarded = await startRig({ gateway: { users } })
+  })
+  afterAll(async () => {
+    await guarded.close()
+    await rm(directory, { recursive: true, force: true })
+  })
+  const list = (env: Record<string, string>, ...flags: string[]) =>
+    run(['actors', 'list', ...flags], {
+      apps,
+      cwd: directory,
+      env: { TROUPE_HTTP: guarded.gateway.url, ...env },
+    })
+
+  it('a verb says who calls by a flag, a variable or a file', async () => {
+    expect((await list({}, '--token', token)).code).toBe(0)
+    expect((await list({ TROUPE_TOKEN: token })).code).toBe(0)
+    expect((await list({ TROUPE_TOKEN_FILE: 'mine' })).code).toBe(0)
+    expect((await list({ TROUPE_TOKEN: 'wrong' }, '--token', token)).code).toBe(0)
+  })
+
+  it.each([
+    [{}, 1, /a token is missing.*\n.*give your token: --token/],
+    [{ TROUPE_TOKEN: 'wrong' }, 1, /no user has this token/],
+    [{ TROUPE_TOKEN_FILE: 'two' }, 2, /TROUPE_TOKEN_FILE two: a token is one line/],
+    [{ TROUPE_TOKEN_FILE: 'none' }, 2, /TROUPE_TOKEN_FILE: ENOENT/],
+  ])('is told what is missing: %j', async (env, code, message) => {
+    const ran = await list(env)
+    expect(ran.code).toBe(code)
+    expect(ran.err).toMatch(message)
+  })
+
+  it('is told that its role is not enough', async () => {
+    const env = { TROUPE_HTTP: guarded.gateway.url, TROUPE_TOKEN: token }
+    const ran = await run(['actors', 'delete', 'order/1'], { apps, env })
+    expect([ran.code, ran.err]).toEqual([1, expect.stringContaining('needs the role admin')])
+  })
 })

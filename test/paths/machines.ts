@@ -10,6 +10,8 @@ import { type Args, change, host, job, see } from '../shard/support.ts'
 export interface Subject {
   definition: MachineDefinition
   machine: AnyStateMachine
+  /** What an actor is started with. */
+  input?: unknown
   /** Everything that could happen; what cannot happen at some point is sorted out by paths.ts. */
   events: readonly EventObject[]
   /** Those of the events that only the clock brings. */

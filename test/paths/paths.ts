@@ -14,6 +14,7 @@ import {
 } from 'xstate'
 import { getShortestPaths, getSimplePaths } from 'xstate/graph'
 import { nodesOf } from '../../src/machine/chart.ts'
+import { STARTED_PREFIX } from '../../src/machine/task.ts'
 import type { EventObject } from '../../src/protocol/index.ts'
 import type { Subject } from './machines.ts'
 
@@ -36,7 +37,7 @@ interface Timer {
   dueAt: number
 }
 
-/** A chart and what is around it: the clock, the timers that are set, the tasks that run. */
+/** A chart and what is around it: the clock, the timers that are set, the tasks that it wants. */
 interface World {
   status: 'active' | 'done'
   at: AnyMachineSnapshot
@@ -44,6 +45,8 @@ interface World {
   /** The next one first. */
   timers: readonly Timer[]
   tasks: readonly string[]
+  /** Those of them that a worker has begun, where the chart is told of it. */
+  begun: readonly string[]
 }
 
 interface Action {
@@ -60,6 +63,7 @@ function around(
   const nowMs = before?.nowMs ?? 0
   let timers = [...(before?.timers ?? [])]
   const tasks = new Set(before?.tasks)
+  const begun = new Set(before?.begun)
   for (const { type, params } of actions) {
     const given = params as { id: string; delay?: number; event: EventObject; sendId: string }
     if (type === 'xstate.raise' && given.delay !== undefined) {
@@ -67,10 +71,14 @@ function around(
       timers = [...timers.filter(({ id }) => id !== given.id), timer]
     } else if (type === 'xstate.cancel') timers = timers.filter(({ id }) => id !== given.sendId)
     else if (type === 'xstate.spawnChild') tasks.add(given.id)
-    else if (type === 'xstate.stopChild') tasks.delete(given.id)
+    else if (type === 'xstate.stopChild') {
+      tasks.delete(given.id)
+      begun.delete(given.id)
+    }
   }
   const status = at.status === 'active' ? 'active' : 'done'
-  return { status, at, nowMs, timers: timers.sort((a, b) => a.dueAt - b.dueAt), tasks: [...tasks] }
+  timers.sort((a, b) => a.dueAt - b.dueAt)
+  return { status, at, nowMs, timers, tasks: [...tasks], begun: [...begun] }
 }
 
 /** Who can bring this event now, if anybody. */
@@ -81,7 +89,15 @@ function bringer(
 ): PathStep['by'] | undefined {
   if (world.status !== 'active') return undefined
   const ended = endedBy(type)
-  if (ended !== undefined) return world.tasks.includes(ended) ? 'worker' : undefined
+  if (ended !== undefined) {
+    const runs = tellsStart(subject, ended) ? world.begun : world.tasks
+    return runs.includes(ended) ? 'worker' : undefined
+  }
+  const started = startedBy(type)
+  if (started !== undefined) {
+    const waits = world.tasks.includes(started) && !world.begun.includes(started)
+    return waits ? 'worker' : undefined
+  }
   if (!subject.timed.includes(type)) return 'caller'
   const [next, second] = world.timers
   // Two that are due together would both ring before anybody can look.
@@ -92,23 +108,33 @@ function endedBy(type: string): string | undefined {
   return /^xstate\.(?:done|error)\.actor\.(.+)$/.exec(type)?.[1]
 }
 
+function startedBy(type: string): string | undefined {
+  return type.startsWith(STARTED_PREFIX) ? type.slice(STARTED_PREFIX.length) : undefined
+}
+
+function tellsStart({ events }: Subject, taskId: string): boolean {
+  return events.some(({ type }) => startedBy(type) === taskId)
+}
+
 /** The chart with its world as a logic of its own: `xstate/graph` explores any logic. */
 function logicOf(subject: Subject) {
-  const { machine } = subject
+  const { machine, input } = subject
   return {
     getInitialSnapshot: (): World => {
-      const [at, actions] = initialTransition(machine)
+      const [at, actions] = initialTransition(machine, input as never)
       return around(undefined, at as AnyMachineSnapshot, actions as Action[])
     },
     transition: (world: World, event: EventObject): World => {
       const [first, ...others] = world.timers
       const ended = endedBy(event.type)
+      const started = startedBy(event.type)
       const rings = subject.timed.includes(event.type) && first !== undefined
       const before: World = {
         ...world,
         nowMs: rings ? first.dueAt : world.nowMs,
         timers: rings ? others : world.timers,
         tasks: world.tasks.filter((id) => id !== ended),
+        begun: [...world.begun.filter((id) => id !== ended), ...(started ? [started] : [])],
       }
       const [at, actions] = transition(machine, world.at as never, event as never)
       return around(before, at as AnyMachineSnapshot, actions as Action[])
@@ -117,7 +143,7 @@ function logicOf(subject: Subject) {
 }
 
 /** What is told apart: also what each history state remembers, and how long each timer has left. */
-function keyOf(subject: Subject, { at, nowMs, timers, tasks }: World): string {
+function keyOf(subject: Subject, { at, nowMs, timers, tasks, begun }: World): string {
   const memory = Object.values(at.historyValue as Record<string, AnyStateNode[]>)
   return JSON.stringify([
     at.value,
@@ -125,6 +151,7 @@ function keyOf(subject: Subject, { at, nowMs, timers, tasks }: World): string {
     memory.map((nodes) => nodes.map(({ id }) => id)),
     timers.map(({ type, dueAt }) => [type, dueAt - nowMs]),
     tasks,
+    begun,
     subject.stateKey(at.context),
   ])
 }
@@ -234,7 +261,12 @@ export function transitionsAlong(subject: Subject, path: Path): Set<string> {
     if (event.type !== '@xstate.microstep') return
     for (const one of event._transitions) taken.add(transitionName(one as LooseTransition))
   }
-  const actor = createActor(subject.machine, { clock: new SimulatedClock(), inspect })
+  const { machine, input } = subject
+  const actor = createActor(machine, {
+    clock: new SimulatedClock(),
+    inspect,
+    input: input as never,
+  })
   // A failure of the machine is parking, and tested as that.
   actor.subscribe({ error: () => {} })
   actor.start()

@@ -2,19 +2,24 @@
  * One LMDB environment: the directory, its two databases, and who owns it.
  *
  * Decides: the layout (`rows` holds the store's rows, `troupe` the format and the owner's number),
- * how lmdb-js is opened, and that the last opener owns the directory.
+ * how lmdb-js is opened, that the last opener owns the directory, and that one which was retired is
+ * never served again. Leaves to others: which files of the directory it is (generations.ts).
  */
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import type { StoreFailure, StoreTransaction } from '../../ports/index.ts'
-import { notOurs, type SpaceUsed } from './errors.ts'
+import { notOurs, removed, type SpaceUsed, unfinished } from './errors.ts'
+import { currentGeneration, generationPath, makeCurrent, removeOthers } from './generations.ts'
 
 const FORMAT = Buffer.from('troupe-store-1')
+/** In the place of the format, of an environment that was retired: followed by the next generation. */
+const MOVED = 'troupe-store-moved:'
+const REMOVED = 'troupe-store-removed'
 const FORMAT_KEY = Buffer.from('format')
 const OWNER_KEY = Buffer.from('owner')
 const MAP_SIZE_BYTES = 2 ** 40
-const READERS_MAX = 512
+export const READERS_MAX = 512
 /** The first page of lmdb-js's version of LMDB begins with 24 bytes of page header. */
 const MAGIC_OFFSET = 24
 const MAGIC = 0xbeefc0de
@@ -39,6 +44,15 @@ export interface Environment {
   readonly rows: Database<Uint8Array, Uint8Array>
   /** Applies the transactions, flushed, if the directory is still ours; else does nothing. */
   writeAsOwner(transactions: StoreTransaction[]): Promise<boolean>
+  /**
+   * Nobody serves it from then on: what opens it goes on with the next generation, or is refused
+   * when there is none. False when the directory is not ours any more.
+   */
+  retire(next: string | undefined): boolean
+  /** Copies what is committed at one moment to `<directory>/data.mdb`; commits go on meanwhile. */
+  copyTo(directory: string, compact: boolean): Promise<void>
+  /** Rows, without reading them. */
+  count(): number
   lost(): StoreFailure
   space(): SpaceUsed
   close(): Promise<void>
@@ -51,20 +65,43 @@ interface Opened {
 }
 
 export function openEnvironment(options: LmdbStoreOptions): Environment {
-  const { directory } = options
-  const data = join(directory, 'data.mdb')
-  if (existsSync(data)) checkMagic(data, directory)
-  else if (options.readOnly) throw notOurs(directory, 'it has no data.mdb')
-  const opened = openDatabases(options)
+  const { directory, readOnly = false } = options
+  const generation = currentGeneration(directory)
+  const place = generationPath(directory, generation)
+  const opened = openGeneration(options, place)
   let owner = 0
+  let isCurrent = false
   try {
-    if (!options.readOnly) owner = takeOver(opened)
-    checkFormat(opened.meta, directory)
+    if (!readOnly) owner = takeOver(opened)
+    const next = checkFormat(opened.meta, directory)
+    if (next !== undefined && readOnly) throw unfinished(directory)
+    if (next !== undefined) makeCurrent(directory, next)
+    // It may have been replaced between the first look and the taking over.
+    isCurrent = currentGeneration(directory) === generation
   } catch (error) {
     void opened.root.close()
     throw error
   }
-  const { root, rows, meta } = opened
+  if (!isCurrent) {
+    void opened.root.close()
+    return openEnvironment(options)
+  }
+  if (!readOnly) removeOthers(directory, generation)
+  return environmentOf(opened, owner, place)
+}
+
+function openGeneration(options: LmdbStoreOptions, place: string): Opened {
+  const data = join(place, 'data.mdb')
+  if (existsSync(data)) checkMagic(data, options.directory)
+  else if (options.readOnly) throw notOurs(options.directory, 'it has no data.mdb')
+  return openDatabases(options, place)
+}
+
+function environmentOf(
+  { root, rows, meta }: Opened,
+  owner: number,
+  directory: string,
+): Environment {
   return {
     rows,
     writeAsOwner: (transactions) =>
@@ -77,6 +114,17 @@ export function openEnvironment(options: LmdbStoreOptions): Environment {
           }
         }
       }),
+    retire: (next) =>
+      meta.transactionSync(() => {
+        if (meta.getEntry(OWNER_KEY)?.version !== owner) return false
+        meta.putSync(FORMAT_KEY, Buffer.from(next === undefined ? REMOVED : MOVED + next), 1)
+        return true
+      }),
+    copyTo: (target, compact) => {
+      mkdirSync(target, { recursive: true })
+      return root.backup(target, compact)
+    },
+    count: () => rows.getKeysCount({}),
     lost: () => ({ kind: 'fenced', message: `another process has opened ${directory} since` }),
     space: () => {
       const stats = root.getStats() as { mapSize: number; lastPageNumber: number; pageSize: number }
@@ -88,7 +136,7 @@ export function openEnvironment(options: LmdbStoreOptions): Environment {
 }
 
 /** lmdb-js 3.5.6 ends the process (SIGSEGV) when it opens a file that is not its own. */
-function checkMagic(path: string, directory: string): void {
+export function checkMagic(path: string, directory: string): void {
   const file = openSync(path, 'r')
   try {
     // A creation that was cut short leaves an empty file; LMDB begins anew there.
@@ -103,11 +151,11 @@ function checkMagic(path: string, directory: string): void {
   }
 }
 
-function openDatabases(options: LmdbStoreOptions): Opened {
+function openDatabases(options: LmdbStoreOptions, place: string): Opened {
   const readOnly = options.readOnly ?? false
   const root = open<Uint8Array, Uint8Array>({
     ...BINARY,
-    path: options.directory,
+    path: place,
     noSubdir: false,
     mapSize: options.mapSizeBytes ?? MAP_SIZE_BYTES,
     maxReaders: options.readersMax ?? READERS_MAX,
@@ -154,9 +202,15 @@ function takeOver({ meta, rows }: Opened): number {
   })
 }
 
-function checkFormat(meta: Database<Uint8Array, Uint8Array>, directory: string): void {
+/** The generation that took its place, if one did. */
+function checkFormat(
+  meta: Database<Uint8Array, Uint8Array>,
+  directory: string,
+): string | undefined {
   const format = meta.getBinary(FORMAT_KEY)
-  if (format === undefined || Buffer.compare(format, FORMAT) !== 0) {
-    throw notOurs(directory, 'its format is unknown to this version')
-  }
+  if (format !== undefined && Buffer.compare(format, FORMAT) === 0) return undefined
+  const text = format === undefined ? '' : Buffer.from(format).toString()
+  if (text === REMOVED) throw removed(directory)
+  if (text.startsWith(MOVED)) return text.slice(MOVED.length)
+  throw notOurs(directory, 'its format is unknown to this version')
 }

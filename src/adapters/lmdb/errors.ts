@@ -11,6 +11,7 @@ import { TroupeError } from '../../protocol/index.ts'
 const MDB_MAP_FULL = -30792
 const FULL_CODES = new Set<unknown>([MDB_MAP_FULL, 28, 122, 'ENOSPC', 'EDQUOT'])
 const FULL_TEXT = /MDB_MAP_FULL|no space left|ENOSPC|quota exceeded/i
+const REMOVED = 'removed'
 /** Less than this left means that the failure was one of space. */
 const LEFT_BYTES_MIN = 1024 * 1024
 
@@ -62,6 +63,32 @@ export function notOurs(directory: string, what: string): TroupeError {
   return new TroupeError(
     'store-failed',
     `${directory} is not a store of Troupe: ${what}. Name another directory, or move this one away`,
+  )
+}
+
+export function unfinished(directory: string): TroupeError {
+  return new TroupeError(
+    'store-failed',
+    `a compaction of ${directory} was cut short: start its node once, or compact it again, which completes it`,
+  )
+}
+
+export function removed(directory: string): TroupeError {
+  return new TroupeError(
+    'store-failed',
+    `${directory} was being reset and is not whole any more: run that reset again`,
+    { detail: REMOVED },
+  )
+}
+
+export function isRemoved(thrown: unknown): boolean {
+  return thrown instanceof TroupeError && thrown.detail === REMOVED
+}
+
+export function inUse(directory: string, pids: readonly number[]): TroupeError {
+  return new TroupeError(
+    'conflict',
+    `${directory} is in use by process ${pids.join(', ')}: stop the node first`,
   )
 }
 

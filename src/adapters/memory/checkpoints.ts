@@ -5,6 +5,7 @@
  * makes outcomes unknown, with the change made or not; `lose` and `damage` are what a disk does.
  */
 import type {
+  AttemptName,
   CheckpointListOutcome,
   Checkpoints,
   ChunkName,
@@ -84,6 +85,17 @@ export class MemoryCheckpoints implements Checkpoints {
         value: copyOf(value),
       }))
       done({ kind: 'listed', records: records.sort((a, b) => a.slot - b.slot) })
+    })
+  }
+
+  discard(attempt: AttemptName, done: (outcome: 'removed' | 'unknown') => void): void {
+    const prefix = nameOf({ ...attempt, index: 0 }).slice(0, -1)
+    this.happen('remove', (fault) => {
+      const { chunks } = this.shard(attempt.shard)
+      if (fault?.happened !== false) {
+        for (const name of chunks.keys()) if (name.startsWith(prefix)) chunks.delete(name)
+      }
+      done(fault ? 'unknown' : 'removed')
     })
   }
 

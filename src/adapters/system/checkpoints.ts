@@ -6,6 +6,7 @@
  * an unknown outcome. Leaves to others: where blobs and keys are kept.
  */
 import type {
+  AttemptName,
   Blobs,
   CheckpointListOutcome,
   Checkpoints,
@@ -63,6 +64,13 @@ export class BlobCheckpoints implements Checkpoints {
     })
   }
 
+  discard(attempt: AttemptName, done: (outcome: 'removed' | 'unknown') => void): void {
+    this.deleteBlobs(attemptOf(attempt), () => true).then(
+      () => done('removed'),
+      () => done('unknown'),
+    )
+  }
+
   removeBelow(shard: number, slot: number, done: (outcome: 'removed' | 'unknown') => void): void {
     this.list(shard, (outcome) => {
       if (outcome.kind === 'unknown') return done('unknown')
@@ -95,9 +103,12 @@ export class BlobCheckpoints implements Checkpoints {
   }
 
   private async removeChunks(shard: number, slot: number): Promise<void> {
-    const prefix = prefixOf(shard)
+    await this.deleteBlobs(prefixOf(shard), (rest) => Number.parseInt(rest, 10) < slot)
+  }
+
+  private async deleteBlobs(prefix: string, isGone: (rest: string) => boolean): Promise<void> {
     for (const name of await this.blobs.list(prefix)) {
-      if (Number.parseInt(name.slice(prefix.length), 10) < slot) await this.blobs.delete(name)
+      if (isGone(name.slice(prefix.length))) await this.blobs.delete(name)
     }
   }
 }
@@ -106,7 +117,10 @@ function prefixOf(shard: number): string {
   return `checkpoint.${shard}.`
 }
 
-function blobOf({ shard, slot, attempt, index }: ChunkName): string {
-  const at = String(slot).padStart(SLOT_DIGITS, '0')
-  return `${prefixOf(shard)}${at}.${attempt}.${String(index).padStart(INDEX_DIGITS, '0')}`
+function attemptOf({ shard, slot, attempt }: AttemptName): string {
+  return `${prefixOf(shard)}${String(slot).padStart(SLOT_DIGITS, '0')}.${attempt}.`
+}
+
+function blobOf(chunk: ChunkName): string {
+  return attemptOf(chunk) + String(chunk.index).padStart(INDEX_DIGITS, '0')
 }

@@ -7,7 +7,16 @@
  */
 import { stdSerializers } from 'pino'
 
-const SECRET_NAMES = new Set(['token', 'key', 'appkey', 'password', 'secret', 'authorization'])
+const SECRET_NAMES = new Set([
+  'token',
+  'tokensha256',
+  'key',
+  'appkey',
+  'password',
+  'secret',
+  'authorization',
+  'cookie',
+])
 const REDACTED = '[redacted]'
 const DEPTH_MAX = 8
 
