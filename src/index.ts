@@ -10,8 +10,10 @@ export {
   type PauseOptions,
   type ReadOptions,
   type ResumeOptions,
+  type Waiting,
   type WatchedEvent,
   type WatchTarget,
+  wait,
 } from './client/index.ts'
 export {
   createGateway,

@@ -1,5 +1,5 @@
 /** The verbs that print what jobs wrote. */
-import { toJson, type VerbCall } from '../../src/index.ts'
+import { toJson, type VerbCall, wait } from '../../src/index.ts'
 import { describe, exitCodeOf, idOf, viewOf, viewWhenEnded } from './job-calls.ts'
 import type { StreamBlock, StreamPart } from './streams.ts'
 
@@ -95,18 +95,6 @@ async function copyStream(
     write(part.text, isLast)
     offset = part.offset
     if (isLast || call.signal.aborted) return
-    if (part.text === '') await pause(call)
+    if (part.text === '') await wait(call, FOLLOW_MS)
   }
-}
-
-function pause({ clock, signal }: VerbCall): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      cancel()
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const cancel = clock.after(FOLLOW_MS, done)
-    signal.addEventListener('abort', done, { once: true })
-  })
 }

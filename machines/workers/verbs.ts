@@ -1,5 +1,5 @@
 /** The verbs `troupe workers`. Decides: what a person types and reads. */
-import { type AppVerb, toJson, type VerbCall } from '../../src/index.ts'
+import { type AppVerb, toJson, type VerbCall, wait } from '../../src/index.ts'
 import type { GroupKey, GroupSummary } from './groups.ts'
 import type { WorkerSummary } from './workers.ts'
 
@@ -96,7 +96,7 @@ async function set(call: VerbCall, verb: 'online' | 'offline' | 'drain'): Promis
 async function drain(call: VerbCall): Promise<void> {
   let view = await set(call, 'drain')
   while (call.options['wait'] !== false && view.status === 'draining' && !call.signal.aborted) {
-    await pause(call)
+    await wait(call, DRAINED_EVERY_MS)
     const { body } = await call.http({ method: 'GET', path: pathOf(call) })
     view = body as WorkerSummary
   }
@@ -109,18 +109,6 @@ function show(call: VerbCall, view: WorkerSummary): void {
 
 function pathOf(call: VerbCall): string {
   return `/workers/${encodeURIComponent(call.arguments[0] ?? '')}`
-}
-
-function pause({ clock, signal }: VerbCall): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      cancel()
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const cancel = clock.after(DRAINED_EVERY_MS, done)
-    signal.addEventListener('abort', done, { once: true })
-  })
 }
 
 async function addGroup(call: VerbCall): Promise<void> {

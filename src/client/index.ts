@@ -7,4 +7,5 @@ export {
   type ResumeOptions,
 } from './client.ts'
 export type { AuditOptions, ReadOptions } from './lists.ts'
+export { type Waiting, wait } from './wait.ts'
 export type { WatchedEvent, WatchTarget } from './watch.ts'

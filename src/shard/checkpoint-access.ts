@@ -20,37 +20,33 @@ import {
   EMPTY_DIGEST,
   encodeCheckpoint,
 } from './checkpoint-form.ts'
+import { Retries } from './retries.ts'
 
 /** Between two tries. */
-const AGAIN_FIRST_MS = 20
-const AGAIN_MAX_MS = 5_000
+const AGAIN = { firstMs: 20, maxMs: 5_000 }
 
 export class CheckpointAccess {
   readonly #shard: number
   readonly #checkpoints: Checkpoints
-  readonly #clock: Clock
-  readonly #cancels = new Set<() => void>()
-  #stopped = false
+  readonly #retries: Retries
 
   constructor(shard: number, checkpoints: Checkpoints, clock: Clock) {
     this.#shard = shard
     this.#checkpoints = checkpoints
-    this.#clock = clock
+    this.#retries = new Retries(clock, AGAIN)
   }
 
   /** From now on nobody is told anything. */
   stop(): void {
-    this.#stopped = true
-    for (const cancel of this.#cancels) cancel()
-    this.#cancels.clear()
+    this.#retries.stop()
   }
 
   /** Those that this version can read, the newest first. */
   list(done: (checkpoints: Checkpoint[]) => void, tries = 0): void {
     this.#checkpoints.list(this.#shard, (outcome) => {
-      if (this.#stopped) return
+      if (this.#retries.stopped) return
       if (outcome.kind === 'unknown') {
-        return this.#again(tries, () => this.list(done, tries + 1))
+        return this.#retries.again(tries, () => this.list(done, tries + 1))
       }
       done(readable(outcome.records))
     })
@@ -58,9 +54,9 @@ export class CheckpointAccess {
 
   write(at: Omit<ChunkName, 'shard'>, bytes: Uint8Array, done: () => void, tries = 0): void {
     this.#checkpoints.write({ ...at, shard: this.#shard }, bytes, (outcome) => {
-      if (this.#stopped) return
+      if (this.#retries.stopped) return
       if (outcome === 'written') done()
-      else this.#again(tries, () => this.write(at, bytes, done, tries + 1))
+      else this.#retries.again(tries, () => this.write(at, bytes, done, tries + 1))
     })
   }
 
@@ -68,9 +64,9 @@ export class CheckpointAccess {
   record(checkpoint: Checkpoint, done: (ours: boolean) => void, tries = 0): void {
     const value = encodeCheckpoint(checkpoint)
     this.#checkpoints.record(this.#shard, checkpoint.slot, value, (outcome) => {
-      if (this.#stopped) return
+      if (this.#retries.stopped) return
       if (outcome.kind === 'unknown') {
-        return this.#again(tries, () => this.record(checkpoint, done, tries + 1))
+        return this.#retries.again(tries, () => this.record(checkpoint, done, tries + 1))
       }
       // An earlier try of ours may have won.
       done(outcome.kind === 'won' || Buffer.compare(outcome.value, value) === 0)
@@ -79,17 +75,17 @@ export class CheckpointAccess {
 
   discard(at: Omit<AttemptName, 'shard'>, done: () => void, tries = 0): void {
     this.#checkpoints.discard({ ...at, shard: this.#shard }, (outcome) => {
-      if (this.#stopped) return
+      if (this.#retries.stopped) return
       if (outcome === 'removed') done()
-      else this.#again(tries, () => this.discard(at, done, tries + 1))
+      else this.#retries.again(tries, () => this.discard(at, done, tries + 1))
     })
   }
 
   removeBelow(slot: number, done: () => void, tries = 0): void {
     this.#checkpoints.removeBelow(this.#shard, slot, (outcome) => {
-      if (this.#stopped) return
+      if (this.#retries.stopped) return
       if (outcome === 'removed') done()
-      else this.#again(tries, () => this.removeBelow(slot, done, tries + 1))
+      else this.#retries.again(tries, () => this.removeBelow(slot, done, tries + 1))
     })
   }
 
@@ -133,21 +129,12 @@ export class CheckpointAccess {
   ): void {
     const { slot, attempt } = checkpoint
     this.#checkpoints.read({ shard: this.#shard, slot, attempt, index }, (outcome) => {
-      if (this.#stopped) return
+      if (this.#retries.stopped) return
       if (outcome.kind === 'unknown') {
-        return this.#again(tries, () => this.#chunk(checkpoint, index, done, tries + 1))
+        return this.#retries.again(tries, () => this.#chunk(checkpoint, index, done, tries + 1))
       }
       done(outcome.kind === 'found' ? outcome.bytes : undefined)
     })
-  }
-
-  #again(tries: number, call: () => void): void {
-    const waitMs = Math.min(AGAIN_MAX_MS, AGAIN_FIRST_MS * 2 ** Math.min(tries, 10))
-    const cancel = this.#clock.after(waitMs, () => {
-      this.#cancels.delete(cancel)
-      if (!this.#stopped) call()
-    })
-    this.#cancels.add(cancel)
   }
 }
 

@@ -8,6 +8,7 @@
  * then the end is read before anything is sent again, which is all that the connection rule asks.
  */
 import type { Clock, Journal, JournalEndOutcome } from '../ports/index.ts'
+import { Retries } from './retries.ts'
 
 export type KnownEnd = Extract<JournalEndOutcome, { kind: 'known' }>
 
@@ -26,36 +27,31 @@ export type SlotWriteOutcome =
   | { kind: 'reset'; why: string }
 
 /** Between two tries of the same bytes. */
-const AGAIN_FIRST_MS = 5
-const AGAIN_MAX_MS = 1_000
+const AGAIN = { firstMs: 5, maxMs: 1_000 }
 /** Slots read at once when many are wanted. */
 const READS_MAX = 128
 
 export class SlotReader {
   readonly #shard: number
   readonly #journal: Journal
-  readonly #clock: Clock
-  readonly #cancels = new Set<() => void>()
-  #stopped = false
+  readonly #retries: Retries
 
   constructor(shard: number, journal: Journal, clock: Clock) {
     this.#shard = shard
     this.#journal = journal
-    this.#clock = clock
+    this.#retries = new Retries(clock, AGAIN)
   }
 
   /** From now on nobody is told anything. */
   stop(): void {
-    this.#stopped = true
-    for (const cancel of this.#cancels) cancel()
-    this.#cancels.clear()
+    this.#retries.stop()
   }
 
   end(done: (end: KnownEnd) => void, tries = 0): void {
     this.#journal.end(this.#shard, (outcome) => {
-      if (this.#stopped) return
+      if (this.#retries.stopped) return
       if (outcome.kind === 'known') done(outcome)
-      else this.#again(tries, () => this.end(done, tries + 1))
+      else this.#retries.again(tries, () => this.end(done, tries + 1))
     })
   }
 
@@ -66,8 +62,9 @@ export class SlotReader {
     tries = 0,
   ): void {
     this.#journal.read(this.#shard, slot, (outcome) => {
-      if (this.#stopped) return
-      if (outcome.kind === 'unknown') this.#again(tries, () => this.read(slot, done, tries + 1))
+      if (this.#retries.stopped) return
+      if (outcome.kind === 'unknown')
+        this.#retries.again(tries, () => this.read(slot, done, tries + 1))
       else done(outcome.kind === 'found' ? outcome : undefined)
     })
   }
@@ -100,7 +97,7 @@ export class SlotReader {
     const { slot, record, after } = write
     const request = { shard: this.#shard, slot, record, afterSequence: after.sequence }
     this.#journal.write(request, (outcome) => {
-      if (this.#stopped) return
+      if (this.#retries.stopped) return
       if (outcome.kind === 'written') done(outcome)
       else this.#judge(write, done, tries)
     })
@@ -122,18 +119,9 @@ export class SlotReader {
           return done({ kind: 'reset', why: 'the journal has lost its end' })
         }
         // The same bytes every time: an earlier try may still land, and then it is ours.
-        this.#again(tries, () => this.write(write, done, tries + 1))
+        this.#retries.again(tries, () => this.write(write, done, tries + 1))
       })
     })
-  }
-
-  #again(tries: number, call: () => void): void {
-    const waitMs = Math.min(AGAIN_MAX_MS, AGAIN_FIRST_MS * 2 ** Math.min(tries, 10))
-    const cancel = this.#clock.after(waitMs, () => {
-      this.#cancels.delete(cancel)
-      if (!this.#stopped) call()
-    })
-    this.#cancels.add(cancel)
   }
 }
 

@@ -2,6 +2,7 @@
  * Asking an owner until it answers. Decides: how long to wait between two tries (doubling, with
  * jitter), and that a stop ends the asking. Leaves to others: what an answer means.
  */
+import { wait } from '../client/index.ts'
 import type { Clock, Random } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 
@@ -40,22 +41,8 @@ export async function askUntilAnswered<T>(
       failing?.(error, tries)
     }
     const fullMs = Math.min(patience.maxMs, patience.firstMs * 2 ** Math.min(tries, 30))
-    await pause(patience, fullMs * (1 / 2 + patience.random.fraction() / 2))
+    await wait(patience, fullMs * (1 / 2 + patience.random.fraction() / 2))
   }
-}
-
-/** Ends early when the worker stops. */
-async function pause({ clock, signal }: Patience, delayMs: number): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      cancel()
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const cancel = clock.after(delayMs, done)
-    signal.addEventListener('abort', done, { once: true })
-  })
 }
 
 function asFault(thrown: unknown): TroupeError {

@@ -62,7 +62,7 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'an unknown outcome is not a failure',
     mutations: one(
       'slot-reader',
-      'this.#again(tries, () => this.write(write, done, tries + 1))',
+      'this.#retries.again(tries, () => this.write(write, done, tries + 1))',
       "done({ kind: 'fenced', record })",
     ),
     noticedBy: 'a command is taken once',

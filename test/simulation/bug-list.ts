@@ -124,7 +124,7 @@ export const BUGS: readonly Bug[] = [
     replacements: [
       one(
         'slot-reader',
-        'this.#again(tries, () => this.write(write, done, tries + 1))',
+        'this.#retries.again(tries, () => this.write(write, done, tries + 1))',
         "done({ kind: 'fenced', record })",
       ),
     ],
