@@ -32,7 +32,7 @@ export {
 } from './reducer.ts'
 export { backoffMs, DEFAULT_RETRY, type RetryPolicy, resolveRetry } from './retry.ts'
 export type { StepIdentity } from './scope.ts'
-export { dehydrate, type StoredSnapshot } from './snapshot.ts'
+export { dehydrate, putInDocumentOrder, type StoredSnapshot } from './snapshot.ts'
 export {
   type Remains,
   type Step,

@@ -50,7 +50,32 @@ export function rehydrate(
   // XState takes whatever stands in final states for done.
   mutable.status = status
   mutable.children = children
+  putInDocumentOrder(snapshot)
   return snapshot
+}
+
+/**
+ * XState goes through regions in the order in which their states were entered, and of two transitions
+ * that exclude each other the first one wins. What is stored does not say that order, so an actor could
+ * go one way while it is in memory and another from disk. The order of the chart is the rule instead,
+ * as SCXML has it.
+ */
+export function putInDocumentOrder(snapshot: AnyMachineSnapshot): void {
+  const nodes = snapshot._nodes as AnyStateNode[]
+  if (nodes.every((node, i) => i === 0 || (nodes[i - 1] as AnyStateNode).order < node.order)) return
+  nodes.sort((a, b) => a.order - b.order)
+  const mutable = snapshot as { value: StateValue }
+  mutable.value = valueInOrder(snapshot.machine.root, mutable.value)
+}
+
+function valueInOrder(node: AnyStateNode, value: StateValue): StateValue {
+  if (typeof value === 'string') return value
+  const ordered: Record<string, StateValue> = {}
+  for (const [key, child] of Object.entries(node.states as Record<string, AnyStateNode>)) {
+    const below = value[key]
+    if (below !== undefined) ordered[key] = valueInOrder(child, below)
+  }
+  return ordered
 }
 
 /** In no state at all, with its context and what history states remember: nothing is left from here. */

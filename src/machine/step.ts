@@ -9,7 +9,14 @@ import type { Effect } from './effects.ts'
 import type { Chart } from './logic.ts'
 import { activeLeaves, GOTO_EVENT, invokingNode } from './reentry.ts'
 import { CollectingScope, InertRef, type StepIdentity } from './scope.ts'
-import { dehydrate, nowhere, rehydrate, rivalsIn, type StoredSnapshot } from './snapshot.ts'
+import {
+  dehydrate,
+  nowhere,
+  putInDocumentOrder,
+  rehydrate,
+  rivalsIn,
+  type StoredSnapshot,
+} from './snapshot.ts'
 
 export type Step =
   | { kind: 'stepped'; snapshot: AnyMachineSnapshot; effects: Effect[]; handled: boolean }
@@ -173,6 +180,7 @@ function guarded(
     if (snapshot.status === 'error')
       return { kind: 'failed', message: messageOfThrown(snapshot.error) }
     checkRivals(chart, snapshot)
+    putInDocumentOrder(snapshot)
     const sorted = effects.length === 0 ? effects : sortChildren(chart, effects)
     replaceChildren(snapshot, sorted)
     return {

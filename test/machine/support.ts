@@ -14,8 +14,9 @@ import {
   stepInitial,
   stepReentry,
   stepToState,
+  wake,
 } from '../../src/machine/index.ts'
-import { DEFAULT_LIMITS, type Limits } from '../../src/protocol/index.ts'
+import { DEFAULT_LIMITS, type Limits, type StateValue } from '../../src/protocol/index.ts'
 
 const IDENTITY = { id: 'x', address: 'm/x', hasParent: false }
 
@@ -57,6 +58,13 @@ export class Pocket {
     const step = stepEvent(this.hosted.chart, this.snapshot, { type }, IDENTITY)
     if (step.kind === 'stepped') throw new Error(`${type} did not fail`)
     return step.message
+  }
+
+  /** Down to disk and up again, where a migration may have written its position anew. */
+  sleep(value = this.snapshot.value as StateValue): this {
+    const stored = { ...dehydrate(this.snapshot), value }
+    this.snapshot = wake(this.hosted.chart, stored, [], IDENTITY)
+    return this
   }
 
   get value(): unknown {

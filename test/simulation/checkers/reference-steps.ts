@@ -11,7 +11,7 @@ import {
   initialTransition,
   transition,
 } from 'xstate'
-import { stateText } from '../../../src/machine/index.ts'
+import { putInDocumentOrder, stateText } from '../../../src/machine/index.ts'
 import type { EventObject, StateValue } from '../../../src/protocol/index.ts'
 import {
   type ChartContext,
@@ -86,6 +86,7 @@ class Reference {
         event.type === 'start' || !snapshot
           ? initialTransition(machine, { life: entry.commandId ?? '' } as never)[0]
           : (transition(machine, snapshot, event as never)[0] as AnyMachineSnapshot)
+      putInDocumentOrder(snapshot)
       const text = stateText(snapshot.value as StateValue)
       if (text === entry.to) continue
       yield `turn ${entry.turn} (${entry.cause}) led to ${entry.to}; in XState it leads to ${text}`
@@ -109,7 +110,9 @@ class Reference {
       Object.entries(fact.remembers ?? {}).map(([id, ids]) => [id, nodesOf(machine, ids)]),
     )
     const status = fact.status === 'done' ? 'done' : 'active'
-    return machine.resolveState({ ...state, historyValue, status } as never) as AnyMachineSnapshot
+    const snapshot = machine.resolveState({ ...state, historyValue, status } as never)
+    putInDocumentOrder(snapshot as AnyMachineSnapshot)
+    return snapshot as AnyMachineSnapshot
   }
 
   /** Each timer of a drawn chart leaves its state, and so does each result that it does not park at. */
