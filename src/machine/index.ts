@@ -32,6 +32,7 @@ export {
 } from './reducer.ts'
 export { backoffMs, DEFAULT_RETRY, type RetryPolicy, resolveRetry } from './retry.ts'
 export type { StepIdentity } from './scope.ts'
+export { addressOf } from './self.ts'
 export { dehydrate, putInDocumentOrder, type StoredSnapshot } from './snapshot.ts'
 export {
   type Remains,

@@ -4,6 +4,7 @@
  */
 import type { AnyMachineSnapshot, AnyStateMachine, AnyStateNode } from 'xstate'
 import { invariant, type StateValue } from '../protocol/index.ts'
+import { pathText } from './chart.ts'
 
 /** What of a snapshot is stored; children and timers are rows of the engine. */
 export interface StoredSnapshot {
@@ -94,18 +95,21 @@ export function nowhere(
   return Object.assign(rehydrate(machine, stored, {}), { _nodes: [], value: {} })
 }
 
-/** Two states that exclude each other and are both active: the value of such a snapshot shows the first only. */
-export function rivalsIn(snapshot: AnyMachineSnapshot): [AnyStateNode, AnyStateNode] | undefined {
-  const taken = new Map<AnyStateNode, AnyStateNode>()
-  for (const node of snapshot._nodes as AnyStateNode[]) {
-    // A state may be entered again while the other region leaves those around it.
-    for (let at: AnyStateNode = node; at.parent; at = at.parent) {
-      if (at.parent.type !== 'compound') continue
-      const rival = taken.get(at.parent)
-      if (rival === at) break
-      if (rival) return [rival, at]
-      taken.set(at.parent, at)
+/** Why the active states are no position of the chart, which the value hides; undefined when they are one. */
+export function flawIn(snapshot: AnyMachineSnapshot): string | undefined {
+  const active = new Set(snapshot._nodes as AnyStateNode[])
+  const chosen = new Map<AnyStateNode, AnyStateNode>()
+  for (const node of active) {
+    const { parent } = node
+    if (!parent) continue
+    if (!active.has(parent)) {
+      return `the state ${pathText(parent)} was left, and ${pathText(node)} inside it was entered`
     }
+    const rival = parent.type === 'compound' ? chosen.get(parent) : undefined
+    if (rival) {
+      return `the states ${pathText(rival)} and ${pathText(node)} were entered both, and exclude each other`
+    }
+    chosen.set(parent, node)
   }
   return undefined
 }

@@ -4,17 +4,16 @@
  */
 import type { AnyMachineSnapshot, AnyStateNode } from 'xstate'
 import { type EventObject, messageOfThrown } from '../protocol/index.ts'
-import { pathText } from './chart.ts'
 import type { Effect } from './effects.ts'
 import type { Chart } from './logic.ts'
 import { activeLeaves, GOTO_EVENT, invokingNode } from './reentry.ts'
 import { CollectingScope, InertRef, type StepIdentity } from './scope.ts'
 import {
   dehydrate,
+  flawIn,
   nowhere,
   putInDocumentOrder,
   rehydrate,
-  rivalsIn,
   type StoredSnapshot,
 } from './snapshot.ts'
 
@@ -159,7 +158,7 @@ function stepDerived(
     )
     const moved = result as AnyMachineSnapshot
     if (moved.status === 'error') return { result: moved, effects }
-    checkRivals(chart, moved)
+    checkPosition(chart, moved)
     const stored = dehydrate(moved)
     // One that had finished has no output any more.
     if (stored.status === 'active') stored.output = undefined
@@ -179,7 +178,7 @@ function guarded(
     const snapshot = result as AnyMachineSnapshot
     if (snapshot.status === 'error')
       return { kind: 'failed', message: messageOfThrown(snapshot.error) }
-    checkRivals(chart, snapshot)
+    checkPosition(chart, snapshot)
     putInDocumentOrder(snapshot)
     const sorted = effects.length === 0 ? effects : sortChildren(chart, effects)
     replaceChildren(snapshot, sorted)
@@ -196,15 +195,14 @@ function guarded(
 
 /**
  * Of a transition into a history state that leads to its own source, XState leaves nothing. So it stands
- * in no conflict with that of another region which leaves both regions, and both are taken: what such a
- * position holds is lost when it is stored.
+ * in no conflict with that of another region which leaves both regions, and both are taken: states are
+ * active then that exclude each other, or that lack the tasks and timers which their exit ended.
  */
-function checkRivals(chart: Chart, snapshot: AnyMachineSnapshot): void {
-  const rivals = chart.hasHistory ? rivalsIn(snapshot) : undefined
-  if (!rivals) return
-  const [one, other] = rivals.map(pathText)
+function checkPosition(chart: Chart, snapshot: AnyMachineSnapshot): void {
+  const flaw = chart.hasHistory ? flawIn(snapshot) : undefined
+  if (flaw === undefined) return
   throw new Error(
-    `the states ${one} and ${other} were entered both, and exclude each other: two regions moved at once, one of them into a history state that leads back to where it stood`,
+    `${flaw}: two regions moved at once, one of them into a history state that leads back to where it stood`,
   )
 }
 

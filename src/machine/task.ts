@@ -17,6 +17,11 @@ export interface TaskOptions<TInput, TOutput> {
   queue?: string | ((input: TInput) => string)
   /** Queues that an embedded node's own worker serves for it; default: `queue` if it is a text. */
   queues?: readonly string[]
+  /**
+   * `node`: every node runs it itself, beside the slots of its worker, also where it has none or an
+   * operator has taken that offline; its code may speak to actors (`nodeOf`). It has its queues to itself.
+   */
+  runsOn?: 'node'
   /** Larger first within a queue. Default 0. */
   priority?: number | ((input: TInput) => number)
   /** Checked before the attempt runs; an input that does not match fails as permanent. */

@@ -353,6 +353,20 @@ describe('two regions that move at once, one of them into a history state', () =
     expect(m.value).toEqual({ p: { a: 'one', b: 'x' } })
   })
 
+  it('fail where the other leaves the state around it, and nobody enters that again', () => {
+    const m = new Pocket(
+      host('m', {
+        type: 'parallel',
+        states: {
+          a: { initial: 'one', states: { one: { on: { GO: 'h' } }, h: { type: 'history' } } },
+          b: { initial: 'x', states: { x: { on: { GO: '#m.b' } } } },
+        },
+      }),
+    )
+    expect(m.failure('GO')).toContain('the state a was left, and a.one inside it was entered')
+    expect(m.value).toEqual({ a: 'one', b: 'x' })
+  })
+
   it('move where they do not', () => {
     expect(new Pocket(rivals({ target: 'two' })).send('GO').value).toEqual({
       p: { a: 'two', b: 'x' },
@@ -381,7 +395,7 @@ describe('two regions that move at once, one of them into a history state', () =
         },
       }),
     )
-    expect(m.failure('GO')).toContain('were entered both')
+    expect(m.failure('GO')).toContain('the state p.a was left, and p.a.one inside it was entered')
     expect(m.value).toEqual({ p: { a: 'one', b: 'x' } })
   })
 

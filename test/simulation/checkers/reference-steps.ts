@@ -106,9 +106,11 @@ class Reference {
   #snapshotOf(machine: AnyStateMachine, fact: ActorFact, version: number): AnyMachineSnapshot {
     let state = { value: positionOf(fact), context: fact.context as unknown as ChartContext }
     if (fact.version !== version) state = migratedBy(this.#plan, state)
-    const historyValue = Object.fromEntries(
-      Object.entries(fact.remembers ?? {}).map(([id, ids]) => [id, nodesOf(machine, ids)]),
+    const remembered = Object.entries(fact.remembers ?? {}).map(
+      ([id, ids]) => [id, nodesOf(machine, ids)] as const,
     )
+    // One that remembers nothing goes to what it begins with; XState takes an empty list at its word.
+    const historyValue = Object.fromEntries(remembered.filter(([, nodes]) => nodes.length > 0))
     const status = fact.status === 'done' ? 'done' : 'active'
     const snapshot = machine.resolveState({ ...state, historyValue, status } as never)
     putInDocumentOrder(snapshot as AnyMachineSnapshot)
