@@ -39,13 +39,17 @@ function* running(events: readonly SimEvent[]): Generator<Violation> {
   /** `node shard slot` of releases, and `node shard` of what was let go by one that its writer knows of. */
   const releases = new Map<string, string>()
   const letGo = new Set<string>()
+  /** By `node shard`, the slot of the newest claim: who takes a shard again may still read its old release. */
+  const claims = new Map<string, number>()
   for (const event of events) {
-    if (event.kind === 'slot' && event.fact.kind === 'release') {
+    if (event.kind === 'slot' && event.fact.kind === 'claim') {
+      claims.set(`${event.node} ${event.shard}`, event.slot)
+    } else if (event.kind === 'slot' && event.fact.kind === 'release') {
       const { node, shard, slot } = event
       releases.set(`${node} ${shard} ${slot}`, `${node} ${shard}`)
     } else if (event.kind === 'slot-known') {
       const place = releases.get(`${event.node} ${event.shard} ${event.slot}`)
-      if (place !== undefined) letGo.add(place)
+      if (place !== undefined && event.slot > (claims.get(place) ?? 0)) letGo.add(place)
     } else if (event.kind === 'taken') {
       const { node, shard, seq } = event
       owners.set(shard, node)
