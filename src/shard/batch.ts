@@ -130,6 +130,16 @@ export class Batch {
     this.rowBytes += key.length + (value?.length ?? 0) + ROW_BYTES
   }
 
+  /** Takes back what would start a callback, and what was sent to it; false when it began before. */
+  forgetLive(effectId: string): boolean {
+    const isOf = (release: Release) => 'effectId' in release && release.effectId === effectId
+    const began = this.releases.findIndex((one) => one.kind === 'live-start' && isOf(one))
+    if (began < 0) return false
+    const after = this.releases.splice(began).slice(1)
+    this.releases.push(...after.filter((one) => one.kind !== 'live-send' || !isOf(one)))
+    return true
+  }
+
   /** Room for rows that come later; it stays reserved when they do, so that it is never too little. */
   reserve(bytes: number): void {
     this.#reservedBytes += bytes

@@ -119,8 +119,11 @@ export function markDone(head: Head, effectId: string, done = true): void {
   )
 }
 
-/** A callback or observable: its row, by which it would start again, and what runs. */
+/**
+ * A callback or observable: its row, by which it would start again, and what runs. One that would begin
+ * with this batch does not run at all: nothing of it is there any more when the batch is true.
+ */
 export function stopLive(shard: ShardContext, batch: Batch, effectId: string): void {
   batch.write(liveKey(shard.shard, effectId), null)
-  batch.releases.push({ kind: 'live-stop', effectId })
+  if (!batch.forgetLive(effectId)) batch.releases.push({ kind: 'live-stop', effectId })
 }

@@ -1,6 +1,7 @@
 /** Children that end otherwise than by themselves, callbacks, and children that would take the place of another. */
 import { describe, expect, it } from 'vitest'
 import { fromCallback, spawnChild, stopChild } from 'xstate'
+import type { Operation } from '../../src/protocol/index.ts'
 import {
   type Args,
   chart,
@@ -185,5 +186,18 @@ describe('a callback', () => {
     await h.run(h.client.resume('live/a', { state: 'on' }))
     expect(await seen(h, 'live/a')).toEqual([])
     expect(h.liveStarted).toHaveLength(2)
+  })
+
+  it('that would begin and end with one batch does not run', async () => {
+    const h = open([live])
+    const act = (operation: Operation) => h.client.execute('live/a', operation)
+    await h.run(Promise.all([act({ op: 'start' }), act({ op: 'cancel' })]))
+    expect(h.liveStarted).toEqual([])
+    expect(h.liveStopped).toEqual([])
+    await h.run(act({ op: 'resume', state: 'on' }))
+    const state = { op: 'resume', state: 'on' } as const
+    await h.run(Promise.all([act(state), act(state)]))
+    expect(h.liveStarted).toHaveLength(2)
+    expect(h.liveStopped).toEqual([h.liveStarted[0]!.effectId])
   })
 })

@@ -56,7 +56,7 @@ export function commitBeforeEffect(events: readonly SimEvent[]): Violation[] {
       const reply = `the reply to ${event.address} ${event.id}`
       if (!reads.has(event.id)) judge(event.node, reply, seq)
     } else if (event.kind === 'callback') {
-      if (event.how === 'begins') judge(event.node, turnOf(event.effectId), seq)
+      if (event.how === 'begins') judge(event.node, `callback ${event.effectId}`, seq)
     } else if (event.kind === 'task-published') judge(event.node, `task ${event.taskId}`, seq)
     else if (event.kind === 'relayed') {
       for (let n = event.first; n < event.first + event.count; n++)
@@ -75,15 +75,8 @@ function remember(origins: Map<string, Place[]>, event: SlotEvent): void {
   }
   for (const name of fact.remembered) add(`the reply to ${name}`)
   for (const { target, number } of fact.outbox) add(`message ${shard}>${target}/${number}`)
-  // A callback may end in the batch in which it began: its turn is what is left of it.
-  for (const { address, birth, entries } of fact.actors) {
-    if (!address.startsWith('family/')) continue
-    for (const { turn } of entries) add(turnOf(`${address}#${birth}:${turn}:0`))
+  for (const { lives } of fact.actors) {
+    for (const effectId of lives) add(`callback ${effectId}`)
   }
   for (const taskId of fact.tasks) add(`task ${taskId}`)
-}
-
-/** What began a callback: its effect id, without its number within the turn. */
-function turnOf(effectId: string): string {
-  return `a callback of ${effectId.slice(0, effectId.lastIndexOf(':'))}`
 }
