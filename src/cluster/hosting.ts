@@ -6,6 +6,7 @@
 import type { Clock, Log } from '../ports/index.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { MemberBeat } from './members.ts'
+import { takesShards } from './placement.ts'
 import type { View } from './view.ts'
 
 export interface HostingDeps {
@@ -29,7 +30,7 @@ export class Hosting {
   unhosted(
     epoch: number,
     previous: View | undefined,
-    live: readonly Pick<MemberBeat, 'machines' | 'leaving'>[],
+    live: readonly Pick<MemberBeat, 'machines' | 'leaving' | 'weight'>[],
   ): Set<string> {
     const { clock, limits, log } = this.#deps
     const nowMs = clock.monotonic()
@@ -60,9 +61,11 @@ export class Hosting {
   }
 }
 
-/** Of those who stay; of all, when all are leaving: then nobody else is there to take anything. */
-function machinesOf(live: readonly Pick<MemberBeat, 'machines' | 'leaving'>[]): Set<string> {
-  const staying = live.filter(({ leaving }) => !leaving)
-  const hosts = staying.length > 0 ? staying : live
+/** Of those who take shards; of all, when none does: then nobody else is there to take anything. */
+function machinesOf(
+  live: readonly Pick<MemberBeat, 'machines' | 'leaving' | 'weight'>[],
+): Set<string> {
+  const takers = live.filter(takesShards)
+  const hosts = takers.length > 0 ? takers : live
   return new Set(hosts.flatMap(({ machines }) => [...machines.keys()]))
 }

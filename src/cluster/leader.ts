@@ -9,6 +9,7 @@ import type { Election } from './election.ts'
 import { Hosting } from './hosting.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
+import { takesShards } from './placement.ts'
 import { nextView, type Reports } from './planning.ts'
 import { encodeView, type View, viewNumber } from './view.ts'
 import { VIEW_KEY, type Views } from './views.ts'
@@ -127,10 +128,10 @@ export class Leader {
   #sayUnowned({ members, owners }: View): void {
     const shards = owners.flatMap((owner, shard) => (owner === null ? [shard] : []))
     if (shards.length === 0 || members.every(({ leaving }) => leaving)) return
-    this.#deps.log.error(
-      { shards },
-      'nobody who is there can take these shards: their machines are too old, or their stores have parted from the journal',
-    )
+    const why = members.some(takesShards)
+      ? 'their machines are too old, or their stores have parted from the journal'
+      : 'their weight is 0'
+    this.#deps.log.error({ shards }, `nobody who is there can take these shards: ${why}`)
   }
 
   #write(view: View): void {

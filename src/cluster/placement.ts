@@ -17,12 +17,17 @@ import { fill, type Site } from './openings.ts'
 
 export interface Member {
   readonly name: string
-  /** How much it takes in proportion to the others: finite and above zero. */
+  /** How much it takes in proportion to the others: finite; with 0 it gets nothing, such as a gateway. */
   readonly weight: number
   /** What fails together. Members that name none count as one zone: nothing is known of them. */
   readonly zone: string | null
   /** On its way out: it gets nothing new, and keeps only what nobody else can take. */
   readonly leaving: boolean
+}
+
+/** Whether it may get what it does not have. */
+export function takesShards({ leaving, weight }: Pick<Member, 'leaving' | 'weight'>): boolean {
+  return !leaving && weight > 0
 }
 
 /** Two lists of names, by shard. */
@@ -61,6 +66,8 @@ export function place(
 ): Placement {
   const known = new Set(members.map((member) => member.name))
   invariant(known.size === members.length, 'two members have one name')
+  const isSound = members.every(({ weight }) => weight >= 0)
+  invariant(isSound, 'weights are numbers from zero up')
   const takers = takersOf(members)
   if (takers.names.length === 0) return stay(known, shardCount, current)
 
@@ -96,9 +103,7 @@ function stay(known: ReadonlySet<string>, shardCount: number, current: Placement
 }
 
 function takersOf(members: readonly Member[]): Takers {
-  const taking = members
-    .filter((member) => !member.leaving)
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
+  const taking = members.filter(takesShards).sort((a, b) => (a.name < b.name ? -1 : 1))
   const zones = [...new Set(taking.map((member) => member.zone))]
   // Within a single zone what must differ is the member: then each of them is a group of its own.
   const isZoned = zones.length > 1
@@ -140,8 +145,7 @@ function shares(weights: readonly number[], total: number, favour: Favour): Int3
 
 function exactShares(weights: readonly number[], total: number): number[] {
   const sum = weights.reduce((all, weight) => all + weight, 0)
-  const isSound = weights.every((weight) => weight > 0) && Number.isFinite(sum)
-  invariant(isSound, 'weights are above zero and have a finite sum')
+  invariant(Number.isFinite(sum), 'weights have a finite sum')
   return weights.map((weight) => (weight / sum) * total)
 }
 

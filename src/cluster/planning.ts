@@ -7,7 +7,7 @@
  * (placement.ts, seating.ts), who asks (leader.ts).
  */
 import { HANDOFF_LAG_SLOTS_MAX } from './limits.ts'
-import { type Member, place } from './placement.ts'
+import { type Member, place, takesShards } from './placement.ts'
 import { Seating, type Seats } from './seating.ts'
 import { knows, NO_VERSIONS, newest, type Versions, without } from './versions.ts'
 import { encodeView, type Former, VERSION_MAX, type View, viewNumber } from './view.ts'
@@ -64,7 +64,7 @@ export function nextView(planning: Planning): View | undefined {
     const heir = seating.isAble(present.standby, shard) ? living.get(present.standby) : undefined
     const next = nextSeats(present, wanted, {
       lag,
-      heir: heir?.leaving ? undefined : heir?.name,
+      heir: heir && takesShards(heir) ? heir.name : undefined,
       isServed: seating.isAble(present.owner, shard),
     })
     owners.push(next.owner)

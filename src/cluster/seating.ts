@@ -5,7 +5,7 @@
  * read it. A standby is in another zone than the owner wherever one of such a zone can be it. Leaves to
  * others: the target (placement.ts), who can take what, and when the target is gone to (planning.ts).
  */
-import type { Member, Placement } from './placement.ts'
+import { type Member, type Placement, takesShards } from './placement.ts'
 
 export interface Seats {
   owner: string | null
@@ -32,7 +32,7 @@ export class Seating {
     this.#target = target
     this.#living = living
     this.#mayTake = mayTake
-    const taking = [...living.values()].filter(({ leaving }) => !leaving)
+    const taking = [...living.values()].filter(takesShards)
     this.#isZoned = new Set(taking.map(({ zone }) => zone)).size > 1
   }
 
@@ -56,7 +56,7 @@ export class Seating {
     return { owner, standby }
   }
 
-  /** The target, or one of the others, or who has least. Who is leaving only as the target itself. */
+  /** The target, or one of the others, or who has least. Who takes nothing new only as the target itself. */
   #best(
     seat: keyof Seats,
     shard: number,
@@ -64,8 +64,11 @@ export class Seating {
     isFit: (name: string) => boolean,
   ): string | null {
     const target = this.#targetOf(seat)[shard] ?? null
-    const staying = others.filter((name) => !this.#living.get(name ?? '')?.leaving)
-    return first([target, ...staying], isFit) ?? this.#least(seat, isFit)
+    const takers = others.filter((name) => {
+      const member = this.#living.get(name ?? '')
+      return member !== undefined && takesShards(member)
+    })
+    return first([target, ...takers], isFit) ?? this.#least(seat, isFit)
   }
 
   #targetOf(seat: keyof Seats): Placement['owners'] {
@@ -76,12 +79,13 @@ export class Seating {
     return this.#living.get(name ?? '')?.zone
   }
 
-  /** Who has least of these seats; nobody who is leaving. */
+  /** Who has least of these seats, of those who take any. */
   #least(seat: keyof Seats, isFit: (name: string) => boolean): string | null {
     const counts = this.#countsOf(seat)
     let least: string | null = null
-    for (const { name, leaving } of this.#living.values()) {
-      if (leaving || !isFit(name)) continue
+    for (const member of this.#living.values()) {
+      const { name } = member
+      if (!takesShards(member) || !isFit(name)) continue
       if (least === null || (counts.get(name) ?? 0) < (counts.get(least) ?? 0)) least = name
     }
     if (least !== null) counts.set(least, (counts.get(least) ?? 0) + 1)

@@ -136,7 +136,7 @@ export function isName(value: unknown): value is string {
 }
 
 export function isWeight(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0
 }
 
 function unreadable(what: string): TroupeError {

@@ -25,8 +25,11 @@ function viewWith(unhosted: readonly string[] = []): View {
 const staying = (...machines: string[]) => ({
   machines: new Map(machines.map((machine) => [machine, 1])),
   leaving: false,
+  weight: 1,
 })
 const leaving = (...machines: string[]) => ({ ...staying(...machines), leaving: true })
+/** One that takes no shards, such as a gateway. */
+const idle = (...machines: string[]) => ({ ...staying(...machines), weight: 0 })
 
 describe('a machine', () => {
   function leader() {
@@ -67,10 +70,13 @@ describe('a machine', () => {
     expect(of([staying('order')])).toEqual([])
   })
 
-  it('that only who is leaving hosts is away, unless all are leaving', () => {
+  it.each([
+    ['is leaving', leaving],
+    ['takes no shards', idle],
+  ])('that only who %s hosts is away, unless it is so of all', (_name, other) => {
     const { clock, of } = leader()
-    const some = [staying('order'), leaving('order', 'mail')]
-    const all = [leaving('order'), leaving('mail')]
+    const some = [staying('order'), other('order', 'mail')]
+    const all = [other('order'), other('mail')]
     of(some)
     clock.advance(machineAbsenceMs)
     expect(of(some)).toEqual(['mail'])

@@ -144,7 +144,7 @@ describe('members', () => {
         [0, 'b.c'],
         [0, 5],
         [1, 7],
-        [2, 0],
+        [2, -1],
         [2, Number.NaN],
         [3, 4],
       ] as [number, unknown][]),

@@ -22,7 +22,7 @@ export const named = (count: number, more: (n: number) => Partial<Member> = () =
   Array.from({ length: count }, (_, n) => member(`n${String(n).padStart(4, '0')}`, more(n)))
 
 export const active = (members: readonly Member[]) =>
-  members.filter((one) => !one.leaving).sort((a, b) => (a.name < b.name ? -1 : 1))
+  members.filter((one) => !one.leaving && one.weight > 0).sort((a, b) => (a.name < b.name ? -1 : 1))
 export const sum = (numbers: Iterable<number>) => [...numbers].reduce((all, n) => all + n, 0)
 const total = (counts: ReadonlyMap<string, number>, some: readonly Member[]) =>
   sum(some.map((one) => counts.get(one.name) ?? 0))

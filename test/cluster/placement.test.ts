@@ -23,13 +23,13 @@ import {
 } from './placement-rules.ts'
 
 const names = fc.integer({ min: 0, max: 9 }).map((n) => `n${n}`)
-/** Members of a few kinds: one zone or several, of one weight or many, some of them leaving. */
+/** Members of a few kinds: one zone or several, of one weight or many, some that leave or weigh nothing. */
 const clusters: fc.Arbitrary<Member[]> = fc
-  .tuple(fc.constantFrom(1, 5, 1_000), fc.boolean(), fc.boolean())
-  .chain(([weightMax, isZoned, mayLeave]) => {
+  .tuple(fc.constantFrom(0, 1), fc.constantFrom(1, 5, 1_000), fc.boolean(), fc.boolean())
+  .chain(([weightMin, weightMax, isZoned, mayLeave]) => {
     const one = fc.record({
       name: names,
-      weight: fc.integer({ min: 1, max: weightMax }),
+      weight: fc.integer({ min: weightMin, max: weightMax }),
       zone: isZoned ? fc.constantFrom(null, 'a', 'b', 'c') : fc.constant('a'),
       leaving: mayLeave ? fc.boolean() : fc.constant(false),
     })
@@ -251,6 +251,18 @@ describe('a cluster', () => {
     expect([...next.owners, ...next.standbys]).not.toContain('n0002')
   })
 
+  it('gives nothing to who weighs nothing, and takes from it what others can take', () => {
+    const idle = four.map((one, n) => ({ ...one, weight: n === 2 ? 0 : 1 }))
+    for (const before of [UNPLACED, place(four, 64, first)]) {
+      const next = place(idle, 64, before)
+      expect([...next.owners, ...next.standbys]).not.toContain('n0002')
+      expect(next.owners).not.toContain(null)
+    }
+    const nobody = four.map((one) => ({ ...one, weight: 0 }))
+    expect(place(nobody, 64, first)).toEqual(first)
+    expect(place(nobody, 2, UNPLACED)).toEqual({ owners: [null, null], standbys: [null, null] })
+  })
+
   it('stays where it is when all leave, and what is dead owns nothing', () => {
     const leaving = three.map((one) => ({ ...one, leaving: true }))
     expect(place(leaving, 64, first)).toEqual(first)
@@ -288,7 +300,7 @@ describe('a cluster', () => {
 
   it('refuses what cannot be: two of one name, no weight, a placement of other shards', () => {
     expect(() => place([member('a'), member('a')], 1, UNPLACED)).toThrow('one name')
-    expect(() => place([member('a', { weight: 0 })], 1, UNPLACED)).toThrow('weights')
+    expect(() => place([member('a', { weight: -1 })], 1, UNPLACED)).toThrow('weights')
     expect(() => place([member('a', { weight: Number.NaN })], 1, UNPLACED)).toThrow('weights')
     expect(() => place(three, 65, first)).toThrow('other shards')
   })

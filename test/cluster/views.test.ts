@@ -112,7 +112,7 @@ describe('a view', () => {
         [8, undefined],
         [8, [1]],
       ] as [number, unknown][]),
-      [3, [['a', 0, null, false]]],
+      [3, [['a', -1, null, false]]],
       [3, [['a', 1, 5, false]]],
       [3, [['', 1, null, false]]],
     ]
