@@ -13,6 +13,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { missingNatsServer } from './nats-server.ts'
 import { closingLine, slowestTests, type Tally, tally, type VitestReport } from './tally.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -85,6 +86,8 @@ function main(): Tally {
   const totals = tally({ report: report as VitestReport | undefined, succeeded, failedSteps })
   const slow = slowestTests(report as VitestReport | undefined, SLOWEST_COUNT)
   if (slow.length > 0) print(['slowest tests:', ...slow].join('\n  '))
+  if (missingNatsServer !== undefined)
+    print(`tests with a NATS server were skipped: ${missingNatsServer}`)
   for (const complaint of totals.complaints) print(`failed: ${complaint}`)
   print('')
   print(closingLine(totals))

@@ -7,7 +7,8 @@
 export interface Journal {
   /**
    * Creates slot `slot` if it does not exist and the last message of the stream is `afterSequence`.
-   * The outcome comes by callback, once, never before the call returns.
+   * The outcome comes by callback, once, never before the call returns. On a new connection every write
+   * of a shard is `unknown` until its end was read there: much may have happened in between.
    */
   write(request: JournalWrite, done: (outcome: JournalWriteOutcome) => void): void
   /** Reads one slot through the leader of the stream. */

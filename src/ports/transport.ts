@@ -7,7 +7,10 @@
 export interface Transport {
   /** Sends and waits for one reply. The outcome comes by callback, never before the call returns. */
   request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void
-  /** Tells whoever listens now; nothing is kept. Never use it for what must arrive. */
+  /**
+   * Tells whoever listens now; nothing is kept, and what is larger than can be sent goes nowhere. Never
+   * use it for what must arrive.
+   */
   publish(subject: string, payload: Uint8Array): void
   /**
    * False when certainly nobody here or elsewhere listens: then a message need not be made. The subject
@@ -29,15 +32,21 @@ export interface TransportRequest {
 
 export type TransportOutcome =
   | { kind: 'reply'; payload: Uint8Array }
-  /** Nobody listens: certainly nobody acted. */
+  /** Nobody listens, or nothing could be sent: certainly nobody acted. */
   | { kind: 'no-responders' }
+  /** Also before the time is over, when what carried the reply is lost. */
   | { kind: 'timeout' }
+  /** More bytes than can be sent: the request, and nobody acted; or its reply, and somebody did. */
+  | { kind: 'too-large'; what: 'request' | 'reply'; bytesMax: number }
 
 export interface SubscribeOptions {
   queue?: string
 }
 
-/** `reply` is absent when the sender does not wait; calling it twice does nothing the second time. */
+/**
+ * `reply` is absent when the sender does not wait; calling it twice does nothing the second time. What it
+ * throws goes to the process; the subscription and other messages go on.
+ */
 export type MessageHandler = (message: {
   subject: string
   payload: Uint8Array

@@ -13,7 +13,10 @@ import {
   unpack,
 } from '../../src/protocol/index.ts'
 
-function rig(answer: (commands: Command[], request: number) => Outcome[] | undefined) {
+function rig(
+  answer: (commands: Command[], request: number) => Outcome[] | undefined,
+  tries: { answerMs?: number } = {},
+) {
   const clock = new VirtualClock()
   const transport = new MemoryTransport({ clock })
   const subjects = subjectsOf('test')
@@ -32,6 +35,7 @@ function rig(answer: (commands: Command[], request: number) => Outcome[] | undef
     random: new SeededRandom(1),
     limits,
     shardCount: 1,
+    ...tries,
   })
   return { clock, client, requests }
 }
@@ -85,6 +89,29 @@ test('silence is told as silence when the time of the caller is over', async () 
   sent.catch(() => {})
   await clock.settle(5_000)
   await expect(sent).rejects.toMatchObject({ code: 'no-answer', retry: true })
+})
+
+test('an answer that may be lost with a node is asked for again, ever more patiently', async () => {
+  const { clock, client, requests } = rig(
+    (_commands, request) => (request < 3 ? undefined : [OK]),
+    { answerMs: 1_000 },
+  )
+  const sent = client.send('m/x', { type: 'A' })
+  const atMs: number[] = []
+  for (let ms = 0; ms < 5_000; ms += 100) {
+    await clock.settle(100)
+    if (requests.length > atMs.length) atMs.push(ms)
+  }
+  await sent
+  expect(atMs).toEqual([0, 1_000, 3_000])
+  expect(new Set(requests.map(([command]) => command?.id)).size).toBe(1)
+})
+
+test('within a process a slow answer is waited for', async () => {
+  const { clock, client, requests } = rig(() => undefined)
+  client.send('m/x', { type: 'A' }).catch(() => {})
+  await clock.settle(29_000)
+  expect(requests).toHaveLength(1)
 })
 
 test('nobody there is unavailable, within the time of the caller', async () => {

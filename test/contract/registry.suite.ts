@@ -89,6 +89,34 @@ export function registrySuite(name: string, create: () => Promise<RegistryHarnes
       expect((await list('')).map(([key]) => key)).toEqual(['a.1', 'b.1', 'b.10', 'b.2', 'c'])
     })
 
+    it('lists and hints by a prefix that ends within a token', async () => {
+      const seen: string[] = []
+      const watch = harness.registry.watch('a.lead', (key) => seen.push(key))
+      for (const key of ['a.leader.1', 'a.leads', 'a.least', 'b.leader']) await put(key, key)
+      expect((await list('a.lead')).map(([key]) => key)).toEqual(['a.leader.1', 'a.leads'])
+      await until(harness, () => seen.length >= 2, 'the hints')
+      expect(seen).toEqual(['a.leader.1', 'a.leads'])
+      watch.stop()
+    })
+
+    it('does not care what happens to the bytes after the call, or after the answer', async () => {
+      const value = bytes('mine')
+      const claimed = answer<ClaimOutcome>(harness, (done) =>
+        harness.registry.claim('k', value, done),
+      )
+      value.fill(0)
+      expect(await claimed).toEqual({ kind: 'won' })
+      const lost = await claim('k', 'x')
+      if (lost.kind === 'lost') lost.value.fill(0)
+      expect(await get('k')).toBe('mine')
+    })
+
+    it('keeps an empty value apart from none', async () => {
+      expect(await claim('k', '')).toEqual({ kind: 'won' })
+      expect(await get('k')).toBe('')
+      expect((await claim('k', 'x')).kind).toBe('lost')
+    })
+
     it('removes, after which a claim can be won again', async () => {
       await claim('k', 'a')
       expect(await remove('k')).toBe('removed')
@@ -96,6 +124,20 @@ export function registrySuite(name: string, create: () => Promise<RegistryHarnes
       expect(await get('k')).toBeUndefined()
       expect(await list('')).toEqual([])
       expect(await claim('k', 'b')).toEqual({ kind: 'won' })
+    })
+
+    it('tells nothing to a watch that another one has stopped', async () => {
+      const seen: string[] = []
+      const watches = ['first', 'second'].map((name) =>
+        harness.registry.watch('a.', () => {
+          seen.push(name)
+          for (const watch of watches) watch.stop()
+        }),
+      )
+      await put('a.1', 'x')
+      await until(harness, () => seen.length > 0, 'a hint')
+      await harness.elapse(20)
+      expect(seen).toHaveLength(1)
     })
 
     it('tells watchers of changes below their prefix until they stop', async () => {

@@ -3,6 +3,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TaskDelivery, TaskMessage, TaskQueue } from '../../src/ports/index.ts'
 import { answer, type Passing, until } from './support.ts'
 
+/** Names that are not words of a subject, a path or a pattern, and some that look alike. */
+const ANY_NAMES = ['a.b', 'a%2Eb', 'a_1', 'a', '*', '>', 'with space/é', 'x'.repeat(250)]
+/** The queues of the suite, for a harness that has to know them. */
+export const QUEUE_NAMES: readonly string[] = ['q', 'other', ...ANY_NAMES]
+
 export interface TaskQueueHarness extends Passing {
   queue: TaskQueue
   now(): number
@@ -42,6 +47,8 @@ export function taskQueueSuite(name: string, create: () => Promise<TaskQueueHarn
       await until(harness, () => got.length === 1)
       await publish('after')
       await until(harness, () => got.length === 2)
+      await publish('later')
+      await until(harness, () => got.length === 3)
       expect(got[0]!.message).toMatchObject({
         queue: 'q',
         priority: 3,
@@ -49,7 +56,7 @@ export function taskQueueSuite(name: string, create: () => Promise<TaskQueueHarn
         taskId: 'before',
         name: 'work',
       })
-      expect(ids(got)).toEqual(['before', 'after'])
+      expect(ids(got)).toEqual(['before', 'after', 'later'])
     })
 
     it('keeps queues apart and knows their depth', async () => {
@@ -124,6 +131,72 @@ export function taskQueueSuite(name: string, create: () => Promise<TaskQueueHarn
       expect(got).toEqual(['past', 'sooner', 'later'])
     })
 
+    it('holds messages back without slots, and without holding up others', async () => {
+      const dueMs = harness.now() + 60_000
+      for (let i = 0; i < 20; i++) await publish(`later ${i}`, { notBefore: dueMs, priority: 1 })
+      await publish('now')
+      const got = collect(1)
+      await until(harness, () => got.length === 1)
+      expect(ids(got)).toEqual(['now'])
+      got[0]!.ack()
+      await publish('next')
+      await until(harness, () => got.length === 2)
+      expect(ids(got)).toEqual(['now', 'next'])
+      await until(harness, () => harness.queue.depth('q') === 20)
+    })
+
+    it('lets a larger priority pass what waits, also one that is new', async () => {
+      await publish('running')
+      const got = collect(1)
+      await until(harness, () => got.length === 1)
+      await publish('small')
+      await publish('large', { priority: 7 })
+      await publish('larger', { priority: 70 })
+      for (let next = 0; next < 4; next++) {
+        await until(harness, () => got.length > next)
+        got[next]!.ack()
+      }
+      if (harness.exact) expect(ids(got)).toEqual(['running', 'larger', 'large', 'small'])
+      else expect(got).toHaveLength(4)
+    })
+
+    it('takes any name and any priority', async () => {
+      const priorities = [-3, 0, 1.5, 1_000_000]
+      const got = new Map<string, number[]>()
+      for (const queue of ANY_NAMES) {
+        got.set(queue, [])
+        harness.queue.consume({ queue, slots: 5 }, ({ message, ack }) => {
+          if (message.queue === queue) got.get(queue)!.push(message.priority)
+          ack()
+        })
+        for (const priority of priorities) {
+          const taskId = `job/é#1:${queue}:${priority}`
+          expect(await publish(taskId, { queue, priority })).toBe('published')
+        }
+      }
+      for (const queue of ANY_NAMES) {
+        await until(harness, () => got.get(queue)!.length >= priorities.length, queue)
+        expect(got.get(queue)!.toSorted((a, b) => a - b)).toEqual(priorities)
+      }
+    })
+
+    it('frees the slot of a delivery that is silent', async () => {
+      await publish('a')
+      const got = collect(1)
+      await until(harness, () => got.length === 2)
+      expect(ids(got)).toEqual(['a', 'a'])
+      // The first has nothing to say any more.
+      got[0]!.retry(0)
+      await harness.elapse(harness.ackWaitMs / 2)
+      expect(got).toHaveLength(2)
+      got[1]!.ack()
+      await publish('b')
+      await until(harness, () => got.length === 3)
+      expect(ids(got)).toEqual(['a', 'a', 'b'])
+      await harness.elapse(harness.ackWaitMs / 2)
+      expect(got).toHaveLength(3)
+    })
+
     it('delivers again what nobody acknowledged in time', async () => {
       await publish('a')
       const got = collect(2)
@@ -171,6 +244,18 @@ export function taskQueueSuite(name: string, create: () => Promise<TaskQueueHarn
       await until(harness, () => times.length === 3)
       expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(99)
       expect(times[2]! - times[1]!).toBeGreaterThanOrEqual(99)
+    })
+
+    it('frees the slot of a message that is given back, and counts it as waiting', async () => {
+      await publish('a')
+      await publish('b')
+      const got = collect(1)
+      await until(harness, () => got.length === 1)
+      got[0]!.retry(60_000)
+      await until(harness, () => got.length === 2)
+      expect(ids(got)).toEqual(['a', 'b'])
+      got[1]!.ack()
+      await until(harness, () => harness.queue.depth('q') === 1)
     })
 
     it('delivers nothing after stop; what is out can still be acknowledged', async () => {

@@ -1,7 +1,11 @@
+import { afterAll, beforeAll, describe } from 'vitest'
 import { MemoryTaskQueue, VirtualClock } from '../../src/adapters/memory/index.ts'
+import { NatsTaskQueue } from '../../src/adapters/nats/index.ts'
 import { SystemClock } from '../../src/adapters/system/index.ts'
+import { connectTo, LineLog } from '../adapters/nats/connections.ts'
+import { missingNatsServer, type NatsServer, startNatsServer } from '../nats-server.ts'
 import { realTime } from './support.ts'
-import { taskQueueSuite } from './task-queue.suite.ts'
+import { QUEUE_NAMES, taskQueueSuite } from './task-queue.suite.ts'
 import { linkedNode } from './worker-link.ts'
 
 taskQueueSuite('memory, virtual time', async () => {
@@ -37,7 +41,7 @@ taskQueueSuite('a worker on its node over HTTP', async () => {
   const clock = new SystemClock()
   const ackWaitMs = 300
   const queue = new MemoryTaskQueue({ clock, ackWaitMs })
-  const node = await linkedNode(queue, ['q', 'other'])
+  const node = await linkedNode(queue, QUEUE_NAMES)
   const link = node.link()
   return {
     ...realTime,
@@ -54,4 +58,35 @@ taskQueueSuite('a worker on its node over HTTP', async () => {
       queue.close()
     },
   }
+})
+
+describe.skipIf(missingNatsServer)('with a nats-server', () => {
+  let server: NatsServer
+  let clusters = 0
+  beforeAll(async () => {
+    server = await startNatsServer()
+  })
+  afterAll(() => server.close())
+
+  taskQueueSuite('nats', async () => {
+    const clock = new SystemClock()
+    const log = new LineLog()
+    const ackWaitMs = 250
+    const connection = await connectTo(server.url, log)
+    clusters += 1
+    const cluster = `c${clusters}`
+    const options = { connection, cluster, replicas: 1, clock, log, ackWaitMs }
+    const queue = await NatsTaskQueue.open(options)
+    return {
+      ...realTime,
+      queue,
+      ackWaitMs,
+      exact: true,
+      now: () => clock.now(),
+      close: async () => {
+        await queue.close()
+        await connection.close()
+      },
+    }
+  })
 })

@@ -7,6 +7,10 @@ export interface TransportHarness extends Passing {
   transport: Transport
   /** Another party; may be the same object. */
   connect(): Promise<Transport>
+  /** Bytes of one message that it takes. */
+  payloadBytesMax: number
+  /** What handlers have thrown, as the process gets it. */
+  thrown: unknown[]
   close(): Promise<void>
 }
 
@@ -39,6 +43,11 @@ export function transportSuite(name: string, create: () => Promise<TransportHarn
       ).then((outcome) =>
         outcome.kind === 'reply' ? `reply ${text(outcome.payload)}` : outcome.kind,
       )
+    const requestOf = (subject: string, byteCount: number): Promise<TransportOutcome> =>
+      answer(harness, (done) => {
+        const payload = new Uint8Array(byteCount)
+        transport.request({ subject, payload, timeoutMs: TIMEOUT_MS }, done)
+      })
 
     const echo: MessageHandler = ({ payload, reply }) => reply?.(bytes(`to ${text(payload)}`))
 
@@ -188,6 +197,40 @@ export function transportSuite(name: string, create: () => Promise<TransportHarn
       await until(harness, () => kept.filter(Boolean).length === 2)
       expect([text(kept[0]), text(kept[1])]).toEqual(['\0\0\0\0', 'mine'])
       expect(mine).toEqual(Buffer.alloc(4, 1))
+    })
+
+    it('takes messages up to its limit, and says which one was larger', async () => {
+      const bytesMax = harness.payloadBytesMax
+      const seen: number[] = []
+      await subscribe('a', ({ payload, reply }) => {
+        seen.push(payload.length)
+        reply?.(payload)
+      })
+      await subscribe('larger', ({ reply }) => reply?.(new Uint8Array(bytesMax + 1)))
+      expect(await requestOf('a', bytesMax)).toMatchObject({ kind: 'reply' })
+      const request = { kind: 'too-large', what: 'request', bytesMax }
+      expect(await requestOf('a', bytesMax + 1)).toEqual(request)
+      expect(await requestOf('larger', 1)).toEqual({ ...request, what: 'reply' })
+      transport.publish('a', new Uint8Array(bytesMax + 1))
+      transport.publish('a', new Uint8Array(1))
+      await until(harness, () => seen.includes(1), 'the smaller message')
+      expect(seen).toEqual([bytesMax, 1])
+    })
+
+    it('goes on after a handler that throws', async () => {
+      const seen: string[] = []
+      await subscribe('a', ({ payload, reply }) => {
+        seen.push(text(payload)!)
+        if (text(payload) === 'bad') throw new Error('of a handler')
+        reply?.(payload)
+      })
+      await subscribe('b', ({ payload }) => seen.push(text(payload)!))
+      for (const word of ['1', 'bad', '2']) transport.publish('a', bytes(word))
+      transport.publish('b', bytes('3'))
+      await until(harness, () => seen.length >= 4, 'all messages')
+      expect(seen).toEqual(['1', 'bad', '2', '3'])
+      expect(harness.thrown.map(String)).toEqual(['Error: of a handler'])
+      expect(await request('a', 'x')).toBe('reply x')
     })
 
     it('gives each of many requests its own reply', async () => {

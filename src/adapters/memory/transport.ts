@@ -5,7 +5,7 @@
  * Decides: messages are delivered in the order in which they were sent, in a deferred call; who
  * listens is judged at delivery, so `no-responders` is exact. Payloads are copied when they are
  * sent, and once more for every receiver but the last: nobody sees another's later changes.
- * Members of a queue group take turns.
+ * Members of a queue group take turns. There is no limit to the size of a message unless one is given.
  */
 import type {
   Clock,
@@ -54,6 +54,7 @@ const NOBODY: Target = { everyone: [], groups: [] }
 
 export class MemoryTransport implements Transport {
   private readonly clock: Clock
+  private readonly payloadBytesMax: number
   private readonly exact = new Map<string, Listener[]>()
   private readonly wild = new SubjectTree<Listener>()
   /** Patterns of subscriptions, and how many have each. */
@@ -64,13 +65,18 @@ export class MemoryTransport implements Transport {
   private closed = false
   private readonly deadlines = new Map<number, Deadlines<PendingRequest>>()
 
-  constructor(options: { clock: Clock }) {
+  constructor(options: { clock: Clock; payloadBytesMax?: number }) {
     this.clock = options.clock
+    this.payloadBytesMax = options.payloadBytesMax ?? Number.POSITIVE_INFINITY
   }
 
   request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
     if (this.closed) {
       this.clock.defer(() => done({ kind: 'no-responders' }))
+      return
+    }
+    if (request.payload.length > this.payloadBytesMax) {
+      this.clock.defer(() => done(this.tooLarge('request')))
       return
     }
     const { timeoutMs } = request
@@ -88,6 +94,7 @@ export class MemoryTransport implements Transport {
   publish(subject: string, payload: Uint8Array): void {
     const target = this.targetOf(subject)
     if (target.everyone.length === 0 && target.groups.length === 0) return
+    if (payload.length > this.payloadBytesMax) return
     this.send(subject, copyOf(payload), undefined)
   }
 
@@ -208,8 +215,16 @@ export class MemoryTransport implements Transport {
     return (payload) => {
       if (replied || pending.done === undefined) return
       replied = true
+      if (payload.length > this.payloadBytesMax) {
+        this.clock.defer(() => this.finish(pending, this.tooLarge('reply')))
+        return
+      }
       this.send(undefined, copyOf(payload), pending)
     }
+  }
+
+  private tooLarge(what: 'request' | 'reply'): TransportOutcome {
+    return { kind: 'too-large', what, bytesMax: this.payloadBytesMax }
   }
 
   private finish(pending: PendingRequest, outcome: TransportOutcome): void {

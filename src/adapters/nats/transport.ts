@@ -1,0 +1,254 @@
+/**
+ * The transport over core NATS.
+ *
+ * Decides: what is known of a request. While there is no connection nothing is handed to the client
+ * library, which might keep it and send it later: nobody can have acted. When the connection is lost, what
+ * was under way ends as `timeout`: its reply has most likely gone with it, and whoever asks again with the
+ * same id loses nothing. Also: all replies come to one inbox; handlers run in a deferred call, since one
+ * that throws would end the library's reader, and with it everything.
+ * Leaves to others: the connection and its end (connection.ts).
+ */
+import {
+  createInbox,
+  type Msg,
+  headers as newHeaders,
+  type PublishOptions,
+  type Subscription as Sub,
+} from 'nats'
+import type {
+  Clock,
+  Log,
+  MessageHandler,
+  SubscribeOptions,
+  Subscription,
+  Transport,
+  TransportOutcome,
+  TransportRequest,
+} from '../../ports/index.ts'
+import type { Connection } from './connection.ts'
+
+export interface NatsTransportDeps {
+  connection: Connection
+  clock: Clock
+  log: Log
+  /** Of the connection's options. */
+  inboxPrefix?: string
+}
+
+interface Listener {
+  handle: MessageHandler
+  active: boolean
+}
+
+interface Pending {
+  done: (outcome: TransportOutcome) => void
+  cancelTimer: () => void
+}
+
+/** Said instead of a reply that is larger than the server takes: how much it takes. */
+const TOO_LARGE = 'Troupe-Reply-Too-Large'
+const NO_RESPONDERS = 503
+const NOTHING = new Uint8Array()
+/** In the text of the protocol a space or a line's end would begin something else. */
+const UNSENDABLE = /[\s\p{Cc}]/u
+
+export class NatsTransport implements Transport {
+  readonly #deps: NatsTransportDeps
+  readonly #inbox: string
+  readonly #replies: Sub
+  readonly #subscriptions = new Set<Sub>()
+  readonly #pending = new Map<string, Pending>()
+  readonly #stopListening: () => void
+  /** What has arrived, in its order. */
+  #arrived: (() => void)[] = []
+  #lastRequest = 0
+  #closed = false
+
+  constructor(deps: NatsTransportDeps) {
+    this.#deps = deps
+    const { connection, inboxPrefix } = deps
+    this.#inbox = `${createInbox(inboxPrefix)}.`
+    this.#replies = connection.nats.subscribe(`${this.#inbox}*`, {
+      callback: (error, msg) => {
+        if (error === null) this.#replied(msg)
+      },
+    })
+    const { stop } = connection.listen({ lost: () => this.#endPending() })
+    this.#stopListening = stop
+  }
+
+  request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
+    const { connection, clock } = this.#deps
+    const { subject, payload, timeoutMs } = request
+    const bytesMax = connection.payloadBytesMax
+    const end = (outcome: TransportOutcome) => clock.defer(() => done(outcome))
+    requireSendable(subject)
+    if (payload.length > bytesMax) return end({ kind: 'too-large', what: 'request', bytesMax })
+    this.#lastRequest += 1
+    const id = this.#lastRequest.toString(36)
+    const isSent = this.#send(subject, payload, { reply: `${this.#inbox}${id}` })
+    if (!isSent) return end({ kind: 'no-responders' })
+    const cancelTimer = clock.after(timeoutMs, () => this.#finish(id, { kind: 'timeout' }))
+    this.#pending.set(id, { done, cancelTimer })
+  }
+
+  publish(subject: string, payload: Uint8Array): void {
+    const { connection, log } = this.#deps
+    requireSendable(subject)
+    if (payload.length <= connection.payloadBytesMax) {
+      this.#send(subject, payload)
+      return
+    }
+    const fields = { subject, bytes: payload.length, bytesMax: connection.payloadBytesMax }
+    log.warn(fields, 'a message is larger than the NATS server takes, and was not sent')
+  }
+
+  /** A server does not tell who listens. */
+  hears(): boolean {
+    return this.#canSend
+  }
+
+  subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
+    checkPattern(subject)
+    const listener: Listener = { handle, active: true }
+    const subscription = this.#deps.connection.nats.subscribe(subject, {
+      ...options,
+      callback: (error, msg) => {
+        // An error is a refusal of the server, which the connection logs.
+        if (error === null) this.#arrive(() => this.#deliver(listener, msg))
+      },
+    })
+    this.#subscriptions.add(subscription)
+    return {
+      unsubscribe: () => {
+        listener.active = false
+        if (this.#subscriptions.delete(subscription)) subscription.unsubscribe()
+      },
+    }
+  }
+
+  /** Outstanding requests time out at once; nothing is heard any more. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#stopListening()
+    for (const subscription of [this.#replies, ...this.#subscriptions]) subscription.unsubscribe()
+    this.#subscriptions.clear()
+    this.#endPending()
+    this.#arrived = []
+  }
+
+  get #canSend(): boolean {
+    const { connection } = this.#deps
+    return !this.#closed && connection.isConnected
+  }
+
+  /** Whether it was handed over. Until a connection that is being closed is empty it takes replies. */
+  #send(subject: string, payload: Uint8Array, options?: PublishOptions): boolean {
+    if (!this.#canSend) return false
+    try {
+      this.#deps.connection.nats.publish(subject, copyOf(payload), options)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  #arrive(call: () => void): void {
+    if (this.#closed) return
+    if (this.#arrived.push(call) === 1) this.#deps.clock.defer(this.#deliverAll)
+  }
+
+  readonly #deliverAll = (): void => {
+    const batch = this.#arrived
+    this.#arrived = []
+    let next = 0
+    try {
+      while (next < batch.length) batch[next++]!()
+    } finally {
+      // A handler that threw must not take the messages behind it along.
+      if (next < batch.length && !this.#closed) {
+        if (this.#arrived.length === 0) this.#deps.clock.defer(this.#deliverAll)
+        this.#arrived = [...batch.slice(next), ...this.#arrived]
+      }
+    }
+  }
+
+  #deliver(listener: Listener, msg: Msg): void {
+    if (!listener.active) return
+    const { subject, data } = msg
+    const payload = copyOf(data)
+    const to = msg.reply
+    if (!to) listener.handle({ subject, payload })
+    else listener.handle({ subject, payload, reply: this.#replyTo(to) })
+  }
+
+  #replyTo(inbox: string): (payload: Uint8Array) => void {
+    let replied = false
+    return (payload) => {
+      if (replied) return
+      replied = true
+      const { payloadBytesMax } = this.#deps.connection
+      if (payload.length <= payloadBytesMax) {
+        this.#send(inbox, payload)
+        return
+      }
+      const headers = newHeaders()
+      headers.set(TOO_LARGE, String(payloadBytesMax))
+      this.#send(inbox, NOTHING, { headers })
+    }
+  }
+
+  #replied(msg: Msg): void {
+    const id = msg.subject.slice(this.#inbox.length)
+    if (!this.#pending.has(id)) return
+    const outcome = outcomeOf(msg)
+    this.#arrive(() => this.#finish(id, outcome))
+  }
+
+  #finish(id: string, outcome: TransportOutcome): void {
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    this.#pending.delete(id)
+    pending.cancelTimer()
+    pending.done(outcome)
+  }
+
+  #endPending(): void {
+    for (const [id, { cancelTimer }] of this.#pending) {
+      cancelTimer()
+      this.#deps.clock.defer(() => this.#finish(id, { kind: 'timeout' }))
+    }
+  }
+}
+
+function outcomeOf({ data, headers }: Msg): TransportOutcome {
+  if (data.length === 0 && headers !== undefined) {
+    if (headers.code === NO_RESPONDERS) return { kind: 'no-responders' }
+    const bytesMax = headers.get(TOO_LARGE)
+    if (bytesMax) return { kind: 'too-large', what: 'reply', bytesMax: Number(bytesMax) }
+  }
+  return { kind: 'reply', payload: copyOf(data) }
+}
+
+/** @throws RangeError */
+function requireSendable(subject: string): void {
+  if (subject === '' || UNSENDABLE.test(subject)) {
+    throw new RangeError(`${JSON.stringify(subject)} is not a subject`)
+  }
+}
+
+/** @throws RangeError for empty tokens, and for a `>` that is not the last token */
+function checkPattern(pattern: string): void {
+  requireSendable(pattern)
+  const tokens = pattern.split('.')
+  const rest = tokens.indexOf('>')
+  if (tokens.includes('') || (rest >= 0 && rest < tokens.length - 1)) {
+    throw new RangeError(`"${pattern}" is not a subject`)
+  }
+}
+
+/** The library keeps what it is given until it is sent, and gives a part of what it has read. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return Buffer.from(bytes)
+}

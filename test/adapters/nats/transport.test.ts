@@ -1,0 +1,153 @@
+/** What the transport says of requests when its server goes away; its contract is tested with the others. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { type Connection, NatsTransport } from '../../../src/adapters/nats/index.ts'
+import type { TransportOutcome } from '../../../src/ports/index.ts'
+import { missingNatsServer, type NatsServer, startNatsServer } from '../../nats-server.ts'
+import { until } from '../../waiting.ts'
+import { clock, connectTo, LineLog } from './connections.ts'
+
+const SOON = { timeoutMs: 5_000 }
+/** Longer than a test takes: an outcome before that has another reason. */
+const TIMEOUT_MS = 60_000
+
+describe.skipIf(missingNatsServer)('the transport over NATS, without its server', () => {
+  let server: NatsServer
+  let connection: Connection
+  let transport: NatsTransport
+  beforeAll(async () => {
+    server = await startNatsServer({ jetstream: false })
+  })
+  afterAll(() => server.close())
+  beforeEach(async () => {
+    const log = new LineLog()
+    if (!server.isRunning) await server.start()
+    connection = await connectTo(server.url, log)
+    transport = new NatsTransport({ connection, clock, log })
+    onTestFinished(async () => {
+      transport.close()
+      await connection.close()
+    })
+  })
+
+  function request(subject: string, text = ''): Promise<TransportOutcome> {
+    const payload = Buffer.from(text)
+    return new Promise((resolve) =>
+      transport.request({ subject, payload, timeoutMs: TIMEOUT_MS }, resolve),
+    )
+  }
+
+  it('sends nothing while there is none, and nothing of it later', async () => {
+    const heard: string[] = []
+    transport.subscribe('a', {}, ({ payload, reply }) => {
+      heard.push(Buffer.from(payload).toString())
+      reply?.(payload)
+    })
+    expect(transport.hears()).toBe(true)
+    await server.kill()
+    await until(() => !connection.isConnected, SOON, 'the loss')
+    expect(await request('a', 'asked meanwhile')).toEqual({ kind: 'no-responders' })
+    transport.publish('a', Buffer.from('told meanwhile'))
+    expect(transport.hears()).toBe(false)
+    await server.start()
+    await until(() => connection.isConnected, SOON, 'the return')
+    expect(await request('a', 'asked after')).toMatchObject({ kind: 'reply' })
+    expect(heard).toEqual(['asked after'])
+  })
+
+  it('ends what was under way when the connection is lost, and takes late replies for nothing', async () => {
+    const replies: ((payload: Uint8Array) => void)[] = []
+    transport.subscribe('a', {}, ({ reply }) => void replies.push(reply!))
+    const first = request('a')
+    await until(() => replies.length === 1, SOON, 'the request')
+    await server.kill()
+    expect(await first).toEqual({ kind: 'timeout' })
+    await server.start()
+    await until(() => connection.isConnected, SOON, 'the return')
+    const second = request('a')
+    await until(() => replies.length === 2, SOON, 'the second request')
+    replies[0]!(Buffer.from('to the first'))
+    replies[1]!(Buffer.from('to the second'))
+    expect(await second).toEqual({ kind: 'reply', payload: Buffer.from('to the second') })
+  })
+
+  it('sends one reply, whoever asked', async () => {
+    const replies: string[] = []
+    connection.nats.subscribe('inbox', { callback: (_, msg) => replies.push(msg.string()) })
+    transport.subscribe('a', {}, ({ reply }) => {
+      reply?.(Buffer.from('first'))
+      reply?.(Buffer.from('second'))
+      transport.publish('inbox', Buffer.from('last'))
+    })
+    connection.nats.publish('a', undefined, { reply: 'inbox' })
+    await until(() => replies.includes('last'), SOON, 'the last message')
+    expect(replies).toEqual(['first', 'last'])
+  })
+
+  it('gives every request one outcome, however often its server dies', async () => {
+    transport.subscribe('a', {}, ({ reply }) => reply?.(Buffer.from('x')))
+    const counts = { reply: 0, timeout: 0, 'no-responders': 0, 'too-large': 0 }
+    let asked = 0
+    let answered = 0
+    let isOver = false
+    const ask = () => {
+      asked += 1
+      let outcomes = 0
+      transport.request(
+        { subject: 'a', payload: Buffer.from('x'), timeoutMs: 2_000 },
+        ({ kind }) => {
+          answered += 1
+          outcomes += 1
+          // A second outcome is counted as something that cannot be.
+          counts[outcomes === 1 ? kind : 'too-large'] += 1
+          if (isOver) return
+          if (kind === 'no-responders') clock.after(1, ask)
+          else ask()
+        },
+      )
+    }
+    for (let i = 0; i < 16; i++) ask()
+    for (let round = 1; round <= 3; round++) {
+      const before = { ...counts }
+      await until(() => counts.reply > before.reply + 100, SOON, 'replies')
+      await server.kill()
+      await until(() => counts['no-responders'] > before['no-responders'], SOON, 'the loss')
+      await server.start()
+    }
+    isOver = true
+    await until(
+      () => answered === asked,
+      SOON,
+      () => `${asked} asked, ${answered} answered`,
+    )
+    expect(counts['too-large']).toBe(0)
+    expect(counts.timeout).toBeGreaterThan(0)
+  })
+
+  it('ends what was under way when it is closed, and then sends nothing', async () => {
+    transport.subscribe('a', {}, () => {})
+    const first = request('a')
+    transport.close()
+    expect(await first).toEqual({ kind: 'timeout' })
+    expect(await request('a')).toEqual({ kind: 'no-responders' })
+    transport.publish('a', Buffer.from('x'))
+  })
+
+  it('has nobody to ask once its connection is closed for good', async () => {
+    await connection.close()
+    expect(await request('a')).toEqual({ kind: 'no-responders' })
+  })
+
+  it.each(['', 'a b', 'a\r\nPUB b 0\r\n\r\n', 'a\t', 'a\u0000'])(
+    'refuses %j, which is not a subject',
+    (subject) => {
+      expect(() => transport.publish(subject, Buffer.from('x'))).toThrow(RangeError)
+      expect(() => transport.subscribe(subject, {}, () => {})).toThrow(RangeError)
+      const asked = { subject, payload: Buffer.from('x'), timeoutMs: 1 }
+      expect(() => transport.request(asked, () => {})).toThrow(RangeError)
+    },
+  )
+
+  it.each(['a..b', '.a', 'a.>.b'])('refuses to listen to %j', (pattern) => {
+    expect(() => transport.subscribe(pattern, {}, () => {})).toThrow(RangeError)
+  })
+})

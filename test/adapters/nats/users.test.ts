@@ -1,0 +1,176 @@
+/** The users of config/nats: each can do what it is for, and nothing of what it is not. */
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import {
+  type Connection,
+  NatsJournal,
+  NatsRegistry,
+  NatsTransport,
+  probe,
+} from '../../../src/adapters/nats/index.ts'
+import type { JournalWriteOutcome, TransportOutcome } from '../../../src/ports/index.ts'
+import { subjectsOf } from '../../../src/protocol/index.ts'
+import {
+  configProblem,
+  missingNatsServer,
+  type NatsServer,
+  startNatsServer,
+} from '../../nats-server.ts'
+import { until } from '../../waiting.ts'
+import { clock, connectorTo, LineLog } from './connections.ts'
+
+const FOLDER = new URL('../../../config/nats/', import.meta.url)
+const SOON = { timeoutMs: 5_000 }
+const subjects = subjectsOf('c')
+const PASSWORDS = { node: 'of nodes', operator: 'of operators', reader: 'of readers' }
+const env = {
+  TROUPE_NODE_PASSWORD: JSON.stringify(PASSWORDS.node),
+  TROUPE_OPERATOR_PASSWORD: JSON.stringify(PASSWORDS.operator),
+  TROUPE_READER_PASSWORD: JSON.stringify(PASSWORDS.reader),
+}
+
+interface Party {
+  connection: Connection
+  transport: NatsTransport
+  log: LineLog
+}
+
+describe.skipIf(missingNatsServer)('the users of config/nats', () => {
+  let server: NatsServer
+  beforeAll(async () => {
+    const config = readFileSync(new URL('users.conf', FOLDER), 'utf8')
+    server = await startNatsServer({ config, env })
+  })
+  afterAll(() => server.close())
+
+  async function signIn(user: keyof typeof PASSWORDS): Promise<Party> {
+    const log = new LineLog()
+    const inboxPrefix = `_INBOX_${user}`
+    const options = { servers: [server.url], user, password: PASSWORDS[user], inboxPrefix }
+    const connection = await connectorTo(options, log).open({ reconnect: true })
+    const transport = new NatsTransport({ connection, clock, log, inboxPrefix })
+    onTestFinished(async () => {
+      transport.close()
+      await connection.close()
+    })
+    return { connection, transport, log }
+  }
+
+  /** A node that serves a shard and hears all that comes. */
+  async function serve(): Promise<{ node: Party; heard: string[] }> {
+    const node = await signIn('node')
+    const heard: string[] = []
+    node.transport.subscribe('troupe.c.>', {}, ({ subject, reply }) => {
+      heard.push(subject)
+      reply?.(Buffer.from('done'))
+    })
+    await node.connection.nats.flush()
+    return { node, heard }
+  }
+
+  function request({ transport }: Party, subject: string): Promise<TransportOutcome> {
+    const payload = Buffer.from('x')
+    return new Promise((resolve) =>
+      transport.request({ subject, payload, timeoutMs: 500 }, resolve),
+    )
+  }
+
+  const OK = Buffer.from('done')
+  const DONE = { kind: 'reply', payload: OK }
+
+  it('the configuration is one that a server takes', () => {
+    const file = new URL('nats-server.conf', FOLDER).pathname
+    expect(configProblem(file, env)).toBeUndefined()
+    expect(configProblem(file, {})).toContain('TROUPE_NODE_PASSWORD')
+  })
+
+  it('a node claims, writes its journal and answers, but removes no stream', async () => {
+    const { connection, log } = await signIn('node')
+    const needs = { replicas: 1, messageBytesMax: 1_000 * 1024, streams: 66 }
+    expect(await probe({ connection, needs, clock, log })).toMatchObject({ serverName: 'n1' })
+    const shared = { cluster: 'c', replicas: 1, clock, log }
+    const registry = await NatsRegistry.open({ ...shared, connection })
+    const claim = new Promise((resolve) => registry.claim('leader.1', Buffer.from('n'), resolve))
+    expect(await claim).toEqual({ kind: 'won' })
+    const options = { servers: [server.url], user: 'node', password: PASSWORDS.node }
+    const connector = connectorTo({ ...options, inboxPrefix: '_INBOX_node' }, log)
+    const journal = new NatsJournal({
+      ...shared,
+      servers: [server.url],
+      open: () => connector.open({ reconnect: false }),
+    })
+    onTestFinished(() => journal.close())
+    const slot = { shard: 0, slot: 1, record: Buffer.from('record'), afterSequence: 0 }
+    const written = async () => {
+      await new Promise((resolve) => journal.end(0, resolve))
+      const outcome = await new Promise<JournalWriteOutcome>((resolve) =>
+        journal.write(slot, resolve),
+      )
+      // Its own first try, of which it was not told.
+      return outcome.kind === 'written' || outcome.kind === 'refused'
+    }
+    await until(written, SOON, 'a slot')
+    const manager = await connection.nats.jetstreamManager()
+    await expect(manager.streams.delete('KV_TROUPE_c_REGISTRY')).rejects.toThrow(/ermission/)
+    expect((await manager.streams.info('KV_TROUPE_c_REGISTRY')).state.messages).toBe(1)
+  })
+
+  it('an operator commands and looks, and cannot reach what nodes keep', async () => {
+    const { node, heard } = await serve()
+    const operator = await signIn('operator')
+    for (const subject of [subjects.actor('job/1'), subjects.command('pause'), '$SRV.PING']) {
+      if (subject === '$SRV.PING') node.transport.subscribe(subject, {}, ({ reply }) => reply?.(OK))
+      await node.connection.nats.flush()
+      expect(await request(operator, subject), subject).toEqual(DONE)
+    }
+    heard.length = 0
+    const forbidden = [
+      subjects.admin('delete'),
+      subjects.shard(1),
+      subjects.query(1),
+      subjects.relay(1),
+      subjects.leader(),
+      subjects.member(),
+      subjects.tail('n1'),
+      subjects.cancel('w1'),
+      'troupe.c.journal.0.1',
+      '$KV.TROUPE_c_REGISTRY.view',
+      '$JS.API.STREAM.INFO.KV_TROUPE_c_REGISTRY',
+    ]
+    for (const subject of forbidden) operator.transport.publish(subject, Buffer.from('x'))
+    await until(() => denied(operator).length === forbidden.length, SOON, 'all refusals')
+    node.transport.publish('troupe.c.last', Buffer.from('x'))
+    await until(() => heard.includes('troupe.c.last'), SOON, 'the last message')
+    expect(heard).toEqual(['troupe.c.last'])
+  })
+
+  it('a reader looks and watches, and can neither send nor listen to others', async () => {
+    const { node, heard } = await serve()
+    const reader = await signIn('reader')
+    for (const verb of ['get', 'history', 'events', 'list', 'count', 'audit', 'cluster']) {
+      expect(await request(reader, subjects.command(verb)), verb).toEqual(DONE)
+    }
+    const seen: string[] = []
+    reader.transport.subscribe(subjects.events(), {}, ({ subject }) => seen.push(subject))
+    const hidden = [subjects.shard(1), subjects.tail('n1'), '_INBOX_operator.>', '>', '$JS.>']
+    for (const subject of hidden) {
+      reader.transport.subscribe(subject, {}, () => seen.push('hidden'))
+    }
+    await until(() => denied(reader).length === hidden.length, SOON, 'all refusals')
+    heard.length = 0
+    const changes = [subjects.actor('job/1'), subjects.command('send'), subjects.command('pause')]
+    for (const subject of [...changes, subjects.admin('get'), subjects.query(1)]) {
+      expect(await request(reader, subject), subject).toEqual({ kind: 'timeout' })
+    }
+    const operator = await signIn('operator')
+    expect(await request(operator, subjects.command('pause'))).toEqual(DONE)
+    expect(heard).toEqual([subjects.command('pause')])
+    node.transport.publish(subjects.event('job/1'), Buffer.from('x'))
+    await until(() => seen.length > 0, SOON, 'the event')
+    expect(seen).toEqual([subjects.event('job/1')])
+  })
+})
+
+function denied({ log }: Party): unknown[] {
+  return log.lines.filter(({ message }) => message.includes('does not allow'))
+}
