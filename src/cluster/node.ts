@@ -15,7 +15,7 @@ import type {
   TaskQueue,
   Transport,
 } from '../ports/index.ts'
-import type { EventObject, Limits, Subjects } from '../protocol/index.ts'
+import type { AddressText, EventObject, Limits, Subjects } from '../protocol/index.ts'
 import type { LiveHost, Machines, ResidentBudget } from '../shard/index.ts'
 import { Election } from './election.ts'
 import { Leader } from './leader.ts'
@@ -51,6 +51,8 @@ export interface ClusterNodeDeps {
   clusterLimits?: Partial<ClusterLimits>
   budget: ResidentBudget
   live: LiveHost
+  /** Actors that apps need for as long as they are there. */
+  singletons?: ReadonlySet<AddressText>
   /** Whether committed transitions are published on the event subjects. */
   announces: boolean
   /** What the journal takes in one message. */

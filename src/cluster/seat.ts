@@ -15,7 +15,7 @@ import type {
   TaskQueue,
   Transport,
 } from '../ports/index.ts'
-import type { EventObject, Limits, ShardStatus, Subjects } from '../protocol/index.ts'
+import type { AddressText, EventObject, Limits, ShardStatus, Subjects } from '../protocol/index.ts'
 import {
   type EngineStop,
   JournaledCommit,
@@ -53,6 +53,7 @@ export interface SeatDeps {
   versions: Versions
   budget: ResidentBudget
   live: LiveHost
+  singletons?: ReadonlySet<AddressText>
   announces: boolean
   limits: Limits
   clusterLimits: ClusterLimits
@@ -250,7 +251,7 @@ export class Seat {
 
   #serve(owning: Owning): void {
     const { transport, subjects, limits, log, changed } = this.#deps
-    log.info({ shard: this.shard, view: owning.by }, 'this node serves a shard')
+    log.debug({ shard: this.shard, view: owning.by }, 'this node serves a shard')
     this.#retakes = 0
     owning.server = serveShard(owning.engine, transport, subjects, limits)
     const { epoch } = owning.commit

@@ -2,7 +2,7 @@
  * The subjects of apps: JSON in, JSON out, for whoever can reach the transport. Decides: the form of
  * an answer, `{"ok":…}` or `{"error":…}`. Members of a cluster share the requests.
  */
-import type { Log, Transport } from '../ports/index.ts'
+import type { Log, Subscription, Transport } from '../ports/index.ts'
 import { fromJson, type Subjects, toErrorRecord, toJson } from '../protocol/index.ts'
 import type { AppSubject } from './app.ts'
 
@@ -12,8 +12,8 @@ export function serveSubject(
   log: Log,
   app: string,
   { name, handle }: AppSubject,
-): void {
-  transport.subscribe(subjects.app(app, name), { queue: app }, ({ payload, reply }) => {
+): Subscription {
+  return transport.subscribe(subjects.app(app, name), { queue: app }, ({ payload, reply }) => {
     const answer = async (): Promise<string> => {
       try {
         const text = Buffer.from(payload).toString()

@@ -4,10 +4,10 @@
  */
 import type { ZodObject, ZodType } from 'zod'
 import type { Client } from '../client/index.ts'
-import type { AnyTask, MachineDefinition } from '../machine/index.ts'
+import type { AnyTask, HostedMachine, MachineDefinition } from '../machine/index.ts'
 import type { Clock, Log, Random } from '../ports/index.ts'
 import type { Limits, Role } from '../protocol/index.ts'
-import type { WorkerOrder, WorkerRegistrar } from '../worker/index.ts'
+import type { KeptRun, WorkerOrder, WorkerRegistrar } from '../worker/index.ts'
 
 /** What an app's code is given on a running node. */
 export interface AppContext<TConfig = unknown> {
@@ -20,6 +20,8 @@ export interface AppContext<TConfig = unknown> {
   readonly node: string
   readonly cluster: string
   readonly limits: Limits
+  /** All that the node hosts, of whichever app. */
+  readonly machines: ReadonlyMap<string, HostedMachine>
   /** A directory of this node's for the app's own files. */
   readonly directory: string
   /** Where the logs of runs can be read on this node, by the actor's address. */
@@ -38,6 +40,8 @@ export interface ServedWorkers {
 export interface RunFiles {
   /** The directory of the newest attempt of an actor's run, or undefined. */
   latest(address: string): Promise<string | undefined>
+  /** Of all attempts that are kept, oldest first. */
+  all(address: string): Promise<readonly KeptRun[]>
 }
 
 export interface AppOptions<TConfig> {
@@ -55,9 +59,17 @@ export interface AppOptions<TConfig> {
   /** JSON-RPC 2.0 methods, served at `/rpc`. */
   methods?: (context: AppContext<TConfig>) => readonly AppMethod[]
   verbs?: readonly AppVerb[]
+  /** What a word stands for that has verbs below it, in help: by its path, such as `jobs`. */
+  verbGroups?: Readonly<Record<string, string>>
   /** Lines that `troupe start` prints when the node serves: what to try first. */
   greeting?: (context: AppContext<TConfig>, place: GreetingPlace) => Promise<readonly string[]>
   daemons?: (context: AppContext<TConfig>) => readonly AppDaemon[]
+  /**
+   * Further queues of a worker that has this app, by what it is configured with: asked once, when it
+   * starts. Of a worker in a process of its own they are called `<queue>/<more>`, below a queue that it
+   * may take from anyhow.
+   */
+  workerQueues?: (config: TConfig, queues: readonly string[]) => readonly string[]
   /** Who may take tasks as a worker in a process of its own. One app of a node has this. */
   workers?: (context: AppContext<TConfig>) => WorkerRegistrar
   metrics?: (context: AppContext<TConfig>) => readonly AppMetric[]
@@ -97,6 +109,11 @@ export interface AppRoute {
    * tokens of their own do.
    */
   role?: Role | 'public'
+  /**
+   * True: it stands at listeners of this app only, not at the main address. For paths of a seed that
+   * another app, or the platform, has too.
+   */
+  listenerOnly?: boolean
   /** One line for `/troupe/v1/openapi.json`. */
   summary?: string
   schemas?: RouteSchemas
@@ -112,8 +129,10 @@ export interface RouteSchemas {
   /** Every parameter arrives as a text; one that is repeated as a list of texts. */
   query?: ZodObject
   body?: ZodType
-  /** Not checked. */
+  /** Of success; not checked. */
   answer?: ZodType
+  /** Of success; default 200. */
+  status?: number
 }
 
 export interface AppRequest {
@@ -189,8 +208,12 @@ export interface VerbCall {
   print(line: string): void
   /** Writes bytes or text without a line end. */
   write(chunk: string | Uint8Array): void
-  /** Writes a line to standard error: progress and hints. */
+  /** Writes a line to standard error: hints. */
   note(line: string): void
+  /** Draws how far it is on standard error, for a person at a terminal; what is written next replaces it. */
+  progress(step: string, done: number, of: number): void
+  /** Asks a person to type `yes`; where there is none the call is wrong: such a verb has an option `--yes`. */
+  confirm(question: string): Promise<boolean>
   readonly clock: Clock
   readonly signal: AbortSignal
 }

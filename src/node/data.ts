@@ -1,7 +1,8 @@
 /**
  * A node's data directory. Decides: what stands in it, the number of shards (fixed when it is made),
  * and the row by which a newer process on the same directory makes this one stop. Leaves to others:
- * what is done to it while no node runs (backups.ts, store-care.ts).
+ * the directory of a node of a cluster (member-data.ts), what is done to one while no node runs
+ * (backups.ts, store-care.ts).
  */
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +11,7 @@ import type { Random, Store } from '../ports/index.ts'
 import { pack, TroupeError, unpack } from '../protocol/index.ts'
 import type { OwnerCondition } from '../shard/index.ts'
 
-const SHARD_COUNT = 64
+export const SHARD_COUNT = 64
 
 /** Rows of the node itself lie behind those of every shard: 0xffff is no shard. */
 const FORMAT_KEY = Uint8Array.of(0xff, 0xff, 0x01)
@@ -23,8 +24,10 @@ const FORMAT_VERSION = 1
 export const DATA_PARTS = {
   store: 'store',
   worker: 'worker',
+  nodeWorker: 'node-worker',
   apps: 'apps',
   uploads: 'uploaded-runs',
+  mirrors: 'mirrored-runs',
 } as const
 /** All but the store, without which there is nothing that a node would serve. */
 export const OTHER_PARTS = Object.values(DATA_PARTS).filter((part) => part !== 'store')
@@ -34,15 +37,21 @@ const RESTORING = '.restoring'
 
 export interface DataDirectory {
   readonly store: Store
-  readonly owner: OwnerCondition
   readonly shardCount: number
   readonly directoryOf: (part: DataPart, ...below: string[]) => string
+}
+
+/** Of a node that has all shards to itself. */
+export interface EmbeddedData extends DataDirectory {
+  readonly owner: OwnerCondition
 }
 
 export interface DataFormat {
   version: number
   shardCount: number
   cluster: string
+  /** The name of the node, where it is one of a cluster: it has its shards by the journal only. */
+  member?: string
 }
 
 /** Where the data came from, if it was a backup. */
@@ -59,10 +68,8 @@ export async function openData(
   directory: string,
   cluster: string,
   random: Random,
-): Promise<DataDirectory> {
-  makePrivate(directory)
-  if (existsSync(restoringPath(directory))) throw notRestored(directory)
-  const store = LmdbStore.open({ directory: storePath(directory) })
+): Promise<EmbeddedData> {
+  const store = openStore(directory)
   try {
     const format = await readFormat(store, directory, cluster)
     const owner = { key: OWNER_KEY, equals: Buffer.from(random.id()) }
@@ -74,6 +81,13 @@ export async function openData(
   }
 }
 
+/** Makes what is not there. @throws TroupeError `store-failed` */
+export function openStore(directory: string): LmdbStore {
+  makePrivate(directory)
+  if (existsSync(restoringPath(directory))) throw notRestored(directory)
+  return LmdbStore.open({ directory: storePath(directory) })
+}
+
 /** Keys of apps and what commands wrote lie in it: of the users of this machine, only ours reads it. */
 function makePrivate(directory: string): void {
   try {
@@ -83,7 +97,7 @@ function makePrivate(directory: string): void {
   }
 }
 
-function partsOf(directory: string): DataDirectory['directoryOf'] {
+export function partsOf(directory: string): DataDirectory['directoryOf'] {
   return (...parts) => {
     const path = join(directory, ...parts)
     mkdirSync(path, { recursive: true })
@@ -92,20 +106,37 @@ function partsOf(directory: string): DataDirectory['directoryOf'] {
 }
 
 async function readFormat(store: Store, directory: string, cluster: string): Promise<DataFormat> {
-  const bytes = store.get(FORMAT_KEY)
-  if (!bytes) {
+  const known = storedFormat(store, directory)
+  if (!known) {
     const format: DataFormat = { version: FORMAT_VERSION, shardCount: SHARD_COUNT, cluster }
-    await write(store, [[FORMAT_KEY, pack(format)]])
+    await writeFormat(store, format)
     return format
   }
-  const format = checkedFormat(bytes, directory)
-  if (format.cluster !== cluster) {
-    throw new TroupeError(
-      'invalid-config',
-      `${directory} belongs to the cluster "${format.cluster}", not "${cluster}": name that one, or another directory`,
-    )
+  if (known.member !== undefined) {
+    const why = `${directory} belongs to the node ${known.member} of the cluster "${known.cluster}": start it as that one (--nats), or name another directory`
+    throw new TroupeError('invalid-config', why)
   }
-  return format
+  requireCluster(known, cluster, directory)
+  return known
+}
+
+/** @throws TroupeError `invalid-config` */
+export function requireCluster(format: DataFormat, cluster: string, directory: string): void {
+  if (format.cluster === cluster) return
+  throw new TroupeError(
+    'invalid-config',
+    `${directory} belongs to the cluster "${format.cluster}", not "${cluster}": name that one, or another directory`,
+  )
+}
+
+/** Undefined in a new directory. @throws TroupeError `store-failed` */
+export function storedFormat(store: Store, directory: string): DataFormat | undefined {
+  const bytes = store.get(FORMAT_KEY)
+  return bytes && checkedFormat(bytes, directory)
+}
+
+export function writeFormat(store: Store, format: Omit<DataFormat, 'version'>): Promise<void> {
+  return write(store, [[FORMAT_KEY, pack({ version: FORMAT_VERSION, ...format })]])
 }
 
 function checkedFormat(bytes: Uint8Array, directory: string): DataFormat {
@@ -121,8 +152,8 @@ function checkedFormat(bytes: Uint8Array, directory: string): DataFormat {
 
 /** Of data that a node has made. @throws TroupeError `store-failed` */
 export function formatOf(store: Store, directory: string): DataFormat {
-  const bytes = store.get(FORMAT_KEY)
-  if (bytes) return checkedFormat(bytes, directory)
+  const format = storedFormat(store, directory)
+  if (format) return format
   throw new TroupeError('store-failed', `${directory} is empty: no node has started with it yet`)
 }
 
@@ -168,7 +199,7 @@ function notRestored(directory: string): TroupeError {
 /** In one transaction. @throws TroupeError `store-failed` */
 export function write(
   store: Store,
-  writes: readonly (readonly [Uint8Array, Uint8Array])[],
+  writes: readonly (readonly [Uint8Array, Uint8Array | null])[],
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     store.write({

@@ -30,17 +30,28 @@ export {
   restoreData,
 } from './backups.ts'
 export { type ClientOptions, createClient } from './connect.ts'
-export { createNode, type NodeOptions } from './create.ts'
-export type { ReadyReport, RunningApp, TroupeNode } from './node.ts'
-export { sectionsOf } from './registration.ts'
+export { createNode } from './create.ts'
+export type {
+  ClusterReport,
+  Membership,
+  NodeReport,
+  ReadyReport,
+  RunningApp,
+  ShardReport,
+  TroupeNode,
+} from './node.ts'
+export type { ClusterAccess, NodeOptions } from './options.ts'
 export { checkRollOut, RollOutCheck, type RollOutReport, type RollOutRow } from './roll-out.ts'
 export {
   type CareOptions,
   type CareProgress,
   compactData,
+  type RepairedData,
+  repairData,
   resetData,
   type VerifiedData,
   verifyData,
 } from './store-care.ts'
 export { type LogOptions, openLog, systemClock } from './system.ts'
+export { troupeVersion } from './version.ts'
 export { createWorker, type WorkerOptions, type WorkerProcess } from './worker-process.ts'

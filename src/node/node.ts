@@ -1,8 +1,8 @@
 /** What a running node shows to the rooms above it (gateway, cli) and to programs. */
 import type { Client } from '../client/index.ts'
 import type { HostedMachine } from '../machine/index.ts'
-import type { Clock, Log } from '../ports/index.ts'
-import type { Limits, ShardStatus } from '../protocol/index.ts'
+import type { Clock, Log, Transport } from '../ports/index.ts'
+import type { Limits, ShardStatus, Subjects } from '../protocol/index.ts'
 import type { RemoteWorkers } from '../worker/index.ts'
 import type { App, AppContext } from './app.ts'
 
@@ -19,6 +19,50 @@ export interface ReadyReport {
   shards: ShardStatus[]
 }
 
+/** What a node of a cluster knows of it. */
+export interface Membership {
+  status(): ClusterReport
+  /**
+   * An operator's word to all nodes: shards that wait for the records of this one go on without; what only
+   * it had is lost. Resolves with those shards. @throws TroupeError `conflict` for a node that is there
+   */
+  giveUp(node: string): Promise<number[]>
+}
+
+export interface ClusterReport {
+  leader: { name: string; epoch: number } | null
+  /** Who owns what, by the newest view that this node has seen. */
+  view: { leaderEpoch: number; version: number } | null
+  nodes: NodeReport[]
+  /** In their order. */
+  shards: ShardReport[]
+}
+
+export interface NodeReport {
+  name: string
+  /** False for a member of the view that is silent. */
+  isHeard: boolean
+  isLeaving: boolean
+  zone: string | null
+  weight: number
+  /** How many shards it is named for, how many it serves, how many it follows. */
+  owns: number
+  serves: number
+  follows: number
+}
+
+export interface ShardReport {
+  shard: number
+  owner: string | null
+  standby: string | null
+  /** Who says that it serves: the owner, once it has taken it, and for a moment the one before. */
+  servedBy: string[]
+  /** How many slots the standby is behind; null while that is not known. */
+  standbyLag: number | null
+  /** Whose records this node waits for, since the journal may have lost its end. */
+  waitsFor: string[]
+}
+
 export interface TroupeNode {
   readonly name: string
   readonly cluster: string
@@ -28,11 +72,16 @@ export interface TroupeNode {
   readonly limits: Limits
   readonly log: Log
   readonly clock: Clock
+  /** What its clients speak over; in a cluster anybody's programs may. */
+  readonly transport: Transport
+  readonly subjects: Subjects
   /** Workers in processes of their own; undefined when no app of the node admits any. */
   readonly workers?: RemoteWorkers | undefined
+  /** Its place among others; undefined when it has everything to itself. */
+  readonly membership?: Membership | undefined
   /** Resolves with the reason when the node stops by itself: a failed disk, another owner. */
   readonly stopped: Promise<string>
   ready(): Promise<ReadyReport>
-  /** Lets running batches finish, then closes everything. Safe to call twice. */
+  /** Hands over what others can take, lets running batches finish, closes everything. Safe to call twice. */
   stop(): Promise<void>
 }

@@ -1,6 +1,5 @@
 /**
- * What the apps of a node bring along, put together. Decides: that names are unique across apps, and
- * that each section of the configuration belongs to an app and fits its schema.
+ * What the apps of a node bring along, put together. Decides: that names are unique across apps.
  */
 import { type AnyTask, type HostedMachine, hostMachine } from '../machine/index.ts'
 import {
@@ -8,16 +7,21 @@ import {
   formatAddress,
   isMachineName,
   type Limits,
-  nearest,
   TroupeError,
 } from '../protocol/index.ts'
 import type { App } from './app.ts'
 
+const DEFAULT_QUEUE = 'default'
+
 export interface Registered {
   machines: ReadonlyMap<string, HostedMachine>
+  /** Those of workers, wherever they are. */
   tasks: ReadonlyMap<string, AnyTask>
   /** Queues that the node's own worker serves unless it is told otherwise. */
   queues: readonly string[]
+  /** What a node runs itself (`runsOn`), and the queues of that. */
+  nodeTasks: ReadonlyMap<string, AnyTask>
+  nodeQueues: readonly string[]
   singletons: ReadonlySet<AddressText>
 }
 
@@ -48,7 +52,27 @@ export function register(apps: readonly App[], limits: Limits): Registered {
     for (const task of app.tasks ?? []) addTask(tasks, task, app)
   }
   const singletons = singletonsOf(apps, machines, limits)
-  return { machines, tasks, queues: queuesOf(tasks), singletons }
+  return { machines, ...divide(tasks), singletons }
+}
+
+/** By who runs them. @throws TroupeError `not-hosted` when both would take from one queue */
+function divide(
+  all: ReadonlyMap<string, AnyTask>,
+): Pick<Registered, 'tasks' | 'queues' | 'nodeTasks' | 'nodeQueues'> {
+  const isNodes = ([, task]: [string, AnyTask]) => task.runsOn === 'node'
+  const tasks = new Map([...all].filter((entry) => !isNodes(entry)))
+  const nodeTasks = new Map([...all].filter(isNodes))
+  const queues = queuesOf(tasks, [DEFAULT_QUEUE])
+  const nodeQueues = queuesOf(nodeTasks)
+  const unnamed = [...nodeTasks.values()].find((task) => queuesOfTask(task).length === 0)
+  if (unnamed !== undefined) {
+    const why = `task ${unnamed.name} runs on nodes: name its queue, which is its own`
+    throw new TroupeError('not-hosted', why)
+  }
+  const shared = nodeQueues.find((queue) => queues.includes(queue))
+  if (shared === undefined) return { tasks, queues, nodeTasks, nodeQueues }
+  const why = `the queue ${shared} has tasks of workers and tasks that run on nodes: give them two queues`
+  throw new TroupeError('not-hosted', why)
 }
 
 function addTask(tasks: Map<string, AnyTask>, task: AnyTask, app: App): void {
@@ -82,49 +106,10 @@ function singletonsOf(
   return singletons
 }
 
-function queuesOf(tasks: ReadonlyMap<string, AnyTask>): string[] {
-  const queues = new Set<string>(['default'])
-  for (const task of tasks.values()) {
-    for (const queue of task.queues ?? []) queues.add(queue)
-    if (typeof task.queue === 'string') queues.add(task.queue)
-  }
-  return [...queues].sort()
+function queuesOf(tasks: ReadonlyMap<string, AnyTask>, beside: readonly string[] = []): string[] {
+  return [...new Set([...beside, ...[...tasks.values()].flatMap(queuesOfTask)])].sort()
 }
 
-/** The section of each app, checked, in their order. @throws TroupeError `invalid-config` */
-export function sectionsOf(
-  apps: readonly App[],
-  config: Readonly<Record<string, unknown>>,
-): unknown[] {
-  const names = apps.map((app) => app.name)
-  const unknown = Object.keys(config).find((name) => !names.includes(name))
-  if (unknown !== undefined) {
-    const near = nearest(unknown, names)
-    const hint = near === undefined ? '' : `; did you mean "${near}"?`
-    throw new TroupeError(
-      'invalid-config',
-      `apps.${unknown}: there is no app "${unknown}"${hint} (there are: ${names.join(', ') || 'none'})`,
-    )
-  }
-  return apps.map((app) => sectionOf(app, config))
-}
-
-/** An app without a schema takes no section. */
-function sectionOf(app: App, config: Readonly<Record<string, unknown>>): unknown {
-  const given = config[app.name]
-  if (!app.config) {
-    if (given !== undefined)
-      throw new TroupeError('invalid-config', `apps.${app.name}: this app takes no configuration`)
-    return undefined
-  }
-  const parsed = app.config.safeParse(given ?? {})
-  if (parsed.success) return parsed.data
-  const { issues } = parsed.error
-  const mistakes = issues.map((issue) => {
-    // Of a key that is not known the path ends above it.
-    const keys = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : []
-    const path = ['apps', app.name, ...issue.path, ...keys].map(String).join('.')
-    return `${path}: ${issue.message}`
-  })
-  throw new TroupeError('invalid-config', mistakes.join('\n'), { detail: issues })
+function queuesOfTask({ queue, queues = [] }: AnyTask): readonly string[] {
+  return typeof queue === 'string' ? [...queues, queue] : queues
 }

@@ -1,17 +1,25 @@
 /**
- * What an operator does to the store of a data directory: verify, compact, reset. Decides: that a
+ * What an operator does to the store of a data directory: verify, repair, compact, reset. Decides: that a
  * verification reads one snapshot of all shards, and in which order a reset removes. Leaves to others:
  * what must hold (shard/verification.ts), how LMDB does it (adapters/lmdb).
  */
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Compacted, compactStore, LmdbStore, retireStore } from '../adapters/lmdb/index.ts'
+import {
+  type Compacted,
+  compactStore,
+  LmdbStore,
+  requireUnused,
+  retireStore,
+} from '../adapters/lmdb/index.ts'
 import { SystemRandom } from '../adapters/system/index.ts'
 import type { Store } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 import {
   type Problem,
+  type Repair,
+  type ReportProblem,
   RowReader,
   ShardVerification,
   type VerifiedShard,
@@ -27,6 +35,7 @@ import {
   restoredFrom,
   restoringPath,
   storePath,
+  write,
 } from './data.ts'
 
 /** How far long work is: `done` of `of`. */
@@ -46,6 +55,8 @@ export interface Verified {
   problems: Problem[]
   /** Beyond those that are listed. */
   problemsMore: number
+  /** How many of them `repairData` would mend. */
+  repairable: number
 }
 
 export interface VerifiedData extends Verified {
@@ -53,11 +64,17 @@ export interface VerifiedData extends Verified {
   restored: RestoredFrom | undefined
 }
 
+export interface RepairedData extends VerifiedData {
+  /** Rows that were written or removed; what is said beside is how it is behind that. */
+  repaired: number
+}
+
 /** Of a damaged store every actor may be one. */
 const PROBLEMS_LISTED_MAX = 1_000
 /** The reader of a large store may take hours; `adapters/lmdb` says what an open snapshot costs. */
 const SNAPSHOT_OPEN_MAX_MS = 86_400_000
 const NO_SHARD = Buffer.of(0xff, 0xff)
+const REPAIRS_PER_COMMIT = 10_000
 
 /** Reads every row; a node may have the store open. @throws TroupeError `not-found`, `store-failed` */
 export async function verifyData(
@@ -69,6 +86,43 @@ export async function verifyData(
     const verified = await verifyStore(store, format, options)
     return { ...verified, cluster: format.cluster, restored: restoredFrom(store) }
   })
+}
+
+/**
+ * Writes the rows anew that are wholly made from others: those by which actors are listed, counted, woken
+ * and given to workers. Everything else stays as it is.
+ * @throws TroupeError `conflict` while a node runs, and for the store of a cluster's member
+ */
+export async function repairData(
+  directory: string,
+  options: CareOptions = {},
+): Promise<RepairedData> {
+  requireData(directory)
+  await requireUnused(storePath(directory))
+  const snapshotOpenMaxMs = SNAPSHOT_OPEN_MAX_MS
+  const store = LmdbStore.open({ directory: storePath(directory), snapshotOpenMaxMs })
+  try {
+    const format = formatOf(store, directory)
+    const repairs: Repair[] = []
+    const found = await verifyStore(store, format, options, (repair) => repairs.push(repair))
+    if (found.journaled && repairs.length > 0) throw ofMember(directory)
+    for (let at = 0; at < repairs.length; at += REPAIRS_PER_COMMIT) {
+      await write(store, repairs.slice(at, at + REPAIRS_PER_COMMIT))
+      await breath(options.signal)
+    }
+    const verified = repairs.length === 0 ? found : await verifyStore(store, format, options)
+    const { cluster } = format
+    return { ...verified, cluster, restored: restoredFrom(store), repaired: repairs.length }
+  } finally {
+    await store.close()
+  }
+}
+
+function ofMember(directory: string): TroupeError {
+  return new TroupeError(
+    'conflict',
+    `${directory} is of a node of a cluster: its journal is true. Start the node with an empty data directory instead; it loads a checkpoint and follows the journal`,
+  )
 }
 
 /** Beside a node, if one has it open: nothing is taken over. */
@@ -92,11 +146,17 @@ export async function verifyStore(
   store: Store,
   { shardCount }: DataFormat,
   { progress, signal }: CareOptions,
+  mend: (repair: Repair) => void = () => {},
 ): Promise<Verified> {
   const verified: Verified = {
-    ...{ rows: 0, actors: 0, shards: shardCount, journaled: false, problems: [], problemsMore: 0 },
+    ...{ rows: 0, actors: 0, shards: shardCount, journaled: false },
+    ...{ problems: [], problemsMore: 0, repairable: 0 },
   }
-  const report = (problem: Problem) => {
+  const report: ReportProblem = (problem, repair) => {
+    if (repair) {
+      verified.repairable += 1
+      mend(repair)
+    }
     if (verified.problems.length < PROBLEMS_LISTED_MAX) verified.problems.push(problem)
     else verified.problemsMore += 1
   }

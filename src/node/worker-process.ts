@@ -14,6 +14,7 @@ import {
   type Limits,
   pack,
   resolveLimits,
+  sectionsOf,
   subjectsOf,
   TroupeError,
   unpack,
@@ -30,8 +31,9 @@ import {
 } from '../worker/index.ts'
 import type { App } from './app.ts'
 import { type DataLock, lockData } from './data-lock.ts'
-import { register } from './registration.ts'
+import { type Registered, register } from './registration.ts'
 import { troupeVersion } from './version.ts'
+import { configsOfTasks, queuesWithMore } from './worker-config.ts'
 
 export interface WorkerOptions {
   /** The URL of the node that it serves. */
@@ -51,6 +53,8 @@ export interface WorkerOptions {
   address?: string
   /** Their tasks are what it can run. */
   apps: readonly App[]
+  /** Sections of the apps by name; of this machine, not of the node. */
+  config?: Readonly<Record<string, unknown>>
   acceptance?: AcceptanceLimits
   /** What is measured of its machine. Default: the machine. */
   figures?: () => HostFigures
@@ -87,15 +91,16 @@ export async function createWorker(options: WorkerOptions): Promise<WorkerProces
     throw new TroupeError('invalid-config', why)
   }
   const limits = resolveLimits(options.limits)
-  const { tasks } = register(options.apps, limits)
+  const registered = register(options.apps, limits)
+  const sections = sectionsOf(options.apps, options.config ?? {})
   const clock = new SystemClock()
   const { server: url, group, name: worker, key, dataDirectory, takeOver = false } = options
   const caller = new HttpCaller({ url, group, worker, key })
   makePrivate(dataDirectory)
   const lock = await lockData(dataDirectory, clock, { takeOver })
   try {
-    const process = new RemoteWorkerProcess({ options, limits, clock, caller, lock })
-    await process.start(tasks)
+    const process = new RemoteWorkerProcess({ options, limits, sections, clock, caller, lock })
+    await process.start(registered)
     return process
   } catch (thrown) {
     caller.close()
@@ -107,6 +112,7 @@ export async function createWorker(options: WorkerOptions): Promise<WorkerProces
 interface Parts {
   options: WorkerOptions
   limits: Limits
+  sections: readonly unknown[]
   clock: Clock
   caller: HttpCaller
   lock: DataLock
@@ -138,10 +144,12 @@ class RemoteWorkerProcess implements WorkerProcess {
     })
   }
 
-  async start(tasks: ReturnType<typeof register>['tasks']): Promise<void> {
-    const { options, limits, clock, caller } = this.#parts
+  async start({ tasks, machines }: Registered): Promise<void> {
+    const { options, limits, sections, clock, caller } = this.#parts
     const { name, slots, dataDirectory, acceptance, figures, workerLimits } = options
-    const { cluster, queues } = await this.#hello()
+    const { cluster, queues: given } = await this.#hello()
+    const configured = { apps: options.apps, sections }
+    const queues = queuesWithMore(given, configured)
     const random = this.#random
     const log = this.#log
     const subjects = subjectsOf(cluster)
@@ -162,6 +170,7 @@ class RemoteWorkerProcess implements WorkerProcess {
       log,
       limits,
       uploads: new HttpRunUploads(caller),
+      configOf: configsOfTasks(configured, machines),
       ...(workerLimits === undefined ? {} : { workerLimits }),
     })
     this.#worker = worker
@@ -228,7 +237,13 @@ class RemoteWorkerProcess implements WorkerProcess {
   async #hello(): Promise<WorkerAnswer> {
     const { options, clock } = this.#parts
     const { slots, server, signal } = options
-    const nothing = { running: 0, load: 0, memoryFreeBytes: 0, refusals: ['it is starting'] }
+    const nothing = {
+      running: 0,
+      queues: [],
+      load: 0,
+      memoryFreeBytes: 0,
+      refusals: ['it is starting'],
+    }
     const condition: WorkerCondition = { ...this.#place(), slots, state: 'new', ...nothing }
     for (let isFirst = true; ; isFirst = false) {
       try {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Log } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 import {
+  type KeptRun,
   RemoteWorkers,
   type RemoteWorkersDeps,
   Reports,
@@ -16,9 +17,13 @@ import {
 } from '../worker/index.ts'
 import type { ServedWorkers } from './app.ts'
 import type { RunningApp } from './node.ts'
+import type { RunMirror } from './run-mirror.ts'
 import { troupeVersion } from './version.ts'
 
-type Deps = Omit<RemoteWorkersDeps, 'registrar'>
+type Deps = Omit<RemoteWorkersDeps, 'registrar'> & {
+  /** What lies on other nodes, where there are any. */
+  mirror: RunMirror | undefined
+}
 
 /** What the node's own worker is found at. */
 const OWN_ADDRESS = 'local'
@@ -47,6 +52,7 @@ export class NodeWorkers implements ServedWorkers {
       const why = `the apps ${keeper?.app.name} and ${second.app.name} both admit workers: leave one out`
       throw new TroupeError('invalid-config', why)
     }
+    this.#deps.mirror?.open()
     const registrar = keeper?.app.workers?.(keeper.context)
     if (registrar === undefined) return
     this.#deps.runs.open()
@@ -65,14 +71,28 @@ export class NodeWorkers implements ServedWorkers {
     this.#reports?.stop()
     this.#remote?.stop()
     this.#deps.runs.close()
+    this.#deps.mirror?.close()
   }
 
-  /** Where what an actor's newest run wrote can be read, whichever worker ran it. */
+  /** Where what an actor's newest run wrote can be read, whichever worker ran it, on whichever node. */
   async latestRun(address: string): Promise<string | undefined> {
-    const own = await this.#own?.runs.latest(address)
-    const uploaded = this.#remote && this.#deps.runs.latest(address)
-    if (own === undefined || uploaded === undefined) return own ?? uploaded
-    return beganMs(own) > beganMs(uploaded) ? own : uploaded
+    return (await this.runsOf(address)).at(-1)?.directory
+  }
+
+  /** The same of all that are kept, oldest first. */
+  async runsOf(address: string): Promise<KeptRun[]> {
+    const here = this.runsHere(address)
+    const elsewhere = (await this.#deps.mirror?.runs(address)) ?? []
+    return elsewhere.length === 0 ? here : byBegin([...here, ...elsewhere])
+  }
+
+  /** Of those, what lies on the disk of this node. */
+  runsHere(address: string): KeptRun[] {
+    const own = this.#own?.runs.runs(address) ?? []
+    const uploaded = this.#remote === undefined ? [] : this.#deps.runs.runs(address)
+    return own.length === 0 || uploaded.length === 0
+      ? [...own, ...uploaded]
+      : byBegin([...own, ...uploaded])
   }
 
   #reportsOf(worker: Worker, registrar: WorkerRegistrar): Reports {
@@ -86,6 +106,10 @@ export class NodeWorkers implements ServedWorkers {
       log: this.#log,
     })
   }
+}
+
+function byBegin(runs: KeptRun[]): KeptRun[] {
+  return runs.sort((a, b) => beganMs(a.directory) - beganMs(b.directory))
 }
 
 /** The record of an attempt is written when it begins. */

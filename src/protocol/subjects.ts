@@ -16,6 +16,14 @@ export interface Subjects {
   eventOf(machine: string, id?: string): string
   /** The pattern of all of them. */
   events(): string
+  /** Sends an event to an actor, or to a child: JSON in, JSON out, as all of these. */
+  actor(address: AddressText): string
+  /** The pattern of all of them. */
+  actors(): string
+  /** Anything that can be asked or told, by its verb. */
+  command(verb: string): string
+  /** The same for administrators. */
+  admin(verb: string): string
   /** A subject of an app: JSON in, JSON out. */
   app(app: string, name: string): string
   /** Tells a worker that a task is no longer wanted: the packed task id. */
@@ -26,6 +34,8 @@ export interface Subjects {
   member(): string
   /** What a node kept of a shard's journal, for whoever has to write its lost end again. */
   tail(node: string): string
+  /** Asks a node who it is. */
+  node(node: string): string
 }
 
 /** @param cluster a name of letters, digits, `-` and `_` */
@@ -36,19 +46,26 @@ export function subjectsOf(cluster: string): Subjects {
     shard: (shard) => `${root}.shard.${shard}`,
     relay: (shard) => `${root}.relay.${shard}`,
     query: (shard) => `${root}.query.${shard}`,
-    event: (address) => {
-      const rest = address.slice(machineOf(address).length + 1)
-      return `${root}.event.${machineOf(address)}.${rest.split('/').map(tokenOfPart).join('.')}`
-    },
+    event: (address) => `${root}.event.${tokensOf(address)}`,
     eventOf: (machine, id) =>
       `${root}.event.${machine}.${id === undefined ? '>' : toSubjectToken(id)}`,
     events: () => events,
+    actor: (address) => `${root}.actor.${tokensOf(address)}`,
+    actors: () => `${root}.actor.>`,
+    command: (verb) => `${root}.cmd.${verb}`,
+    admin: (verb) => `${root}.admin.${verb}`,
     app: (app, name) => `${root}.app.${toSubjectToken(app)}.${toSubjectToken(name)}`,
     cancel: (worker) => `${root}.cancel.${toSubjectToken(worker)}`,
     leader: () => `${root}.leader`,
     member: () => `${root}.member`,
     tail: (node) => `${root}.tail.${toSubjectToken(node)}`,
+    node: (node) => `${root}.node.${toSubjectToken(node)}`,
   }
+}
+
+function tokensOf(address: AddressText): string {
+  const rest = address.slice(machineOf(address).length + 1)
+  return `${machineOf(address)}.${rest.split('/').map(tokenOfPart).join('.')}`
 }
 
 /** A part of an address is encoded already, but for the characters that NATS reserves. */

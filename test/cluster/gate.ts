@@ -123,7 +123,14 @@ export class GatedTransport implements Transport {
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     const through = this.#gate.through(handle)
     const subscription = this.#transport.subscribe(subject, options, (message) => {
-      if (!this.isCut) through(message)
+      const { reply } = message
+      if (this.isCut) return
+      // Nor does a dead process answer what it was asked while it lived.
+      through(
+        reply
+          ? { ...message, reply: (bytes) => void (this.#gate.isShut || reply(bytes)) }
+          : message,
+      )
     })
     return this.#gate.keep(subscription)
   }

@@ -19,6 +19,7 @@ it('are golden', () => {
   expect(subjects.leader()).toBe('troupe.main.leader')
   expect(subjects.member()).toBe('troupe.main.member')
   expect(subjects.tail('n1')).toBe('troupe.main.tail.n1')
+  expect(subjects.node('n1')).toBe('troupe.main.node.n1')
   expect(subjects.cancel('host.a/1')).toBe('troupe.main.cancel.host%2Ea%2F1')
 })
 

@@ -110,8 +110,11 @@ export class ClusterLogic implements NodeLogic {
     const own: Log = {
       ...log,
       info: (fields, message) => {
-        const { shard = 0, view = 0, epoch = 0 } = fields as Record<string, number>
+        const { epoch = 0 } = fields as Record<string, number>
         if (message === 'this node leads') recorder.add({ kind: 'leads', node, epoch })
+      },
+      debug: (fields, message) => {
+        const { shard = 0, view = 0 } = fields as Record<string, number>
         if (message !== 'this node serves a shard') return
         recorder.add({ kind: 'taken', node, shard, slot: 0, view })
       },
