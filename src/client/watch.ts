@@ -3,7 +3,7 @@
  * watcher that must not miss anything looks at the actor as well (`waitFor` does).
  */
 import type { Transport } from '../ports/index.ts'
-import { canonicalAddress, type EventObject, type Subjects, unpack } from '../protocol/index.ts'
+import { canonicalAddress, type EventObject, fromJson, type Subjects } from '../protocol/index.ts'
 
 export type WatchedEvent =
   | {
@@ -41,8 +41,10 @@ export function watchEvents(
     return next?.event
   }
   const subscription = transport.subscribe(subjectOf(subjects, target), {}, ({ payload }) => {
+    const event = eventIn(payload)
+    if (!event) return
     const bytes = payload.byteLength
-    waiting.push({ event: unpack(payload) as WatchedEvent, bytes })
+    waiting.push({ event, bytes })
     waitingBytes += bytes
     while (waiting.length > WAITING_MAX || waitingBytes > WAITING_BYTES_MAX) take()
     wake?.()
@@ -68,6 +70,17 @@ export function watchEvents(
         end()
       }
     },
+  }
+}
+
+/** Others may speak on these subjects, too: what is no event of an actor is nothing. */
+function eventIn(payload: Uint8Array): WatchedEvent | undefined {
+  try {
+    const event = fromJson(Buffer.from(payload).toString()) as Partial<WatchedEvent> | null
+    const isEvent = typeof event?.kind === 'string' && typeof event.address === 'string'
+    return isEvent ? (event as WatchedEvent) : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -21,6 +21,7 @@ export interface Exchange {
 }
 
 const TIMEOUT_MAX_MS = 300_000
+const TIMEOUT_HEADER = 'X-Troupe-Timeout-Ms'
 const DURABILITIES: readonly Durability[] = ['flushed', 'journaled', 'flushed+journaled']
 
 /** @throws TroupeError `malformed` for a header that cannot be used */
@@ -31,7 +32,7 @@ export function exchangeOf(request: FastifyRequest, access: Access): Exchange {
     path: path.length > 1 ? path.replace(/\/$/, '') : path,
     search,
     access,
-    options: callOptionsOf(request.headers),
+    options: headerOptionsOf(request.headers),
     body: () => jsonBodyOf(request),
   }
 }
@@ -63,23 +64,40 @@ export function jsonBodyOf(request: FastifyRequest): unknown {
   return readJson(bytes)
 }
 
-function callOptionsOf(headers: FastifyRequest['headers']): CallOptions {
+function headerOptionsOf(headers: FastifyRequest['headers']): CallOptions {
+  return callOptionsOf(
+    {
+      id: headers['idempotency-key'],
+      timeoutMs: headers['x-troupe-timeout-ms'],
+      durability: headers['x-troupe-durability'],
+    },
+    { timeoutMs: TIMEOUT_HEADER, durability: 'X-Troupe-Durability' },
+  )
+}
+
+/**
+ * What shapes a command, whatever it was called where it came from.
+ * @param names for errors
+ * @throws TroupeError `malformed`
+ */
+export function callOptionsOf(
+  { id, timeoutMs, durability }: Readonly<Record<string, unknown>>,
+  names: { timeoutMs: string; durability: string } = {
+    timeoutMs: 'timeoutMs',
+    durability: 'durability',
+  },
+): CallOptions {
   const options: CallOptions = {}
-  const id = headers['idempotency-key']
   if (id !== undefined) {
     issuedAtOf(String(id))
     options.id = String(id)
   }
-  const timeoutMs = timeoutOf(headers)
-  if (timeoutMs !== undefined) options.timeoutMs = timeoutMs
-  const durability = headers['x-troupe-durability']
+  if (timeoutMs !== undefined) options.timeoutMs = timeoutIn(timeoutMs, names.timeoutMs)
   if (durability !== undefined) {
     const known = DURABILITIES.find((one) => one === durability)
     if (!known) {
-      throw new TroupeError(
-        'malformed',
-        `X-Troupe-Durability must be one of: ${DURABILITIES.join(', ')}`,
-      )
+      const why = `${names.durability} must be one of: ${DURABILITIES.join(', ')}`
+      throw new TroupeError('malformed', why)
     }
     options.durability = known
   }
@@ -89,11 +107,13 @@ function callOptionsOf(headers: FastifyRequest['headers']): CallOptions {
 /** How long the caller will wait, when it says so. @throws TroupeError `malformed` */
 export function timeoutOf(headers: FastifyRequest['headers']): number | undefined {
   const timeout = headers['x-troupe-timeout-ms']
-  if (timeout === undefined) return undefined
-  const timeoutMs = Number(timeout)
-  if (/^\d{1,9}$/.test(String(timeout)) && timeoutMs >= 1 && timeoutMs <= TIMEOUT_MAX_MS) {
+  return timeout === undefined ? undefined : timeoutIn(timeout, TIMEOUT_HEADER)
+}
+
+function timeoutIn(given: unknown, name: string): number {
+  const timeoutMs = Number(given)
+  if (/^\d{1,9}$/.test(String(given)) && timeoutMs >= 1 && timeoutMs <= TIMEOUT_MAX_MS) {
     return timeoutMs
   }
-  const why = `X-Troupe-Timeout-Ms must be a whole number from 1 to ${TIMEOUT_MAX_MS}`
-  throw new TroupeError('malformed', why)
+  throw new TroupeError('malformed', `${name} must be a whole number from 1 to ${TIMEOUT_MAX_MS}`)
 }

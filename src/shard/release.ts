@@ -2,7 +2,7 @@
  * Lets the effects of a committed batch out. Decides: through which port each goes. What fails here
  * is logged: the rows that matter are in the store and are found again.
  */
-import { pack } from '../protocol/index.ts'
+import { pack, toJson } from '../protocol/index.ts'
 import type { Release } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import type { EngineDeps } from './engine-deps.ts'
@@ -51,11 +51,11 @@ export function release(
   }
 }
 
-/** Most transitions are watched by nobody: not even the subject is made then. */
+/** JSON, since anybody may listen. Most transitions are watched by nobody: not even the subject is made then. */
 function announce(deps: EngineDeps, address: string, message: object): void {
   if (!deps.transport.hears(deps.subjects.events())) return
   const subject = deps.subjects.event(address)
-  if (deps.transport.hears(subject)) deps.transport.publish(subject, pack(message))
+  if (deps.transport.hears(subject)) deps.transport.publish(subject, Buffer.from(toJson(message)))
 }
 
 /** A plain action of a machine is best effort; what it throws is its own. */

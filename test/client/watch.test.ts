@@ -6,7 +6,7 @@ import type { WatchedEvent } from '../../src/client/index.ts'
 import { watchEvents } from '../../src/client/watch.ts'
 import { defineMachine } from '../../src/machine/index.ts'
 import type { Transport } from '../../src/ports/index.ts'
-import { pack, subjectsOf } from '../../src/protocol/index.ts'
+import { subjectsOf, toJson } from '../../src/protocol/index.ts'
 import { Harness } from '../shard/harness.ts'
 
 const lamp = defineMachine({
@@ -105,6 +105,29 @@ test('a wait that is called off says so', async () => {
   await expect(harness.run(waiting)).rejects.toThrow(/called off/)
 })
 
+test('anybody may listen: an event is JSON, and what others say on its subject is nothing', async () => {
+  const harness = new Harness({ machines: [lamp] })
+  const stop = new AbortController()
+  const seen: WatchedEvent[] = []
+  const watching = collect(harness.client.watch('all', stop.signal), seen)
+  const texts: string[] = []
+  const subject = subjectsOf('test').event('lamp/a')
+  harness.transport.subscribe(subject, {}, ({ payload }) =>
+    texts.push(Buffer.from(payload).toString()),
+  )
+  for (const text of ['', '{', 'null', '7', '{"kind":"transition"}']) {
+    harness.transport.publish(subject, Buffer.from(text))
+  }
+  await harness.run(harness.client.start('lamp/a'))
+  stop.abort()
+  await watching
+  expect(JSON.parse(texts.at(-1) ?? '')).toEqual({
+    ...{ kind: 'transition', address: 'lamp/a', turn: 1, cause: 'start' },
+    ...{ from: null, to: 'off', status: 'active' },
+  })
+  expect(seen.map(({ kind }) => kind)).toEqual(['transition'])
+})
+
 test('waitFor returns at once when it is so already, later when it comes, or says that it did not', async () => {
   const harness = new Harness({ machines: [lamp] })
   const { client } = harness
@@ -132,7 +155,8 @@ test('what waits for a watcher who does not read is bounded in bytes: the oldest
   const text = 'x'.repeat(1024 * 1024)
   const count = 100
   for (let turn = 1; turn <= count; turn++) {
-    publish?.(pack({ kind: 'emitted', address: 'm/1', turn, event: { type: 'said', text } }))
+    const event = { kind: 'emitted', address: 'm/1', turn, event: { type: 'said', text } }
+    publish?.(Buffer.from(toJson(event)))
   }
   const turns: number[] = []
   for await (const { turn } of events) {
