@@ -3,6 +3,10 @@
  * offers; here it is put together.
  */
 import { defineApp } from '../../src/index.ts'
+import { bulk } from './bulk.ts'
+import { bulkRoutes } from './bulk-routes.ts'
+import { bulkVerbs } from './bulk-verbs.ts'
+import { Bulks } from './bulks.ts'
 import { pool } from './pool.ts'
 import { poolRoutes } from './pool-routes.ts'
 import { poolVerbs } from './pool-verbs.ts'
@@ -10,7 +14,14 @@ import { Pools } from './pools.ts'
 
 export const platform = defineApp({
   name: 'platform',
-  machines: [pool],
-  routes: ({ client }) => poolRoutes(new Pools(client)),
-  verbs: poolVerbs,
+  machines: [pool, bulk],
+  routes: (context) => [
+    ...poolRoutes(new Pools(context.client)),
+    ...bulkRoutes(new Bulks(context)),
+  ],
+  verbs: [...poolVerbs, ...bulkVerbs],
+  verbGroups: {
+    pools: 'durable semaphores and locks',
+    'actors bulk': 'one operation on every actor of a filter',
+  },
 })

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { AppRequest, AppRoute } from '../../src/index.ts'
 import { poolInput } from './pool.ts'
+import { poolDetail, poolList } from './pool-answers.ts'
 import type { Pools } from './pools.ts'
 
 const creation = poolInput.extend({ pool: z.string() })
@@ -14,19 +15,21 @@ export function poolRoutes(pools: Pools): AppRoute[] {
       method: 'GET',
       path: '/pools',
       summary: 'all pools',
+      schemas: { answer: poolList },
       handle: async () => ({ body: { pools: await pools.list() } }),
     },
     {
       method: 'GET',
       path: '/pools/:name',
       summary: 'a pool: who holds how much, and who waits',
+      schemas: { answer: poolDetail },
       handle: async (request) => ({ body: await pools.view(nameOf(request)) }),
     },
     {
       method: 'POST',
       path: '/pools',
       summary: 'make a pool',
-      schemas: { body: creation },
+      schemas: { body: creation, answer: poolDetail, status: 201 },
       handle: async ({ body, author }) => {
         const { pool, ...input } = body as z.infer<typeof creation>
         return { status: 201, body: await pools.create(pool, input, author) }
@@ -36,7 +39,7 @@ export function poolRoutes(pools: Pools): AppRoute[] {
       method: 'POST',
       path: '/pools/:name/resize',
       summary: 'change the slots of a pool, or its limits per stage',
-      schemas: { body: size },
+      schemas: { body: size, answer: poolDetail },
       handle: async (request) => {
         const { slots, limits } = request.body as z.infer<typeof size>
         const wanted = {
@@ -50,7 +53,7 @@ export function poolRoutes(pools: Pools): AppRoute[] {
       method: 'POST',
       path: '/pools/:name/release',
       summary: 'take back what a holder has, or its place among those who wait',
-      schemas: { body: whom },
+      schemas: { body: whom, answer: poolDetail },
       handle: async (request) => {
         const { holder } = request.body as z.infer<typeof whom>
         return { body: await pools.release(nameOf(request), holder, request.author) }

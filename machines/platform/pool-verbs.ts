@@ -1,6 +1,6 @@
 /** The verbs `troupe pools`. Decides: what a person types and reads. */
 import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../src/index.ts'
-import type { PoolDetail, PoolSummary } from './pools.ts'
+import type { HolderDetail, PoolDetail, PoolSummary } from './pools.ts'
 
 const SIZE = [
   { flags: '--slots <count>', description: 'units that may be out at a time; 1 is a lock' },
@@ -99,14 +99,31 @@ function show(call: VerbCall, view: PoolDetail): void {
   for (const [stage, limit] of Object.entries(limits)) {
     call.print(`  stage ${stage}  ${usedByStage[stage] ?? 0}/${limit} out`)
   }
-  for (const { holder, units, stage, token, leaseMs } of holders) {
-    const lease = leaseMs === 0 ? 'until released' : `lease ${leaseMs / 1_000} s`
+  for (const one of holders) {
+    const { holder, units, stage, token } = one
+    const lease = leaseText(one, call.clock.now())
     call.print(`  holds  ${holder}  ${units}${stageText(stage)}  token ${token}  ${lease}`)
   }
   for (const { holder, units, stage, priority, ticket } of waiters) {
     const rank = priority === 0 ? '' : `  priority ${priority}`
     call.print(`  waits  ${holder}  ${units}${stageText(stage)}  ticket ${ticket}${rank}`)
   }
+}
+
+function leaseText({ leaseMs, leaseUntil, leaseFrozenMs }: HolderDetail, now: number): string {
+  if (leaseMs === 0) return 'until released'
+  const lease = `lease ${leaseMs / 1_000} s`
+  if (leaseFrozenMs !== undefined) {
+    return `${lease}, stands still with ${secondsOf(leaseFrozenMs)} left`
+  }
+  if (leaseUntil === null) return lease
+  return leaseUntil <= now
+    ? `${lease}, ends now`
+    : `${lease}, ends in ${secondsOf(leaseUntil - now)}`
+}
+
+function secondsOf(ms: number): string {
+  return `${Math.ceil(ms / 1_000)} s`
 }
 
 function stageText(stage: string | null): string {

@@ -7,6 +7,7 @@
 import { cancel, setup } from 'xstate'
 import { z } from 'zod'
 import {
+  addressOf,
   defineMachine,
   type EventObject,
   parseAddress,
@@ -139,7 +140,7 @@ const act = chart.enqueueActions(({ context, event, enqueue, self }) => {
     const over = { type: 'WAIT_OVER', ticket: newest.ticket } as const
     enqueue.raise(over, { id: waitId(newest), delay: newest.waitMs })
   }
-  const targets = messagesOf(self.sessionId, event, decision)
+  const targets = messagesOf(addressOf(self), event, decision)
   if (targets.length > 0) enqueue({ type: 'tell', params: { targets } })
   if (decision.answer) enqueue({ type: 'answer', params: { answer: decision.answer } })
 })
@@ -255,7 +256,8 @@ function refusalOf(address: string, code: string, message: string): EventObject 
   return { type: 'REFUSED', pool: address, code, message }
 }
 
-function leaseId({ token: granted }: Holder): string {
+/** Of the timer. */
+export function leaseId({ token: granted }: Holder): string {
   return `lease-${granted}`
 }
 

@@ -11,7 +11,7 @@ import {
   parseAddress,
   TroupeError,
 } from '../../src/index.ts'
-import type { poolInput } from './pool.ts'
+import { leaseId, type poolInput } from './pool.ts'
 import { type Answer, type Holder, type Semaphore, usedBy, type Waiter } from './semaphore.ts'
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
@@ -31,8 +31,15 @@ export interface PoolDetail extends Omit<PoolSummary, 'holders' | 'waiters'> {
   /** Units out per stage that has a limit. */
   usedByStage: Record<string, number>
   waitersMax: number
-  holders: Holder[]
+  holders: HolderDetail[]
   waiters: Waiter[]
+}
+
+export interface HolderDetail extends Holder {
+  /** Unix ms; null: it has none, or it stands still. */
+  leaseUntil: number | null
+  /** What is left of a lease that stands still, because the pool is paused. */
+  leaseFrozenMs?: number
 }
 
 export interface PoolSize {
@@ -128,9 +135,16 @@ function detailOf(view: ActorView): PoolDetail {
     limits,
     usedByStage: Object.fromEntries(stages.map((stage) => [stage, usedBy(holders, stage)])),
     waitersMax,
-    holders,
+    holders: holders.map((holder) => withLease(holder, view)),
     waiters,
   }
+}
+
+/** A lease is a timer of the actor. */
+function withLease(holder: Holder, { timers }: ActorView): HolderDetail {
+  const timer = timers.find(({ id }) => id === leaseId(holder))
+  if (timer?.frozenMs === undefined) return { ...holder, leaseUntil: timer?.dueAt ?? null }
+  return { ...holder, leaseUntil: null, leaseFrozenMs: timer.frozenMs }
 }
 
 async function named<T>(name: string, work: Promise<T>): Promise<T> {

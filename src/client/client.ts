@@ -8,9 +8,11 @@
 import type { MachineDefinition, MachineTypes } from '../machine/index.ts'
 import type { Clock, Random } from '../ports/index.ts'
 import {
+  type ActorExpectation,
   type ActorFilter,
   type ActorQuery,
   type ActorRow,
+  type ActorScan,
   type ActorView,
   type AuditView,
   type Command,
@@ -39,6 +41,7 @@ import {
   listAudit,
   listDeadLetters,
   type ReadOptions,
+  scanActors,
   shardStatuses,
 } from './lists.ts'
 import { Router, type RouterDeps } from './router.ts'
@@ -56,6 +59,8 @@ export interface CallOptions {
   /** How long to try and to wait, in ms. Default: the limit `requestTimeoutMs`. */
   timeoutMs?: number
   durability?: Durability
+  /** Only if the actor is so; else it is refused as `conflict`. */
+  when?: ActorExpectation
 }
 
 export interface PauseOptions extends CallOptions {
@@ -206,6 +211,24 @@ export class Client {
     return listActors(this.#router, query, options)
   }
 
+  /** All rows of a list, page by page; `limit` is of a page. What changes meanwhile may be in it or not. */
+  async *rows(query: ActorQuery, options: ReadOptions = {}): AsyncGenerator<ActorRow, void, void> {
+    let { cursor } = query
+    do {
+      const page = await this.list(
+        { ...query, ...(cursor === undefined ? {} : { cursor }) },
+        options,
+      )
+      yield* page.rows
+      cursor = page.cursor
+    } while (cursor !== undefined)
+  }
+
+  /** As a list, page by page, in no order: what it costs does not depend on the number of shards. */
+  scan(query: ActorScan, options: ReadOptions = {}): Promise<Page<ActorRow>> {
+    return scanActors(this.#router, query, options)
+  }
+
   count(filter: ActorFilter = {}, options: ReadOptions = {}): Promise<CountRow[]> {
     return countActors(this.#router, filter, options)
   }
@@ -281,6 +304,7 @@ export class Client {
     // With each try, what is left of it.
     command.timeoutMs = 0
     if (options.durability !== undefined) command.durability = options.durability
+    if (options.when !== undefined) command.when = options.when
     return command
   }
 

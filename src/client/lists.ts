@@ -6,6 +6,7 @@ import {
   type ActorFilter,
   type ActorQuery,
   type ActorRow,
+  type ActorScan,
   type ActorSort,
   type AuditView,
   type CountRow,
@@ -38,6 +39,13 @@ interface Cursor {
   after: [shard: number, sortKey: Uint8Array | null][]
 }
 
+/** Where a scan goes on. */
+interface ScanCursor {
+  filter: ActorFilter
+  shard: number
+  after: Uint8Array | null
+}
+
 const PAGE_COUNT_DEFAULT = 100
 
 /** Shards asked at a time: more would only queue. */
@@ -65,6 +73,40 @@ export async function listActors(
     return { shard, after, page }
   })
   return mergePages(parts, filter, sort, limit)
+}
+
+/**
+ * Shard by shard, for who wants all that there are: a list in order asks every shard for every page.
+ * A page may be short, or empty, and still have a successor.
+ */
+export async function scanActors(
+  router: Router,
+  query: ActorScan,
+  options: ReadOptions,
+): Promise<Page<ActorRow>> {
+  const { shardCount, clock } = router.deps
+  const limit = pageLimit(router, query.limit)
+  const cursor = query.cursor === undefined ? undefined : decodeScan(query.cursor, shardCount)
+  const filter = cursor?.filter ?? query.filter
+  const end = endOf(router, options)
+  const rows: ActorRow[] = []
+  let { shard, after } = cursor ?? { shard: 0, after: null }
+  while (shard < shardCount) {
+    const page = (await router.query(
+      shard,
+      {
+        ...{ kind: 'actors', filter, sort: { by: 'id' }, limit: limit - rows.length },
+        ...(after === null ? {} : { after }),
+      },
+      end,
+    )) as ShardPage
+    for (const { row } of page.rows) rows.push(row)
+    after = page.next ?? null
+    if (after === null) shard += 1
+    if (rows.length >= limit || clock.monotonic() >= end) break
+  }
+  if (shard >= shardCount) return { rows }
+  return { rows, cursor: encodeCursor({ filter, shard, after } satisfies ScanCursor) }
 }
 
 /** @throws TroupeError `invalid-query` */
@@ -126,26 +168,45 @@ function mergePages(
   return page
 }
 
-function encodeCursor(cursor: Cursor): string {
+function encodeCursor(cursor: Cursor | ScanCursor): string {
   return Buffer.from(pack(cursor)).toString('base64url')
 }
 
 function decodeCursor(text: string, shardCount: number): Cursor {
+  return decoded(
+    text,
+    ({ filter, sort, after }: Cursor) =>
+      typeof sort.by === 'string' &&
+      isObject(filter) &&
+      after.every(([shard, sortKey]) => isPlace(shard, sortKey, shardCount)),
+  )
+}
+
+function decodeScan(text: string, shardCount: number): ScanCursor {
+  return decoded(
+    text,
+    ({ filter, shard, after }: ScanCursor) => isObject(filter) && isPlace(shard, after, shardCount),
+  )
+}
+
+/** @throws TroupeError `invalid-query` */
+function decoded<T>(text: string, isWellFormed: (cursor: T) => boolean): T {
   try {
-    const cursor = unpack(Buffer.from(text, 'base64url')) as Cursor
-    const wellFormed =
-      typeof cursor.sort.by === 'string' &&
-      typeof cursor.filter === 'object' &&
-      cursor.filter !== null &&
-      cursor.after.every(([shard, sortKey]) => {
-        const known = Number.isInteger(shard) && shard >= 0 && shard < shardCount
-        return known && (sortKey === null || sortKey instanceof Uint8Array)
-      })
-    if (wellFormed) return cursor
+    const cursor = unpack(Buffer.from(text, 'base64url')) as T
+    if (isWellFormed(cursor)) return cursor
   } catch {
     // Falls through: whatever it is, it is not ours.
   }
   throw new TroupeError('invalid-query', 'the cursor is not one that a list returned')
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
+
+function isPlace(shard: number, sortKey: Uint8Array | null, shardCount: number): boolean {
+  const isShard = Number.isInteger(shard) && shard >= 0 && shard < shardCount
+  return isShard && (sortKey === null || sortKey instanceof Uint8Array)
 }
 
 export async function countActors(

@@ -27,7 +27,9 @@ const FIELDS: Record<OperationName, Record<string, FieldKind>> = {
 }
 
 /** `any` is whatever can be packed; schemas of machines look at it later. */
-type FieldKind = 'text' | 'text?' | 'boolean?' | 'count?' | 'timers?' | 'event' | 'failure' | 'any'
+type FieldKind =
+  | ('text' | 'text?' | 'boolean?' | 'count?' | 'timers?')
+  | ('event' | 'failure' | 'expectation?' | 'any')
 
 const ENVELOPE: Record<string, FieldKind> = {
   id: 'text?',
@@ -35,6 +37,14 @@ const ENVELOPE: Record<string, FieldKind> = {
   timeoutMs: 'count?',
   durability: 'text?',
   dryRun: 'boolean?',
+  when: 'expectation?',
+}
+
+const EXPECTED: Readonly<Record<string, FieldKind>> = {
+  state: 'text?',
+  tag: 'text?',
+  condition: 'text?',
+  olderThanMs: 'count?',
 }
 
 const NESTING_KINDS: ReadonlySet<FieldKind | undefined> = new Set(['any', 'event', 'failure'])
@@ -130,6 +140,7 @@ const WANTED: Record<FieldKind, string> = {
   'timers?': '"run" or "freeze"',
   event: 'an object with a text "type"',
   failure: 'an object with a class and a message',
+  'expectation?': `an object of ${[...Object.keys(EXPECTED), 'where'].join(', ')}`,
   any: 'anything',
 }
 
@@ -137,6 +148,20 @@ export function isEvent(value: unknown): value is EventObject {
   return (
     typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string'
   )
+}
+
+function isExpectation(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return Object.entries(value).every(([name, field]) => {
+    if (name === 'where') return isIndexed(field)
+    const kind = Object.hasOwn(EXPECTED, name) ? EXPECTED[name] : undefined
+    return kind !== undefined && fits(kind, field)
+  })
+}
+
+function isIndexed(where: unknown): boolean {
+  if (typeof where !== 'object' || where === null) return false
+  return Object.values(where).every((value) => value === null || typeof value !== 'object')
 }
 
 function fits(kind: FieldKind, value: unknown): boolean {
@@ -153,6 +178,8 @@ function fits(kind: FieldKind, value: unknown): boolean {
       return value === undefined || value === 'run' || value === 'freeze'
     case 'event':
       return isEvent(value)
+    case 'expectation?':
+      return value === undefined || isExpectation(value)
     case 'any':
       return true
     case 'failure':

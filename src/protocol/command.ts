@@ -4,6 +4,7 @@
  */
 import type { AddressText } from './address.ts'
 import type { ErrorRecord } from './errors.ts'
+import type { ActorExpectation } from './expectation.ts'
 
 /** What has to be true before the reply leaves. Embedded nodes offer `flushed` only. */
 export type Durability = 'flushed' | 'journaled' | 'flushed+journaled'
@@ -59,6 +60,11 @@ export type Command = Operation & {
   durability?: Durability
   /** Answer what would happen; change nothing. */
   dryRun?: boolean
+  /**
+   * Apply it only to an actor that is so, else refuse it as `conflict`: whoever found it in a list cannot
+   * know what became of it since. Of a repeat the first reply counts.
+   */
+  when?: ActorExpectation
 }
 
 /** Operations that read and never change anything. */

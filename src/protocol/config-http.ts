@@ -1,6 +1,7 @@
 /**
- * Who may come in over HTTP, and where. Decides: the sections `http.users` and `listeners` of the
- * configuration. Leaves to others: reading files of tokens, and what an address may be (gateway).
+ * Who may come in over HTTP, and where. Decides: the sections `http` and `listeners` of the
+ * configuration. Leaves to others: reading files of tokens and certificates, and what an address may
+ * be (gateway).
  */
 import { z } from 'zod'
 
@@ -15,9 +16,32 @@ export interface UserConfig {
   role: Role
   /** SHA-256 of the token, in hex. Either this or `tokenFile`. */
   tokenSha256?: string
-  /** A file that holds the token; read when the node starts. */
+  /** A file that holds the token; read again whenever it changes. */
   tokenFile?: string
 }
+
+/** What an address proves itself by, as PEM; read again whenever the files change. */
+export interface TlsConfig {
+  /** The certificate, and behind it those between it and its authority. */
+  certFile: string
+  keyFile: string
+}
+
+/** Where the node listens, and who is let in there. */
+export interface HttpConfig {
+  host?: string
+  port?: number
+  users?: UserConfig[]
+  tls?: TlsConfig
+  /** Networks of proxies: of their requests `X-Forwarded-For` says who asks. Of all others it is ignored. */
+  trustedProxies?: string[]
+}
+
+/** What callers without a token may be given. */
+export const ANONYMOUS_ROLES = ['read', 'operate'] as const satisfies readonly Role[]
+export type AnonymousRole = (typeof ANONYMOUS_ROLES)[number]
+/** To change something one has to say who one is. */
+export const ANONYMOUS_ROLE_DEFAULT: AnonymousRole = 'read'
 
 /** An address of its own for the routes of one app, as its seed had it. */
 export interface ListenerConfig {
@@ -26,15 +50,18 @@ export interface ListenerConfig {
   /** Default 127.0.0.1. */
   host?: string
   port: number
-  /** Networks whose addresses need no token: they may do what `operate` may. Default none. */
+  tls?: TlsConfig
+  /** Networks whose addresses need no token. Default none. */
   anonymous?: string[]
+  /** What those may do beside what the app lets everybody do. Default `read`. */
+  anonymousRole?: AnonymousRole
   /** Names by which callers without a token may call this machine, beside its addresses. */
   names?: string[]
 }
 
 export const text = z.string({ error: 'a text' }).min(1, { error: 'a text that is not empty' })
 const portWanted = { error: 'a port: a whole number from 0 (any free one) to 65535' }
-export const port = z.int(portWanted).min(0, portWanted).max(65_535, portWanted)
+const port = z.int(portWanted).min(0, portWanted).max(65_535, portWanted)
 
 /** The longest name of an author that a history keeps. */
 export const AUTHOR_LENGTH_MAX = 128
@@ -61,7 +88,7 @@ const user = z
     context.addIssue({ code: 'custom', path: ['tokenFile'], message })
   })
 
-export const users = z.array(user, { error: 'a list of users' }).superRefine((list, context) => {
+const users = z.array(user, { error: 'a list of users' }).superRefine((list, context) => {
   list.forEach(({ name: own }, index) => {
     if (list.findIndex((one) => one.name === own) === index) return
     const message = 'a name that no other user has'
@@ -72,14 +99,27 @@ export const users = z.array(user, { error: 'a list of users' }).superRefine((li
 const network = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()], {
   error: 'a network such as 10.0.0.0/8 or fd00::/8, or an address',
 })
+const networks = z.array(network, { error: 'a list of networks' })
+
+export const tlsShape = { certFile: text, keyFile: text }
+const tls = z.strictObject(tlsShape, { error: 'certFile and keyFile' })
+
+export const httpShape = { host: text, port, users, tls, trustedProxies: networks }
+
 export const listenerShape = {
   app: text,
   host: text.optional(),
   port,
-  anonymous: z.array(network, { error: 'a list of networks' }).optional(),
+  tls: tls.optional(),
+  anonymous: networks.optional(),
+  anonymousRole: z
+    .enum(ANONYMOUS_ROLES, { error: `one of: ${ANONYMOUS_ROLES.join(', ')}` })
+    .optional(),
   names: z.array(text, { error: 'a list of names' }).optional(),
 }
 export const listeners = z.array(
-  z.strictObject(listenerShape, { error: 'a listener: app, port, and host, anonymous, names' }),
+  z.strictObject(listenerShape, {
+    error: 'a listener: app, port, and host, tls, anonymous, anonymousRole, names',
+  }),
   { error: 'a list of listeners' },
 )

@@ -6,16 +6,18 @@
 import { type Document, LineCounter, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
 import {
+  type HttpConfig,
+  httpShape,
   type ListenerConfig,
   listenerShape,
   listeners,
-  port,
   text,
+  tlsShape,
   type UserConfig,
   userShape,
-  users,
 } from './config-http.ts'
 import { lineOf } from './config-lines.ts'
+import { type NatsConfig, natsSection, natsShape, natsTlsShape } from './config-nats.ts'
 import { TroupeError } from './errors.ts'
 import { DEFAULT_LIMITS, type Limits, resolveLimits } from './limits.ts'
 
@@ -29,9 +31,11 @@ export interface Config {
   cluster?: string
   /** The data directory; relative paths are relative to the working directory. */
   data?: string
-  http?: { host?: string; port?: number; users?: UserConfig[] }
+  http?: HttpConfig
   /** Further addresses, each for the routes of one app. */
   listeners?: ListenerConfig[]
+  /** The node is one of a cluster. Default: it has everything to itself. */
+  nats?: Partial<NatsConfig>
   limits?: Partial<Limits>
   worker?: { slots?: number; queues?: string[] }
   log?: { level?: LogLevelName }
@@ -47,6 +51,7 @@ export const DEFAULT_CONFIG = Object.freeze({
     host: '127.0.0.1',
     port: 9800,
     users: Object.freeze([]) as readonly UserConfig[],
+    trustedProxies: Object.freeze([]) as readonly string[],
   }),
   listeners: Object.freeze([]) as readonly ListenerConfig[],
   limits: DEFAULT_LIMITS,
@@ -76,8 +81,9 @@ const SCHEMA = section({
   name,
   cluster: name,
   data: text,
-  http: section({ host: text, port, users }),
+  http: section(httpShape),
   listeners,
+  nats: natsSection,
   limits: section(limitShape),
   worker: section({
     slots: positive,
@@ -170,9 +176,13 @@ function shown(value: unknown): string {
 function knownKeys(path: readonly string[]): string[] {
   const shapes: Record<string, z.ZodRawShape> = {
     '': SCHEMA.shape,
-    http: SCHEMA.shape.http.unwrap().shape,
+    http: httpShape,
+    'http.tls': tlsShape,
     'http.users.*': userShape,
     'listeners.*': listenerShape,
+    'listeners.*.tls': tlsShape,
+    nats: natsShape,
+    'nats.tls': natsTlsShape,
     limits: limitShape,
     worker: SCHEMA.shape.worker.unwrap().shape,
     log: SCHEMA.shape.log.unwrap().shape,

@@ -5,14 +5,20 @@ export * from './command.ts'
 export * from './command-id.ts'
 export * from './config.ts'
 export {
+  ANONYMOUS_ROLE_DEFAULT,
   AUTHOR_LENGTH_MAX,
+  type HttpConfig,
   type ListenerConfig,
   ROLES,
   type Role,
+  type TlsConfig,
   type UserConfig,
 } from './config-http.ts'
 export { type ConfigLines, configLines } from './config-lines.ts'
+export type { NatsConfig } from './config-nats.ts'
+export { sectionsOf } from './config-sections.ts'
 export * from './errors.ts'
+export * from './expectation.ts'
 export * from './foreign-values.ts'
 export * from './hash.ts'
 export * from './json-schema.ts'

@@ -99,6 +99,12 @@ export interface Limits {
    * need not cost them.
    */
   workerLostMs: number
+  /**
+   * Bytes that a node keeps of what one run on a worker elsewhere writes, each stream half: so a command
+   * that writes without end takes a tenth of the room for all of them at most, and what it says on one
+   * stream before it fails is not lost to the other. The worker's own disk has the whole.
+   */
+  uploadedRunBytesMax: number
   /** A task that nobody started for this long is published again. */
   taskRepublishMs: number
   /** How long a client waits for a reply when the caller names no deadline. */
@@ -143,6 +149,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   channelResendMs: 2_000,
   leaseMs: 30_000,
   workerLostMs: 180_000,
+  uploadedRunBytesMax: 2 * 1024 ** 3,
   taskRepublishMs: 60_000,
   requestTimeoutMs: 30_000,
 })

@@ -3,16 +3,11 @@
  * page in the asked order with keys to merge by; the client merges (it has no other knowledge).
  */
 import type { AddressText } from './address.ts'
-import type { ActorStatus, AuditView, DeadLetterView, IndexValue, StateValue } from './view.ts'
+import type { ActorCondition, ActorExpectation, IndexValue } from './expectation.ts'
+import type { ActorStatus, AuditView, DeadLetterView, StateValue } from './view.ts'
 
-export interface ActorFilter {
+export interface ActorFilter extends ActorExpectation {
   machine?: string
-  /** A state path: `running` also matches everything below it, `running.build` only that. */
-  state?: string
-  tag?: string
-  condition?: ActorCondition
-  /** Been in the present state for at least this long. */
-  olderThanMs?: number
   /** Ids that begin so. */
   idPrefix?: string
   /**
@@ -40,6 +35,9 @@ export interface ActorQuery {
   cursor?: string
 }
 
+/** All actors of a filter, in no order. */
+export type ActorScan = Omit<ActorQuery, 'sort'>
+
 export interface ActorRow {
   address: AddressText
   machine: string
@@ -63,9 +61,6 @@ export interface Page<Row> {
   /** Present when there may be more. */
   cursor?: string
 }
-
-/** What operators tell actors apart by; a parked actor is `parked` even when it is paused too. */
-export type ActorCondition = 'active' | 'paused' | 'parked' | 'done' | 'stopped'
 
 /** Number of actors by position (as text) and condition. */
 export interface CountRow {

@@ -4,6 +4,7 @@
 import type { AddressText } from './address.ts'
 import type { Durability, TimerMode } from './command.ts'
 import type { ErrorRecord } from './errors.ts'
+import type { IndexValue } from './expectation.ts'
 
 /** XState's status: `active`, `done`, `stopped` (cancelled). A failure parks and stays `active`. */
 export type ActorStatus = 'active' | 'done' | 'stopped'
@@ -138,9 +139,6 @@ export interface DryRunView {
   /** Effects in words: `task run on job.group.1`, `timer timeout in 60000 ms`, … */
   effects: string[]
 }
-
-/** A value that can be indexed: it sorts numbers before strings. */
-export type IndexValue = string | number | boolean | null
 
 export interface AuditView {
   at: number

@@ -26,9 +26,10 @@ import { checkEvent, finishedError, parseSafely } from './event-check.ts'
 import { identityOf, snapshotOf } from './heads.ts'
 import { historyOf } from './history.ts'
 import type { MailItem } from './mailbox.ts'
-import type { OperatorCommand } from './operator-commands.ts'
+import { conflict, type OperatorCommand } from './operator-commands.ts'
 import { operate } from './operators.ts'
-import type { Head } from './records.ts'
+import { matches } from './queries.ts'
+import { conditionOf, type Head } from './records.ts'
 import { startActor } from './start-actor.ts'
 import { type TaskOperation, taskOperation } from './tasks.ts'
 import { actorView, diffContexts, turnView } from './views.ts'
@@ -116,6 +117,13 @@ function answer(shard: ShardContext, batch: Batch, command: Command): Answer {
   if (command.op === 'start') return start(shard, batch, head, command)
   if (isTaskCommand(command)) return taskOperation(shard, batch, head, command)
   if (!head) return { error: unknownActor(shard, command.address) }
+  const { when } = command
+  if (when && !matches(shard, head, { ...when, children: true })) {
+    return conflict(
+      head,
+      `is not as the command wants it: ${conditionOf(head)}, in ${head.stateText}`,
+    )
+  }
   if (OPERATOR_OPERATIONS.has(command.op))
     return operate(shard, batch, head, command as OperatorCommand)
   switch (command.op) {

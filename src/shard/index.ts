@@ -41,6 +41,8 @@ export { addressOfTask } from './tasks.ts'
 export {
   type Problem,
   type ProblemKind,
+  type Repair,
+  type ReportProblem,
   ShardVerification,
   type VerifiedShard,
 } from './verification.ts'

@@ -96,6 +96,7 @@ function detailOf(command: OperatorCommand): unknown {
     op: _o,
     timeoutMs: _d,
     durability: _c,
+    when: _e,
     ...detail
   } = command
   return detail

@@ -197,7 +197,8 @@ function matchesName(shard: ShardContext, name: CounterName, filter: ActorFilter
   return true
 }
 
-function matches(shard: ShardContext, head: Head, filter: ActorFilter): boolean {
+/** Whether a filter finds an actor; its `idPrefix` is encoded. */
+export function matches(shard: ShardContext, head: Head, filter: ActorFilter): boolean {
   const name = { machine: head.kindName, condition: conditionOf(head), state: head.stateText }
   if (!matchesName(shard, name, filter)) return false
   if (filter.olderThanMs !== undefined && shard.clock.now() - head.since < filter.olderThanMs)

@@ -76,10 +76,11 @@ const QUEUE_NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 
 /** What recovery needs without reading the actor. */
 export function writeTaskRow(shard: ShardContext, batch: Batch, task: TaskEntry): void {
-  batch.write(
-    taskKey(shard.shard, task.effectId),
-    pack([task.state === 'queued' ? 1 : 0, task.queue, task.priority, task.attempt, task.name]),
-  )
+  batch.write(taskKey(shard.shard, task.effectId), encodeTaskRow(task))
+}
+
+export function encodeTaskRow({ state, queue, priority, attempt, name }: TaskEntry): Uint8Array {
+  return pack([state === 'queued' ? 1 : 0, queue, priority, attempt, name])
 }
 
 export interface TaskRow {

@@ -11,6 +11,7 @@ import {
   appliedKey,
   begin,
   nameOfKey,
+  packNumber,
   parseOutboxKey,
   peerOfKey,
   slotOfTailKey,
@@ -51,6 +52,12 @@ export interface Problem {
   what: string
 }
 
+/** A row that is wholly made from others, as it should be; null: it should not be there. */
+export type Repair = readonly [key: Uint8Array, value: Uint8Array | null]
+
+/** @param repair where it is certain what is right, and nothing is lost by it */
+export type ReportProblem = (problem: Problem, repair?: Repair) => void
+
 export interface VerifiedShard {
   shard: number
   rows: number
@@ -80,20 +87,16 @@ export class ShardVerification {
   readonly #shard: number
   readonly #shardCount: number
   readonly #reader: RowReader
-  readonly #report: (problem: Problem) => void
+  readonly #report: ReportProblem
   readonly #counts = new Map<string, { name: CounterName; count: number }>()
   /** Of each derived table: the rows that are there, less those that actors ask for. */
   readonly #surplus = new Map<number, number>(DERIVED.map((table) => [table, 0]))
   readonly #channels: ChannelEnds = { outgoing: new Map(), inbound: new Map() }
   #actors = 0
   #unreadable = 0
+  #hasMisplaced = false
 
-  constructor(
-    shard: number,
-    shardCount: number,
-    reader: RowReader,
-    report: (problem: Problem) => void,
-  ) {
+  constructor(shard: number, shardCount: number, reader: RowReader, report: ReportProblem) {
     this.#shard = shard
     this.#shardCount = shardCount
     this.#reader = reader
@@ -121,8 +124,8 @@ export class ShardVerification {
     return { shard, rows, actors: this.#actors, journaled, channels: this.#channels }
   }
 
-  #problem(kind: ProblemKind, subject: string, what: string): void {
-    this.#report({ kind, shard: this.#shard, subject, what })
+  #problem(kind: ProblemKind, subject: string, what: string, repair?: Repair): void {
+    this.#report({ kind, shard: this.#shard, subject, what }, repair)
   }
 
   #row(key: Uint8Array, value: Uint8Array): void {
@@ -159,9 +162,11 @@ export class ShardVerification {
       return this.#problem('unreadable', address, `${why}: ${(thrown as Error).message}`)
     }
     const belongs = shardOf(address, this.#shardCount)
-    if (belongs !== this.#shard)
+    const isMisplaced = belongs !== this.#shard
+    this.#hasMisplaced ||= isMisplaced
+    if (isMisplaced)
       this.#problem('misplaced', address, `stands in shard ${this.#shard}, not in ${belongs}`)
-    for (const row of derivedRows(this.#shard, actor)) this.#derived(address, row)
+    for (const row of derivedRows(this.#shard, actor)) this.#derived(address, row, isMisplaced)
     this.#checkKept(actor)
     const name = actor.counter
     const key = hexOf(counterKey(this.#shard, name))
@@ -170,14 +175,16 @@ export class ShardVerification {
     else this.#counts.set(key, { name, count: 1 })
   }
 
-  #derived(address: string, { table, key, what }: DerivedRow): void {
+  #derived(address: string, { table, key, value, what }: DerivedRow, isMisplaced: boolean): void {
     if (this.#reader.has(key)) {
       this.#surplus.set(table, (this.#surplus.get(table) ?? 0) - 1)
       return
     }
     const isListing = table === TABLE.stateIndex || table === TABLE.fieldIndex
     const kind = isListing ? 'unlisted' : 'unarmed'
-    this.#problem(kind, address, `its row for ${what} is missing`)
+    // Of an actor that stands where it should not nothing is certain.
+    const repair: Repair | undefined = isMisplaced ? undefined : [key, value]
+    this.#problem(kind, address, `its row for ${what} is missing`, repair)
   }
 
   #checkKept({ address, record }: ReadActor): void {
@@ -203,11 +210,16 @@ export class ShardVerification {
     for (const { name, count } of this.#counts.values()) this.#miscounted(name, 0, count)
   }
 
-  #miscounted({ machine, state, condition }: CounterName, stored: number, counted: number): void {
+  #miscounted(name: CounterName, stored: number, counted: number): void {
     // Where those stand that cannot be read is not known.
     if (this.#unreadable > 0) return
+    const { machine, state, condition } = name
     const subject = `${machine} ${state} (${condition})`
-    this.#problem('count', subject, `is counted as ${stored}; there are ${counted}`)
+    const right = counted === 0 ? null : packNumber(counted)
+    const repair: Repair | undefined = this.#hasMisplaced
+      ? undefined
+      : [counterKey(this.#shard, name), right]
+    this.#problem('count', subject, `is counted as ${stored}; there are ${counted}`, repair)
   }
 
   /** Rows that no actor asks for: there are more than asked for, or this is not called. */
@@ -219,11 +231,10 @@ export class ShardVerification {
         const bytes = address === undefined ? undefined : this.#reader.actor(this.#shard, address)
         if (bytes !== undefined && this.#asksFor(address ?? '', bytes, key)) continue
         const name = NAMES.get(table) ?? ''
-        this.#problem(
-          'stray',
-          address ?? hexOf(key),
-          `no actor asks for a row of the table "${name}"`,
-        )
+        const what = `no actor asks for a row of the table "${name}"`
+        // A row that names nobody may be of a form that is not known here.
+        const repair: Repair | undefined = address === undefined ? undefined : [key, null]
+        this.#problem('stray', address ?? hexOf(key), what, repair)
       }
       yield 0
     }

@@ -13,8 +13,9 @@ import {
   fieldSuffix,
   stateIndexKey,
 } from './index-keys.ts'
-import { HEAD, nameOfKey, parseTimerKey, TABLE, taskKey, timerKey } from './keys.ts'
+import { EMPTY, HEAD, nameOfKey, parseTimerKey, TABLE, taskKey, timerKey } from './keys.ts'
 import { type ActorRecord, conditionOf, decodeActor } from './records.ts'
+import { encodeTaskRow } from './task-rows.ts'
 import { addressOfTask } from './tasks.ts'
 
 export interface ReadActor {
@@ -28,6 +29,7 @@ export interface ReadActor {
 export interface DerivedRow {
   table: number
   key: Uint8Array
+  value: Uint8Array
   /** For people. */
   what: string
 }
@@ -48,23 +50,27 @@ export function derivedRows(shard: number, actor: ReadActor): DerivedRow[] {
     {
       table: TABLE.stateIndex,
       key: stateIndexKey(shard, machine, condition, position, record.since, address),
+      value: EMPTY,
       what: 'lists by state',
     },
   ]
   for (const [field, value] of Object.entries(record.index)) {
     const key = Buffer.concat([fieldPrefix(shard, machine, field), fieldSuffix(value, address)])
-    rows.push({ table: TABLE.fieldIndex, key, what: `lists by the field "${field}"` })
+    rows.push({ table: TABLE.fieldIndex, key, value: EMPTY, what: `lists by the field "${field}"` })
   }
   for (const { dueAt, effectId, id, frozenMs } of record.timers) {
     if (frozenMs !== null) continue
     rows.push({
       table: TABLE.timer,
       key: timerKey(shard, dueAt, effectId),
+      value: EMPTY,
       what: `the timer ${id}`,
     })
   }
-  for (const { effectId, name } of record.tasks) {
-    rows.push({ table: TABLE.task, key: taskKey(shard, effectId), what: `the task ${name}` })
+  for (const task of record.tasks) {
+    const key = taskKey(shard, task.effectId)
+    const what = `the task ${task.name}`
+    rows.push({ table: TABLE.task, key, value: encodeTaskRow(task), what })
   }
   return rows
 }

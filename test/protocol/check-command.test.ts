@@ -39,7 +39,9 @@ describe('every operation', () => {
     [{ op: 'task.done', ...task, output: new Map() }],
     [{ op: 'task.failed', ...task, failure }],
   ])('%j is taken with all of its fields, with those of the envelope, and no other', (command) => {
-    const envelope = { id: 'i', author: 'a', timeoutMs: 1, durability: 'flushed', dryRun: false }
+    const when = { state: 's', tag: 't', condition: 'parked', olderThanMs: 1, where: { a: null } }
+    const sent = { id: 'i', author: 'a', timeoutMs: 1, durability: 'flushed', dryRun: false }
+    const envelope = { ...sent, when }
     expect(check({ ...command, ...envelope }).command).toEqual({
       address: 'm/1',
       ...command,
@@ -50,6 +52,20 @@ describe('every operation', () => {
       const { error } = check({ ...command, [name]: 1 })
       expect([error?.code, error?.message]).toEqual(['malformed', expect.stringContaining(name)])
     }
+  })
+
+  it.each<[unknown]>([
+    ['open'],
+    [null],
+    [{ state: 1 }],
+    [{ olderThanMs: -1 }],
+    [{ machine: 'order' }],
+    [{ constructor: 'x' }],
+    [{ where: 'a' }],
+    [{ where: { a: [] } }],
+  ])('is refused with %j as what the actor has to be', (when) => {
+    const { error } = check({ op: 'delete', when })
+    expect([error?.code, error?.message]).toEqual(['malformed', expect.stringContaining('"when"')])
   })
 
   it('has a name', () => {

@@ -49,10 +49,16 @@ it('create, list, show, resize, release', async () => {
   expect((await troupe('show', 'builds')).out.split('\n')).toEqual([
     'builds  1/2 out',
     '  stage pc1  1/1 out',
-    '  holds  a  1 of pc1  token 1  lease 60 s',
+    expect.stringMatching(
+      /^ {2}holds {2}a {2}1 of pc1 {2}token 1 {2}lease 60 s, ends in [3-6]\d s$/,
+    ),
     '  waits  b  2  ticket 2  priority 3',
     '',
   ])
+  const { holders } = JSON.parse((await troupe('show', 'builds', '--json')).out)
+  const left = holders[0].leaseUntil - Date.now()
+  expect(left).toBeGreaterThan(30_000)
+  expect(left).toBeLessThanOrEqual(60_000)
   const resized = await troupe('resize', 'builds', '--slots', '4', '--limit', 'pc1=2', 'pc2=3')
   expect(resized.out).toContain('builds  3/4 out')
   expect(resized.out).toContain('stage pc2  0/3 out')
@@ -87,6 +93,16 @@ it('a paused pool says so, and does what it was told once it is resumed', async 
   expect((await troupe('list')).out).toBe('builds  1/1 out  1 hold  0 wait  paused\n')
   await node.client.resume('pool/builds')
   expect((await troupe('list')).out).toBe('builds  1/3 out  1 hold  0 wait\n')
+})
+
+it('shows a lease that stands still, and none where there is none', async () => {
+  await troupe('create', 'builds', '--slots', '2')
+  await acquire('a', { leaseMs: 60_000 })
+  await acquire('b')
+  await node.client.pause('pool/builds', { timers: 'freeze' })
+  const { out } = await troupe('show', 'builds')
+  expect(out).toMatch(/holds {2}a {2}1 {2}token 1 {2}lease 60 s, stands still with [3-6]\d s left/)
+  expect(out).toMatch(/holds {2}b {2}1 {2}token 2 {2}until released/)
 })
 
 it('a lease goes on over a restart of the node, and its end serves who waits', async () => {
