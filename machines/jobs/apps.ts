@@ -19,6 +19,8 @@ const CACHE_MS = 2_000
 const CACHE_COUNT_MAX = 1_000
 const NAME_LENGTH_MAX = 64
 
+const ALL = { filter: { machine: 'app' } }
+
 interface Known {
   record: AppRecord & { isEnabled: boolean }
   untilMs: number
@@ -76,20 +78,12 @@ export class Apps {
 
   async list(): Promise<AppSummary[]> {
     const rows: AppSummary[] = []
-    let cursor: string | undefined
-    do {
-      const page = await this.#client.list({
-        filter: { machine: 'app' },
-        ...(cursor ? { cursor } : {}),
-      })
-      for (const { address, value, index } of page.rows) {
-        const name = parseAddress(address).id
-        const isAdmin = index['isAdmin'] === true
-        const createdAt = Number(index['createdAt'])
-        rows.push({ name, status: String(value), createdAt, isAdmin })
-      }
-      cursor = page.cursor
-    } while (cursor !== undefined)
+    for await (const { address, value, index } of this.#client.rows(ALL)) {
+      const name = parseAddress(address).id
+      const isAdmin = index['isAdmin'] === true
+      const createdAt = Number(index['createdAt'])
+      rows.push({ name, status: String(value), createdAt, isAdmin })
+    }
     return rows.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 

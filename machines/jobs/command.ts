@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import {
+  configOf,
   type RunSpec,
   runProcess,
   type TaskAttempt,
@@ -16,16 +17,18 @@ import {
   TroupeError,
   task,
 } from '../../src/index.ts'
-import { CONTENT, SHELL_TEMPLATE } from './config.ts'
+import { CONTENT, type JobsConfig, SHELL_TEMPLATE } from './config.ts'
+import { queueOf, typeQueueOf } from './queues.ts'
 
 export const WORKER_LOST_POLICIES = ['wait', 'rerun', 'park'] as const
 
 const commandInput = z.object({
   content: z.string(),
-  /** The words of the job type, one of which stands for the content. */
-  template: z.array(z.string()).min(1),
-  /** For people, and for workers that have a table of types of their own. */
+  /** The words of the job type, one of which stands for the content; none: the worker has its own. */
+  template: z.array(z.string()),
   jobType: z.string(),
+  /** Which attempt of the job it is, when its task is begun for the first time. */
+  attempt: z.int().min(1).default(1),
   groupId: z.int(),
   priority: z.int(),
   runTimeoutMs: z.int().min(1).nullable(),
@@ -48,14 +51,10 @@ export interface CommandOutput {
   stderrBytes: number
 }
 
-/** The queue of a worker group. */
-export function queueOf(groupId: number): string {
-  return `job.group.${groupId}`
-}
-
 export const jobCommand = task<CommandInput, CommandOutput>({
   name: 'job-command',
-  queue: ({ groupId }) => queueOf(groupId),
+  queue: ({ groupId, jobType, template }) =>
+    template.length > 0 ? queueOf(groupId) : typeQueueOf(queueOf(groupId), jobType),
   queues: [queueOf(1)],
   priority: ({ priority }) => priority,
   input: commandInput,
@@ -70,6 +69,7 @@ export const jobCommand = task<CommandInput, CommandOutput>({
 
 async function run(attempt: TaskAttempt<CommandInput>): Promise<CommandOutput> {
   const { jobName, appName, runAs } = attempt.input
+  const command = commandOf(attempt)
   // A place of its own: neither the node's directory, nor the records of the run.
   const cwd = join(attempt.directory, 'work')
   await mkdir(cwd, { recursive: true, mode: 0o700 })
@@ -80,7 +80,8 @@ async function run(attempt: TaskAttempt<CommandInput>): Promise<CommandOutput> {
     TROUPE_JOB_NAME: jobName,
     TROUPE_APP: appName,
   }
-  const exit = await runOnce(attempt, { command: commandOf(attempt.input), cwd, env })
+  const number = attempt.input.attempt + attempt.attempt - 1
+  const exit = await runOnce(attempt, { command, cwd, env, number })
   if (exit.reason === 'exited') {
     const { code, signal, startedAt, endedAt, stdoutBytes, stderrBytes } = exit
     return { code, signal, startedAt, endedAt, stdoutBytes, stderrBytes }
@@ -89,10 +90,25 @@ async function run(attempt: TaskAttempt<CommandInput>): Promise<CommandOutput> {
 }
 
 /** The content is one word, whatever it holds: no shell sees it but one that the template names. */
-function commandOf({ template, content, runAs }: CommandInput): RunSpec['command'] {
+function commandOf(attempt: TaskAttempt<CommandInput>): RunSpec['command'] {
+  const { content, runAs } = attempt.input
+  const words = wordsOf(attempt)
   // The runner's own way takes longer texts than an argument may have.
-  if (runAs.length === 0 && isDeepStrictEqual(template, SHELL_TEMPLATE)) return { shell: content }
-  return { argv: [...runAs, ...template.map((word) => (word === CONTENT ? content : word))] }
+  if (runAs.length === 0 && isDeepStrictEqual(words, SHELL_TEMPLATE)) return { shell: content }
+  return { argv: [...runAs, ...words.map((word) => (word === CONTENT ? content : word))] }
+}
+
+/** What stands in this worker's configuration counts here; the default for `shell` does not stand there. */
+function wordsOf(attempt: TaskAttempt<CommandInput>): readonly string[] {
+  const { template, jobType } = attempt.input
+  const { types } = configOf<JobsConfig>(attempt)
+  const own = Object.hasOwn(types, jobType) ? types[jobType] : undefined
+  if (own !== undefined && own !== SHELL_TEMPLATE) return own
+  if (template.length > 0) return template
+  // The worker had it when it took the task. What runs already is attached to, whatever is said here.
+  if (attempt.reattached) return SHELL_TEMPLATE
+  const why = `this worker does not know the type "${jobType}" any more`
+  throw new TaskError('temporary', why, { code: 'unknown-type' })
 }
 
 async function runOnce(attempt: TaskAttempt<CommandInput>, spec: RunSpec) {

@@ -70,3 +70,8 @@ export const jobsConfig = z
 export const ARGUMENT_BYTES_MAX = 128 * 1024 - 1
 
 export type JobsConfig = z.infer<typeof jobsConfig>
+
+/** The names of the types that somebody has configured. */
+export function ownTypes(types: JobsConfig['types']): string[] {
+  return Object.keys(types).filter((name) => types[name] !== SHELL_TEMPLATE)
+}

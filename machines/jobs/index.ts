@@ -4,11 +4,12 @@
  */
 import { type AppContext, defineApp, type GreetingPlace } from '../../src/index.ts'
 import { Apps } from './apps.ts'
-import { type JobsConfig, jobsConfig } from './config.ts'
+import { type JobsConfig, jobsConfig, ownTypes } from './config.ts'
 import { job } from './job.ts'
 import { Jobs } from './jobs.ts'
 import { app, JOB_IDS, jobIds } from './machines.ts'
 import { operatorRoutes } from './operator-routes.ts'
+import { typeQueues } from './queues.ts'
 import { quoteWord } from './quote.ts'
 import { serverRoutes } from './server-routes.ts'
 import { Streams } from './streams.ts'
@@ -23,6 +24,7 @@ export const jobs = defineApp<JobsConfig>({
   machines: [job, app, jobIds],
   singletons: [JOB_IDS],
   config: jobsConfig,
+  workerQueues: ({ types }, queues) => typeQueues(ownTypes(types), queues),
   routes: (context) => {
     const apps = new Apps(context)
     const all = new Jobs(context, apps)
@@ -30,6 +32,10 @@ export const jobs = defineApp<JobsConfig>({
     return [...serverRoutes(context, apps, all, streams), ...operatorRoutes(apps, all, streams)]
   },
   verbs,
+  verbGroups: {
+    jobs: 'submit jobs, look at them, end them',
+    apps: 'programs that submit jobs, and their keys',
+  },
   daemons: (context) => [new TypeTeacher(context)],
   greeting,
 })

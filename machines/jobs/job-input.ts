@@ -1,6 +1,6 @@
 /**
  * What a job is given. Decides: which fields there are, their bounds, and which of them can be changed
- * later. Leaves to others: how requests name them (`requests.ts`), and what they lead to (`job.ts`).
+ * later. Leaves to others: how requests name them (`settings.ts`), and what they lead to (`job.ts`).
  */
 import { z } from 'zod'
 import { WORKER_LOST_POLICIES } from './command.ts'
@@ -16,8 +16,11 @@ const timeMs = z.int().min(1).max(TIME_MS_MAX)
 const definition = z.object({
   content: z.string().min(1),
   jobType: z.string().min(1),
-  /** What the job type runs, as it was when somebody last named it; null while nobody knows the type. */
-  template: z.array(z.string()).min(1).nullable(),
+  /**
+   * What the job type runs, as it was when somebody last named it. Empty: what the worker's own table
+   * says. null while nobody knows the type.
+   */
+  template: z.array(z.string()).nullable(),
   groupId: z.int().min(1),
   /** Larger first, within a group. */
   priority: z.int(),
@@ -38,7 +41,9 @@ const definition = z.object({
   runAs: z.array(z.string()),
 })
 
-export const jobChanges = definition.partial()
+export const jobChanges = definition
+  .extend({ retries: definition.shape.retries.partial() })
+  .partial()
 export type JobChanges = z.infer<typeof jobChanges>
 
 export const jobInput = definition.extend({

@@ -9,8 +9,8 @@ import {
   parseAddress,
   type StateValue,
 } from '../../src/index.ts'
-import { queueOf } from './command.ts'
 import type { JobContext } from './job.ts'
+import { queueOf } from './queues.ts'
 import { FINAL_STATUSES, type JobStatus, LEGACY } from './statuses.ts'
 
 export interface JobCondition {
@@ -133,17 +133,27 @@ function describe(view: ActorView): Description {
   return describeTask(view, context, paused)
 }
 
-function whyWaiting({ value }: ActorView, context: JobContext): string {
+/** Nobody knew its type, or those that knew it may have gone. */
+export function waitsForType(view: ActorView): boolean {
+  const { template } = view.context as JobContext
+  if (view.status !== 'active' || view.parked || view.paused) return false
+  return isUnknown(view) || (template?.length === 0 && commandTaskOf(view)?.state === 'queued')
+}
+
+function isUnknown({ value }: ActorView): boolean {
+  return typeof value === 'object' && value['waiting'] === 'type'
+}
+
+function whyWaiting(view: ActorView, context: JobContext): string {
   const { jobType, retryIntervalMs, attempt, reason } = context
-  const isForType = typeof value === 'object' && value['waiting'] === 'type'
-  if (isForType) return `waits for workers that know its type "${jobType}" (apps.jobs.types)`
+  if (isUnknown(view)) return `waits for workers that know its type "${jobType}" (apps.jobs.types)`
   return `waits ${retryIntervalMs / 1_000} s after attempt ${attempt}: ${reason}`
 }
 
 /** The task knows it best: after a pause the command may have to wait for a worker once more. */
 function describeTask(
   view: ActorView,
-  { groupId, attempt, reason }: JobContext,
+  { groupId, jobType, template, attempt, reason }: JobContext,
   paused: string | undefined,
 ): Description {
   const task = commandTaskOf(view)
@@ -155,7 +165,8 @@ function describeTask(
     return { status: 'running', message: `has ended; ${paused ?? 'its result is taken next'}` }
   if (paused) return { status: 'waiting', message: paused }
   const before = reason === '' ? '' : `; attempt ${attempt}: ${reason}`
-  const message = `waits for a worker of group ${groupId} (${queueOf(groupId)})${before}`
+  const knowing = template?.length === 0 ? ` that knows its type "${jobType}"` : ''
+  const message = `waits for a worker of group ${groupId}${knowing} (${queueOf(groupId)})${before}`
   return { status: 'ready', message }
 }
 

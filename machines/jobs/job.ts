@@ -2,7 +2,7 @@
  * The machine `job`: a command's way from its submission to its end, and to further attempts.
  *
  * Decides: the states, when there is another attempt, what can be asked in which state, and what the
- * callback is told. Leaves to others: the words for it (`status.ts`), running the command
+ * callback is told. Leaves to others: the words for it (`job-view.ts`), running the command
  * (`command.ts`).
  *
  * ```
@@ -83,7 +83,9 @@ const chart = setup({
       event.type === 'LEARN_TYPE' && event.jobType === context.jobType,
   },
   actions: {
-    modify: assign(({ event }) => (event.type === 'MODIFY' ? givenOf(event.changes) : {})),
+    modify: assign(({ context, event }) =>
+      event.type === 'MODIFY' ? changed(context, event.changes) : {},
+    ),
     learnType: assign(({ event }) =>
       event.type === 'LEARN_TYPE' ? { template: event.template } : {},
     ),
@@ -233,7 +235,7 @@ export const job = defineMachine({
     RERUN: z.object({}),
     REMOVE: z.object({ by: author }),
     MODIFY: z.object({ changes: jobChanges }),
-    LEARN_TYPE: z.object({ jobType: z.string(), template: z.array(z.string()).min(1) }),
+    LEARN_TYPE: z.object({ jobType: z.string(), template: z.array(z.string()) }),
   },
   secrets: ['callbackKey'],
   index: ({ appName, jobName, groupId, executor, jobType, priority }) => ({
@@ -251,6 +253,7 @@ function commandOf(context: JobContext): CommandInput {
   const { content, template, groupId, priority, onWorkerLost, runTimeoutMs, runAs } = context
   const { jobName, appName, jobType } = context
   return {
+    attempt: context.attempt + 1,
     content,
     jobType,
     // `waiting.type` is left only with one.
@@ -265,9 +268,17 @@ function commandOf(context: JobContext): CommandInput {
   }
 }
 
+/** Of what is not named nothing is changed, and so it is with the classes of `retries`. */
+function changed({ retries }: JobContext, changes: JobChanges): Partial<JobInput> {
+  const given = givenOf(changes)
+  return changes.retries
+    ? { ...given, retries: { ...retries, ...givenOf(changes.retries) } }
+    : given
+}
+
 /** A field that is there without a value is none. */
-function givenOf(changes: JobChanges): Partial<JobInput> {
-  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
+function givenOf<T extends object>(fields: T): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
 function mayRetry({ failures, retries }: JobContext, kind: FailureClass): boolean {

@@ -18,7 +18,7 @@ import type { JobsConfig } from './config.ts'
 import { malformed } from './fields.ts'
 import { JobIdSource } from './ids.ts'
 import type { JobContext } from './job.ts'
-import { JOB_DEFAULTS, type JobChanges, type JobInput } from './job-input.ts'
+import { JOB_DEFAULTS, type JobInput } from './job-input.ts'
 import {
   addressOf,
   conditionOf,
@@ -26,7 +26,9 @@ import {
   type JobView,
   jobRowOf,
   jobViewOf,
+  waitsForType,
 } from './job-view.ts'
+import { typesOfGroup, WORKERS_OWN } from './queues.ts'
 import { changesOf, checkContent, type JobSettings } from './settings.ts'
 import type { JobStatus } from './statuses.ts'
 
@@ -43,6 +45,8 @@ export interface JobQuery {
   limit?: number
   cursor?: string
 }
+
+const GROUP_DEFAULT = 1
 
 export class Jobs {
   readonly #client: Client
@@ -70,7 +74,27 @@ export class Jobs {
 
   /** @throws TroupeError `not-found` */
   async view(jobId: number): Promise<JobView> {
-    return jobViewOf(await this.#get(jobId))
+    return this.#viewOf(await this.#get(jobId))
+  }
+
+  /** Of one that waits for a type, with what the workers of its group know. */
+  async #viewOf(view: ActorView): Promise<JobView> {
+    const shown = jobViewOf(view)
+    if (!waitsForType(view)) return shown
+    const { workers, types } = await typesOfGroup(this.#client, shown.groupId)
+    if (types.has(shown.jobType)) return shown
+    const known = [...Object.keys(this.#config.types), ...types].sort()
+    const who =
+      workers === 0
+        ? `no worker of group ${shown.groupId} is there`
+        : `what group ${shown.groupId} knows: ${[...new Set(known)].join(', ')}`
+    return { ...shown, message: `${shown.message}; ${who}` }
+  }
+
+  /** The template of a type that the node does not know: null, unless a worker of the group does. */
+  async #workersOwn(groupId: number, jobType: string): Promise<string[] | null> {
+    const { types } = await typesOfGroup(this.#client, groupId)
+    return types.has(jobType) ? [...WORKERS_OWN] : null
   }
 
   /** The same once the job has ended, or after `waitMs`. */
@@ -80,7 +104,7 @@ export class Jobs {
     const isFinal = (view: ActorView) => conditionOf(view).isFinal
     const options = { timeoutMs: waitMs, signal }
     try {
-      return jobViewOf(await this.#client.waitFor(addressOf(jobId), isFinal, options))
+      return this.#viewOf(await this.#client.waitFor(addressOf(jobId), isFinal, options))
     } catch (thrown) {
       if (isCode(thrown, 'no-answer')) return this.view(jobId)
       throw thrown
@@ -152,11 +176,14 @@ export class Jobs {
   async modify(jobId: number, settings: JobSettings, author: string): Promise<JobView> {
     if (Object.keys(settings).length === 0) throw malformed('nothing is given to be changed')
     const context = (await this.#get(jobId)).context as JobContext
-    const changes: JobChanges = changesOf(settings, this.#config)
+    const changes = changesOf(settings, this.#config)
     const { content = context.content, jobType = context.jobType } = settings
     checkContent(content, jobType, this.#config)
-    if (settings.retries) changes.retries = { ...context.retries, ...settings.retries }
     if (settings.callbackUrl) changes.callbackKey = await this.#apps.keyOf(context.appName)
+    if (changes.template === null) {
+      const { groupId = context.groupId } = settings
+      changes.template = await this.#workersOwn(groupId, jobType)
+    }
     await this.#send(jobId, { type: 'MODIFY', changes }, author)
     return this.view(jobId)
   }
@@ -165,11 +192,13 @@ export class Jobs {
     const { content = '', executor = '', jobType = this.#config.defaultType } = settings
     const changes = changesOf({ ...settings, content, executor, jobType }, this.#config)
     checkContent(content, jobType, this.#config)
+    if (changes.template === null)
+      changes.template = await this.#workersOwn(settings.groupId ?? GROUP_DEFAULT, jobType)
     const given = Object.entries(changes).filter(([, value]) => value !== undefined)
-    const base = { ...JOB_DEFAULTS, groupId: 1, content, jobType, template: null }
+    const base = { ...JOB_DEFAULTS, groupId: GROUP_DEFAULT, content, jobType, template: null }
     return {
       ...base,
-      ...(Object.fromEntries(given) as JobChanges),
+      ...Object.fromEntries(given),
       retries: { ...base.retries, ...settings.retries },
       callbackKey: settings.callbackUrl ? await this.#apps.keyOf(appName) : '',
       keepMs: this.#config.keepMs,

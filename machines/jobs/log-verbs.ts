@@ -22,12 +22,16 @@ export async function printResult(call: VerbCall): Promise<number> {
 /** Answers over the command line's connection are text, so bytes travel in blocks of base64. */
 export async function printBytes(call: VerbCall): Promise<void> {
   const path = `/jobs/${idOf(call)}/bytes`
+  const attempt = attemptOf(call)
   let offset = 0
   while (!call.signal.aborted) {
-    const query = { stream: 'stdout', offset: String(offset) }
+    const query = { stream: 'stdout', offset: String(offset), attempt }
     const { body } = await call.http({ method: 'GET', path, query })
-    const { base64, offset: next } = body as StreamBlock
-    if (next === offset) return
+    const { base64, offset: next, note } = body as StreamBlock
+    if (next === offset) {
+      if (note !== undefined) call.note(`Note: ${note}`)
+      return
+    }
     call.write(Buffer.from(base64, 'base64'))
     offset = next
   }
@@ -36,7 +40,7 @@ export async function printBytes(call: VerbCall): Promise<void> {
 export async function printLog(call: VerbCall): Promise<void> {
   const { stdout, stderr, follow, lines } = call.options
   const tail = typeof lines === 'string' ? lines : undefined
-  const how = { follow: follow === true, tail }
+  const how = { follow: follow === true, tail, attempt: attemptOf(call) }
   const streams =
     stderr === stdout
       ? (['stdout', 'stderr'] as const)
@@ -66,6 +70,11 @@ export async function printLog(call: VerbCall): Promise<void> {
   )
 }
 
+function attemptOf({ options }: VerbCall): string | undefined {
+  const { attempt } = options
+  return typeof attempt === 'string' ? attempt : undefined
+}
+
 /** `note` writes whole lines: what has no end yet waits for it. */
 function toStderr(call: VerbCall): (chunk: string, isLast: boolean) => void {
   let open = ''
@@ -81,19 +90,20 @@ function toStderr(call: VerbCall): (chunk: string, isLast: boolean) => void {
 async function copyStream(
   call: VerbCall,
   stream: 'stdout' | 'stderr',
-  how: { follow: boolean; tail?: string | undefined },
+  how: { follow: boolean; tail?: string | undefined; attempt?: string | undefined },
   write: (chunk: string, isLast: boolean) => void,
 ): Promise<void> {
   let offset: number | undefined
   for (;;) {
     const at = offset === undefined ? { tail: how.tail } : { offset: String(offset) }
-    const query = { stream, ...at }
+    const query = { stream, attempt: how.attempt, ...at }
     const { body } = await call.http({ method: 'GET', path: `/jobs/${idOf(call)}/log`, query })
     const part = body as StreamPart
     // A tail tells by lines where to begin and may stop short of the end.
     const isLast = part.isEnd || (!how.follow && (part.text === '' || part.offset >= part.size))
     write(part.text, isLast)
     offset = part.offset
+    if (isLast && part.size > 0 && part.note !== undefined) call.note(`Note: ${part.note}`)
     if (isLast || call.signal.aborted) return
     if (part.text === '') await wait(call, FOLLOW_MS)
   }

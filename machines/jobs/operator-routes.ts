@@ -2,7 +2,18 @@
  * What the verbs of the command line call: apps and jobs as an operator sees them. Decides: the paths
  * and what they answer. The platform's roles guard them; errors are the platform's too.
  */
+import type { z } from 'zod'
 import type { AppRequest, AppRoute } from '../../src/index.ts'
+import {
+  appKey,
+  appList,
+  appToken,
+  block,
+  jobList,
+  jobView,
+  logPart,
+  submitted,
+} from './answers.ts'
 import type { Apps } from './apps.ts'
 import { Fields, GROUP_MAX, LINES_MAX } from './fields.ts'
 import type { JobView } from './job-view.ts'
@@ -28,6 +39,8 @@ function appRoutes(apps: Apps): AppRoute[] {
       method: 'POST',
       path: '/jobs/apps',
       role: 'admin',
+      summary: 'make an app; the answer has its key',
+      schemas: { answer: appKey, status: 201 },
       handle: async ({ body, author }) => {
         const fields = new Fields(body)
         const isAdmin = fields.optionalChoice('admin', ['true', 'false']) === 'true'
@@ -38,6 +51,8 @@ function appRoutes(apps: Apps): AppRoute[] {
     {
       method: 'GET',
       path: '/jobs/apps',
+      summary: 'all apps',
+      schemas: { answer: appList },
       handle: async () => ({ body: { apps: await apps.list() } }),
     },
     {
@@ -45,6 +60,8 @@ function appRoutes(apps: Apps): AppRoute[] {
       path: '/jobs/apps/:name/token',
       // Whoever has it acts as the app.
       role: 'admin',
+      summary: 'a token of an app, for a few minutes',
+      schemas: { answer: appToken },
       handle: async ({ params }) => ({ body: await apps.tokenFor(params['name'] ?? '') }),
     },
   ]
@@ -54,16 +71,22 @@ function jobRoutes(apps: Apps, jobs: Jobs, streams: Streams): AppRoute[] {
   const byId = (
     method: AppRoute['method'],
     action: string,
+    summary: string,
     act: (jobId: number, request: AppRequest) => Promise<unknown>,
+    answer: z.ZodType = jobView,
   ): AppRoute => ({
     method,
     path: `/jobs/:id${action}`,
+    summary,
+    schemas: { answer },
     handle: async (request) => ({ body: await act(idOf(request), request) }),
   })
   return [
     {
       method: 'POST',
       path: '/jobs',
+      summary: 'submit a job',
+      schemas: { answer: submitted, status: 201 },
       handle: async ({ body, author }) => {
         const jobId = await submit(apps, jobs, new Fields(body), author)
         return { status: 201, headers: { location: `/jobs/${jobId}` }, body: { jobId } }
@@ -72,25 +95,34 @@ function jobRoutes(apps: Apps, jobs: Jobs, streams: Streams): AppRoute[] {
     {
       method: 'GET',
       path: '/jobs',
+      summary: 'jobs, the newest first',
+      schemas: { answer: jobList },
       handle: async (request) => ({ body: await jobs.list(listQueryOf(queryOf(request))) }),
     },
-    byId('GET', '', (jobId, request) => {
+    byId('GET', '', 'a job; waitMs waits for its end', (jobId, request) => {
       const waitMs = queryOf(request).optionalCount('waitMs', 0, WAIT_MS_MAX) ?? 0
       return jobs.viewWhenEnded(jobId, waitMs, request.signal)
     }),
-    byId('PATCH', '', (jobId, { body, author }) =>
+    byId('PATCH', '', 'change what a job is given', (jobId, { body, author }) =>
       jobs.modify(jobId, settingsOf(new Fields(body), NAMES), author),
     ),
-    byId('GET', '/log', (_jobId, request) => log(jobs, streams, request)),
-    byId('GET', '/bytes', async (jobId, request) => {
-      const query = queryOf(request)
-      const stream = query.optionalChoice('stream', STREAMS) ?? 'stdout'
-      const offset = query.optionalCount('offset', 0, Number.MAX_SAFE_INTEGER) ?? 0
-      return streams.block(await jobs.view(jobId), stream, offset)
-    }),
-    byId('POST', '/kill', (jobId, { author }) => jobs.kill(jobId, author)),
-    byId('POST', '/rerun', (jobId, { author }) => jobs.rerun(jobId, author)),
-    byId('POST', '/remove', (jobId, { author }) => jobs.remove(jobId, author)),
+    byId(
+      'GET',
+      '/log',
+      'a part of what it wrote',
+      (_jobId, request) => log(jobs, streams, request),
+      logPart,
+    ),
+    byId(
+      'GET',
+      '/bytes',
+      'a part of what it wrote, as it wrote it',
+      async (jobId, request) => streams.block(await jobs.view(jobId), streamOf(queryOf(request))),
+      block,
+    ),
+    byId('POST', '/kill', 'end it', (jobId, { author }) => jobs.kill(jobId, author)),
+    byId('POST', '/rerun', 'run it once more', (jobId, { author }) => jobs.rerun(jobId, author)),
+    byId('POST', '/remove', 'forget it', (jobId, { author }) => jobs.remove(jobId, author)),
   ]
 }
 
@@ -131,19 +163,26 @@ async function submit(apps: Apps, jobs: Jobs, fields: Fields, author: string): P
 /** A part of one stream, with what a follower has to know of the job. */
 async function log(jobs: Jobs, streams: Streams, request: AppRequest) {
   const query = queryOf(request)
-  const wanted: StreamRequest = {
-    stream: query.optionalChoice('stream', STREAMS) ?? 'stdout',
-  }
-  const offset = query.optionalCount('offset', 0, Number.MAX_SAFE_INTEGER)
+  const wanted = streamOf(query)
   const lines = query.optionalCount('lines', 1, LINES_MAX)
   const tail = query.optionalCount('tail', 1, LINES_MAX)
-  if (offset !== undefined) wanted.offset = offset
   if (lines !== undefined) wanted.lines = lines
   if (tail !== undefined) wanted.tail = tail
   const view: JobView = await jobs.view(idOf(request))
   const { text, offset: next, size, isEnd, note } = await streams.read(view, wanted)
   const { jobId, status, message } = view
   return { jobId, status, message, stream: wanted.stream, text, offset: next, size, isEnd, note }
+}
+
+/** Which stream of which attempt, and from where on. */
+function streamOf(query: Fields): StreamRequest {
+  const offset = query.optionalCount('offset', 0, Number.MAX_SAFE_INTEGER)
+  const attempt = query.optionalCount('attempt', 1, Number.MAX_SAFE_INTEGER)
+  return {
+    stream: query.optionalChoice('stream', STREAMS) ?? 'stdout',
+    ...(offset === undefined ? {} : { offset }),
+    ...(attempt === undefined ? {} : { attempt }),
+  }
 }
 
 function idOf({ params }: AppRequest): number {

@@ -7,6 +7,7 @@
  */
 import { Readable } from 'node:stream'
 import type { AppContext, AppRoute, HttpMethod } from '../../src/index.ts'
+import { envelope } from './answers.ts'
 import type { Apps } from './apps.ts'
 import type { JobsConfig } from './config.ts'
 import { LINES_MAX } from './fields.ts'
@@ -14,7 +15,7 @@ import type { JobView } from './job-view.ts'
 import { type Jobs, unknownJob } from './jobs.ts'
 import { type Answer, authenticate, type Call, inEnvelope } from './server-calls.ts'
 import { settingsOf } from './settings.ts'
-import type { Streams } from './streams.ts'
+import type { StreamPart, Streams } from './streams.ts'
 import { WorkerDuties } from './worker-duties.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
@@ -41,6 +42,9 @@ export function serverRoutes(
     body: 'raw',
     bodyBytesMax: BODY_BYTES_MAX,
     role: 'public',
+    summary: 'of the seed; asks for a token of an app',
+    // What a GET answers is a file.
+    ...(method === 'POST' ? { schemas: { answer: envelope } } : {}),
     handle: (request) =>
       inEnvelope(context, path, async () => answer(await authenticate(apps, path, request))),
   })
@@ -82,7 +86,7 @@ async function queryLog(jobs: Jobs, streams: Streams, call: Call): Promise<Answe
     bytesMax: LOG_BYTES_MAX,
     ...(lines === undefined ? {} : { lines }),
   })
-  return { plain: { log: part.text, isEnd: part.isEnd, offset: part.offset } }
+  return { plain: { log: part.text, isEnd: part.isEnd, offset: part.offset, ...cutOf(part) } }
 }
 
 async function result(jobs: Jobs, streams: Streams, call: Call): Promise<Answer> {
@@ -97,19 +101,28 @@ async function result(jobs: Jobs, streams: Streams, call: Call): Promise<Answer>
     bytesMax: LOG_BYTES_MAX,
   })
   const { rows, isEnd } = part
-  return { params: { data: rows, rowCnt: rows.length, isEnd, volume: '', offset: part.offset } }
+  const { offset: next } = part
+  const rowCnt = rows.length
+  return { params: { data: rows, rowCnt, isEnd, volume: '', offset: next, ...cutOf(part) } }
+}
+
+/** The seed has no word for it: it is added only where it is needed. */
+function cutOf({ isCut, note }: StreamPart): { note?: string } {
+  return isCut && note !== undefined ? { note } : {}
 }
 
 /** All that was written so far, byte by byte; a header says whether more can come. */
 async function download(jobs: Jobs, streams: Streams, call: Call): Promise<Answer> {
   const offset = call.fields.optionalCount('offset', 0, Number.MAX_SAFE_INTEGER) ?? 0
   const view = await ownJob(jobs, call)
+  const { bytes, note } = await streams.bytes(view, 'stdout', offset)
   const headers = {
+    ...(note === undefined ? {} : { 'x-troupe-note': note }),
     'content-type': 'text/plain; charset=utf-8',
     'content-disposition': `attachment;filename=result_job_${view.jobId}.txt`,
     'x-troupe-end': String(view.isFinal),
   }
-  const body = Readable.from(await streams.bytes(view, 'stdout', offset), { objectMode: false })
+  const body = Readable.from(bytes, { objectMode: false })
   return { response: { status: 200, headers, body } }
 }
 

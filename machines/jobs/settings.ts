@@ -4,9 +4,10 @@
  * Decides: the names of the fields, their bounds, and what is refused before anything is stored.
  * Leaves to others: which of them can be changed when (`job.ts`).
  */
+import { isDeepStrictEqual } from 'node:util'
 import { TroupeError, type WorkerLostPolicy } from '../../src/index.ts'
 import { WORKER_LOST_POLICIES } from './command.ts'
-import { ARGUMENT_BYTES_MAX, type JobsConfig } from './config.ts'
+import { ARGUMENT_BYTES_MAX, type JobsConfig, SHELL_TEMPLATE } from './config.ts'
 import { type Fields, GROUP_MAX, malformed } from './fields.ts'
 import { type JobChanges, type JobInput, RETRIES_MAX, TIME_MS_MAX } from './job-input.ts'
 
@@ -95,12 +96,11 @@ function urlOf(text: string | undefined): string | null | undefined {
  * In the machine's words; of what is not given nothing is said.
  * @throws TroupeError `malformed`
  */
-export function changesOf(settings: JobSettings, config: JobsConfig): Omit<JobChanges, 'retries'> {
-  const { retries: _merged, ...changes } = settings
+export function changesOf(settings: JobSettings, config: JobsConfig): JobChanges {
   const { jobType, executor, callbackUrl } = settings
   if (callbackUrl) checkHost(callbackUrl, config)
   return {
-    ...changes,
+    ...settings,
     ...(jobType === undefined ? {} : { template: templateOf(jobType, config) }),
     ...(executor === undefined ? {} : { runAs: runAsOf(executor, config) }),
   }
@@ -127,18 +127,21 @@ export function runAsOf(executor: string, { runAs }: JobsConfig): string[] {
 }
 
 /** @throws TroupeError `malformed`, `too-large` */
-export function checkContent(
-  content: string,
-  jobType: string,
-  { contentBytesMax }: JobsConfig,
-): void {
+export function checkContent(content: string, jobType: string, config: JobsConfig): void {
   if (content.includes('\0')) throw malformed('content holds a NUL character')
   const bytes = Buffer.byteLength(content)
-  const bytesMax =
-    jobType === 'shell' ? contentBytesMax : Math.min(contentBytesMax, ARGUMENT_BYTES_MAX)
+  const bytesMax = isArgument(jobType, config)
+    ? Math.min(config.contentBytesMax, ARGUMENT_BYTES_MAX)
+    : config.contentBytesMax
   if (bytes <= bytesMax) return
   const why = `content has ${bytes} bytes, at most ${bytesMax} are taken (contentBytesMax)`
   throw new TroupeError('too-large', why, { detail: { limit: 'contentBytesMax', max: bytesMax } })
+}
+
+/** Only the shell itself has a way around arguments, and only when no other program begins it. */
+function isArgument(jobType: string, { types, runAs }: JobsConfig): boolean {
+  const isShell = Object.hasOwn(types, jobType) && isDeepStrictEqual(types[jobType], SHELL_TEMPLATE)
+  return !isShell || runAs !== undefined
 }
 
 function checkHost(callbackUrl: string, { callbackHosts }: JobsConfig): void {

@@ -1,7 +1,9 @@
 /**
- * Reading what a job's newest run wrote. Decides: when a stream is at its end, and what is said when
- * there is no run. Leaves to others: whose job it is, and the words of the answer.
+ * Reading what the attempts of a job wrote, the newest unless another is named. Decides: when a stream is
+ * at its end, and what is said when there is no run, or not all of what it wrote. Leaves to others: whose
+ * job it is, and the words of the answer.
  */
+import { basename } from 'node:path'
 import {
   type AppContext,
   inspectRun,
@@ -9,10 +11,11 @@ import {
   type RunFiles,
   type RunLog,
   type StreamName,
+  TroupeError,
 } from '../../src/index.ts'
 import { addressOf, type JobView } from './job-view.ts'
 
-/** A part of a stream of a job's newest run. */
+/** A part of a stream of one attempt. */
 export interface StreamPart {
   text: string
   /** Rows without their line ends, when lines were asked for. */
@@ -23,8 +26,10 @@ export interface StreamPart {
   size: number
   /** There is and will be no more. */
   isEnd: boolean
-  /** What is to be known about a stream that is not there. */
+  /** What is to be known about a stream that is not there, or not all of it. */
   note?: string
+  /** There was more than is kept; the note says where that is. */
+  isCut?: true
 }
 
 export interface StreamRequest {
@@ -35,14 +40,25 @@ export interface StreamRequest {
   /** Instead of an offset: begin so many lines before the present end. */
   tail?: number
   bytesMax?: number
+  /** Default: the newest. */
+  attempt?: number
 }
 
 export interface StreamBlock {
   base64: string
   /** The byte offset to go on from; where the block is empty, the one that was asked for. */
   offset: number
+  /** As that of a part. */
+  note?: string
 }
 
+export interface StreamBytes {
+  bytes: AsyncIterable<Uint8Array>
+  /** Where the stream had more than is kept. */
+  note?: string
+}
+
+const NO_LOG = 'there is no log: nothing ran, or it was cleared away, or it lies on another node'
 const NOTHING: AsyncIterable<Uint8Array> = (async function* () {})()
 
 export class Streams {
@@ -55,33 +71,67 @@ export class Streams {
   }
 
   /** One block of the same. */
-  async block(view: JobView, stream: StreamName, offset: number): Promise<StreamBlock> {
-    for await (const bytes of await this.bytes(view, stream, offset)) {
-      const base64 = Buffer.from(bytes).toString('base64')
-      return { base64, offset: offset + bytes.length }
+  async block(view: JobView, { stream, offset = 0, attempt }: StreamRequest): Promise<StreamBlock> {
+    const { bytes, ...note } = await this.bytes(view, stream, offset, attempt)
+    for await (const block of bytes) {
+      const base64 = Buffer.from(block).toString('base64')
+      return { base64, offset: offset + block.length, ...note }
     }
-    return { base64: '', offset }
+    return { base64: '', offset, ...note }
   }
 
-  /** The bytes of a stream from `offset` to where it ends now; none when nothing is there. */
+  /**
+   * The bytes of a stream from `offset` to where it ends now; none when nothing is there.
+   * @throws TroupeError `not-found` for an attempt that is not kept
+   */
   async bytes(
     view: JobView,
     stream: StreamName,
     offset: number,
-  ): Promise<AsyncIterable<Uint8Array>> {
-    const directory = await this.#runs.latest(addressOf(view.jobId))
-    return directory === undefined ? NOTHING : this.#logs.of(directory).bytes(stream, offset)
+    attempt?: number,
+  ): Promise<StreamBytes> {
+    const directory = await this.#directoryOf(view, attempt)
+    if (directory === undefined) return { bytes: NOTHING }
+    const log = this.#logs.of(directory)
+    const note = noteOf(log, directory, stream)
+    return { bytes: log.bytes(stream, offset), ...(note === undefined ? {} : { note }) }
   }
 
-  /** @param view of the job, which says whether more can come when there is no run */
+  /**
+   * @param view of the job, which says whether more can come when there is no run
+   * @throws TroupeError `not-found` for an attempt that is not kept
+   */
   async read(view: JobView, request: StreamRequest): Promise<StreamPart> {
-    const directory = await this.#runs.latest(addressOf(view.jobId))
-    if (directory === undefined || (view.isFinal && inspectRun(directory).kind === 'absent')) {
-      const note = view.isFinal
-        ? 'there is no log: nothing ran, or it was cleared away, or it lies on another node'
-        : 'nothing has run yet'
-      return { text: '', rows: [], offset: request.offset ?? 0, size: 0, isEnd: view.isFinal, note }
+    const directory = await this.#directoryOf(view, request.attempt)
+    // Nothing is added to what came before the present attempt.
+    const isOver = view.isFinal || (request.attempt ?? view.attempt) < view.attempt
+    if (directory === undefined || (isOver && inspectRun(directory).kind === 'absent')) {
+      const note = isOver ? NO_LOG : 'nothing has run yet'
+      return { text: '', rows: [], offset: request.offset ?? 0, size: 0, isEnd: isOver, note }
     }
+    const note = noteOf(this.#logs.of(directory), directory, request.stream)
+    const part = await this.#readFrom(directory, request, isOver)
+    return note === undefined ? part : { ...part, note, isCut: true }
+  }
+
+  /** Undefined when there is none yet, or none any more. */
+  async #directoryOf({ jobId, attempt: newest, isFinal }: JobView, attempt?: number) {
+    if (attempt === undefined) return this.#runs.latest(addressOf(jobId))
+    const runs = await this.#runs.all(addressOf(jobId))
+    const found = runs.findLast(({ number }) => number === attempt)
+    if (found) return found.directory
+    // It has begun, and may have a command in a moment.
+    if (attempt === newest && !isFinal) return undefined
+    const kept = [...new Set(runs.map(({ number }) => number))].sort((a, b) => a - b)
+    const which = kept.length === 0 ? 'none is kept' : `kept are those of ${kept.join(', ')}`
+    const why = attempt > newest ? `it has had ${newest} so far` : NO_LOG
+    throw new TroupeError(
+      'not-found',
+      `no log of attempt ${attempt} of job ${jobId}: ${why}; ${which}`,
+    )
+  }
+
+  async #readFrom(directory: string, request: StreamRequest, isOver: boolean): Promise<StreamPart> {
     const log = this.#logs.of(directory)
     const { stream, lines, bytesMax } = request
     const offset =
@@ -96,14 +146,22 @@ export class Streams {
         rows: [],
         offset: piece.offset,
         size: piece.size,
-        isEnd: piece.end && view.isFinal,
+        isEnd: piece.end && isOver,
       }
     }
     const read = await log.readLines({ ...options, linesMax: lines })
     const text = read.lines.map((line) => (line.complete ? `${line.text}\n` : line.text)).join('')
     const rows = read.lines.map((line) => line.text)
-    return { text, rows, offset: read.offset, size: read.size, isEnd: read.end && view.isFinal }
+    return { text, rows, offset: read.offset, size: read.size, isEnd: read.end && isOver }
   }
+}
+
+/** Of a stream that has more than its node keeps. */
+function noteOf(log: RunLog, directory: string, stream: StreamName): string | undefined {
+  const cut = log.cut(stream)
+  if (cut === undefined) return undefined
+  const where = `worker/attempts/${basename(directory)}/${stream}`
+  return `cut after ${cut.bytes} bytes (uploadedRunBytesMax); all of it lies on worker ${cut.worker}, in its data directory: ${where}`
 }
 
 /** Where the last `count` lines begin; a line without its end counts. */

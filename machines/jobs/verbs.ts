@@ -12,6 +12,8 @@ import { submitVerbs } from './submit-verbs.ts'
 import { tableOf } from './table.ts'
 
 const JOB = '<id>'
+const ATTEMPT = { flags: '--attempt <number>', description: 'of this attempt (the newest)' }
+
 export const verbs: readonly AppVerb[] = [
   {
     path: ['apps', 'add'],
@@ -75,8 +77,13 @@ export const verbs: readonly AppVerb[] = [
       { flags: '--stdout', description: 'only its stdout' },
       { flags: '--stderr', description: 'only its stderr, on stdout' },
       { flags: '--lines <count>', description: 'begin so many lines before the end' },
+      ATTEMPT,
     ],
-    examples: ['troupe jobs log 7 -f', 'troupe jobs log 7 --stderr --lines 20'],
+    examples: [
+      'troupe jobs log 7 -f',
+      'troupe jobs log 7 --stderr --lines 20',
+      'troupe jobs log 7 --attempt 1',
+    ],
     run: printLog,
   },
   {
@@ -90,6 +97,7 @@ export const verbs: readonly AppVerb[] = [
     path: ['jobs', 'download'],
     summary: 'write all that a job has printed on its stdout, byte by byte, to standard output',
     arguments: JOB,
+    options: [ATTEMPT],
     examples: ['troupe jobs download 7 > rows.bin'],
     run: printBytes,
   },

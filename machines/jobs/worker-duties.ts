@@ -13,12 +13,13 @@ export class WorkerDuties {
 
   /** How many workers were told. @throws TroupeError `not-found` */
   async set(address: string, isOnline: boolean, author: string): Promise<number> {
+    const found: string[] = []
     const query = { filter: { machine: 'worker', where: { address } } }
-    const { rows } = await this.#client.list(query)
-    if (rows.length === 0) throw new TroupeError('not-found', `there is no worker at ${address}`)
-    const type = isOnline ? 'ONLINE' : 'OFFLINE'
+    for await (const row of this.#client.rows(query)) found.push(row.address)
+    if (found.length === 0) throw new TroupeError('not-found', `there is no worker at ${address}`)
+    const event = { type: isOnline ? 'ONLINE' : 'OFFLINE' }
     const client = this.#client.as(author)
-    await Promise.all(rows.map((row) => client.send(row.address, { type })))
-    return rows.length
+    await Promise.all(found.map((worker) => client.send(worker, event)))
+    return found.length
   }
 }

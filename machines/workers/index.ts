@@ -41,6 +41,10 @@ export const workers = defineApp({
   },
   daemons: (context) => [follower(context)],
   verbs,
+  verbGroups: {
+    workers: 'who runs tasks, and whether they take new ones',
+    'workers groups': 'groups of workers, and their keys',
+  },
 })
 
 /** Changes that operators make by any way reach the worker at once. */

@@ -16,6 +16,8 @@ const workerFacts = z.object({
   address: z.string(),
   version: z.string(),
   slots: z.int().min(0),
+  /** What it takes tasks from. Of records from before it was kept: none. */
+  queues: z.array(z.string()).default([]),
   /** The node that hears it. */
   node: z.string(),
   /** Why it takes nothing new, in words. */

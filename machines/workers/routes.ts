@@ -3,15 +3,18 @@
  * guard them; making keys is for administrators.
  */
 import { type AppRequest, type AppRoute, TroupeError } from '../../src/index.ts'
+import { groupKey, groupList, workerList, workerSummary } from './answers.ts'
 import type { Groups } from './groups.ts'
 import type { Duty, Workers } from './workers.ts'
 
 const QUEUES_MAX = 100
 
 export function operatorRoutes(groups: Groups, workers: Workers): AppRoute[] {
-  const duty = (verb: string, wanted: Duty): AppRoute => ({
+  const duty = (verb: string, wanted: Duty, summary: string): AppRoute => ({
     method: 'POST',
     path: `/workers/:name/${verb}`,
+    summary,
+    schemas: { answer: workerSummary },
     handle: async (request) => ({
       body: await workers.set(nameOf(request), wanted, request.author),
     }),
@@ -20,25 +23,33 @@ export function operatorRoutes(groups: Groups, workers: Workers): AppRoute[] {
     {
       method: 'GET',
       path: '/workers',
+      summary: 'all workers',
+      schemas: { answer: workerList },
       handle: async () => ({ body: { workers: await workers.list() } }),
     },
     {
       method: 'GET',
       path: '/workers/:name',
+      summary: 'a worker',
+      schemas: { answer: workerSummary },
       handle: async (request) => ({ body: await workers.view(nameOf(request)) }),
     },
-    duty('online', 'online'),
-    duty('offline', 'offline'),
-    duty('drain', 'draining'),
+    duty('online', 'online', 'let a worker take new tasks'),
+    duty('offline', 'offline', 'let a worker take nothing new'),
+    duty('drain', 'draining', 'let a worker finish what it runs, and take nothing new'),
     {
       method: 'GET',
       path: '/workers/groups',
+      summary: 'the groups of workers',
+      schemas: { answer: groupList },
       handle: async () => ({ body: { groups: await groups.list() } }),
     },
     {
       method: 'POST',
       path: '/workers/groups',
       role: 'admin',
+      summary: 'make a group; the answer has its key',
+      schemas: { answer: groupKey, status: 201 },
       handle: async ({ body, author }) => {
         const { group, queues } = readGroup(body)
         return { status: 201, body: await groups.create(group, queues, author) }
@@ -48,6 +59,8 @@ export function operatorRoutes(groups: Groups, workers: Workers): AppRoute[] {
       method: 'POST',
       path: '/workers/groups/:group/rotate',
       role: 'admin',
+      summary: 'give a group another key',
+      schemas: { answer: groupKey },
       handle: async ({ params, author }) => ({
         body: await groups.rotate(params['group'] ?? '', author),
       }),

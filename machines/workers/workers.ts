@@ -32,6 +32,8 @@ export interface WorkerSummary {
   version: string
   node: string
   slots: number
+  /** What it takes tasks from. */
+  queues: string[]
   /** Unix ms. */
   heardAt: number
   /** These three are known where it is heard. */
@@ -155,12 +157,13 @@ export class Workers {
   }
 
   async #commit(report: WorkerReport, heardAt: number): Promise<Duty> {
-    const { name, group, address, version, slots, node, refusals, running, state } = report
+    const { name, group, address, version, slots, queues, node, refusals, running, state } = report
     const facts: WorkerFacts = {
       group,
       address,
       version,
       slots,
+      queues,
       node,
       refusals,
       heardAt,
@@ -197,9 +200,10 @@ export class Workers {
   #summaryOf(view: ActorView): WorkerSummary {
     const { id: name } = parseAddress(view.address)
     const { duty, contact } = sidesOf(view)
-    const { group, address, version, slots, node, refusals, heardAt } = view.context as WorkerFacts
+    const facts = view.context as WorkerFacts
+    const { group, address, version, slots, queues = [], node, refusals, heardAt } = facts
     const status = contact === 'heard' ? duty : contact
-    const base = { name, status, group, address, version, node, slots }
+    const base = { name, status, group, address, version, node, slots, queues }
     const live = this.#live.get(name)
     if (live === undefined || contact !== 'heard') return { ...base, heardAt, refusals }
     const { running, load, memoryFreeBytes } = live.report
@@ -215,9 +219,10 @@ function refusalsOf({ report, duty }: Live): string[] {
 }
 
 /** What is committed as soon as it changes. The words of a refusal hold figures: only its kind counts. */
-function changeOf({ group, address, version, slots, node, state, refusals }: WorkerReport): string {
+function changeOf(report: WorkerReport): string {
+  const { group, address, version, slots, queues, node, state, refusals } = report
   const kinds = refusals.map((reason) => reason.split(':')[0]).filter((kind) => kind !== 'count')
-  return JSON.stringify([group, address, version, slots, node, state, kinds])
+  return JSON.stringify([group, address, version, slots, queues, node, state, kinds])
 }
 
 function sidesOf({ value }: ActorView): { duty: Duty; contact: Contact } {

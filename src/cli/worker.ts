@@ -18,7 +18,7 @@ import { isNodeName, LOG_LEVELS, TroupeError, toJson } from '../protocol/index.t
 import { EXIT, signalExitCode, UsageError } from './exit-codes.ts'
 import { readableLog } from './log-lines.ts'
 import { URL_DEFAULT } from './node-api.ts'
-import { nameOfHost } from './settings.ts'
+import { type ConfigFile, configFileOf, locate, nameOfHost } from './settings.ts'
 import type { Terminal } from './terminal.ts'
 import { loadUserApps } from './user-apps.ts'
 import { type Outcome, withExamples } from './verbs.ts'
@@ -38,6 +38,7 @@ interface WorkerFlags {
   handOver?: boolean
   takeOver?: boolean
   app?: string[]
+  config?: string
   logLevel?: string
   json?: boolean
 }
@@ -76,6 +77,7 @@ export function addWorker(
     .option('--hand-over', 'a stop waits for nothing: the next start goes on with what runs')
     .option('--take-over', 'take over from the worker that uses this directory now')
     .option('--app <file...>', 'modules of your own tasks, JavaScript or TypeScript')
+    .option('--config <file>', 'the section apps of this worker, as YAML: what its jobs may run')
     .option('--log-level <level>', 'debug, info, warn, error or silent (info)')
     .option('--json', 'print what it is as JSON')
   withExamples(command, [
@@ -89,7 +91,13 @@ export function addWorker(
       ...shipped,
       ...(await loadUserApps([...appFiles, ...(flags.app ?? [])], terminal.cwd)),
     ]
-    outcome.code = await serve(optionsOf(flags, apps, terminal), flags, terminal)
+    const file = workerFileOf(flags, terminal)
+    try {
+      const config = file?.config.apps ?? {}
+      outcome.code = await serve({ ...optionsOf(flags, apps, terminal), config }, flags, terminal)
+    } catch (thrown) {
+      throw file === undefined ? thrown : locate(thrown, file, {})
+    }
   })
 }
 
@@ -170,6 +178,17 @@ function optionsOf(flags: WorkerFlags, apps: readonly App[], terminal: Terminal)
       ...(terminal.isErrorTty ? { destination: readableLog(terminal) } : {}),
     }),
   }
+}
+
+/** Everything else that a node's file may hold would be ignored, so it is refused. */
+function workerFileOf({ config }: WorkerFlags, { cwd }: Terminal): ConfigFile | undefined {
+  if (config === undefined) return undefined
+  const file = configFileOf({ config }, cwd)
+  const other = Object.keys(file?.config ?? {}).find((name) => name !== 'apps')
+  if (other === undefined) return file
+  const why = `${other}: of a worker's configuration only the section apps counts; the rest are flags, see troupe worker --help`
+  const error = new TroupeError('invalid-config', why)
+  throw file === undefined ? error : locate(error, file, {})
 }
 
 /** Read when it is wanted: a file may hold another one later. */

@@ -2,17 +2,19 @@
  * Where a worker in a process of its own brings what its commands write, so that it can be read on the
  * node, also after the worker's machine is gone.
  *
- * Decides: that bytes are brought in order and kept once, however often they are sent. Leaves to others:
- * when to bring them (worker), how they travel.
+ * Decides: that bytes are brought in order and kept once, however often they are sent, and that what an
+ * answer counts is on disk. Leaves to others: when to bring them (worker), how they travel.
  */
 export interface RunUploads {
   /** Keeps what joins what it has, and tells how much that is. @throws TroupeError */
-  bring(upload: RunUpload): Promise<RunSizes>
+  bring(upload: RunUpload): Promise<RunKept>
 }
 
 export interface RunUpload {
   /** The name of the attempt, as its worker gave it. */
   run: string
+  /** By which it is found among the runs of its actor. */
+  number: number
   address: string
   taskId: string
   /** Proves, when it is brought for the first time, that the worker runs it. */
@@ -43,4 +45,10 @@ export interface RunEnd {
 export interface RunSizes {
   stdout: number
   stderr: number
+}
+
+/** What is kept of a run. */
+export interface RunKept extends RunSizes {
+  /** Streams of which no more will be kept; absent where none is. */
+  full?: RunPart['stream'][]
 }

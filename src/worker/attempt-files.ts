@@ -1,8 +1,8 @@
 /**
  * What a worker keeps on disk about its attempts, so that a kill -9 loses nothing.
  *
- * Decides: the names and forms of the files, the order in which they come and go, and how the newest
- * run of an actor is found. Leaves to others: what a run itself writes (`process/`), when old
+ * Decides: the names and forms of the files, the order in which they come and go, and how the runs of
+ * an actor are found. Leaves to others: what a run itself writes (`process/`), when old
  * attempts go (`sweep.ts`).
  *
  * | path | holds | lives |
@@ -10,11 +10,12 @@
  * | `live/<name>` | task id and the id of its `task.start`, before it is sent | until the result is answered |
  * | `attempts/<name>/attempt.json` | what `task.start` answered, before it runs | with the directory |
  * | `attempts/<name>/result.json` | what is reported, and under which command id | with the directory |
- * | `by-address/<address>` | the attempt that ran a command for this actor last | with the directory |
+ * | `by-address/<address>` | the attempts that ran commands for this actor, newest last | with the last directory |
  *
  * A file that a crash left half written counts as missing, and what it was written for had not begun:
  * no intent, then the owner was not asked; no attempt, then it did not run and is asked for again
- * under the same id; no result, then nobody was told. So no file needs a rename. A crash of the
+ * under the same id; no result, then nobody was told. So no file needs a rename but the one by address,
+ * which also says what was there before. A crash of the
  * process loses no whole file; what has to outlive a loss of power is flushed as well.
  *
  * Calls are synchronous but for that flush: the files are small and in the page cache, where a call
@@ -28,6 +29,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   unlinkSync,
@@ -79,6 +81,8 @@ const FILES = { attempt: 'attempt.json', result: 'result.json', beat: 'beat' } a
 const OWN_FILES: ReadonlySet<string> = new Set(Object.values(FILES))
 /** File systems end names at 255 bytes. */
 const POINTER_BYTES_MAX = 200
+/** Runs of one actor that are found by it; what is older is cleared away unseen. */
+const RUNS_PER_ADDRESS_MAX = 100
 
 const fsyncPromised = promisify(fsync)
 
@@ -180,8 +184,13 @@ export class AttemptFiles {
     })
   }
 
-  /** The attempt is over and answered for. A directory that nobody wrote anything to is removed. */
+  /**
+   * The attempt is over and answered for. A directory that nobody wrote anything to is removed; it is
+   * no longer live before that: an intent without an attempt would be asked for again, and an owner
+   * that remembers its answer would have it run a second time.
+   */
   retire(name: string): void {
+    this.forget(name)
     const directory = this.directoryOf(name)
     guarded('remove an attempt', () => {
       const names = existsSync(directory) ? readdirSync(directory) : []
@@ -189,39 +198,64 @@ export class AttemptFiles {
         rmSync(directory, { recursive: true, force: true })
       }
     })
-    this.forget(name)
   }
 
-  /** Makes this attempt the one that `latest` finds for the address. */
-  point(address: string, name: string): void {
-    guarded('write a pointer', () =>
-      put(this.#pointerPath(address), JSON.stringify({ address, name })),
-    )
+  /**
+   * The attempt is the newest run of the address from now on.
+   * @param number by which it is found; of two with the same the newer one counts
+   */
+  point(address: string, name: string, number: number): void {
+    const others = this.#pointedAt(address).filter((run) => run.name !== name)
+    this.#writePointer(address, [...others, { name, number }].slice(-RUNS_PER_ADDRESS_MAX))
+  }
+
+  /** What is still there of the runs of an actor, oldest first. */
+  runs(address: string): KeptRun[] {
+    return this.#pointedAt(address)
+      .map(({ name, number }) => ({ number, directory: this.directoryOf(name) }))
+      .filter(({ directory }) => existsSync(directory))
   }
 
   /** The directory of the attempt that ran a command for this actor last, if it is still there. */
   latest(address: string): string | undefined {
-    const name = this.#pointedAt(address)
+    const name = this.#pointedAt(address).at(-1)?.name
     if (name === undefined) return undefined
     const directory = this.directoryOf(name)
     return existsSync(directory) ? directory : undefined
   }
 
-  /** After a directory was removed: its pointer goes too, unless a newer attempt has it. */
-  dropPointer(address: string, name: string): void {
-    if (this.#pointedAt(address) !== name) return
-    guarded('remove a pointer', () => remove(this.#pointerPath(address)))
+  /** The number by which a run is found. */
+  numberOf(address: string, name: string): number | undefined {
+    return this.#pointedAt(address).find((run) => run.name === name)?.number
   }
 
-  #pointedAt(address: string): string | undefined {
-    return guarded('read a pointer', () => readJson<Pointer>(this.#pointerPath(address))?.name)
+  /** After a directory was removed. */
+  dropPointer(address: string, name: string): void {
+    const runs = this.#pointedAt(address)
+    const others = runs.filter((run) => run.name !== name)
+    if (others.length === runs.length) return
+    if (others.length > 0) this.#writePointer(address, others)
+    else guarded('remove a pointer', () => remove(this.pointerOf(address)))
+  }
+
+  #pointedAt(address: string): Pointer['runs'] {
+    return guarded('read a pointer', () => readJson<Pointer>(this.pointerOf(address))?.runs ?? [])
+  }
+
+  #writePointer(address: string, runs: Pointer['runs']): void {
+    guarded('write a pointer', () => {
+      const path = this.pointerOf(address)
+      put(path + DRAFT, JSON.stringify({ address, runs } satisfies Pointer))
+      renameSync(path + DRAFT, path)
+    })
   }
 
   /**
-   * An address is printable ASCII without `^`, so that its slashes can become that. A long one ends in
-   * a hash; should two share it, they take turns at numbered names.
+   * The file that names the runs of an address. An address is printable ASCII without `^`, so that its
+   * slashes can become that. A long one ends in a hash; should two share it, they take turns at numbered
+   * names.
    */
-  #pointerPath(address: string): string {
+  pointerOf(address: string): string {
     const plain = address.replaceAll('/', '^')
     if (plain.length <= POINTER_BYTES_MAX) return join(this.#pointers, plain)
     const stem = `${plain.slice(0, POINTER_BYTES_MAX - 30)}^^${hashOf(address)}`
@@ -235,7 +269,18 @@ export class AttemptFiles {
 
 interface Pointer {
   address: string
-  name: string
+  /** Oldest first. */
+  runs: { name: string; number: number }[]
+}
+
+/** Of no address: in theirs `^` stands for a slash, and nothing between two slashes is empty. */
+const DRAFT = '^^draft'
+
+/** A run that can be read. */
+export interface KeptRun {
+  /** Which of the actor's runs it is, as whoever ran it counts. */
+  number: number
+  directory: string
 }
 
 function put(path: string, text: string): void {

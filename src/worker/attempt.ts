@@ -8,8 +8,8 @@ import { type AnyTask, type TaskAttempt, TaskError } from '../machine/index.ts'
 import type { Clock, Log } from '../ports/index.ts'
 import { type Limits, pack, type TaskFailure } from '../protocol/index.ts'
 import type { AttemptRecord, AttemptResult } from './attempt-files.ts'
+import { RUNTIME, type RunRuntime } from './attempt-runtime.ts'
 import type { RunningProcess } from './process/index.ts'
-import { RUNTIME, type RunRuntime } from './run-process.ts'
 
 /**
  * Why an attempt is aborted. `unwanted`: the actor cancelled it. `stale`: its owner gave it up.
@@ -59,6 +59,8 @@ export class RunningAttempt {
   progressed = false
   /** True when the watchdog of a command looks at the heartbeat file. */
   watched = false
+  /** True from the moment on that its code asks for a command. */
+  hasCommand = false
   readonly #deps: AttemptDeps
   readonly #controller = new AbortController()
   readonly #runs = new Set<RunningProcess>()

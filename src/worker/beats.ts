@@ -47,6 +47,11 @@ export class Beats {
     this.#plan(attempt.beatDueMs)
   }
 
+  /** A heartbeat out of turn: what the owner does not want any more is aborted when this resolves. */
+  async ask(attempt: RunningAttempt, timeoutMs: number): Promise<'answered' | 'unclear'> {
+    return this.#beat(attempt, this.#deps.clock.monotonic(), timeoutMs)
+  }
+
   stop(): void {
     this.#stopped = true
     this.#cancel?.()
@@ -86,7 +91,11 @@ export class Beats {
     return true
   }
 
-  async #beat(attempt: RunningAttempt, sentMs: number, timeoutMs: number): Promise<void> {
+  async #beat(
+    attempt: RunningAttempt,
+    sentMs: number,
+    timeoutMs: number,
+  ): Promise<'answered' | 'unclear'> {
     const { client, log } = this.#deps
     const { address, taskId, token } = attempt.record
     const operation: Operation = { op: 'task.beat', taskId, token }
@@ -96,11 +105,15 @@ export class Beats {
       await client.execute(address, operation, { timeoutMs: Math.max(1, Math.floor(timeoutMs)) })
       attempt.acceptedMs = Math.max(attempt.acceptedMs, sentMs)
       this.#deps.accepted(attempt)
+      return 'answered'
     } catch (thrown) {
       if ('progress' in operation) attempt.progressed = true
       if (thrown instanceof TroupeError && isRefused(thrown)) {
         attempt.abort(thrown.code === 'task-gone' ? 'unwanted' : 'stale', thrown.message)
-      } else log.warn({ taskId, error: toErrorRecord(thrown) }, 'a heartbeat did not get through')
+        return 'answered'
+      }
+      log.warn({ taskId, error: toErrorRecord(thrown) }, 'a heartbeat did not get through')
+      return 'unclear'
     }
   }
 }

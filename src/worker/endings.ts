@@ -7,14 +7,18 @@ import { toErrorRecord } from '../protocol/index.ts'
 import type { AttemptFiles, AttemptRecord, AttemptResult, StoredResult } from './attempt-files.ts'
 import { inspectRun, type ProcessRunner } from './process/index.ts'
 import type { Reporter } from './reporter.ts'
+import type { Rivals } from './rivals.ts'
 import type { RunUploader } from './run-uploader.ts'
 
 export interface EndingsDeps {
   files: AttemptFiles
   reporter: Reporter
+  rivals: Rivals
   runner: () => ProcessRunner
   killGraceMs: number
   log: Log
+  /** Hears how many owners have not answered yet. */
+  counted: (reporting: number) => void
   /** When what commands write is to be read elsewhere. */
   uploader: RunUploader | undefined
 }
@@ -33,21 +37,24 @@ export class Endings {
   }
 
   /** Whatever still lives of the attempt's command is ended, grace included. */
-  async endRun(name: string): Promise<void> {
-    const { files, runner, killGraceMs, log } = this.#deps
+  async endRun(name: string, record: AttemptRecord): Promise<void> {
+    const { files, runner, killGraceMs, rivals, log } = this.#deps
     const directory = files.directoryOf(name)
     if (inspectRun(directory).kind === 'absent') return
+    const release = rivals.hold(record)
     try {
       const run = await runner().attach(directory)
       await run?.kill({ graceMs: killGraceMs })
     } catch (cause) {
       log.error({ directory, error: toErrorRecord(cause) }, 'a command could not be ended')
+    } finally {
+      release()
     }
   }
 
   /** Nobody waits for a result. */
   async drop(name: string, record: AttemptRecord): Promise<void> {
-    await this.endRun(name)
+    await this.endRun(name, record)
     await this.#deps.uploader?.finish(name, record)
     this.#deps.files.retire(name)
   }
@@ -60,15 +67,20 @@ export class Endings {
 
   /** Tells the owner until it answers, or the worker stops: then the next start tells it. */
   async report(name: string, record: AttemptRecord, stored: StoredResult): Promise<void> {
-    this.#reporting += 1
+    this.#count(1)
     try {
       await this.#deps.uploader?.finish(name, record)
       const save = (changed: StoredResult) => this.#save(name, changed)
       const answered = await this.#deps.reporter.report(record, stored, save)
       if (answered) this.#deps.files.retire(name)
     } finally {
-      this.#reporting -= 1
+      this.#count(-1)
     }
+  }
+
+  #count(change: 1 | -1): void {
+    this.#reporting += change
+    this.#deps.counted(this.#reporting)
   }
 
   /** On a full disk the owner is told all the same; only a restart would have to run it again. */

@@ -1,11 +1,18 @@
 /**
  * The slots of a worker. Decides: that a worker asks queues for tasks only while it has free slots,
- * so that a busy worker keeps nothing from others, that it asks for none while somebody holds it, that a
- * task keeps to its own concurrency, and that a task which this worker lacks is left to others before an
+ * so that a busy worker keeps nothing from others, that it asks for none while somebody holds it, or while
+ * too many ends of earlier ones have not been told, that a task keeps to its own concurrency, and that a task which this worker lacks is left to others before an
  * attempt of it is begun.
  */
 import type { AnyTask } from '../machine/index.ts'
 import type { Clock, Log, TaskConsumer, TaskDelivery, TaskQueue } from '../ports/index.ts'
+
+/**
+ * So many ends per slot may be on their way. An end has no slot: the next task need not wait for it. But
+ * where a node takes ends more slowly than tasks end, they would gather without bound.
+ */
+const ENDS_PER_SLOT = 4
+const ENDS = 'ends'
 
 export interface IntakeDeps {
   slots: number
@@ -60,6 +67,12 @@ export class Intake {
 
   lift(name: string): void {
     if (this.#holds.delete(name)) this.#ask()
+  }
+
+  /** How many ends are on their way to their owners now. */
+  ending(count: number): void {
+    if (count < this.#deps.slots * ENDS_PER_SLOT) this.lift(ENDS)
+    else this.hold(ENDS, `count: ${count} ends of tasks have not been told yet`)
   }
 
   /** Why nothing is taken now. */

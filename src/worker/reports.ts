@@ -74,11 +74,12 @@ export class Reports {
     const refusal = refusalOf(acceptance, { load, memoryFreeBytes })
     if (refusal === undefined) worker.release('machine')
     else worker.hold('machine', refusal)
-    const { state, slots, running, reporting, refusals } = worker.status()
+    const { state, slots, queues, running, reporting, refusals } = worker.status()
     return {
       address,
       version,
       slots,
+      queues: [...queues],
       running: running.length + reporting,
       load,
       memoryFreeBytes,

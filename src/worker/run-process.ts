@@ -10,39 +10,15 @@
  * reach the owner, must not keep a command alive beyond the lease.
  */
 import { type TaskAttempt, TaskError } from '../machine/index.ts'
-import type { Log } from '../ports/index.ts'
 import { toErrorRecord } from '../protocol/index.ts'
-import type { LogStore } from './logs/index.ts'
-import {
-  inspectRun,
-  type ProcessExit,
-  type ProcessRunner,
-  type ProcessSpec,
-  type RunningProcess,
-} from './process/index.ts'
-
-/** Where an attempt keeps what `runProcess` needs of its worker. It survives a copy with spread. */
-export const RUNTIME = Symbol('troupe.run-runtime')
-
-export interface RunRuntime {
-  /** Made when first needed: a worker without commands needs no /proc and no setsid. */
-  runner(): ProcessRunner
-  logs: LogStore
-  log: Log
-  killGraceMs: number
-  /** Touched when the owner accepts a heartbeat; absolute. */
-  beatFile: string
-  touchBeatFile(): void
-  /** True when the machine was restarted since the attempt began. */
-  rebooted: boolean
-  /** Makes the directory the newest run of the actor. */
-  point(): void
-  own(run: RunningProcess): void
-}
+import { type RunRuntime, runtimeOf } from './attempt-runtime.ts'
+import { inspectRun, type ProcessExit, type ProcessSpec } from './process/index.ts'
 
 export interface RunSpec extends Omit<ProcessSpec, 'orphanMs' | 'heartbeatFile'> {
   /** From SIGTERM to SIGKILL when the attempt is aborted. Default: the worker's `killGraceMs`. */
   killGraceMs?: number
+  /** Which run of its actor it is, for whoever looks for its log (`RunFiles.all`). Default: the attempt. */
+  number?: number
 }
 
 export interface RunResult extends ProcessExit {
@@ -65,12 +41,12 @@ const ORPHAN_GRACE_SHARE = 1 / 8
  * @throws TaskError `permanent` when it cannot be known whether the command has run
  */
 export async function runProcess(attempt: TaskAttempt<unknown>, spec: RunSpec): Promise<RunResult> {
-  const runtime = runtimeOf(attempt)
+  const runtime = runtimeOf(attempt, 'runProcess')
   const { directory, signal } = attempt
   if (!attempt.reattached) signal.throwIfAborted()
   else refuseUnknown(attempt, runtime)
-  const { killGraceMs = runtime.killGraceMs, ...rest } = spec
-  runtime.point()
+  const { killGraceMs = runtime.killGraceMs, number = attempt.attempt, ...rest } = spec
+  runtime.point(number)
   const run = await runtime
     .runner()
     .start(directory, { ...rest, ...watchdog(attempt, runtime, spec) })
@@ -90,12 +66,6 @@ export async function runProcess(attempt: TaskAttempt<unknown>, spec: RunSpec): 
   } finally {
     signal.removeEventListener('abort', kill)
   }
-}
-
-function runtimeOf(attempt: TaskAttempt<unknown>): RunRuntime {
-  const runtime = (attempt as { [RUNTIME]?: RunRuntime })[RUNTIME]
-  if (runtime) return runtime
-  throw new TaskError('permanent', 'runProcess() needs the attempt that the worker gave to run()')
 }
 
 /** Records of a run are not flushed: after a loss of power their absence proves nothing. */

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import type { Clock, Log, RunEnd, RunPart, RunSizes, RunUploads } from '../ports/index.ts'
+import type { Clock, Log, RunEnd, RunKept, RunPart, RunSizes, RunUploads } from '../ports/index.ts'
 import { TroupeError, toErrorRecord } from '../protocol/index.ts'
 import type { AttemptFiles, AttemptRecord } from './attempt-files.ts'
 import { readPart, type StreamName, streamSize } from './logs/index.ts'
@@ -32,7 +32,7 @@ interface Upload {
   name: string
   record: AttemptRecord
   /** What the node has; undefined until it has said so. */
-  there: RunSizes | undefined
+  there: RunKept | undefined
   /** One at a time, in order. */
   last: Promise<boolean>
   /** The node will not take more of it. */
@@ -105,9 +105,8 @@ export class RunUploader {
   /** What is there now; a failure is for the next round. */
   async #round(upload: Upload): Promise<boolean> {
     if (upload.refused || !this.#running.has(upload.name)) return true
-    const sizes = this.#sizesOf(upload.name)
     const { there } = upload
-    if (there && there.stdout >= sizes.stdout && there.stderr >= sizes.stderr) return true
+    if (there && hasAll(there, this.#sizesOf(upload.name))) return true
     try {
       while (await this.#bringNext(upload));
       return true
@@ -132,6 +131,7 @@ export class RunUploader {
   async #bringNext(upload: Upload): Promise<boolean> {
     const parts: RunPart[] = []
     for (const stream of upload.there === undefined ? [] : STREAMS) {
+      if (upload.there?.full?.includes(stream)) continue
       const part = await this.#partOf(upload.name, stream, upload.there?.[stream] ?? 0)
       if (part.bytes.length > 0) parts.push(part)
     }
@@ -156,16 +156,18 @@ export class RunUploader {
       sizes: this.#sizesOf(upload.name),
     }
     const there = await this.#bring(upload, [], end)
-    if (there.stdout >= end.sizes.stdout && there.stderr >= end.sizes.stderr) return
+    if (hasAll(there, end.sizes)) return
     // It has lost some, or somebody in the group still writes.
     upload.there = there
     throw new TroupeError('unavailable', 'the node does not have all that a command wrote')
   }
 
-  #bring({ name, record }: Upload, parts: RunPart[], end?: RunEnd): Promise<RunSizes> {
-    const { address, taskId, token, startedAt } = record
+  #bring({ name, record }: Upload, parts: RunPart[], end?: RunEnd): Promise<RunKept> {
+    const { address, taskId, token, startedAt, attempt } = record
+    const number = this.#deps.files.numberOf(address, name) ?? attempt
     return this.#deps.uploads.bring({
       run: name,
+      number,
       address,
       taskId,
       token,
@@ -185,4 +187,9 @@ export class RunUploader {
     const directory = this.#deps.files.directoryOf(name)
     return { stdout: streamSize(directory, 'stdout'), stderr: streamSize(directory, 'stderr') }
   }
+}
+
+/** Of a stream that is full there is no more to bring. */
+function hasAll(there: RunKept, sizes: RunSizes): boolean {
+  return STREAMS.every((stream) => there.full?.includes(stream) || there[stream] >= sizes[stream])
 }

@@ -2,15 +2,15 @@
  * What the code of attempts needs of their worker to run commands (`run-process.ts`). Decides: that there
  * is one process runner, made when a command is first wanted, and when a heartbeat file is stamped.
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 
 import type { Clock, Log } from '../ports/index.ts'
 import { toErrorRecord } from '../protocol/index.ts'
 import type { RunningAttempt } from './attempt.ts'
 import type { AttemptFiles } from './attempt-files.ts'
+import type { RunRuntime, TaskNode } from './attempt-runtime.ts'
 import type { LogStore } from './logs/index.ts'
 import { ProcessRunner } from './process/index.ts'
-import type { RunRuntime } from './run-process.ts'
 import type { RunUploader } from './run-uploader.ts'
 
 export interface RuntimesDeps {
@@ -21,6 +21,8 @@ export interface RuntimesDeps {
   clock: Clock
   log: Log
   uploader: RunUploader | undefined
+  node: TaskNode | undefined
+  configOf: (task: string) => unknown
 }
 
 export class Runtimes {
@@ -32,7 +34,7 @@ export class Runtimes {
   }
 
   of(attempt: RunningAttempt): RunRuntime {
-    const { files, logs, log, killGraceMs, bootId, uploader } = this.#deps
+    const { files, logs, log, killGraceMs, bootId, uploader, node, configOf } = this.#deps
     const { name, record } = attempt
     return {
       runner: () => this.runner(),
@@ -45,11 +47,14 @@ export class Runtimes {
         this.touch(attempt)
       },
       rebooted: record.bootId !== bootId,
-      point: () => {
-        files.point(record.address, name)
+      point: (number) => {
+        attempt.hasCommand = true
+        files.point(record.address, name, number)
         uploader?.begin(name, record)
       },
       own: (run) => attempt.own(run),
+      config: configOf(record.name),
+      node,
     }
   }
 
@@ -73,5 +78,14 @@ export class Runtimes {
 
   close(): void {
     this.#runner?.close()
+  }
+}
+
+/** Of the running kernel; empty where there is no /proc. */
+export function readBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return ''
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Clearing away ended attempts. Decides: what may go (ended, and answered for), and in which order
- * (oldest end first). Leaves to others: when to do it, and how a run is removed (`logs/`).
+ * Clearing away ended attempts. Decides: what may go (ended, and answered for), in which order (oldest
+ * end first), and that it is done regularly. Leaves to others: how a run is removed (`logs/`).
  */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -26,6 +26,46 @@ export interface SweepDeps {
   clock: Clock
   log: Log
   limits: Pick<WorkerLimits, 'attemptKeepMs' | 'attemptKeepBytesMax'>
+}
+
+export interface SweeperDeps extends SweepDeps {
+  limits: SweepDeps['limits'] & Pick<WorkerLimits, 'sweepEveryMs'>
+  /** Called first, each time. */
+  begins?: () => void
+}
+
+/** Does it again and again until it is stopped. */
+export class Sweeper {
+  readonly #deps: SweeperDeps
+  #cancel = () => {}
+  #stopped = false
+
+  constructor(deps: SweeperDeps) {
+    this.#deps = deps
+  }
+
+  start(firstMs: number): void {
+    if (this.#stopped) return
+    this.#cancel = this.#deps.clock.after(firstMs, () => {
+      void this.#sweep().then(() => this.start(this.#deps.limits.sweepEveryMs))
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancel()
+  }
+
+  async #sweep(): Promise<void> {
+    const { log, begins } = this.#deps
+    begins?.()
+    try {
+      const removed = await sweepAttempts(this.#deps)
+      if (removed > 0) log.info({ removed }, 'ended attempts were cleared away')
+    } catch (cause) {
+      log.warn({ error: toErrorRecord(cause) }, 'ended attempts could not be cleared away')
+    }
+  }
 }
 
 /** Removes what is too old or too much; answers how many. Never touches a live attempt. */

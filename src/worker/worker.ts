@@ -5,8 +5,7 @@
  * others: who may run a task (its owner, by lease and token; `starter.ts` asks), one attempt
  * (`attempt.ts`), heartbeats (`beats.ts`), results (`endings.ts`), files (`attempt-files.ts`).
  */
-import { readFileSync } from 'node:fs'
-
+import { setMaxListeners } from 'node:events'
 import type { Client } from '../client/index.ts'
 import type { AnyTask } from '../machine/index.ts'
 import type {
@@ -22,6 +21,7 @@ import type {
 import { type Limits, type Subjects, toErrorRecord, unpack } from '../protocol/index.ts'
 import { type AttemptDeps, RunningAttempt } from './attempt.ts'
 import { AttemptFiles, type AttemptRecord, type Intent } from './attempt-files.ts'
+import type { TaskNode } from './attempt-runtime.ts'
 import { Beats } from './beats.ts'
 import { Endings } from './endings.ts'
 import { Intake } from './intake.ts'
@@ -29,10 +29,11 @@ import { resolveWorkerLimits, type WorkerLimits } from './limits.ts'
 import { LogStore } from './logs/index.ts'
 import type { Patience } from './patience.ts'
 import { Reporter } from './reporter.ts'
+import { Rivals } from './rivals.ts'
 import { RunUploader } from './run-uploader.ts'
-import { Runtimes } from './runtimes.ts'
+import { Runtimes, readBootId } from './runtimes.ts'
 import { Starter } from './starter.ts'
-import { sweepAttempts } from './sweep.ts'
+import { Sweeper } from './sweep.ts'
 
 export interface WorkerDeps {
   /** Its name in the cluster: owners send cancels to it. */
@@ -54,6 +55,10 @@ export interface WorkerDeps {
   workerLimits?: Partial<WorkerLimits>
   /** Where what commands write is brought, when this disk is out of the readers' reach. */
   uploads?: RunUploads
+  /** What the app of a task, by its name, is configured with here. */
+  configOf?: (task: string) => unknown
+  /** For tasks that run on nodes. */
+  node?: TaskNode
 }
 
 export interface WorkerStatus {
@@ -81,17 +86,19 @@ const WHY_NOT = {
 } as const
 /** A node that was just started has better things to do. */
 const FIRST_SWEEP_MS = 60_000
-const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id'
+/** How soon a task is looked at again that waits for the end of a command. */
+const RIVAL_WAIT_MS = 500
 
 export class Worker {
   readonly #deps: WorkerDeps
   readonly #limits: WorkerLimits
   readonly #files: AttemptFiles
-  readonly #logs: LogStore
+  readonly #sweeper: Sweeper
   readonly #beats: Beats
   readonly #starter: Starter
   readonly #endings: Endings
   readonly #intake: Intake
+  readonly #rivals: Rivals
   readonly #closing = new AbortController()
   readonly #running = new Map<string, RunningAttempt>()
   /** Attempts whose leases are kept: those that run and those that are being answered for. */
@@ -103,11 +110,10 @@ export class Worker {
   readonly #uploader: RunUploader | undefined
   #state: WorkerStatus['state'] = 'new'
   #subscription: Subscription | undefined
-  #cancelSweep: (() => void) | undefined
   #stopping: Promise<void> | undefined
 
-  /** Where the newest run of an actor lies, as apps ask for it. */
-  readonly runs: { latest(address: string): Promise<string | undefined> }
+  /** Where the runs of an actor lie, as apps ask for it. */
+  readonly runs: Pick<AttemptFiles, 'latest' | 'runs'>
 
   /** @throws TroupeError `invalid-config` */
   constructor(deps: WorkerDeps) {
@@ -115,21 +121,31 @@ export class Worker {
     const limits = resolveWorkerLimits(deps.workerLimits)
     const files = new AttemptFiles(deps.directory)
     const { retryFirstMs: firstMs, retryMaxMs: maxMs, requestMs, killGraceMs } = limits
-    const patience: Patience = { clock, random, firstMs, maxMs, signal: this.#closing.signal }
+    const { signal } = this.#closing
+    // Whatever asks listens to it: as many as there are attempts, so their number says nothing of a leak.
+    setMaxListeners(0, signal)
+    const patience: Patience = { clock, random, firstMs, maxMs, signal }
     const reporter = new Reporter({ client, log, patience, requestMs })
     this.#deps = deps
     this.#limits = limits
     this.#files = files
-    this.#logs = new LogStore({ clock, log })
+    const logs = new LogStore({ clock, log })
+    this.#sweeper = new Sweeper({ files, logs, clock, log, limits })
     const bootId = this.#bootId
     this.#starter = new Starter({ worker, bootId, client, files, reporter, patience, limits, log })
-    const { uploads } = deps
+    const { uploads, node, configOf = () => undefined } = deps
     const uploader = uploads && new RunUploader({ uploads, files, patience, clock, log })
-    const logs = this.#logs
     this.#uploader = uploader
-    this.#runtimes = new Runtimes({ files, logs, bootId, killGraceMs, clock, log, uploader })
+    const kept = { files, logs, bootId, uploader }
+    this.#runtimes = new Runtimes({ ...kept, killGraceMs, clock, log, node, configOf })
     const runner = () => this.#runtimes.runner()
-    this.#endings = new Endings({ files, reporter, runner, killGraceMs, log, uploader })
+    const rivals = new Rivals({
+      running: () => this.#running.values(),
+      ask: (attempt) => this.#beats.ask(attempt, requestMs),
+    })
+    this.#rivals = rivals
+    const ending = { files, reporter, rivals, runner, killGraceMs, log, uploader }
+    this.#endings = new Endings({ ...ending, counted: (count) => this.#intake.ending(count) })
     this.#beats = new Beats({
       client,
       clock,
@@ -138,7 +154,7 @@ export class Worker {
       accepted: (attempt) => this.#runtimes.touch(attempt),
     })
     this.#intake = new Intake({ ...deps, lackedMs: maxMs }, (delivery) => this.#take(delivery))
-    this.runs = { latest: async (address) => this.#files.latest(address) }
+    this.runs = files
   }
 
   status(): WorkerStatus {
@@ -177,7 +193,7 @@ export class Worker {
       this.#track(this.#takeUp(attemptName, intent))
     }
     this.#intake.open()
-    this.#planSweep(FIRST_SWEEP_MS)
+    this.#sweeper.start(FIRST_SWEEP_MS)
   }
 
   /** Takes no new work and waits until all that runs has ended and is answered for. */
@@ -199,7 +215,7 @@ export class Worker {
     if (this.#state === 'stopped') return
     this.#state = 'draining'
     this.#intake.close()
-    this.#cancelSweep?.()
+    this.#sweeper.stop()
   }
 
   async #stop(): Promise<void> {
@@ -263,7 +279,14 @@ export class Worker {
   #take(delivery: TaskDelivery): void {
     this.#intake.reserve()
     const name = this.#deps.random.id()
-    this.#track(this.#runOnceStarted(name, () => this.#starter.begin(name, delivery)))
+    this.#track(this.#runOnceStarted(name, () => this.#begin(name, delivery)))
+  }
+
+  async #begin(name: string, delivery: TaskDelivery): Promise<AttemptRecord | undefined> {
+    if (!(await this.#rivals.standAgainst(delivery.message)))
+      return this.#starter.begin(name, delivery)
+    delivery.retry(RIVAL_WAIT_MS)
+    return undefined
   }
 
   /** Goes on where an earlier process was cut off. */
@@ -274,10 +297,7 @@ export class Worker {
     }
     const task = this.#deps.tasks.get(record.name)
     if (task?.reattach && result === undefined) {
-      const answer = await this.#starter.attach(record)
-      if (answer === 'granted') return this.#run(name, record, true)
-      this.#intake.release()
-      return answer === 'given-up' ? this.#endings.drop(name, record) : undefined
+      return this.#attach(name, record)
     }
     this.#intake.release()
     if (result !== undefined) return this.#endings.report(name, record, result)
@@ -287,6 +307,21 @@ export class Worker {
       { taskId, task: taskName },
       'an attempt of an unknown task is left as it is',
     )
+  }
+
+  async #attach(name: string, record: AttemptRecord): Promise<void> {
+    // Each next step has its own hold before this one ends.
+    const release = this.#rivals.hold(record)
+    let next: Promise<void> | undefined
+    try {
+      const answer = await this.#starter.attach(record)
+      if (answer === 'granted') next = this.#run(name, record, true)
+      else this.#intake.release()
+      if (answer === 'given-up') next = this.#endings.drop(name, record)
+    } finally {
+      release()
+    }
+    await next
   }
 
   #readLeft(name: string) {
@@ -301,7 +336,7 @@ export class Worker {
 
   /** The retry need not wait for the lease. */
   async #failLeft(name: string, record: AttemptRecord): Promise<void> {
-    await this.#endings.endRun(name)
+    await this.#endings.endRun(name, record)
     const message = 'the worker was restarted while the task ran'
     const failure = { class: 'temporary', code: 'worker-restarted', message } as const
     await this.#endings.finish(name, record, { op: 'task.failed', failure })
@@ -340,7 +375,7 @@ export class Worker {
       this.#intake.release(task)
       if (end.kind === 'dropped') return await this.#endings.drop(name, record)
       if (end.kind === 'left') return
-      if (attempt.aborted !== undefined) await this.#endings.endRun(name)
+      if (attempt.aborted !== undefined) await this.#endings.endRun(name, record)
       await this.#endings.finish(name, record, end.result)
     } finally {
       this.#leased.delete(attempt)
@@ -359,29 +394,5 @@ export class Worker {
     const { clock, log, limits } = this.#deps
     const { abortWaitMs } = this.#limits
     return { clock, log, limits, abortWaitMs, runtimeOf: (attempt) => this.#runtimes.of(attempt) }
-  }
-
-  #planSweep(delayMs: number): void {
-    this.#cancelSweep = this.#deps.clock.after(delayMs, () => void this.#sweep())
-  }
-
-  async #sweep(): Promise<void> {
-    const { clock, log } = this.#deps
-    try {
-      const deps = { files: this.#files, logs: this.#logs, clock, log, limits: this.#limits }
-      const removed = await sweepAttempts(deps)
-      if (removed > 0) log.info({ removed }, 'ended attempts were cleared away')
-    } catch (cause) {
-      log.warn({ error: toErrorRecord(cause) }, 'ended attempts could not be cleared away')
-    }
-    if (this.#state === 'serving') this.#planSweep(this.#limits.sweepEveryMs)
-  }
-}
-
-function readBootId(): string {
-  try {
-    return readFileSync(BOOT_ID_FILE, 'utf8').trim()
-  } catch {
-    return ''
   }
 }

@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile, utimes, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TaskAttempt } from '../../src/machine/index.ts'
 import { formatCommandId } from '../../src/protocol/index.ts'
 import { AttemptFiles, type AttemptRecord } from '../../src/worker/attempt-files.ts'
-import { LogStore, runProcess } from '../../src/worker/index.ts'
+import { LogStore, ProcessRunner, runProcess } from '../../src/worker/index.ts'
 import { sweepAttempts } from '../../src/worker/sweep.ts'
 import { holds, until } from '../waiting.ts'
 import { realClock, silentLog } from './process/real-time.ts'
@@ -142,9 +142,9 @@ describe('commands', () => {
 
   const stdoutOf = async (
     address: string,
-    worker: { runs: { latest(of: string): Promise<string | undefined> } },
+    worker: { runs: { latest(of: string): string | undefined } },
   ) => {
-    const directory = await worker.runs.latest(address)
+    const directory = worker.runs.latest(address)
     return directory === undefined
       ? ''
       : readFile(join(directory, 'stdout'), 'utf8').catch(() => '')
@@ -194,6 +194,25 @@ describe('commands', () => {
     await until(() => worker.status().running.length === 0, SOON, 'the slot')
   })
 
+  it('of a task that cannot go on is ended before its owner may try again', async () => {
+    rig.task({ name: 'work', run: () => Promise.reject(new Error('ran')) })
+    await leave()
+    const runner = new ProcessRunner({ clock: realClock, log: silentLog })
+    const command = { shell: 'sleep 600' }
+    const run = await runner.start(files.directoryOf('left'), { command })
+    const pid = (await run.whenStarted()) ?? 0
+    run.detach()
+    runner.close()
+    let livedOn: boolean | undefined
+    rig.script = (one) => {
+      if (one.op === 'task.failed') livedOn ??= existsSync(`/proc/${pid}/exe`)
+      return undefined
+    }
+    await rig.worker()
+    await until(() => livedOn !== undefined, SOON, 'the report')
+    expect(livedOn).toBe(false)
+  })
+
   it('under rerun ends by itself within the lease when its worker is gone', async () => {
     rig.task({ name: 'work', reattach: true, run: command('echo $$; sleep 600') })
     const worker = await rig.worker()
@@ -235,21 +254,60 @@ describe('commands', () => {
 })
 
 describe('files', () => {
-  it('finds the newest run of an actor, however long its address', async () => {
+  const make = (name: string) => mkdirSync(files.directoryOf(name))
+
+  it('finds the newest run of an actor, however long its address', () => {
     const addresses = ['a/1', 'a/1/b', 'a/1%2Fb', `a/${'x'.repeat(250)}`, `a/${'x'.repeat(251)}`]
     for (const [index, address] of addresses.entries()) {
-      await files.point(address, `first${index}`)
-      expect(await files.latest(address)).toBeUndefined()
-      await files.point(address, `then${index}`)
-      mkdirSync(files.directoryOf(`then${index}`))
+      files.point(address, `first${index}`, 1)
+      expect(files.latest(address)).toBeUndefined()
+      files.point(address, `then${index}`, 2)
+      make(`then${index}`)
     }
-    const found = await Promise.all(addresses.map((address) => files.latest(address)))
+    const found = addresses.map((address) => files.latest(address))
     expect(found).toEqual(addresses.map((_address, index) => files.directoryOf(`then${index}`)))
     // One that is removed takes only its own pointer along.
-    await files.dropPointer('a/1', 'first0')
-    expect(await files.latest('a/1')).toBe(files.directoryOf('then0'))
-    await files.dropPointer('a/1', 'then0')
-    expect(await files.latest('a/1')).toBeUndefined()
+    files.dropPointer('a/1', 'first0')
+    expect(files.latest('a/1')).toBe(files.directoryOf('then0'))
+    files.dropPointer('a/1', 'then0')
+    expect(files.latest('a/1')).toBeUndefined()
+  })
+
+  it('finds the earlier ones too, by their numbers, as long as they are there', () => {
+    for (const [index, name] of ['one', 'two', 'three'].entries()) {
+      files.point('a/1', name, index + 1)
+      make(name)
+    }
+    // It goes on after a restart of its worker.
+    files.point('a/1', 'three', 3)
+    const runs = () =>
+      files.runs('a/1').map(({ number, directory }) => [number, basename(directory)])
+    expect(runs()).toEqual([
+      [1, 'one'],
+      [2, 'two'],
+      [3, 'three'],
+    ])
+    expect(files.numberOf('a/1', 'two')).toBe(2)
+    files.dropPointer('a/1', 'one')
+    rmSync(files.directoryOf('two'), { recursive: true })
+    expect(runs()).toEqual([[3, 'three']])
+  })
+
+  it('of an actor that runs without end the newest runs are found', () => {
+    for (let number = 1; number <= 150; number++) {
+      files.point('a/1', `run${number}`, number)
+      make(`run${number}`)
+    }
+    const numbers = files.runs('a/1').map(({ number }) => number)
+    expect([numbers.length, numbers[0], numbers.at(-1)]).toEqual([100, 51, 150])
+  })
+
+  it('an attempt that is over is not live while its files go: nobody would know that it had run', () => {
+    files.writeIntent('one', { taskId: TASK_ID, commandId: 'c' })
+    // A directory that cannot be removed stands for a crash on the way.
+    writeFileSync(files.directoryOf('one'), '')
+    expect(() => files.retire('one')).toThrow('cannot remove an attempt')
+    expect(files.isLive('one')).toBe(false)
   })
 
   it('clears away what is old or too much, oldest first, and never what is live', async () => {
@@ -258,7 +316,7 @@ describe('files', () => {
       const record = { ...(await leave({ address: `thing/${name}` })) }
       await files.writeAttempt(name, record)
       await writeFile(join(files.directoryOf(name), 'stdout'), Buffer.alloc(bytes))
-      await files.point(record.address, name)
+      files.point(record.address, name, 1)
       if (isLive) return files.writeIntent(name, { taskId: 't', commandId: 'c' })
       await files.retire(name)
       const at = (now - daysAgo * 86_400_000) / 1_000
@@ -275,9 +333,9 @@ describe('files', () => {
       ['live', 'old', 'big', 'small'].filter((name) => existsSync(files.directoryOf(name)))
     expect(await sweep({ attemptKeepMs: 7 * 86_400_000, attemptKeepBytesMax: 1_000_000 })).toBe(1)
     expect(there()).toEqual(['live', 'big', 'small'])
-    expect(await files.latest('thing/old')).toBeUndefined()
+    expect(files.latest('thing/old')).toBeUndefined()
     expect(await sweep({ attemptKeepMs: 7 * 86_400_000, attemptKeepBytesMax: 60_000 })).toBe(1)
     expect(there()).toEqual(['live', 'small'])
-    expect(await files.latest('thing/small')).toBe(files.directoryOf('small'))
+    expect(files.latest('thing/small')).toBe(files.directoryOf('small'))
   })
 })

@@ -85,6 +85,10 @@ export class HttpCaller {
     { timeoutMs, signal }: CallOptions,
   ): Promise<Uint8Array> {
     const target = this.#url
+    // Node would say that a header is wrong, which says nothing to whoever made the file.
+    if (!/^[\x21-\x7e]+$/.test(key)) {
+      throw new TroupeError('unauthorized', 'the key of the group is empty, or no single word')
+    }
     const options = {
       method: 'POST',
       hostname: target.hostname.replace(/^\[(.*)\]$/, '$1'),

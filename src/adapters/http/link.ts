@@ -32,7 +32,7 @@ import { pack, TroupeError, toErrorRecord, unpack } from '../../protocol/index.t
 import type { HttpCaller } from './caller.ts'
 
 export interface HttpLinkOptions {
-  caller: HttpCaller
+  caller: Pick<HttpCaller, 'call' | 'close'>
   /** Of the worker's data directory. */
   instance: string
   clock: Clock
@@ -42,6 +42,8 @@ export interface HttpLinkOptions {
 
 const POLL_MS = 25_000
 const TELL_MS = 10_000
+/** Settlements of one request: after an outage there may be many, and a request has its bounds. */
+const TELL_COUNT_MAX = 1_000
 const PAUSE_FIRST_MS = 100
 const PAUSE_MAX_MS = 5_000
 /** The node refused before anything was done. */
@@ -67,6 +69,8 @@ export class HttpLink
   readonly #handlers = new Map<string, Set<MessageHandler>>()
   readonly #stopping = new AbortController()
   #settled: LinkSettlement[] = []
+  /** Deliveries that are worked on, which is told once however often it was said. */
+  readonly #working = new Set<string>()
   #version = 0
   #toldVersion = 0
   #lastConsumer = 0
@@ -163,27 +167,31 @@ export class HttpLink
   #take({ number, deliveries, messages }: LinkAnswer): void {
     if (number <= this.#after) return
     this.#after = number
-    for (const delivery of deliveries) this.#receive(delivery)
+    // What is no longer wanted first: what is new may take its place.
     for (const { subject, payload } of messages) {
       for (const handle of this.#handlers.get(subject) ?? []) handle({ subject, payload })
     }
+    for (const delivery of deliveries) this.#receive(delivery)
   }
 
   #receive({ id, consumer, message }: LinkDelivery): void {
     let current = true
-    const settle = (how: LinkSettlement['how'], delayMs?: number) => {
+    const end = (how: 'ack' | 'retry', delayMs?: number) => {
+      if (!current) return
+      current = false
+      this.#working.delete(id)
       this.#settled.push({ delivery: id, how, ...(delayMs === undefined ? {} : { delayMs }) })
       this.#tellSoon()
-    }
-    const end = (how: 'ack' | 'retry', delayMs?: number) => {
-      if (current) settle(how, delayMs)
-      current = false
     }
     const delivery: TaskDelivery = {
       message,
       ack: () => end('ack'),
       retry: (delayMs) => end('retry', delayMs),
-      working: () => current && settle('working'),
+      working: () => {
+        if (!current) return
+        this.#working.add(id)
+        this.#tellSoon()
+      },
     }
     const known = this.#consumers.get(consumer)
     // It was stopped while the answer was on its way.
@@ -203,7 +211,8 @@ export class HttpLink
   }
 
   #hasNews(): boolean {
-    return this.#settled.length > 0 || this.#toldVersion < this.#version
+    const { length } = this.#settled
+    return length > 0 || this.#working.size > 0 || this.#toldVersion < this.#version
   }
 
   /** One at a time, in order, each until the node has it. */
@@ -220,20 +229,30 @@ export class HttpLink
   }
 
   async #tell(): Promise<void> {
-    const tell: LinkTell = { ...this.#state(), settled: this.#settled }
-    this.#settled = []
+    const ended = this.#settled.splice(0, TELL_COUNT_MAX)
+    const working = [...this.#working].slice(0, TELL_COUNT_MAX - ended.length)
+    for (const id of working) this.#working.delete(id)
+    const settled = [
+      ...ended,
+      ...working.map((delivery) => ({ delivery, how: 'working' as const })),
+    ]
+    const tell: LinkTell = { ...this.#state(), settled }
     try {
       await this.#options.caller.call('tell', pack(tell), { timeoutMs: TELL_MS })
       this.#toldVersion = Math.max(this.#toldVersion, tell.version)
     } catch (thrown) {
-      this.#settled = [...tell.settled, ...this.#settled]
+      // What was said of work is said again by whoever works, as long as it does.
+      this.#settled = [...ended, ...this.#settled]
       throw thrown
     }
   }
 
   async #flushTold(): Promise<void> {
-    if (this.#settled.length === 0) return
-    await this.#tell().catch((thrown: unknown) => this.#trouble('tell', thrown))
+    try {
+      while (this.#settled.length > 0) await this.#tell()
+    } catch (thrown) {
+      this.#trouble('tell', thrown)
+    }
   }
 
   #pauseMs(failures: number): number {

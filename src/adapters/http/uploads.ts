@@ -1,5 +1,5 @@
 /** Brings what commands wrote to the node, over HTTP. */
-import type { RunSizes, RunUpload, RunUploads } from '../../ports/index.ts'
+import type { RunKept, RunUpload, RunUploads } from '../../ports/index.ts'
 import { pack, unpack } from '../../protocol/index.ts'
 import type { HttpCaller } from './caller.ts'
 
@@ -12,9 +12,9 @@ export class HttpRunUploads implements RunUploads {
     this.#caller = caller
   }
 
-  async bring(upload: RunUpload): Promise<RunSizes> {
+  async bring(upload: RunUpload): Promise<RunKept> {
     return unpack(
       await this.#caller.call('runs', pack(upload), { timeoutMs: TIMEOUT_MS }),
-    ) as RunSizes
+    ) as RunKept
   }
 }

@@ -1,4 +1,5 @@
 /** What this folder offers: the logs of runs, and clearing them away. */
+export { markCut, readCut, type StreamCut } from './cut.ts'
 export { DEFAULT_LOG_LIMITS, type LogLimits } from './limits.ts'
 export {
   type FollowOptions,

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { Clock, Log } from '../../ports/index.ts'
 import { TroupeError } from '../../protocol/index.ts'
 import { ChangeHint, RUN_FILES } from '../process/index.ts'
+import { readCut, type StreamCut } from './cut.ts'
 import type { LogLimits } from './limits.ts'
 import { LineIndex } from './line-index.ts'
 import { readPart, type StreamName, streamPath, streamSize } from './stream-file.ts'
@@ -92,6 +93,11 @@ export class RunLog {
   /** Bytes of both streams now. */
   sizes(): Record<StreamName, number> {
     return { stdout: streamSize(this.dir, 'stdout'), stderr: streamSize(this.dir, 'stderr') }
+  }
+
+  /** Where a stream ends that had more than is kept here. */
+  cut(stream: StreamName): StreamCut | undefined {
+    return readCut(this.dir, stream)
   }
 
   /**

@@ -11,7 +11,7 @@ import type {
   LinkAnswer,
   Log,
   Random,
-  RunSizes,
+  RunKept,
   Subscription,
   TaskQueue,
   Transport,
@@ -97,16 +97,27 @@ export class RemoteWorkers {
     return { worker, group, queues: new Set(queues) }
   }
 
-  /** @throws TroupeError `conflict` while another worker of that name is there, `forbidden` */
+  /**
+   * @param options `confirm` looks at the key again: it may have been changed while the worker waited
+   * @throws TroupeError `conflict` while another worker of that name is there, `forbidden`, and what
+   * `confirm` throws: then what the worker was to be given is for others
+   */
   async poll(
     admission: WorkerAdmission,
     body: unknown,
-    options: { timeoutMs: number; signal: AbortSignal },
+    options: { timeoutMs: number; signal: AbortSignal; confirm: () => Promise<unknown> },
   ): Promise<LinkAnswer> {
     if (this.#closed) throw new TroupeError('unavailable', 'the node is stopping')
     const request = readPoll(body)
     requireQueues(admission, request.consumers)
-    return this.#sessionOf(admission, request).poll(request, options)
+    const answer = await this.#sessionOf(admission, request).poll(request, options)
+    try {
+      await options.confirm()
+    } catch (thrown) {
+      this.leave(admission, request.session)
+      throw thrown
+    }
+    return answer
   }
 
   /** @throws TroupeError `unavailable` until the session has asked for the first time */
@@ -167,7 +178,7 @@ export class RemoteWorkers {
    * token; the rest are let in after them, also when the task is gone meanwhile.
    * @throws TroupeError `forbidden`, `task-gone`, `task-stale`
    */
-  async bring({ worker }: WorkerAdmission, body: unknown): Promise<RunSizes> {
+  async bring({ worker }: WorkerAdmission, body: unknown): Promise<RunKept> {
     const { runs, client } = this.#deps
     const upload = readUpload(body)
     if (!runs.knows(worker, upload)) {
@@ -228,7 +239,7 @@ export class RemoteWorkers {
     const view = await this.#deps.client.get(address, { timeoutMs })
     const task = view.tasks.find((one) => one.taskId === taskId)
     // A task that is gone is answered as such.
-    if (task === undefined || queues.has(task.queue)) return
+    if (task === undefined || admitsTo(queues, task.queue)) return
     const why = `task ${taskId} waits in the queue ${task.queue}, which is not one of group ${group}`
     throw new TroupeError('forbidden', why)
   }
@@ -272,10 +283,16 @@ function requireQueues(
   { group, queues }: WorkerAdmission,
   consumers: readonly { queue: string }[],
 ) {
-  const foreign = consumers.find(({ queue }) => !queues.has(queue))
+  const foreign = consumers.find(({ queue }) => !admitsTo(queues, queue))
   if (foreign === undefined) return
   const why = `the key of group ${group} does not admit to the queue ${foreign.queue.slice(0, 80)}; it admits to: ${[...queues].join(', ')}`
   throw new TroupeError('forbidden', why)
+}
+
+/** Whoever may take from a queue may take from those below it, `<queue>/<more>`. */
+function admitsTo(queues: ReadonlySet<string>, queue: string): boolean {
+  const [above = ''] = queue.split('/', 1)
+  return queues.has(queue) || queues.has(above)
 }
 
 /** Without its envelope; a worker speaks for itself only. */

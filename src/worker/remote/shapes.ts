@@ -1,6 +1,7 @@
 /**
  * The shapes that a worker sends, as they are checked. Decides: what is refused before anybody looks at
- * it: a key proves whose worker it is, not that its program is in order.
+ * it: a key proves whose worker it is, not that its program is in order. A worker may be newer than its
+ * node: what it says beyond this is left out.
  */
 import { z } from 'zod'
 import type { LinkPoll, LinkTell, RunUpload } from '../../ports/index.ts'
@@ -8,24 +9,24 @@ import { TroupeError } from '../../protocol/index.ts'
 
 const COUNT = z.int().min(0)
 const CONSUMERS_MAX = 1_000
+/** A queue, with what an app has put below it. */
+const QUEUE = z.string().min(1).max(1_024)
 const SETTLED_MAX = 10_000
 
 const state = {
   session: z.string().min(1).max(64),
   instance: z.string().min(1).max(64),
   version: COUNT,
-  consumers: z
-    .array(z.strictObject({ id: COUNT, queue: z.string().min(1).max(256), slots: COUNT }))
-    .max(CONSUMERS_MAX),
+  consumers: z.array(z.object({ id: COUNT, queue: QUEUE, slots: COUNT })).max(CONSUMERS_MAX),
 }
 
-const poll = z.strictObject({ ...state, after: COUNT })
+const poll = z.object({ ...state, after: COUNT })
 
-const tell = z.strictObject({
+const tell = z.object({
   ...state,
   settled: z
     .array(
-      z.strictObject({
+      z.object({
         delivery: z.string().max(64),
         how: z.enum(['ack', 'retry', 'working']),
         delayMs: z.number().min(0).optional(),
@@ -49,6 +50,8 @@ const condition = {
   address: z.string().max(128),
   version: z.string().max(64),
   slots: COUNT,
+  /** What it takes tasks from. */
+  queues: z.array(QUEUE).max(CONSUMERS_MAX).default([]),
   running: COUNT,
   load: z.number().min(0),
   memoryFreeBytes: COUNT,
@@ -58,7 +61,7 @@ const condition = {
 
 export type WorkerCondition = z.infer<z.ZodObject<typeof condition>>
 
-const report = z.strictObject({ ...condition, instance: z.string().min(1).max(64) })
+const report = z.object({ ...condition, instance: z.string().min(1).max(64) })
 
 /** A worker's condition, and its data directory. @throws TroupeError `malformed` */
 export function readReport(value: unknown): { instance: string; condition: WorkerCondition } {
@@ -66,18 +69,19 @@ export function readReport(value: unknown): { instance: string; condition: Worke
   return { instance, condition: rest }
 }
 
-const sizes = z.strictObject({ stdout: COUNT, stderr: COUNT })
+const sizes = z.object({ stdout: COUNT, stderr: COUNT })
 
-const upload = z.strictObject({
+const upload = z.object({
   // It becomes the name of a directory.
   run: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+  number: COUNT.default(1),
   address: z.string().min(1).max(2_048),
   taskId: z.string().min(1).max(4_096),
   token: z.string().max(64),
   startedAt: COUNT,
   parts: z
     .array(
-      z.strictObject({
+      z.object({
         stream: z.enum(['stdout', 'stderr']),
         offset: COUNT,
         bytes: z.instanceof(Uint8Array),

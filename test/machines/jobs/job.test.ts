@@ -264,6 +264,14 @@ describe.each(Object.keys(WAYS))('in %s', (state) => {
   })
 })
 
+it('MODIFY of one class of attempts leaves the others as they are', async () => {
+  const h = await submitted({ retries: { failed: 1, timedOut: 2, lost: 3 } })
+  await send(h, JOB, 'MODIFY', { changes: { retries: { failed: 5 } } })
+  await send(h, JOB, 'MODIFY', { changes: { retries: { lost: 0 } } })
+  const retries = { failed: 5, timedOut: 2, lost: 0 }
+  expect((await get(h, JOB)).context).toMatchObject({ retries })
+})
+
 describe('what is held', () => {
   const UNKNOWN_END = { class: 'permanent', code: 'unknown-end', message: 'nobody saw its end' }
 

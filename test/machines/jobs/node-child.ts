@@ -18,6 +18,8 @@ export class NodeChild {
   #child: ChildProcess | undefined
   #exited: Promise<void> = Promise.resolve()
   url = ''
+  /** How far ahead its wall clock stands from the next start on. */
+  aheadMs = 0
 
   constructor(data: string, options: ChildOptions = {}) {
     this.#data = data
@@ -31,6 +33,7 @@ export class NodeChild {
     const script = join(import.meta.dirname, 'node-process.ts')
     const child = spawn(process.execPath, ['--import', 'tsx', script, this.#data, options], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, TROUPE_TEST_AHEAD_MS: String(this.aheadMs) },
     })
     this.#child = child
     this.#exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
@@ -40,8 +43,17 @@ export class NodeChild {
     })
   }
 
-  async kill(): Promise<void> {
-    this.#child?.kill('SIGKILL')
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  kill(): Promise<void> {
+    return this.end('SIGKILL')
+  }
+
+  /** Resolves once its process is gone: SIGTERM stops it as an operator does. */
+  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    this.#child?.kill(signal)
     await this.#exited
   }
 

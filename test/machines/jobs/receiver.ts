@@ -3,6 +3,8 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface Received {
+  /** Unix ms. */
+  at: number
   path: string
   headers: IncomingHttpHeaders
   text: string
@@ -11,8 +13,10 @@ export interface Received {
 
 export class Receiver {
   readonly received: Received[] = []
-  /** Statuses of the next answers; after them 200. */
+  /** Statuses of the next answers. */
   readonly answers: number[] = []
+  /** The status of all others. */
+  usual = 200
   /** Where answers of 3xx lead. */
   location = ''
   readonly #server: Server
@@ -30,8 +34,9 @@ export class Receiver {
       request.on('end', () => {
         const text = Buffer.concat(chunks).toString()
         const body = JSON.parse(text || '{}') as Record<string, unknown>
-        receiver.received.push({ path: request.url ?? '', headers: request.headers, text, body })
-        const status = receiver.answers.shift() ?? 200
+        const { url: path = '', headers } = request
+        receiver.received.push({ at: Date.now(), path, headers, text, body })
+        const status = receiver.answers.shift() ?? receiver.usual
         response.writeHead(
           status,
           status >= 300 && status < 400 ? { location: receiver.location } : {},

@@ -148,7 +148,8 @@ it('lets a job of an unknown type wait, say why, and go on once the type is conf
     const { body } = await node.call('/server/jobstatus', { jobId })
     expect(body.params).toMatchObject({
       jobStatus: '1',
-      message: 'waiting: waits for workers that know its type "printf" (apps.jobs.types)',
+      message:
+        'waiting: waits for workers that know its type "printf" (apps.jobs.types); what group 1 knows: shell',
     })
     await node.stop()
     node.config = { jobs: { types: { printf: ['/usr/bin/printf', '%s', '{content}'] } } }
@@ -179,6 +180,15 @@ describe('a configuration that says as whom commands run', () => {
     })
     await node.reaches(jobId, '0')
     expect((await node.call('/server/result', { jobId })).body.params.data).toEqual(['ann in work'])
+  })
+
+  it('takes no content that is too long for an argument: the command would not begin', async () => {
+    const fields = { jobName: 'n', executor: 'ann' }
+    const content = `true ${'x'.repeat(128 * 1024 - 6)}`
+    const jobId = await node.submit(content, fields)
+    await node.reaches(jobId, '0')
+    const longer = await node.call('/server/execute', { ...fields, content: `${content}x` })
+    expect(longer).toMatchObject({ status: 413, body: { respCode: 1 } })
   })
 
   it.each([

@@ -70,6 +70,8 @@ async function run(
     note: (line) => {
       said.err += `${line}\n`
     },
+    progress: () => {},
+    confirm: async () => true,
     clock: node.node.clock,
     signal: new AbortController().signal,
   }

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openLog } from '../../../src/index.ts'
 import { until } from '../../waiting.ts'
 import { IDLE, WorkersRig } from './rig.ts'
 
@@ -61,9 +62,63 @@ it('a new key shuts the old one out; a worker that can look it up goes on', asyn
   expect(await rig.exitCodeOf('a')).toBe(0)
 })
 
-it('a disabled group admits nobody', async () => {
-  await rig.node.client.send('workergroup/2', { type: 'DISABLE' })
-  expect((await rig.ask('report', { key, body: IDLE })).status).toBe(401)
+it('a worker that waited while its key was changed is given nothing', async () => {
+  const consumers = [{ id: 1, queue: 'job.group.2', slots: 1 }]
+  const body = { session: 's', instance: 'i', version: 1, consumers, after: 0 }
+  const waiting = rig.ask('poll', { key, body })
+  const { after: _, ...state } = body
+  const hasAsked = async () =>
+    (await rig.ask('tell', { key, body: { ...state, settled: [] } })).status === 200
+  await until(hasAsked, { timeoutMs: 5_000 }, 'it to wait')
+  const { key: next } = await rig.call<{ key: string }>('POST', '/workers/groups/2/rotate')
+  await rig.run('a', 'true', 'job.group.2')
+  const { status, answer } = await waiting
+  expect([status, codeOf(answer)]).toEqual([401, 'unauthorized'])
+  await rig.inner(next)
+  expect(await rig.exitCodeOf('a')).toBe(0)
+})
+
+it('no key is ever in a log, of the node or of a worker', async () => {
+  await rig.close()
+  let lines = ''
+  const log = openLog({ level: 'debug', destination: { write: (line: string) => (lines += line) } })
+  rig = await WorkersRig.create({ log, limits: { workerLostMs: 3_000 } })
+  key = await rig.addGroup('2')
+  let known = key
+  await rig.inner('', { key: () => known, log })
+  const wrong = 'f'.repeat(32)
+  await rig.ask('report', { key: wrong, body: IDLE })
+  await rig.ask('commands', { key: wrong, body: 'no list' })
+  await rig.ask('poll', { key, body: {} })
+  const { key: next } = await rig.call<{ key: string }>('POST', '/workers/groups/2/rotate')
+  await rig.run('a', 'true', 'job.group.2')
+  await until(() => lines.includes('unauthorized'), { timeoutMs: 15_000 }, 'a refusal in the log')
+  known = next
+  expect(await rig.exitCodeOf('a')).toBe(0)
+  for (const secret of [key, next, wrong]) expect(lines).not.toContain(secret)
+})
+
+it.each(['', 'two words', 'a\nb'])(
+  'a key that is no word is refused, and told so: %j',
+  async (bad) => {
+    await expect(rig.inner(bad)).rejects.toMatchObject({
+      code: 'unauthorized',
+      message: 'the key of the group is empty, or no single word',
+    })
+  },
+)
+
+it('a disabled group admits nobody within two seconds, also who was let in a moment ago', async () => {
+  const statusOf = async () => (await rig.ask('report', { key, body: IDLE })).status
+  expect(await statusOf()).toBe(200)
+  for (const [type, status] of [
+    ['DISABLE', 401],
+    ['ENABLE', 200],
+  ] as const) {
+    await rig.node.client.send('workergroup/2', { type })
+    const asWanted = async () => (await statusOf()) === status
+    await until(asWanted, { timeoutMs: 4_000, every: 50 }, `an answer of ${status}`)
+  }
 })
 
 it('the key is shown once and kept nowhere', async () => {
@@ -105,6 +160,50 @@ it('a key does not admit to tasks of other queues, nor to anything but tasks', a
     state: 'running',
     worker: 'w9',
   })
+})
+
+describe('a session', () => {
+  const consumers = [{ id: 1, queue: 'job.group.2', slots: 1 }]
+  const state = { session: 's', instance: 'i', version: 1, consumers }
+  const tell = (fields: object = {}) =>
+    rig.ask('tell', { key, body: { ...state, settled: [], ...fields } })
+
+  /** It waits for tasks, as a worker does. */
+  async function opens(): Promise<void> {
+    // It is cut off when the rig is closed.
+    rig.ask('poll', { key, body: { ...state, after: 0 } }).catch(() => {})
+    await until(async () => (await tell()).status === 200, { timeoutMs: 5_000 }, 'it to wait')
+  }
+
+  it('may not take from queues of others later either', async () => {
+    await opens()
+    const foreign = [{ id: 2, queue: 'job.group.3', slots: 1 }]
+    expect((await tell({ version: 2, consumers: foreign })).status).toBe(403)
+  })
+
+  it('is that of one directory, and is ended by itself only', async () => {
+    await opens()
+    const other = { ...state, session: 't', instance: 'j', after: 0 }
+    const second = await rig.ask('poll', { key, body: other })
+    expect([second.status, codeOf(second.answer)]).toEqual([409, 'conflict'])
+    expect((await tell({ session: 't' })).status).toBe(503)
+    await rig.ask('leave', { key, body: 't' })
+    expect((await tell()).status).toBe(200)
+    await rig.ask('leave', { key, body: 's' })
+    expect((await tell()).status).toBe(503)
+  })
+})
+
+it('a worker attaches in its own name, whatever name it gives', async () => {
+  await rig.run('mine', 'sleep 5', 'job.group.2')
+  const taskId = await taskOf('mine')
+  const common = { address: 'run/mine', taskId, worker: 'w9' }
+  const started = await command({ ...common, op: 'task.start', id: `${Date.now()}-s` })
+  const { token } = started.ok as { token: string }
+  const worker = 'somebody-else'
+  const attach = { ...common, op: 'task.attach', token, worker, id: `${Date.now()}-a` }
+  expect((await command(attach)).error).toBeUndefined()
+  expect((await rig.node.client.get('run/mine')).tasks[0]).toMatchObject({ worker: 'w9' })
 })
 
 it('what a worker sends is checked, whoever it is', async () => {

@@ -15,6 +15,7 @@ import {
   createNode,
   createWorker,
   type Limits,
+  type Log,
   type TroupeNode,
   type WorkerOptions,
   type WorkerProcess,
@@ -30,6 +31,11 @@ export interface RigOptions {
   /** Default: the commands of these tests, and the workers. */
   apps?: readonly App[]
   limits?: Partial<Limits>
+  log?: Log
+  /** Of the node's own worker. */
+  queues?: readonly string[]
+  /** Of the node: sections of its apps. */
+  config?: Readonly<Record<string, unknown>>
 }
 
 export interface StartedWorker {
@@ -100,8 +106,10 @@ export class WorkersRig {
     this.#node = await createNode({
       dataDirectory: join(this.directory, 'node'),
       apps: this.#apps,
-      worker: { queues: ['own'] },
+      worker: { queues: this.#options.queues ?? ['own'] },
       ...(this.#options.limits ? { limits: this.#options.limits } : {}),
+      ...(this.#options.log ? { log: this.#options.log } : {}),
+      ...(this.#options.config ? { config: this.#options.config } : {}),
     })
     this.#gateway = await createGateway({ node: this.#node, port: this.#port, graceMs: 500 })
     this.#port = this.#gateway.port

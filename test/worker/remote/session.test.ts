@@ -1,6 +1,6 @@
 import { beforeEach, expect, it } from 'vitest'
 import { MemoryTaskQueue, VirtualClock } from '../../../src/adapters/memory/index.ts'
-import type { LinkAnswer, LinkConsumer } from '../../../src/ports/index.ts'
+import type { LinkAnswer, LinkConsumer, TaskDelivery } from '../../../src/ports/index.ts'
 import { RemoteSession } from '../../../src/worker/remote/session.ts'
 
 const ACK_WAIT_MS = 60_000
@@ -160,4 +160,46 @@ it('when it is closed, what was given and not settled goes back', async () => {
   await publish('a')
   session.close()
   expect(await takenByOthers()).toEqual(['a'])
+})
+
+it('what waits for a worker that does not ask is bounded: the oldest hints go first', async () => {
+  const count = 10_002
+  for (let n = 0; n < count; n++) session.message({ subject: `s${n}`, payload: new Uint8Array() })
+  const asked = ask(0)
+  await clock.settle(1)
+  const subjects = asked.answer?.messages.map(({ subject }) => subject) ?? []
+  expect([subjects.length, subjects[0], subjects.at(-1)]).toEqual([10_000, 's2', 's10001'])
+})
+
+it('a delivery that nobody settled is forgotten in time', async () => {
+  const acknowledged: string[] = []
+  const message = { queue: 'q', priority: 0, messageId: 'm', taskId: 't', name: 'work' }
+  let deliver: (delivery: TaskDelivery) => void = () => {}
+  const taskQueue = {
+    consume: (_options: unknown, take: typeof deliver) => {
+      deliver = take
+      return { stop: () => {} }
+    },
+  }
+  let last = 0
+  const deps = { session: 's', taskQueue, clock, deliveryId: () => `d${++last}` }
+  session = new RemoteSession(deps, true)
+  const give = () =>
+    deliver({
+      message,
+      ack: () => acknowledged.push(`d${last}`),
+      retry: () => {},
+      working: () => {},
+    })
+  ask(0)
+  give()
+  await clock.settle(14 * 60_000)
+  ask(1)
+  give()
+  await clock.settle(2 * 60_000)
+  ask(2)
+  await clock.settle(1)
+  const settled = ['d1', 'd2'].map((delivery) => ({ delivery, how: 'ack' as const }))
+  session.tell({ ...stateOf(), settled })
+  expect(acknowledged).toEqual(['d2'])
 })
