@@ -42,7 +42,8 @@ export function addActorVerbs(program: Command, add: AddVerb): void {
   addLists(actors, add)
   addCounts(actors, add)
   // What operators did is looked for in both places.
-  for (const parent of [program, actors]) addAudit(parent, add)
+  addAudit(program, 'troupe audit', add)
+  addAudit(actors, 'troupe actors audit', add)
   addWatchVerb(actors, add, WATCH_OPTIONS, filterOf)
   addCommands(actors, add)
   addPause(actors, add)
@@ -170,13 +171,13 @@ function addCounts(actors: Command, add: AddVerb): void {
   })
 }
 
-function addAudit(parent: Command, add: AddVerb): void {
+function addAudit(parent: Command, name: string, add: AddVerb): void {
   add(parent, 'audit [actor]', 'what operators did, the newest first', {
     options: [
       ['--limit <n>', 'at most so many (100)'],
       ['--before <ms>', 'before a time in unix ms'],
     ],
-    examples: ['troupe audit', 'troupe audit order/7 --limit 5'],
+    examples: [name, `${name} order/7 --limit 5`],
     run: async (session, [actor], { limit, before }) => {
       const query = { actor, limit: text(limit), before: text(before) }
       const audit = await session.ask<{ rows: AuditView[] }>({

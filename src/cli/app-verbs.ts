@@ -6,6 +6,8 @@ import type { Command } from 'commander'
 import type { App, AppVerb, VerbCall } from '../node/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 import { verbClock } from './clock.ts'
+import { UsageError } from './exit-codes.ts'
+import { ProgressBar } from './progress.ts'
 import type { Session } from './session.ts'
 import type { Terminal } from './terminal.ts'
 import { inSession, type Outcome, withCommonOptions } from './verbs.ts'
@@ -34,11 +36,12 @@ function addAppVerb(
   if (name === undefined)
     throw new TroupeError('invalid-config', `app ${app.name} has a verb without a name`)
   let parent = program
-  for (const group of groups) {
+  for (const [depth, group] of groups.entries()) {
     const known = find(parent, group)
+    const said = app.verbGroups?.[groups.slice(0, depth + 1).join(' ')]
     // A verb with verbs below it could no longer be called by itself.
     if (known?.commands.length === 0) throw refusal(app, verb, `"${group}" is a verb already`)
-    parent = known ?? parent.command(group).description(`verbs of the app ${app.name}`)
+    parent = known ?? parent.command(group).description(said ?? `verbs of the app ${app.name}`)
   }
   if (find(parent, name)) throw refusal(app, verb, 'it is there already')
   const command = parent.command(name).description(verb.summary)
@@ -71,15 +74,29 @@ function callOf(
   words: readonly string[],
   options: Record<string, unknown>,
 ): VerbCall {
+  const { terminal, signal, json } = session
+  const bar = new ProgressBar(terminal, !json)
+  const withoutBar =
+    <T>(write: (given: T) => void) =>
+    (given: T) => {
+      bar.end()
+      write(given)
+    }
   return {
     arguments: words,
     options,
-    json: session.json,
+    json,
     http: (request) => session.api.call(request),
-    print: (line) => session.print(line),
-    write: (chunk) => session.terminal.write(chunk),
-    note: (line) => session.terminal.writeError(`${line}\n`),
+    print: withoutBar((line: string) => session.print(line)),
+    write: withoutBar((chunk: string | Uint8Array) => terminal.write(chunk)),
+    note: withoutBar((line: string) => terminal.writeError(`${line}\n`)),
+    progress: bar.update,
+    confirm: async (question) => {
+      if (!terminal.question) throw new UsageError('nobody can be asked here: say --yes')
+      bar.end()
+      return (await terminal.question(`${question} Type yes: `, signal)).trim() === 'yes'
+    },
     clock: verbClock,
-    signal: session.signal,
+    signal,
   }
 }

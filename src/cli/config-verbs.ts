@@ -4,8 +4,13 @@
  */
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { type App, sectionsOf } from '../node/index.ts'
-import { DEFAULT_CONFIG } from '../protocol/index.ts'
+import type { App } from '../node/index.ts'
+import {
+  ANONYMOUS_ROLE_DEFAULT,
+  DEFAULT_CONFIG,
+  type ListenerConfig,
+  sectionsOf,
+} from '../protocol/index.ts'
 import { type ConfigFile, configFileOf, type StartFlags, settingsOf } from './settings.ts'
 import { oneLine } from './text.ts'
 import { loadUserApps } from './user-apps.ts'
@@ -20,8 +25,9 @@ interface Setting {
 
 const SECRET = /(?:token|secret|password|passphrase|credential|(?:^|[a-z_-])key)s?$|sha256$/i
 const MASK = '***'
-/** Not a value that can be written, so it is shown as a comment. */
+/** Not values that can be written, so they are shown as comments. */
 const ALL_QUEUES = Symbol('those of all tasks of this node')
+const NO_TLS = Symbol('none: this address speaks plain HTTP')
 
 export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly App[]): void {
   const config = program.command('config').description('the configuration of a node')
@@ -54,7 +60,7 @@ export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly Ap
       }))
       const rows = shown.map(({ path, value, from }) => ({
         path: path.join('.'),
-        value: value === ALL_QUEUES ? null : value,
+        value: typeof value === 'symbol' ? null : value,
         from,
       }))
       session.answer({ settings: rows }, () => yamlOf(shown))
@@ -84,6 +90,7 @@ function settingsWithOrigin(
     // Settings without a fixed default.
     name,
     ...sections,
+    http: { ...sections.http, tls: NO_TLS },
     worker: { ...sections.worker, queues: ALL_QUEUES },
     limits,
     apps: Object.fromEntries(
@@ -98,14 +105,23 @@ function settingsWithOrigin(
     if (host !== file?.config.http?.host) flagged.set('http.host', [host, '--listen'])
     flagged.set('http.port', [port, '--listen'])
   }
+  const written = file?.config ?? {}
+  const { listeners } = written
+  const given = listeners ? { ...written, listeners: listeners.map(wholeListener) } : written
   const hostName = flags.name === undefined && file?.config.name === undefined
-  return leavesOf(merged(defaults, file?.config ?? {})).map(({ path, value }) => {
+  return leavesOf(merged(defaults, given)).map(({ path, value }) => {
     const flag = flagged.get(path.join('.'))
     if (flag) return { path, value: flag[0], from: flag[1] }
     const line = file?.lines.own(path)
     if (line !== undefined) return { path, value, from: `${file?.name}:${line}` }
     return { path, value, from: path[0] === 'name' && hostName ? "the host's name" : 'default' }
   })
+}
+
+/** A list is one setting; what an entry leaves out shows in it. */
+function wholeListener({ host, anonymous, ...rest }: ListenerConfig): ListenerConfig {
+  const unknown = anonymous ? { anonymous, anonymousRole: ANONYMOUS_ROLE_DEFAULT } : {}
+  return { host: host ?? DEFAULT_CONFIG.http.host, ...unknown, ...rest }
 }
 
 /** What an app's section is when nobody writes one, in the words that would be written. */
@@ -172,8 +188,10 @@ function yamlOf(settings: readonly Setting[]): string[] {
     }
     section = above
     const key = keyText(path.at(-1) ?? '')
-    const isOpen = value === ALL_QUEUES
-    const said = isOpen ? `# ${key}: ${ALL_QUEUES.description}` : `${key}: ${JSON.stringify(value)}`
+    const said =
+      typeof value === 'symbol'
+        ? `# ${key}: ${value.description}`
+        : `${key}: ${JSON.stringify(value)}`
     const text = '  '.repeat(above.length) + said
     lines.push(`${oneLine(text)}  # ${oneLine(from)}`)
   }

@@ -22,6 +22,8 @@ interface NodeApiOptions {
   author: string | undefined
   /** Says who the caller is, where users are configured. */
   token: string | undefined
+  /** Who may have signed the node's certificate, as PEM; undefined: whom the system trusts. */
+  ca: string | undefined
   signal: AbortSignal
 }
 
@@ -39,6 +41,9 @@ const NOBODY: ReadonlySet<string> = new Set([
   'ENETUNREACH',
   'EADDRNOTAVAIL',
 ])
+
+/** What Node says of a certificate that it does not take. */
+const UNTRUSTED = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/
 
 export class NodeApi {
   readonly url: string
@@ -99,7 +104,7 @@ export class NodeApi {
     { method, path, query = {}, body }: VerbRequest,
     streamed?: { headers: Readonly<Record<string, string>>; silentMsMax: number },
   ): Promise<IncomingMessage> {
-    const { timeoutMs, author, token, signal } = this.#options
+    const { timeoutMs, author, token, ca, signal } = this.#options
     const target = new URL(this.url)
     const headers: Record<string, string> = { accept: 'application/json', ...streamed?.headers }
     // Node writes headers as latin1; the gateway reads them as UTF-8.
@@ -118,6 +123,7 @@ export class NodeApi {
       headers,
       timeout: streamed?.silentMsMax ?? (timeoutMs ?? TIMEOUT_MS_DEFAULT) + TRAVEL_MS,
       signal,
+      ...(ca === undefined ? {} : { ca }),
     }
     return new Promise((resolve, reject) => {
       const open = target.protocol === 'https:' ? httpsRequest : httpRequest
@@ -144,6 +150,16 @@ export class NodeApi {
     if (code !== undefined && NOBODY.has(code)) {
       return new Unreachable(`no node answers at ${this.url}; start one with: troupe start`)
     }
+    if (code !== undefined && UNTRUSTED.test(code)) {
+      const { message } = error as Error
+      return new Unreachable(
+        `the certificate of ${this.url} is not trusted: ${message}; name who signed it with --ca FILE or TROUPE_CA`,
+      )
+    }
+    if (code === 'EPROTO' && this.url.startsWith('https:')) {
+      const plain = this.url.replace('https:', 'http:')
+      return new Unreachable(`what answers at ${this.url} does not speak TLS: try ${plain}`)
+    }
     if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_CONSTANT')
       return noAnswer(this.url)
     return error
@@ -153,7 +169,7 @@ export class NodeApi {
 function noAnswer(url: string): TroupeError {
   return new TroupeError(
     'no-answer',
-    `the node at ${url} did not answer; look before you send it again`,
+    `the node at ${url} did not answer; look before you send it again${url.startsWith('http:') ? ' (if it speaks TLS: --http https://…)' : ''}`,
   )
 }
 

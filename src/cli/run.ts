@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander'
 import type { App } from '../node/index.ts'
 import { addActorVerbs } from './actor-verbs.ts'
 import { addAppVerbs } from './app-verbs.ts'
+import { addClusterVerbs } from './cluster-verbs.ts'
 import { addConfigVerbs } from './config-verbs.ts'
 import { EXIT, EXIT_HELP, exitCodeOf } from './exit-codes.ts'
 import { addMachineVerbs } from './machine-verbs.ts'
@@ -81,6 +82,7 @@ async function programOf(
   const add = verbAdder(terminal, outcome)
   addActorVerbs(program, add)
   addMachineVerbs(program, add, apps)
+  addClusterVerbs(program, add)
   addStoreVerbs(program, add)
   addConfigVerbs(program, add, apps)
   addAppVerbs(program, apps, terminal, outcome)
@@ -124,6 +126,12 @@ function addStart(
       'a YAML file; flags win over it (config/troupe.yaml shows every setting)',
     )
     .option('--app <file...>', 'modules of your own machines, JavaScript or TypeScript')
+    .option(
+      '--nats <url>',
+      'join the cluster on this NATS server; several with commas between them',
+    )
+    .option('--cluster <name>', 'of that cluster (troupe)')
+    .option('--replace', 'the data of the node that had this name is gone for good')
     .option('--log-level <level>', 'debug, info, warn, error or silent (info)')
     .option('--quiet', 'print where it listens and nothing else')
     .option('--json', 'print where it listens as JSON')
@@ -131,6 +139,7 @@ function addStart(
     'troupe start',
     'troupe start --data /var/lib/troupe --http 127.0.0.1:9801',
     'troupe start --app ./order.ts --config troupe.yaml',
+    'troupe start --nats nats://10.0.0.1:4222 --cluster main --name n1',
   ])
   command.action(async () => {
     const options = command.opts<StartOptions>()

@@ -6,16 +6,17 @@ import { durationMs } from '../gateway/index.ts'
 import type { VerbRequest } from '../node/index.ts'
 import { type ErrorCode, TroupeError, toErrorRecord, toJson } from '../protocol/index.ts'
 import { signalExitCode, Unreachable, UsageError } from './exit-codes.ts'
+import { authorityOf, tokenOf } from './identity.ts'
 import { NodeApi, URL_DEFAULT } from './node-api.ts'
 import type { Terminal } from './terminal.ts'
 import { oneLine, type Paint, painter } from './text.ts'
-import { tokenOf } from './token.ts'
 
 export interface SessionOptions {
   http?: string
   json?: boolean
   timeout?: string
   token?: string
+  ca?: string
 }
 
 export class Session {
@@ -42,6 +43,7 @@ export class Session {
       timeoutMs: timeoutOf(options.timeout),
       author: authorOf(terminal.env['TROUPE_AUTHOR']),
       token: tokenOf(options.token, terminal),
+      ca: authorityOf(options.ca, terminal),
       signal: this.signal,
     })
     this.#forget = terminal.onSignal((signal) => {

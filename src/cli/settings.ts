@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
+import type { ClusterAccess } from '../node/index.ts'
 import {
   type Config,
   type ConfigLines,
@@ -14,7 +15,9 @@ import {
   type ListenerConfig,
   LOG_LEVELS,
   type LogLevelName,
+  type NatsConfig,
   parseConfig,
+  type TlsConfig,
   TroupeError,
   type UserConfig,
 } from '../protocol/index.ts'
@@ -26,6 +29,9 @@ export interface StartFlags {
   name?: string
   config?: string
   logLevel?: string
+  nats?: string
+  cluster?: string
+  replace?: boolean
 }
 
 export interface Settings {
@@ -35,9 +41,13 @@ export interface Settings {
   host: string
   port: number
   users: UserConfig[]
+  tls?: TlsConfig
+  trustedProxies: string[]
   listeners: ListenerConfig[]
   limits: Partial<Limits>
   worker: { slots: number; queues?: string[] }
+  /** Undefined for a node that has everything to itself. */
+  nats?: ClusterAccess
   logLevel: LogLevelName
   apps: Record<string, unknown>
   /** Adds the line of the file to an error that names a setting of it. */
@@ -63,18 +73,26 @@ export function settingsOf(flags: StartFlags, cwd: string, host = hostname()): S
       `--name: "${flags.name}" is not a letter or digit and at most 63 letters, digits, "_" or "-"`,
     )
   }
+  if (flags.cluster !== undefined && !isNodeName(flags.cluster)) {
+    throw new UsageError(
+      `--cluster: "${flags.cluster}" is not a letter or digit and at most 63 letters, digits, "_" or "-"`,
+    )
+  }
   const defaults = DEFAULT_CONFIG
   const queues = file.worker?.queues
   return {
     name: flags.name ?? file.name ?? nameOfHost(host),
-    cluster: file.cluster ?? defaults.cluster,
+    cluster: flags.cluster ?? file.cluster ?? defaults.cluster,
     data: resolve(cwd, flags.data ?? file.data ?? defaults.data),
     host: http.host ?? file.http?.host ?? defaults.http.host,
     port: http.port ?? file.http?.port ?? defaults.http.port,
     users: usersOf(file.http?.users ?? [], cwd),
-    listeners: file.listeners ?? [],
+    ...tlsOf(file.http, cwd),
+    trustedProxies: file.http?.trustedProxies ?? [],
+    listeners: (file.listeners ?? []).map((one) => ({ ...one, ...tlsOf(one, cwd) })),
     limits: file.limits ?? {},
     worker: { slots: file.worker?.slots ?? defaults.worker.slots, ...(queues ? { queues } : {}) },
+    ...natsOf(found, flags, cwd),
     logLevel: levelOf(flags.logLevel) ?? file.log?.level ?? defaults.log.level,
     apps: file.apps ?? {},
     locate: (thrown) => (found ? locate(thrown, found, flags) : thrown),
@@ -86,12 +104,15 @@ const MISTAKE = /^([A-Za-z][\w-]*(?:\.[\w-]+)*): /
 
 /** What a flag has set does not stand in the file. */
 function isFlagged([first, second]: readonly string[], flags: StartFlags): boolean {
-  if (first === 'http') return flags.http !== undefined && second !== 'users'
+  if (first === 'http') return flags.http !== undefined && (second === 'host' || second === 'port')
   if (first === 'log') return flags.logLevel !== undefined
-  return (first === 'data' || first === 'name') && flags[first] !== undefined
+  if (first === 'nats') return flags.nats !== undefined && second === 'servers'
+  const isSingle = first === 'data' || first === 'name' || first === 'cluster'
+  return isSingle && flags[first] !== undefined
 }
 
-function locate(thrown: unknown, { name, lines }: ConfigFile, flags: StartFlags): unknown {
+/** Adds the line of the file to an error that names a setting of it. */
+export function locate(thrown: unknown, { name, lines }: ConfigFile, flags: StartFlags): unknown {
   if (!(thrown instanceof TroupeError) || thrown.code !== 'invalid-config') return thrown
   const located = thrown.message.split('\n').map((mistake) => {
     const path = MISTAKE.exec(mistake)?.[1]?.split('.')
@@ -112,6 +133,43 @@ function usersOf(users: readonly UserConfig[], cwd: string): UserConfig[] {
   return users.map((user) =>
     user.tokenFile === undefined ? user : { ...user, tokenFile: resolve(cwd, user.tokenFile) },
   )
+}
+
+/** @throws UsageError @throws TroupeError `invalid-config` */
+function natsOf(
+  found: ConfigFile | undefined,
+  flags: StartFlags,
+  cwd: string,
+): { nats?: ClusterAccess } {
+  const { nats, replace = false } = flags
+  const file: Partial<NatsConfig> | undefined = found?.config.nats
+  if (!file && nats === undefined) {
+    if (replace) throw new UsageError('--replace: only a node of a cluster has a name to take over')
+    return {}
+  }
+  const servers = nats?.split(',').filter((one) => one !== '') ?? file?.servers
+  if (!servers || servers.length === 0) {
+    if (nats !== undefined) throw new UsageError('--nats: name a server: nats://127.0.0.1:4222')
+    const why = 'nats: servers is missing: name one, or use --nats'
+    throw locate(new TroupeError('invalid-config', why), found!, flags)
+  }
+  const { tls, ...rest } = file ?? {}
+  const signIn = { ...rest, ...(tls && { tls: inDirectory(tls, cwd) }) }
+  return { nats: { ...inDirectory(signIn, cwd), servers, replace } }
+}
+
+/** Whatever names a file, made independent of the working directory. */
+function inDirectory<T extends object>(section: T, cwd: string): T {
+  const entries = Object.entries(section).map(([key, value]: [string, unknown]) => [
+    key,
+    key.endsWith('File') && typeof value === 'string' ? resolve(cwd, value) : value,
+  ])
+  return Object.fromEntries(entries) as T
+}
+
+function tlsOf({ tls }: { tls?: TlsConfig } = {}, cwd: string): { tls?: TlsConfig } {
+  if (tls === undefined) return {}
+  return { tls: { certFile: resolve(cwd, tls.certFile), keyFile: resolve(cwd, tls.keyFile) } }
 }
 
 function readConfig(path: string, shown: string): ConfigFile {

@@ -15,6 +15,7 @@ import { toJson } from '../protocol/index.ts'
 import { EXIT, signalExitCode } from './exit-codes.ts'
 import { readableLog } from './log-lines.ts'
 import { URL_DEFAULT } from './node-api.ts'
+import { reload } from './reload.ts'
 import { type Settings, type StartFlags, settingsOf } from './settings.ts'
 import type { Terminal } from './terminal.ts'
 import { painter } from './text.ts'
@@ -47,7 +48,7 @@ async function serve(
   terminal: Terminal,
 ): Promise<number> {
   // Before anything is opened: this mistake must not cost a start.
-  checkListeners(settings)
+  await checkListeners(settings)
   const apps = [...shipped, ...(await loadUserApps(options.app ?? [], terminal.cwd))]
   const log = openLog({
     level: settings.logLevel,
@@ -56,6 +57,14 @@ async function serve(
   const stop = stopRequest(terminal)
   let node: TroupeNode | undefined
   let gateway: Gateway | undefined
+  const forgetReload = terminal.onSignal(
+    (signal) => {
+      // What the shell of a closed terminal sends; from elsewhere it asks for a reload.
+      if (terminal.hasHungUp?.()) stop.ask(signal)
+      else if (gateway) void reload(gateway, settings, options, terminal, log)
+    },
+    ['SIGHUP'],
+  )
   try {
     node = await createNode({
       dataDirectory: settings.data,
@@ -65,10 +74,15 @@ async function serve(
       limits: settings.limits,
       worker: settings.worker,
       config: settings.apps,
+      ...(settings.nats && { nats: settings.nats }),
+      signal: stop.signal,
       log,
     })
-    const { host, port, users, listeners } = settings
-    gateway = await createGateway({ node, host, port, users, listeners, log })
+    const { host, port, users, tls, trustedProxies, listeners } = settings
+    gateway = await createGateway({
+      ...{ node, host, port, users, trustedProxies, listeners, log },
+      ...(tls ? { tls } : {}),
+    })
     await greet(node, gateway, settings, options, terminal)
     const ended = await Promise.race([stop.requested, node.stopped.then((why) => ({ why }))])
     if ('signal' in ended) {
@@ -79,27 +93,41 @@ async function serve(
     // Nobody is left to answer what is under way.
     await gateway.close({ graceMs: 0 })
     return EXIT.failed
+  } catch (thrown) {
+    // Whoever stops a node that waits for its cluster is told of nothing that went wrong.
+    if (node === undefined && stop.signal.aborted) return EXIT.ok
+    throw thrown
   } finally {
     await gateway?.close()
     await node?.stop()
     stop.forget()
+    forgetReload()
   }
 }
 
-function stopRequest(terminal: Terminal): {
+interface StopRequest {
   requested: Promise<{ signal: string }>
+  /** Aborted once it is requested: a start that waits for others ends. */
+  signal: AbortSignal
+  /** As a signal does: the first asks, the second ends at once. */
+  ask: (signal: string) => void
   forget: () => void
-} {
-  let forget = () => {}
+}
+
+function stopRequest(terminal: Terminal): StopRequest {
+  let isSecond = false
+  const stopping = new AbortController()
+  let tell = (_asked: { signal: string }) => {}
   const requested = new Promise<{ signal: string }>((resolve) => {
-    let isSecond = false
-    forget = terminal.onSignal((signal) => {
-      if (isSecond) terminal.exit(signalExitCode(signal))
-      isSecond = true
-      resolve({ signal })
-    })
+    tell = resolve
   })
-  return { requested, forget: () => forget() }
+  const ask = (signal: string) => {
+    if (isSecond) terminal.exit(signalExitCode(signal))
+    isSecond = true
+    stopping.abort()
+    tell({ signal })
+  }
+  return { requested, signal: stopping.signal, ask, forget: terminal.onSignal(ask) }
 }
 
 async function greet(
@@ -122,12 +150,16 @@ async function greet(
     lines.push(
       ...gateway.listeners.map(({ app, url }) => `  ${app.padEnd(9)} ${url}`),
       `  node      ${node.name}`,
+      ...placeOf(node),
       `  data      ${near === '' || near.startsWith('..') ? settings.data : near}`,
       `  machines  ${machines}`,
       '',
       'See what is there, from another terminal:',
       ...aliasOf(terminal),
       ...(isDefault ? [] : [`  export TROUPE_HTTP=${gateway.url}`]),
+      ...(settings.tls === undefined
+        ? []
+        : ['  export TROUPE_CA=FILE   # who signed the certificate, unless your system knows it']),
       ...(settings.users.length === 0
         ? []
         : ['  export TROUPE_TOKEN_FILE=FILE   # one that holds your token: users are configured']),
@@ -139,6 +171,17 @@ async function greet(
     )
   }
   terminal.write(`${lines.join('\n')}\n`)
+}
+
+/** What it has of the cluster that it has joined. */
+function placeOf({ membership, name, cluster }: TroupeNode): string[] {
+  if (!membership) return []
+  const { leader, nodes, shards } = membership.status()
+  const owned = shards.filter(({ owner }) => owner === name).length
+  const who = nodes.map((one) => one.name).join(', ')
+  return [
+    `  cluster   ${cluster}: ${who}; leader ${leader?.name ?? 'not known yet'}, ${owned} of ${shards.length} shards owned here`,
+  ]
 }
 
 /** A program that was not installed has no name in another terminal. */

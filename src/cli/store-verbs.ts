@@ -7,6 +7,8 @@ import {
   backupData,
   type CareProgress,
   compactData,
+  type RepairedData,
+  repairData,
   resetData,
   restoreData,
   type VerifiedData,
@@ -89,11 +91,19 @@ function addRestore(store: Command, add: AddVerb): void {
 function addVerify(store: Command, add: AddVerb): void {
   add(store, 'verify', 'read every row and compare what has to agree; the node may run', {
     local: true,
-    options: DATA_OPTIONS,
-    examples: ['troupe store verify', 'troupe store verify --data /var/lib/troupe --json'],
+    options: [
+      ...DATA_OPTIONS,
+      ['--repair', 'write anew what is made from other rows; the node must be stopped'],
+    ],
+    examples: [
+      'troupe store verify',
+      'troupe store verify --data /var/lib/troupe --json',
+      'troupe store verify --repair',
+    ],
     run: async (session, _words, flags) => {
-      const verified = await withBar(session, (progress) =>
-        verifyData(dataOf(session, flags), { progress, signal: session.signal }),
+      const care = flags['repair'] === true ? repairData : verifyData
+      const verified: VerifiedData | RepairedData = await withBar(session, (progress) =>
+        care(dataOf(session, flags), { progress, signal: session.signal }),
       )
       const isWhole = verified.problems.length === 0
       session.answer({ ok: isWhole, ...verified }, () => verifiedLines(session, verified))
@@ -102,25 +112,35 @@ function addVerify(store: Command, add: AddVerb): void {
   })
 }
 
-function verifiedLines(session: Session, verified: VerifiedData): string[] {
-  const { problems, problemsMore, rows, actors, shards, restored } = verified
+function verifiedLines(session: Session, verified: VerifiedData | RepairedData): string[] {
+  const { problems, problemsMore, rows, actors, shards, restored, repairable } = verified
   const count = problems.length + problemsMore
   const sum = [counted(rows, 'row'), counted(actors, 'actor'), counted(shards, 'shard')].join(', ')
   const origin = restored
     ? [`  restored from a backup of ${new Date(restored.takenAt).toISOString()}`]
     : []
-  if (count === 0) return [`${session.paint('green', 'whole')}: ${sum}`, ...origin]
+  const mended = 'repaired' in verified ? mendedLines(session, verified) : []
+  if (count === 0) return [...mended, `${session.paint('green', 'whole')}: ${sum}`, ...origin]
   const cells = problems.map(({ shard, subject, what }) => [String(shard), subject, what])
   const kinds = [...new Set(problems.map(({ kind }) => kind))]
   const first = (kind: string) => problems.find((problem) => problem.kind === kind)?.subject ?? ''
   return [
+    ...mended,
     ...table(['SHARD', 'WHERE', 'PROBLEM'], cells, session),
     ...(problemsMore > 0 ? [`and ${problemsMore} more`] : []),
     '',
     `${session.paint('red', counted(count, 'problem'))}: ${sum}`,
     ...origin,
     ...kinds.map((kind) => `  ${kind}: ${ADVICE[kind].replace('ADDRESS', oneLine(first(kind)))}`),
+    ...(repairable > 0
+      ? [`${repairable} of them can be mended: stop the node, then troupe store verify --repair`]
+      : []),
   ]
+}
+
+function mendedLines({ paint }: Session, { repaired }: RepairedData): string[] {
+  if (repaired > 0) return [`${paint('green', 'mended')}: ${counted(repaired, 'row')} written anew`]
+  return ['nothing was changed: nothing here can be mended from other rows']
 }
 
 function addCompact(store: Command, add: AddVerb): void {

@@ -3,6 +3,7 @@
  * command inside their own process.
  */
 import { createInterface } from 'node:readline/promises'
+import { isatty } from 'node:tty'
 
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -21,6 +22,8 @@ export interface Terminal {
   writeError(text: string): void
   /** Calls on these signals, each time; the result stops that. Default: SIGINT and SIGTERM. */
   onSignal(call: (signal: string) => void, signals?: readonly NodeJS.Signals[]): () => void
+  /** It was a person's terminal and is closed now. */
+  readonly hasHungUp?: (() => boolean) | undefined
   /** Ends the process at once. */
   exit(code: number): void
 }
@@ -63,6 +66,7 @@ export function processTerminal(): Terminal {
         for (const signal of signals) process.off(signal, call)
       }
     },
+    hasHungUp: () => process.stderr.isTTY === true && !isatty(process.stderr.fd),
     exit: (code) => process.exit(code),
   }
 }

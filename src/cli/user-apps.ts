@@ -28,9 +28,11 @@ const PARTS: Readonly<Record<keyof App, true>> = {
   subjects: true,
   methods: true,
   verbs: true,
+  verbGroups: true,
   greeting: true,
   daemons: true,
   metrics: true,
+  workerQueues: true,
   workers: true,
 }
 

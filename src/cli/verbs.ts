@@ -84,6 +84,10 @@ export function withCommonOptions(command: Command, examples: readonly string[] 
       '--token <token>',
       'who you are, where users are configured (or TROUPE_TOKEN, TROUPE_TOKEN_FILE)',
     )
+    .option(
+      '--ca <file>',
+      "who signed the certificate of an https node (or TROUPE_CA; your system's)",
+    )
     .option(...JSON_OPTION)
     .option('--timeout <duration>', 'how long the node may take: 500ms, 10s, 2m')
   withExamples(command, examples)

@@ -5,11 +5,20 @@
  * That is why nothing else is listened on then, and why a browser must not be talked into asking
  * (origins.ts). With users every caller says who it is by a bearer token, on every address. A listener
  * for the clients of an old program may let whole networks in without one.
+ *
+ * Where a caller is, the socket says, or a proxy that is trusted (listener.ts). Who speaks through such
+ * a proxy does not gain the proxy's place.
  */
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
-import { AUTHOR_LENGTH_MAX, type Role, TroupeError } from '../protocol/index.ts'
-import type { Networks } from './networks.ts'
+import {
+  ANONYMOUS_ROLE_DEFAULT,
+  AUTHOR_LENGTH_MAX,
+  type ListenerConfig,
+  type Role,
+  TroupeError,
+} from '../protocol/index.ts'
+import { Networks } from './networks.ts'
 import { HttpRefusal } from './statuses.ts'
 import type { Users } from './users.ts'
 
@@ -22,7 +31,8 @@ export interface Access {
 /** What a request says of its sender. */
 export interface Caller {
   headers: Readonly<Record<string, string | string[] | undefined>>
-  socket: { remoteAddress?: string | undefined }
+  /** Its address. */
+  ip: string
 }
 
 export interface AdmissionOptions {
@@ -31,6 +41,8 @@ export interface AdmissionOptions {
   host: string
   /** Callers from there need no token. */
   anonymous?: Networks
+  /** What those may do. */
+  anonymousRole?: ListenerConfig['anonymousRole']
   /** By these names those may call. */
   names?: readonly string[]
 }
@@ -39,19 +51,23 @@ const RANK: Readonly<Record<Role, number>> = { read: 0, operate: 1, admin: 2 }
 const AUTHOR_DEFAULT = 'operator@loopback'
 /** The author of requests that an app answers for by itself. */
 export const AUTHOR_UNKNOWN = 'anonymous'
+const OWN_ADDRESSES = new Networks(['127.0.0.0/8', '::1'], 'loopback')
 const CHALLENGE = 'Bearer realm="troupe"'
 
 /** The door of one listener. */
 export class Admission {
   readonly #users: Users
   readonly #anonymous: Networks | undefined
+  readonly #anonymousRole: Role
   readonly #trustsMachine: boolean
   readonly #names: ReadonlySet<string>
   readonly #admitted = new WeakMap<Caller, Access>()
 
-  constructor({ users, host, anonymous, names = [] }: AdmissionOptions) {
+  constructor(options: AdmissionOptions) {
+    const { users, host, anonymous, anonymousRole = ANONYMOUS_ROLE_DEFAULT, names = [] } = options
     this.#users = users
     this.#anonymous = anonymous
+    this.#anonymousRole = anonymousRole
     this.#trustsMachine = users.isEmpty && isOwnLoopback(host)
     // Nobody else can make a name server say that these are elsewhere.
     const own = anonymous?.isEmpty === false ? [host, hostname(), ...names] : []
@@ -92,15 +108,26 @@ export class Admission {
     return access
   }
 
-  #judge({ headers, socket }: Caller): Access {
-    if (this.#trustsMachine) return { author: namedAuthor(headers), role: 'admin' }
+  /** As it would be judged now: users may have changed since the request came in. */
+  wouldAdmit(caller: Caller, role: Role): boolean {
+    try {
+      requireRole(this.#judge(caller), role)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  #judge({ headers, ip }: Caller): Access {
+    if (this.#trustsMachine && OWN_ADDRESSES.has(ip)) {
+      return { author: namedAuthor(headers), role: 'admin' }
+    }
     const token = tokenOf(headers)
     const user = token === undefined ? undefined : this.#users.find(token)
     if (user) return { author: user.name, role: user.role }
     const isWrong = token !== undefined && !this.#users.isEmpty
-    const address = socket.remoteAddress ?? ''
-    if (!isWrong && this.#anonymous?.has(address)) {
-      return { author: `${AUTHOR_UNKNOWN}@${address}`, role: 'operate' }
+    if (!isWrong && this.#anonymous?.has(ip)) {
+      return { author: `${AUTHOR_UNKNOWN}@${ip}`, role: this.#anonymousRole }
     }
     throw this.#refusal(headers['authorization'] !== undefined, isWrong)
   }
@@ -148,9 +175,14 @@ function namedAuthor(headers: Caller['headers']): string {
 /** @throws TroupeError `forbidden` */
 export function requireRole(access: Access, role: Role): void {
   if (RANK[access.role] >= RANK[role]) return
+  const { author } = access
+  const isUnknown = author.startsWith(`${AUTHOR_UNKNOWN}@`)
+  const todo = isUnknown
+    ? 'Say who you are by a token, or have the listener give more (anonymousRole)'
+    : 'Ask somebody who has it, or change the role in the configuration of the node (http.users)'
   throw new TroupeError(
     'forbidden',
-    `this needs the role ${role}; ${access.author} has ${access.role}. Ask somebody who has it, or change the role in the configuration of the node (http.users)`,
+    `this needs the role ${role}; ${author} has ${access.role}. ${todo}`,
   )
 }
 

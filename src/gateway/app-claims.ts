@@ -1,6 +1,6 @@
 /**
  * Who serves which address and method. Decides: that no two apps, and no app and the gateway, claim
- * the same one; it is an error at the start that names both.
+ * the same one at the main address; it is an error at the start that names both.
  */
 import type { AppMethod, AppRoute, RunningApp } from '../node/index.ts'
 import { TroupeError } from '../protocol/index.ts'
@@ -23,45 +23,62 @@ export function claimRoutes(apps: readonly RunningApp[]): ClaimedRoute[] {
   const owners = new Map<string, string>()
   const claimed: ClaimedRoute[] = []
   for (const { app, context } of apps) {
+    const ownShapes = new Set<string>()
     for (const route of app.routes?.(context) ?? []) {
-      const name = `${route.method} ${route.path}`
-      const shape = shapeOf(route.path)
-      const own = OWN.find((path) => shape === path || shape.startsWith(`${path}/`))
-      if (!route.path.startsWith('/') || own !== undefined) {
-        const why =
-          own === undefined ? 'a path begins with a slash' : `${own} belongs to the gateway`
-        throw new TroupeError('invalid-config', `app ${app.name} claims the route ${name}: ${why}`)
-      }
-      claim(owners, `${route.method} ${shape}`, app.name, `the route ${name}`)
+      const { method, path, listenerOnly = false } = route
+      const name = `the route ${method} ${path}`
+      const shape = `${method} ${shapeOf(path)}`
+      if (!path.startsWith('/'))
+        throw refusal(`app ${app.name} claims ${name}`, 'a path begins with a slash')
+      if (ownShapes.has(shape))
+        throw refusal(`app ${app.name} claims ${name} twice`, 'change one of them')
+      ownShapes.add(shape)
+      if (!listenerOnly) claimAtMain(owners, shape, app.name, name)
       claimed.push({ app: app.name, route })
     }
   }
   return claimed
 }
 
+const ELSEWHERE = 'have it stand at listeners of its app only (listenerOnly)'
+
+/** At an address of an app's own nobody else is in the way. */
+function claimAtMain(owners: Map<string, string>, shape: string, app: string, name: string): void {
+  const path = shape.slice(shape.indexOf('/'))
+  const own = OWN.find((one) => path === one || path.startsWith(`${one}/`))
+  if (own !== undefined) {
+    throw refusal(`app ${app} claims ${name}`, `${own} belongs to the gateway; ${ELSEWHERE}`)
+  }
+  const owner = owners.get(shape)
+  if (owner !== undefined) {
+    throw refusal(
+      `apps ${owner} and ${app} both claim ${name}`,
+      `change one of them, or ${ELSEWHERE}`,
+    )
+  }
+  owners.set(shape, app)
+}
+
 /** @throws TroupeError `invalid-config` */
 export function claimMethods(apps: readonly RunningApp[]): Map<string, ClaimedMethod> {
-  const owners = new Map<string, string>()
   const claimed = new Map<string, ClaimedMethod>()
   for (const { app, context } of apps) {
     for (const method of app.methods?.(context) ?? []) {
-      claim(owners, method.name, app.name, `the JSON-RPC method ${method.name}`)
+      const owner = claimed.get(method.name)?.app
+      const name = `the JSON-RPC method ${method.name}`
+      const who =
+        owner === app.name
+          ? `app ${owner} claims ${name} twice`
+          : `apps ${owner} and ${app.name} both claim ${name}`
+      if (owner !== undefined) throw refusal(who, 'change one of them')
       claimed.set(method.name, { app: app.name, method })
     }
   }
   return claimed
 }
 
-function claim(owners: Map<string, string>, key: string, app: string, what: string): void {
-  const owner = owners.get(key)
-  if (owner !== undefined) {
-    const who =
-      owner === app
-        ? `app ${app} claims ${what} twice`
-        : `apps ${owner} and ${app} both claim ${what}`
-    throw new TroupeError('invalid-config', `${who}: change one of them`)
-  }
-  owners.set(key, app)
+function refusal(what: string, why: string): TroupeError {
+  return new TroupeError('invalid-config', `${what}: ${why}`)
 }
 
 /** Two paths that differ only in the names of their parameters, or a last slash, are the same. */

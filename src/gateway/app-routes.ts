@@ -45,7 +45,7 @@ export function serveAppRoutes(
       onRequest: async (request) => void authorOf(route, request, admission),
       onResponse: async (request, reply) => noteChange(app, route, request, reply, admission, log),
       handler: (request, reply) =>
-        answer(route, authorOf(route, request, admission), request, reply, open),
+        answer(route, authorOf(route, request, admission), request, reply, { open, admission }),
     })
   }
 }
@@ -55,11 +55,13 @@ async function answer(
   author: string,
   request: FastifyRequest,
   reply: FastifyReply,
-  open: OpenRequests,
+  { open, admission }: Pick<AppServing, 'open' | 'admission'>,
 ): Promise<FastifyReply> {
   const timeoutMs = timeoutOf(request.headers)
   const { path, search } = targetOf(request)
   const entry = open.begin(reply.raw)
+  const role = roleOf(route)
+  if (role !== 'public') entry.isAllowed = () => admission.wouldAdmit(request, role)
   const appRequest: AppRequest = {
     method: request.method,
     path,
@@ -67,7 +69,7 @@ async function answer(
     query: search,
     headers: request.headers,
     body: checkedBody(route, request),
-    remoteAddress: request.raw.socket.remoteAddress ?? '',
+    remoteAddress: request.ip,
     author,
     signal: entry.signal,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),

@@ -5,36 +5,23 @@
 import type { FastifyInstance } from 'fastify'
 import type { TroupeNode } from '../node/index.ts'
 import type { Log } from '../ports/index.ts'
-import {
-  DEFAULT_CONFIG,
-  type ListenerConfig,
-  nearest,
-  TroupeError,
-  type UserConfig,
-} from '../protocol/index.ts'
-import { Admission, isOwnLoopback, requireSafeListener } from './access.ts'
+import type { UserConfig } from '../protocol/index.ts'
+import type { Admission } from './access.ts'
 import { type ClaimedRoute, claimMethods, claimRoutes } from './app-claims.ts'
 import { serveAppRoutes } from './app-routes.ts'
+import { Credentials } from './credentials.ts'
+import { announce, type DoorOptions, doorsOf, warnOfUnserved } from './doors.ts'
 import { servePlatform } from './generic-routes.ts'
 import { type GatewayLimits, resolveGatewayLimits } from './limits.ts'
 import { Listener } from './listener.ts'
 import { metricsOf } from './metrics.ts'
-import { Networks } from './networks.ts'
 import { openApiOf } from './openapi.ts'
-import { Users } from './users.ts'
+import { serveSubjects } from './subject-requests.ts'
 import { Watches } from './watch-routes.ts'
 import { serveWorkerRoutes } from './worker-routes.ts'
 
-export interface GatewayOptions {
+export interface GatewayOptions extends DoorOptions {
   node: TroupeNode
-  /** Default 127.0.0.1; without users only addresses of this machine are taken. */
-  host?: string
-  /** Default 9800; 0 takes a free one. */
-  port?: number
-  /** Who may come in, by bearer tokens. Default: nobody in particular, from this machine only. */
-  users?: readonly UserConfig[]
-  /** Further addresses, each for the routes of one app. Default: none. */
-  listeners?: readonly ListenerConfig[]
   /** Default: the node's. */
   log?: Log
   /** How long requests under way may go on once it closes. Default 5 s. */
@@ -48,6 +35,11 @@ export interface Gateway {
   /** In the order of the options. */
   readonly listeners: readonly { app: string; url: string }[]
   /**
+   * Takes these users from now on, and reads all files of tokens and certificates again; those are
+   * looked at every few seconds anyway. @throws TroupeError `invalid-config`; those before stay
+   */
+  reload(users: readonly UserConfig[]): Promise<void>
+  /**
    * Stops listening, lets requests under way finish for `graceMs`, then cuts what is left. Safe to
    * call twice.
    */
@@ -56,27 +48,30 @@ export interface Gateway {
 
 const GRACE_MS_DEFAULT = 5_000
 
-/** @throws TroupeError `invalid-config` naming the route, address, port or user that is wrong */
+/** @throws TroupeError `invalid-config` naming the route, address, port, file or user that is wrong */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { node, log = node.log } = options
-  const doors = doorsOf(options)
+  const { users, proxies, doors } = await doorsOf(options)
+  const routes = claimRoutes(node.apps)
   const limits = resolveGatewayLimits(options.limits)
   const bodyBytesMax = node.limits.payloadBytesMax
   const open = doors.map((door) => ({
     door,
-    listener: new Listener({ ...door, limits, bodyBytesMax, log }),
+    listener: new Listener({ ...door, proxies, limits, bodyBytesMax, log }),
   }))
   const closeAll = (graceMs: number) =>
     Promise.all(open.map(({ listener }) => listener.close(graceMs)))
   const [main] = open as [(typeof open)[0]]
-  const watches = new Watches({ node, log, limits, open: main.listener.open })
+  const { admission } = main.door
+  const watches = new Watches({ node, log, limits, open: main.listener.open, admission })
   try {
-    const routes = claimRoutes(node.apps)
     for (const { door, listener } of open) {
-      const { app, admission } = door
-      if (app === undefined) await servePlatformOn(listener, node, admission, log, watches, routes)
-      const own = app === undefined ? routes : routes.filter((one) => one.app === app)
-      await serveApps(listener, own, admission, log)
+      const { app } = door
+      const own = routes.filter(({ app: owner, route }) =>
+        app === undefined ? !route.listenerOnly : owner === app,
+      )
+      if (app === undefined) await servePlatformOn(listener, node, admission, log, watches, own)
+      await serveApps(listener, own, door.admission, log)
       await listener.listen()
     }
   } catch (thrown) {
@@ -84,9 +79,23 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     throw thrown
   }
   for (const { door, listener } of open) announce(door, listener.url, log)
+  warnOfUnserved(routes, doors, log)
+  // A node that has everything to itself has nobody else on its transport.
+  const requests = node.membership ? serveSubjects({ node, log }) : undefined
+  const credentials = new Credentials({
+    users,
+    configured: options.users ?? [],
+    certificates: doors.flatMap(({ certificate }) => certificate ?? []),
+    everyMs: limits.credentialsMs,
+    log,
+    changed: () => {
+      for (const { listener } of open) listener.open.abortRevoked()
+    },
+  })
   let closed: Promise<void> | undefined
   const close = async (graceMs = options.graceMs ?? GRACE_MS_DEFAULT) => {
-    await closeAll(graceMs)
+    credentials.close()
+    await Promise.all([closeAll(graceMs), requests?.close()])
     watches.close()
     log.info({ url: main.listener.url }, 'the gateway is closed')
   }
@@ -97,67 +106,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       app: door.app ?? '',
       url: listener.url,
     })),
+    reload: (configured) => credentials.reload(configured),
     close: ({ graceMs } = {}) => {
       closed ??= close(graceMs)
       return closed
     },
   }
-}
-
-/** An address to listen on, and who is let in there. */
-interface Door {
-  /** What errors call it. */
-  place: string
-  host: string
-  port: number
-  admission: Admission
-  /** Whose routes stand there; undefined for everything. */
-  app?: string
-}
-
-type DoorOptions = Pick<GatewayOptions, 'host' | 'port' | 'users' | 'listeners'>
-
-/**
- * For whoever wants to know before a node is started.
- * @throws TroupeError `invalid-config` for an address that strangers could reach, or a wrong user
- */
-export function checkListeners(options: DoorOptions): void {
-  doorsOf(options)
-}
-
-function doorsOf(options: DoorOptions & { node?: TroupeNode }): Door[] {
-  const { http } = DEFAULT_CONFIG
-  const users = new Users(options.users)
-  const { host = http.host, port = http.port, listeners = [] } = options
-  requireSafeListener('http', { host, users })
-  const main = { place: 'http', host, port, admission: new Admission({ users, host }) }
-  const others = listeners.map(({ app, host = http.host, port, anonymous, names }, index) => {
-    const place = `listeners.${index}`
-    if (options.node) requireRoutes(app, options.node, `${place}.app`)
-    const networks = new Networks(anonymous ?? [], `${place}.anonymous`)
-    const admitted = { users, host, anonymous: networks, ...(names ? { names } : {}) }
-    requireSafeListener(place, admitted)
-    return { place, host, port, admission: new Admission(admitted), app }
-  })
-  return [main, ...others]
-}
-
-/** @throws TroupeError `invalid-config` */
-function requireRoutes(name: string, { apps }: TroupeNode, place: string): void {
-  const having = apps.filter(({ app }) => app.routes !== undefined).map(({ app }) => app.name)
-  if (having.includes(name)) return
-  const near = nearest(name, having)
-  const hint = near === undefined ? '' : `; did you mean "${near}"?`
-  const known = having.join(', ') || 'none'
-  const why = `there is no app "${name}" with routes${hint} (there are: ${known})`
-  throw new TroupeError('invalid-config', `${place}: ${why}`)
-}
-
-function announce({ place, host, app }: Door, url: string, log: Log): void {
-  log.info(app === undefined ? { url } : { url, app }, 'the gateway listens')
-  if (isOwnLoopback(host)) return
-  const why = 'this address speaks plain HTTP: put a proxy with TLS in front of it'
-  log.warn({ url, setting: place }, `${why}, or tokens can be read on their way`)
 }
 
 async function servePlatformOn(

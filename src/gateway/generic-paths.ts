@@ -1,9 +1,10 @@
 /**
- * The lists of the API: where each stands, what its query may say and who answers. Decides: nothing
+ * The lists of the API, and what is read like one: where each stands, what its query may say and who answers. Decides: nothing
  * else; the routes and `openapi.json` are both made of it.
  */
 import type { z } from 'zod'
 import type { TroupeNode } from '../node/index.ts'
+import { clusterReport, showCluster } from './cluster-routes.ts'
 import type { Exchange } from './exchange.ts'
 import {
   AUDIT_QUERY,
@@ -79,5 +80,12 @@ export const LISTS: readonly List[] = [
     query: {},
     answer: rowsOf(shardStatus),
     ask: listShards,
+  },
+  {
+    path: '/cluster',
+    summary: 'Who leads, who is there and who has which shard, as this node knows it',
+    query: {},
+    answer: clusterReport,
+    ask: showCluster,
   },
 ]

@@ -5,11 +5,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { TroupeNode } from '../node/index.ts'
 import type { Log } from '../ports/index.ts'
-import type { JsonSchema } from '../protocol/index.ts'
+import type { JsonSchema, Role } from '../protocol/index.ts'
 import type { Admission } from './access.ts'
 import { readActorPath } from './actor-paths.ts'
 import { answerActor, type Reply } from './actor-routes.ts'
 import type { ClaimedMethod } from './app-claims.ts'
+import { giveUpNode } from './cluster-routes.ts'
 import { type Exchange, exchangeOf, jsonBodyOf, targetOf, timeoutOf } from './exchange.ts'
 import { LISTS, ROOT } from './generic-paths.ts'
 import { showMachine } from './machine-routes.ts'
@@ -37,6 +38,7 @@ export interface Platform {
 /** @param scope one whose bodies arrive as bytes */
 export function servePlatform(scope: FastifyInstance, platform: Platform): void {
   serveLists(scope, platform)
+  serveGiveUp(scope, platform)
   serveActors(scope, platform)
   serveWatch(scope, platform)
   serveRpc(scope, platform)
@@ -66,6 +68,15 @@ function serveLists(scope: FastifyInstance, platform: Platform): void {
       body: await showMachine(node, name, exchange),
     }),
   )
+}
+
+/** What it gives up cannot be had back, so it takes an administrator. */
+function serveGiveUp(scope: FastifyInstance, platform: Platform): void {
+  const answer = async (exchange: Exchange) => ({
+    status: 200,
+    body: await giveUpNode(platform.node, exchange),
+  })
+  serveJson(scope, platform, ['POST'], '/cluster/give-up', answer, 'admin')
 }
 
 function serveActors(scope: FastifyInstance, platform: Platform): void {
@@ -109,8 +120,9 @@ function serveJson(
     request: FastifyRequest,
     reply: FastifyReply,
   ) => Promise<Reply | undefined>,
+  role: Role = 'read',
 ): void {
-  const access = (request: FastifyRequest) => admission.require(request, 'read')
+  const access = (request: FastifyRequest) => admission.require(request, role)
   scope.route({
     method,
     url: `${ROOT}${path}`,

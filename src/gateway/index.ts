@@ -1,3 +1,9 @@
-export { checkListeners, createGateway, type Gateway, type GatewayOptions } from './gateway.ts'
+export { checkListeners } from './doors.ts'
+export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts'
 export type { GatewayLimits } from './limits.ts'
 export { durationMs } from './parameters.ts'
+export {
+  type SubjectRequests,
+  type SubjectRequestsOptions,
+  serveSubjects,
+} from './subject-requests.ts'

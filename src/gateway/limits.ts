@@ -28,6 +28,8 @@ export interface GatewayLimits {
   watchBacklogMax: number
   /** How long changes are remembered after the last watcher has gone. */
   watchLingerMs: number
+  /** How often the files of tokens and certificates are looked at. */
+  credentialsMs: number
 }
 
 export const DEFAULT_GATEWAY_LIMITS: Readonly<GatewayLimits> = Object.freeze({
@@ -41,6 +43,7 @@ export const DEFAULT_GATEWAY_LIMITS: Readonly<GatewayLimits> = Object.freeze({
   watchBufferBytesMax: 1024 * 1024,
   watchBacklogMax: 10_000,
   watchLingerMs: 60_000,
+  credentialsMs: 5_000,
 })
 
 /** Completes a partial set. @throws TroupeError `invalid-config` */

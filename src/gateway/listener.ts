@@ -3,13 +3,16 @@
  * how the address is opened and closed.
  */
 import type { ServerOptions } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { type FastifyInstance, fastify } from 'fastify'
+import { type FastifyInstance, type FastifyServerFactory, fastify } from 'fastify'
 import type { Log } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 import type { Admission } from './access.ts'
+import type { Certificate } from './certificates.ts'
 import { targetOf } from './exchange.ts'
 import type { GatewayLimits } from './limits.ts'
+import type { Networks } from './networks.ts'
 import { OpenRequests } from './open-requests.ts'
 import { requireOwnOrigin } from './origins.ts'
 import { unreadableRefusal } from './raw-refusals.ts'
@@ -23,6 +26,10 @@ export interface ListenerOptions {
   host: string
   port: number
   admission: Admission
+  /** What it proves itself by; without one it speaks plain HTTP. */
+  certificate?: Certificate
+  /** Of requests from there `X-Forwarded-For` says who asks. */
+  proxies: Networks
   limits: GatewayLimits
   /** Largest body of routes that say nothing else. */
   bodyBytesMax: number
@@ -38,7 +45,7 @@ export class Listener {
   #isClosing = false
 
   constructor(options: ListenerOptions) {
-    const { limits, log, bodyBytesMax, admission } = options
+    const { limits, log, bodyBytesMax, admission, certificate, proxies } = options
     this.#options = options
     this.#port = options.port
     const slow = new SlowBodies(limits)
@@ -50,7 +57,11 @@ export class Listener {
       return503OnClosing: false,
       forceCloseConnections: 'idle',
       keepAliveTimeout: limits.idleMs,
-      http: httpOptionsOf(limits),
+      ...(certificate
+        ? { serverFactory: tlsServers(certificate, limits) }
+        : { http: httpOptionsOf(limits) }),
+      // The nearest address that is no proxy's: what stands before it anybody could have written.
+      trustProxy: (address) => proxies.has(address),
       // Whatever fits the headers is judged by us, not by the router.
       routerOptions: { ignoreTrailingSlash: true, maxParamLength: limits.headerBytesMax },
       frameworkErrors: (error, request, reply) => {
@@ -65,6 +76,8 @@ export class Listener {
     )
     server.addHook('onRequest', async (request, reply) => {
       slow.watch(request.raw, reply.raw)
+      // What a command wrote may look like a page; as one it would be a page of this machine.
+      reply.header('x-content-type-options', 'nosniff')
       requireOwnOrigin(request.headers, admission)
       if (this.#isClosing) throw new TroupeError('unavailable', 'the node is stopping')
     })
@@ -72,8 +85,8 @@ export class Listener {
       // Without the query: some clients put their tokens there.
       const { path } = targetOf(request)
       const ms = Math.round(elapsedTime)
-      const from = request.socket.remoteAddress
-      log.debug({ method: request.method, path, status: statusCode, ms, from }, 'a request')
+      const { method, ip: from } = request
+      log.debug({ method, path, status: statusCode, ms, from }, 'a request')
     })
     served.follow(server)
     server.removeAllContentTypeParsers()
@@ -92,8 +105,8 @@ export class Listener {
   }
 
   get url(): string {
-    const { host } = this.#options
-    return `http://${host.includes(':') ? `[${host}]` : host}:${this.port}`
+    const { host, certificate } = this.#options
+    return `${certificate ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${this.port}`
   }
 
   /** @throws TroupeError `invalid-config` naming the address that cannot be had */
@@ -141,5 +154,22 @@ function httpOptionsOf({ headerBytesMax, headersMs }: GatewayLimits): ServerOpti
     headersTimeout: headersMs,
     requestTimeout: 0,
     connectionsCheckingInterval: Math.ceil(headersMs / 4),
+  }
+}
+
+/** Whoever connects sees the certificate that is valid then. */
+function tlsServers(certificate: Certificate, limits: GatewayLimits): FastifyServerFactory {
+  return (handler) => {
+    const server = createTlsServer(
+      {
+        ...httpOptionsOf(limits),
+        ...certificate.options,
+        keepAliveTimeout: limits.idleMs,
+        handshakeTimeout: limits.headersMs,
+      },
+      handler,
+    )
+    certificate.onChange((options) => server.setSecureContext(options))
+    return server
   }
 }

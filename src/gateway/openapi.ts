@@ -11,6 +11,7 @@ import type { JsonSchema, Role } from '../protocol/index.ts'
 import { ACTOR_ACTIONS, type ActorAction } from './actor-routes.ts'
 import type { ClaimedMethod, ClaimedRoute } from './app-claims.ts'
 import { roleOf } from './app-routes.ts'
+import { GIVE_UP, GIVEN_UP } from './cluster-routes.ts'
 import { LISTS, ROOT } from './generic-paths.ts'
 import { WATCH_QUERY } from './list-routes.ts'
 import { MACHINE_QUERY } from './machine-routes.ts'
@@ -120,6 +121,12 @@ class OpenApiDocument {
       headers: [HEADERS.lastEventId],
       media: EVENT_STREAM,
     })
+    this.#add(`${ROOT}/cluster/give-up`, 'post', {
+      summary: 'Shards that wait for the records of a node that is gone go on without them',
+      role: 'admin',
+      body: said(GIVE_UP, 'give-up'),
+      answer: said(GIVEN_UP, 'given up'),
+    })
     this.#addRead(`${ROOT}/openapi.json`, 'This document', z.object({ openapi: z.string() }))
     const up = z.object({ status: z.string(), node: z.string(), cluster: z.string() })
     this.#addRead('/health', 'The process lives', up, { role: 'public' })
@@ -187,7 +194,7 @@ class OpenApiDocument {
 
   #addApp({ app, route }: ClaimedRoute): void {
     const { path, names } = pathOf(route.path)
-    const { query, body, answer } = route.schemas ?? {}
+    const { query, body, answer, status } = route.schemas ?? {}
     const place = `app ${app}, route ${route.method} ${route.path}`
     const name = `${app}.${route.method} ${route.path}`
     const takesBody = !['GET', 'HEAD', 'DELETE'].includes(route.method)
@@ -197,6 +204,7 @@ class OpenApiDocument {
       role: roleOf(route),
       tags: [app],
       parameters: names.map(inPath),
+      ...(status === undefined ? {} : { status }),
       ...(query ? { query: query.shape } : {}),
       ...(body ? { body: this.#components.ref(`${name}.body`, body, `${place}, body`) } : {}),
       ...(takesBody && !body ? { body: {}, bodyMedia: '*/*' } : {}),

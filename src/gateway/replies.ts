@@ -28,9 +28,8 @@ export function fail(
   if (isFault && !isGone)
     log.error({ err: thrown, request: request.id, method: request.method }, 'a request failed')
   if (status === 401 || status === 403) {
-    const { method, socket } = request
+    const { method, ip: from } = request
     const { path } = targetOf(request)
-    const from = socket.remoteAddress
     log.warn(
       { method, path: path.slice(0, 200), from, why: record.message },
       'a caller was refused',

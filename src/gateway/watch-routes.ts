@@ -6,6 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { TroupeNode } from '../node/index.ts'
 import type { Log } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
+import type { Admission } from './access.ts'
 import { ActorWatch, seenOf } from './actor-watch.ts'
 import { ChangeFeeds } from './change-feed.ts'
 import { EventStream } from './event-stream.ts'
@@ -23,6 +24,7 @@ export interface WatchDeps {
   log: Log
   limits: GatewayLimits
   open: OpenRequests
+  admission: Admission
 }
 
 export class Watches {
@@ -86,7 +88,7 @@ export class Watches {
     reply: FastifyReply,
     run: (stream: EventStream, signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
-    const { limits, open, log } = this.#deps
+    const { limits, open, log, admission } = this.#deps
     if (this.#count >= limits.watchersMax) {
       const why = `${limits.watchersMax} watches are open already (watchersMax)`
       throw new TroupeError('limit-exceeded', why)
@@ -94,6 +96,7 @@ export class Watches {
     this.#count += 1
     const entry = open.begin(reply.raw)
     entry.isStreaming = true
+    entry.isAllowed = () => admission.wouldAdmit(request, 'read')
     const left = new AbortController()
     const leave = () => left.abort()
     reply.raw.once('close', leave)

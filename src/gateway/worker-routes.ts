@@ -52,6 +52,7 @@ export function serveWorkerRoutes(
     return workers.poll(admission, unpack(bytesOf(request)), {
       timeoutMs: Math.min(POLL_MS, timeoutOf(request.headers) ?? POLL_MS),
       signal: entry.signal,
+      confirm: () => workers.enter(claimOf(request)),
     })
   })
   route('tell', BODY_BYTES_MAX, (admission, request) =>

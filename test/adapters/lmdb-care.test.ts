@@ -1,7 +1,7 @@
 /** What is done to a whole LMDB store: copies of one that is at work, compaction, retiring, who has it open. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -20,6 +20,7 @@ import { bytes, text } from '../contract/support.ts'
 import { until } from '../waiting.ts'
 
 const WRITER = fileURLToPath(new URL('./lmdb-writer.ts', import.meta.url))
+const COMPACTOR = fileURLToPath(new URL('./lmdb-compactor.ts', import.meta.url))
 
 let directory: string
 const writers: ChildProcess[] = []
@@ -208,6 +209,23 @@ describe('compaction', () => {
     expect((await readdir(place)).sort()).toEqual(['current', 'generation-one'])
   })
 
+  it('is the old store or the new one, wherever it was killed', async () => {
+    const place = await emptied(2_000)
+    await cp(place, join(directory, 'template'), { recursive: true })
+    const whole = await compactor(place, '')
+    expect(whole.code).toBe(0)
+    const calls = Number(whole.out)
+    expect(calls).toBeGreaterThan(8)
+    const steps = ['copy', ...Array.from({ length: calls }, (_, n) => `${n + 1}`)]
+    const generations = new Set<string>()
+    for (let at = 0; at < steps.length; at += 4) {
+      const group = steps.slice(at, at + 4)
+      for (const one of await Promise.all(group.map(killedAt))) generations.add(one)
+    }
+    // Before its commit and behind it.
+    expect([...generations].sort()).toEqual(['data.mdb', 'generation-next'])
+  }, 170_000)
+
   it('that was cut short before its commit leaves the store as it was', async () => {
     const place = await storeOf(10)
     await mkdir(join(place, 'generation-half'))
@@ -218,6 +236,42 @@ describe('compaction', () => {
     expect(existsSync(join(place, 'generation-half'))).toBe(false)
   })
 })
+
+/** Kills a compaction of a fresh store at a step. @returns what the store is after the next opener */
+async function killedAt(step: string): Promise<string> {
+  const place = join(directory, `killed-${step}`)
+  await cp(join(directory, 'template'), place, { recursive: true })
+  expect(await compactor(place, step)).toMatchObject({ code: null, signal: 'SIGKILL' })
+  expect(await openersOf(place)).toEqual([])
+  const store = LmdbStore.open({ directory: place })
+  expect([step, store.count(bytes('k'), bytes('l'))]).toEqual([step, 10])
+  expect(text(store.get(bytes('k1995')))?.trim()).toBe('1995')
+  expect(await write(store, [['k1', 'new']])).toBe('visible flushed')
+  await store.close()
+  expect(await rowsOf(place)).toBe(11)
+  // Nothing is left of the other one.
+  const names = (await readdir(place)).filter((name) => /^(?:data\.mdb|generation-.*)$/.test(name))
+  expect([step, names.length]).toEqual([step, 1])
+  await compactStore(place, 'after')
+  expect(await rowsOf(place)).toBe(11)
+  return names[0] ?? ''
+}
+
+function compactor(
+  place: string,
+  step: string,
+): Promise<{ code: number | null; signal: string | null; out: string }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', COMPACTOR, place, step], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let out = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString()
+  })
+  return new Promise((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal, out }))
+  })
+}
 
 describe('a store that is retired', () => {
   it('is so by its owner only', async () => {

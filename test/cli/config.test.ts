@@ -66,6 +66,7 @@ describe('config print', () => {
       '  host: "127.0.0.2"  # --listen',
       '  port: 9998  # --listen',
       '  # queues: those of all tasks of this node  # default',
+      '  # tls: none: this address speaks plain HTTP  # default',
       '  level: "warn"  # --log-level',
       '  idBytesMax: 100  # c.yaml:7',
       '  addressBytesMax: 1024  # default',
@@ -75,6 +76,27 @@ describe('config print', () => {
     ]) {
       expect(lines).toContain(line)
     }
+  })
+
+  it('says what a listener leaves out, and where keys lie but not what they are', async () => {
+    const { out } = await withFile(
+      `http: { tls: { certFile: c.pem, keyFile: k.pem } }
+listeners:
+  - { app: a, port: 1, anonymous: [10.0.0.0/8] }
+  - { app: b, port: 2, host: "::1", anonymous: [10.0.0.0/8], anonymousRole: operate }
+  - { app: c, port: 3 }
+`,
+      ...['config', 'print', '--json'],
+    )
+    const { settings } = JSON.parse(out) as { settings: { path: string; value: unknown }[] }
+    const shown = (path: string) => settings.find((one) => one.path === path)?.value
+    const anonymous = ['10.0.0.0/8']
+    expect(shown('http.tls.keyFile')).toBe('k.pem')
+    expect(shown('listeners')).toEqual([
+      { app: 'a', port: 1, host: '127.0.0.1', anonymous, anonymousRole: 'read' },
+      { app: 'b', port: 2, host: '::1', anonymous, anonymousRole: 'operate' },
+      { app: 'c', port: 3, host: '127.0.0.1' },
+    ])
   })
 
   it('without a file, all defaults', async () => {

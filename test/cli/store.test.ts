@@ -288,6 +288,59 @@ describe('verify', () => {
     })
   })
 
+  it('mends what is made from other rows, and nothing else; the timer then falls due', async () => {
+    await stopped()
+    const lost: Uint8Array[] = []
+    await tamper((store) => {
+      const all = [...store.range({ from: Uint8Array.of(0), to: Uint8Array.of(0xff) })]
+      const ofB = all.filter(({ key }) => Buffer.from(key).includes('errand/b'))
+      lost.push(
+        ...ofB.filter(({ key }) => [0x30, 0x20].includes(key[2] ?? 0)).map(({ key }) => key),
+      )
+      return lost.map((key) => [key, null])
+    })
+    expect(lost.length).toBeGreaterThan(0)
+    const before = await troupe('verify')
+    expect(before.out).toMatch(/can be mended: stop the node, then troupe store verify --repair/)
+    const { code, out } = await troupe('verify', '--repair')
+    expect(out).toMatch(/^mended: \d rows? written anew\nwhole: /)
+    expect(code).toBe(0)
+    expect(await ok('verify')).toMatch(/^whole: /)
+    expect(await ok('verify', '--repair')).toMatch(/^nothing was changed.*\nwhole: /)
+    const node = await startNode()
+    expect((await node.client.get('errand/b')).timers).toHaveLength(1)
+    const refused = await troupe('verify', '--repair')
+    expect([refused.code, refused.err]).toEqual([5, expect.stringMatching(/stop the node first/)])
+    await node.client.start('errand/later')
+  })
+
+  it('says what remains behind a repair', async () => {
+    await stopped()
+    await tamper(() => [[Uint8Array.of(0, 1, 0x7f), pack(1)]])
+    const { code, out } = await troupe('verify', '--repair', '--json')
+    expect(code).toBe(1)
+    expect(JSON.parse(out)).toMatchObject({
+      ...{ ok: false, repaired: 0, repairable: 0, problems: [{ kind: 'stray' }] },
+    })
+    const text = await troupe('verify', '--repair')
+    expect(text.out).toMatch(/^nothing was changed.*\nSHARD/)
+  })
+
+  it('mends nothing of a member of a cluster', async () => {
+    await stopped()
+    await tamper((store) => {
+      const all = [...store.range({ from: Uint8Array.of(0), to: Uint8Array.of(0xff) })]
+      const row = all.find(({ key }) => key[2] === 0x30 && Buffer.from(key).includes('errand/b'))
+      return [
+        [row!.key, null],
+        [Uint8Array.of(0, 1, 0x02), pack([1, '0'])],
+      ]
+    })
+    const { code, err } = await troupe('verify', '--repair')
+    expect([code, err]).toEqual([5, expect.stringMatching(/its journal is true/)])
+    expect((await troupe('verify')).out).toMatch(/timer .* is missing/)
+  })
+
   it('reads beside a node that runs, which goes on', async () => {
     const node = await startNode()
     await node.client.start('errand/a')

@@ -229,6 +229,15 @@ describe('routes', () => {
     })
   })
 
+  it('are taken at their word by browsers, as every answer is', async () => {
+    for (const path of ['/text', '/health', '/troupe/v1/actors', '/nowhere']) {
+      const { headers } = await rig.call('GET', path)
+      expect(headers['x-content-type-options']).toBe('nosniff')
+      // What an app answers is the app's; ours is true for a moment only.
+      expect(headers['cache-control']).toBe(path === '/text' ? undefined : 'no-store')
+    }
+  })
+
   it('are told when the client goes away', async () => {
     const outgoing = httpRequest(`${rig.gateway.url}/slow`).on('error', () => {})
     outgoing.end()
@@ -271,6 +280,10 @@ describe('JSON-RPC', () => {
     expect(await rpc(note)).toMatchObject({ status: 204, text: '' })
     expect(await rpc([note, note])).toMatchObject({ status: 204 })
     expect(lost).toHaveLength(3)
+    const many = await rpc(Array.from({ length: 101 }, () => one('add', { a: 1, b: 1 })))
+    expect(many.body).toMatchObject({
+      error: { code: -32600, message: expect.stringContaining('at most 100') },
+    })
     const batch = await rpc([one('add', { a: 1, b: 1 }, 'x'), note, 7])
     expect(batch.body).toMatchObject([
       { id: 'x', result: 2 },

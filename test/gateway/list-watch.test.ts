@@ -110,6 +110,8 @@ describe('a watch of a list', () => {
       index: { room: 'hall', pin: '•••' },
     })
     expect(source.events[0]?.data.index.pin).toBe('•••')
+    const { body } = await rig.call('GET', '/troupe/v1/actors/lamp/a')
+    expect([body.index.pin, body.context.pin]).toEqual(['•••', '•••'])
   })
 
   it('tells nothing of actors that the filter never found', async () => {

@@ -13,12 +13,17 @@ const users: UserConfig[] = [
   { name: 'ann', role: 'admin', tokenSha256: createHash('sha256').update(TOKEN).digest('hex') },
 ]
 const handle: AppRoute['handle'] = async ({ author }) => ({ body: { author } })
+const who: AppRoute['handle'] = async ({ author, remoteAddress }) => ({
+  body: { author, remoteAddress },
+})
 const seed = defineApp({
   name: 'seed',
   routes: () => [
     { method: 'GET', path: '/task/list', handle },
     { method: 'POST', path: '/task/add/', handle },
     { method: 'POST', path: '/task/keys', role: 'admin', handle },
+    { method: 'POST', path: '/task/open', role: 'public', handle },
+    { method: 'GET', path: '/task/who', handle: who },
   ],
 })
 const other = defineApp({
@@ -35,7 +40,7 @@ afterEach(async () => {
 
 async function serve(
   listener: Partial<ListenerConfig>,
-  more: { users?: UserConfig[] } = {},
+  more: { users?: UserConfig[]; trustedProxies?: string[] } = {},
 ): Promise<string> {
   const listeners = [{ app: 'seed', port: 0, ...listener }]
   rig = await startRig({ apps: [seed, other, silent], gateway: { listeners, ...more } })
@@ -68,15 +73,26 @@ describe('a listener of an app', () => {
     await expect(call(url, 'GET', '/task/list')).rejects.toThrow(/ECONNREFUSED/)
   })
 
-  it('lets networks in without a token, as operators and no more', async () => {
+  it('lets networks in without a token, to look and to do what everybody may', async () => {
     const url = await serve({ host: '0.0.0.0', anonymous: ['127.0.0.0/8', '10.0.0.0/8'] })
-    expect((await call(url, 'POST', '/task/add')).body).toEqual({ author: 'anonymous@127.0.0.1' })
+    const looked = await call(url, 'GET', '/task/list')
+    expect(looked.body).toEqual({ author: 'anonymous@127.0.0.1' })
+    expect((await call(url, 'POST', '/task/open')).status).toBe(200)
+    const refused = await call(url, 'POST', '/task/add')
+    expect(refused).toMatchObject({ status: 403, body: { error: { code: 'forbidden' } } })
+    expect(refused.body.error.message).toMatch(/anonymous@127.0.0.1 has read.*anonymousRole/)
     const spoofed = await call(url, 'GET', '/task/list', { headers: { 'x-troupe-author': 'ann' } })
     expect(spoofed.body).toEqual({ author: 'anonymous@127.0.0.1' })
-    expect((await call(url, 'POST', '/task/keys')).status).toBe(403)
     // Old clients may have passwords of their own.
     const basic = { authorization: 'Basic YTpi' }
     expect((await call(url, 'GET', '/task/list', { headers: basic })).status).toBe(200)
+  })
+
+  it('lets them operate where it says so, and no more', async () => {
+    const anonymous = ['127.0.0.0/8']
+    const url = await serve({ host: '0.0.0.0', anonymous, anonymousRole: 'operate' })
+    expect((await call(url, 'POST', '/task/add')).body).toEqual({ author: 'anonymous@127.0.0.1' })
+    expect((await call(url, 'POST', '/task/keys')).status).toBe(403)
   })
 
   it('asks everybody else for a token', async () => {
@@ -115,6 +131,59 @@ describe('a listener of an app', () => {
     // Whoever has a token is no page.
     expect(await ask('evil.example', authorized)).toBe(200)
     expect(await ask('seed.example', { origin: 'http://evil.example' })).toBe(403)
+  })
+})
+
+describe('who stands behind a proxy', () => {
+  const ask = async (url: string, forwarded: string | string[] | undefined, more = {}) => {
+    const header = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded as string }
+    const answer = await call(url, 'GET', '/task/who', { headers: { ...header, ...more } })
+    return answer.status === 200 ? (answer.body as object) : answer.status
+  }
+  const ten = (last: number) => ({
+    author: `anonymous@10.0.0.${last}`,
+    remoteAddress: `10.0.0.${last}`,
+  })
+
+  it('is asked of the header of proxies that are trusted, and of their part of it only', async () => {
+    const trustedProxies = ['127.0.0.1', '192.0.2.0/24']
+    const url = await serve({ host: '0.0.0.0', anonymous: ['10.0.0.0/8'] }, { trustedProxies })
+    expect(await ask(url, '10.0.0.7')).toEqual(ten(7))
+    // What stands before the nearest stranger, that stranger may have made up.
+    expect(await ask(url, '10.0.0.7, 203.0.113.9')).toBe(401)
+    expect(await ask(url, '203.0.113.9, 10.0.0.8')).toEqual(ten(8))
+    expect(await ask(url, '10.0.0.9, 192.0.2.5')).toEqual(ten(9))
+    for (const odd of ['10.0.0.7:1234', 'unknown', '10.0.0.7, x', '10.0.0', '']) {
+      expect([odd, await ask(url, odd)]).toEqual([odd, 401])
+    }
+    expect(await ask(url, undefined)).toBe(401)
+  })
+
+  it('is nobody without such proxies: the header is ignored', async () => {
+    const url = await serve({ host: '0.0.0.0', anonymous: ['10.0.0.0/8'] })
+    expect(await ask(url, '10.0.0.7')).toBe(401)
+    for (const name of ['x-real-ip', 'forwarded', 'true-client-ip', 'x-client-ip']) {
+      expect(await ask(url, undefined, { [name]: 'for=10.0.0.7' })).toBe(401)
+    }
+    await rig?.close()
+    const elsewhere = { trustedProxies: ['192.0.2.1'] }
+    const other = await serve({ host: '0.0.0.0', anonymous: ['10.0.0.0/8'] }, elsewhere)
+    expect(await ask(other, '10.0.0.7')).toBe(401)
+  })
+
+  it('does not become the operator of this machine, although the proxy runs on it', async () => {
+    const url = await serve({}, { trustedProxies: ['127.0.0.1'] })
+    const { url: main } = rig?.gateway ?? { url: '' }
+    expect(await ask(url, '10.0.0.7')).toBe(401)
+    expect(await ask(main, '10.0.0.7')).toBe(401)
+    expect(await ask(main, '127.0.0.1')).toMatchObject({ author: 'operator@loopback' })
+    expect(await ask(main, undefined)).toMatchObject({ author: 'operator@loopback' })
+  })
+
+  it('must be an address: networks of proxies that are none are refused', async () => {
+    await expect(serve({}, { trustedProxies: ['proxy.example'] })).rejects.toThrow(
+      /http\.trustedProxies\.0: "proxy.example" is not a network/,
+    )
   })
 })
 

@@ -67,6 +67,7 @@ it.each([
   ['where.customer=odd&sort=amout', /"amout".*fields are: amount, customer\)/],
   ['state=opn', /no state "opn"; did you mean "open"\? \(it has: draft, open/],
   ['where.card=4111', /"card" is a secret/],
+  ['where.__proto__=1', /"where.__proto__" is not where.<field>/],
   ['sort=card', /"card" is a secret/],
 ])('refuses fields that no list can know: %s', async (query, says) => {
   const { status, body } = await rig.call('GET', `/troupe/v1/actors?machine=order&${query}`)

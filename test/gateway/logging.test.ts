@@ -114,7 +114,11 @@ it('whoever is refused is a line, without what was given as a token', async () =
   const path = '/troupe/v1/actors/order/1?token=secret-in-query'
   await ask('DELETE', path)
   await ask('GET', path, undefined, { authorization: 'Bearer wrong-0123456789abc' })
-  expect(told('a caller was refused')).toMatchObject([
+  // A stranger must not fill the log.
+  const long = `/troupe/v1/actors/order/${'x'.repeat(4_000)}`
+  await ask('GET', long, undefined, { authorization: 'Bearer wrong-0123456789abc' })
+  expect(told('a caller was refused')[2]).toMatchObject({ path: long.slice(0, 200) })
+  expect(told('a caller was refused').slice(0, 2)).toMatchObject([
     { level: 'warn', method: 'DELETE', path: '/troupe/v1/actors/order/1', from: '127.0.0.1' },
     { why: expect.stringContaining('no user has this token') },
   ])

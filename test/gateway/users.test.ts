@@ -154,16 +154,19 @@ describe('a token', () => {
     expect(audit.text).not.toContain('the boss')
   })
 
-  it('is asked for before a body is read', async () => {
-    const socket = connect(rig.gateway.port, '127.0.0.1')
-    const head = ['POST /family/do HTTP/1.1', 'host: x', 'content-length: 1000', '', '']
-    socket.write(head.join('\r\n'))
-    const [first] = await new Promise<Buffer[]>((resolve) => {
-      socket.once('data', (data) => resolve([data]))
-    })
-    expect(first?.toString()).toMatch(/^HTTP\/1.1 401 /)
-    socket.destroy()
-  })
+  it.each(['/family/do', '/troupe/v1/actors/order/x/send', '/rpc'])(
+    'is asked for before a body is read: %s',
+    async (path) => {
+      const socket = connect(rig.gateway.port, '127.0.0.1')
+      const head = [`POST ${path} HTTP/1.1`, 'host: x', 'content-length: 1000', '', '']
+      socket.write(head.join('\r\n'))
+      const [first] = await new Promise<Buffer[]>((resolve) => {
+        socket.once('data', (data) => resolve([data]))
+      })
+      expect(first?.toString()).toMatch(/^HTTP\/1.1 401 /)
+      socket.destroy()
+    },
+  )
 
   it('is enough under any name of the machine, for a page of another site never', async () => {
     const host = { host: 'troupe.example:9800', ...as('read') }

@@ -33,7 +33,8 @@ export async function openersOf(directory: string): Promise<number[]> {
   if (!existsSync(data)) return []
   try {
     checkMagic(data, directory)
-    // Nothing is read here: that would make this process one of them.
+    // Nothing is read here: that would make this process one of them. lmdb-js strikes out those that were
+    // killed as it opens.
     const root = open<Uint8Array, Uint8Array>({
       path,
       noSubdir: false,
@@ -43,8 +44,6 @@ export async function openersOf(directory: string): Promise<number[]> {
       keyEncoding: 'binary',
     })
     try {
-      // Those that were killed go first.
-      root.readerCheck()
       return pidsOf(root.readerList())
     } finally {
       await root.close()
