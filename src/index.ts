@@ -22,6 +22,7 @@ export {
   type GatewayOptions,
 } from './gateway/index.ts'
 export {
+  addressOf,
   defineMachine,
   type MachineDefinition,
   type RetryPolicy,
@@ -37,8 +38,10 @@ export {
 export * from './node/index.ts'
 export type { Clock, Log, Random } from './ports/index.ts'
 export {
+  type ActorExpectation,
   type ActorQuery,
   type ActorRow,
+  type ActorScan,
   type ActorView,
   ERROR_CODES,
   type ErrorCode,
@@ -57,17 +60,21 @@ export {
   type Role,
   type StateValue,
   type TaskFailure,
+  type TlsConfig,
   TroupeError,
   type TurnView,
   toJson,
   type UserConfig,
 } from './protocol/index.ts'
 export {
+  configOf,
   inspectRun,
+  type KeptRun,
   type LogLine,
   type LogLines,
   type LogPiece,
   LogStore,
+  nodeOf,
   type ProcessExit,
   ProcessRunner,
   type ProcessSpec,
@@ -77,7 +84,9 @@ export {
   type RunSpec,
   type RunState,
   runProcess,
+  type StreamCut,
   type StreamName,
+  type TaskNode,
   type WorkerClaim,
   type WorkerOrder,
   type WorkerRegistrar,
