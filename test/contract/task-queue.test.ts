@@ -8,9 +8,8 @@ import { realTime } from './support.ts'
 import { QUEUE_NAMES, taskQueueSuite } from './task-queue.suite.ts'
 import { linkedNode } from './worker-link.ts'
 
-taskQueueSuite('memory, virtual time', async () => {
+taskQueueSuite('memory, virtual time', async (ackWaitMs = 1_000) => {
   const clock = new VirtualClock()
-  const ackWaitMs = 1_000
   const queue = new MemoryTaskQueue({ clock, ackWaitMs })
   return {
     queue,
@@ -22,9 +21,8 @@ taskQueueSuite('memory, virtual time', async () => {
   }
 })
 
-taskQueueSuite('memory, real time', async () => {
+taskQueueSuite('memory, real time', async (ackWaitMs = 500) => {
   const clock = new SystemClock()
-  const ackWaitMs = 200
   const queue = new MemoryTaskQueue({ clock, ackWaitMs })
   return {
     ...realTime,
@@ -37,9 +35,8 @@ taskQueueSuite('memory, real time', async () => {
 })
 
 /** A worker consumes over HTTP what its node publishes. */
-taskQueueSuite('a worker on its node over HTTP', async () => {
+taskQueueSuite('a worker on its node over HTTP', async (ackWaitMs = 500) => {
   const clock = new SystemClock()
-  const ackWaitMs = 300
   const queue = new MemoryTaskQueue({ clock, ackWaitMs })
   const node = await linkedNode(queue, QUEUE_NAMES)
   const link = node.link()
@@ -68,10 +65,9 @@ describe.skipIf(missingNatsServer)('with a nats-server', () => {
   })
   afterAll(() => server.close())
 
-  taskQueueSuite('nats', async () => {
+  taskQueueSuite('nats', async (ackWaitMs = 500) => {
     const clock = new SystemClock()
     const log = new LineLog()
-    const ackWaitMs = 250
     const connection = await connectTo(server.url, log)
     clusters += 1
     const cluster = `c${clusters}`
