@@ -38,9 +38,11 @@ it('a job of group 2 runs on a worker of that group; status, log and result are 
 
 it('a job that is killed ends on its worker, and its log stays', async () => {
   const worker = await rig.inner(await rig.addGroup('2'))
-  const { out: id } = await troupe('jobs', 'submit', '--group', '2', '--', 'echo hello; sleep 60')
+  const file = join(rig.directory, 'witness')
+  const command = `echo hello; echo 1 >'${file}'; sleep 60`
+  const { out: id } = await troupe('jobs', 'submit', '--group', '2', '--', command)
   const job = id.trim()
-  await until(() => worker.status().running.length === 1, { timeoutMs: 10_000 }, 'it runs')
+  await until(() => readFile(file, 'utf8').then(Boolean, () => false), SOON, 'it has written')
   expect((await troupe('jobs', 'kill', job)).out).toContain('killed')
   await until(() => worker.status().running.length === 0, { timeoutMs: 10_000 }, 'its end')
   await until(
