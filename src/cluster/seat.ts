@@ -262,8 +262,11 @@ export class Seat {
   }
 
   #letGo(owning: Owning, to: string): void {
-    if (owning.engine.state === 'leaving') return
-    owning.engine.letGo(to, () => this.#clear(owning))
+    const { engine, live } = owning
+    if (engine.state === 'leaving') return
+    // Who takes it next begins them anew as soon as the release stands in the journal.
+    live.end()
+    engine.letGo(to, () => this.#clear(owning))
   }
 
   /** The engine has ended: whatever it ran beside itself ends with it. */
@@ -272,7 +275,7 @@ export class Seat {
     this.#owning = undefined
     this.#keeper.stop()
     owning.server?.stop()
-    owning.live.stopAll()
+    owning.live.end()
     this.#deps.changed()
     if (!this.#stopped) this.#awaitStore()
   }
@@ -363,12 +366,15 @@ export class Seat {
 class LiveOfShard implements LiveHost {
   readonly #host: LiveHost
   readonly #running = new Set<string>()
+  #isOver = false
 
   constructor(host: LiveHost) {
     this.#host = host
   }
 
   start(child: Parameters<LiveHost['start']>[0]): void {
+    // Its row begins it where the shard is next.
+    if (this.#isOver) return
     this.#running.add(child.effectId)
     this.#host.start(child)
   }
@@ -382,7 +388,9 @@ class LiveOfShard implements LiveHost {
     this.#host.stop(effectId)
   }
 
-  stopAll(): void {
+  /** Stops them, and begins none any more. */
+  end(): void {
+    this.#isOver = true
     for (const effectId of [...this.#running]) this.stop(effectId)
   }
 }

@@ -102,7 +102,7 @@ it('a worker that says goodbye leaves nothing behind', async () => {
   await link.close()
   const others: string[] = []
   queue.consume({ queue: 'q', slots: 5 }, ({ message }) => others.push(message.taskId))
-  await until(() => others.length === 1, { timeoutMs: 1_000 }, 'it to be given to somebody else')
+  await until(() => others.length === 1, { timeoutMs: 5_000 }, 'it to be given to somebody else')
   expect(others).toEqual(['a'])
 })
 

@@ -273,7 +273,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: 'callbacks that outlive their owner',
-    replacements: [one('seat', 'owning.live.stopAll()', '')],
+    replacements: [one('seat', 'owning.live.end()', '')],
     tune: (parameters) => {
       families(parameters)
       parameters.logic = 'cluster'

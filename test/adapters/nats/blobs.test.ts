@@ -24,7 +24,7 @@ describe.skipIf(missingNatsServer)('blobs over nats', () => {
   ) => {
     const ahead = Object.assign(Object.create(clock), { now: () => clock.now() + aheadMs })
     const options = { cluster, replicas: 1, connection, random, log: new LineLog() }
-    return new NatsBlobs({ ...options, clock: ahead as typeof clock, timeoutMs: 300, patienceMs })
+    return new NatsBlobs({ ...options, clock: ahead as typeof clock, timeoutMs: 2_000, patienceMs })
   }
 
   blobsSuite('nats', async () => {

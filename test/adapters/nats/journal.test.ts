@@ -97,7 +97,7 @@ describe.skipIf(missingNatsServer)('the journal over one nats-server', () => {
   })
 
   it('answers unknown while the server stands still; what was sent may land later', async () => {
-    const party = partyOf({ cluster: newCluster(), timeoutMs: 150 })
+    const party = partyOf({ cluster: newCluster(), timeoutMs: 600 })
     const { lastSequence } = await party.fill(1, 2)
     await server.freeze()
     expect((await party.write(1, 3, lastSequence)).kind).toBe('unknown')

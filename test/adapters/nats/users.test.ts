@@ -68,11 +68,13 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     return { node, heard }
   }
 
-  function request({ transport }: Party, subject: string): Promise<TransportOutcome> {
+  function request(
+    { transport }: Party,
+    subject: string,
+    timeoutMs = 5_000,
+  ): Promise<TransportOutcome> {
     const payload = Buffer.from('x')
-    return new Promise((resolve) =>
-      transport.request({ subject, payload, timeoutMs: 500 }, resolve),
-    )
+    return new Promise((resolve) => transport.request({ subject, payload, timeoutMs }, resolve))
   }
 
   const OK = Buffer.from('done')
@@ -160,7 +162,7 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     heard.length = 0
     const changes = [subjects.actor('job/1'), subjects.command('send'), subjects.command('pause')]
     for (const subject of [...changes, subjects.admin('get'), subjects.query(1)]) {
-      expect(await request(reader, subject), subject).toEqual({ kind: 'timeout' })
+      expect(await request(reader, subject, 300), subject).toEqual({ kind: 'timeout' })
     }
     const operator = await signIn('operator')
     expect(await request(operator, subjects.command('pause'))).toEqual(DONE)
