@@ -169,6 +169,10 @@ describe('a cluster', () => {
     )
     a!.cut(false)
     await rig.settled()
-    expect(await reasons()).toEqual([])
+    await until(
+      async () => (await reasons()).length === 0,
+      { timeoutMs: 10_000 },
+      async () => (await reasons()).join(),
+    )
   })
 })
