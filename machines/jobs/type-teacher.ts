@@ -73,21 +73,14 @@ export class TypeTeacher implements AppDaemon {
 
   async #teachAll(): Promise<void> {
     const groups = new Map<number, Promise<GroupTypes>>()
-    let cursor: string | undefined
+    const filter = { machine: 'job', state: 'waiting.type' }
     try {
-      do {
-        const page = await this.#client.list({
-          filter: { machine: 'job', state: 'waiting.type' },
-          ...(cursor === undefined ? {} : { cursor }),
-        })
-        for (const { address, paused, parked } of page.rows) {
-          if (this.#stop.signal.aborted) return
-          // It would be kept, again and again.
-          if (paused || parked) continue
-          await this.#teach(address, groups)
-        }
-        cursor = page.cursor
-      } while (cursor !== undefined)
+      for await (const { address, paused, parked } of this.#client.rows({ filter })) {
+        if (this.#stop.signal.aborted) return
+        // It would be kept, again and again.
+        if (paused || parked) continue
+        await this.#teach(address, groups)
+      }
     } catch (thrown) {
       if (this.#stop.signal.aborted) return
       this.#log.warn({ err: thrown }, 'jobs of unknown types were not looked at')

@@ -72,23 +72,17 @@ export class Pools {
 
   async list(): Promise<PoolSummary[]> {
     const pools: PoolSummary[] = []
-    let cursor: string | undefined
-    do {
-      const query = { filter: { machine: 'pool' }, ...(cursor ? { cursor } : {}) }
-      const page = await this.#client.list(query)
-      for (const row of page.rows) {
-        const { address, index } = row
-        pools.push({
-          pool: parseAddress(address).id,
-          status: statusOf(row),
-          slots: Number(index['slots']),
-          used: Number(index['used']),
-          holders: Number(index['holders']),
-          waiters: Number(index['waiters']),
-        })
-      }
-      cursor = page.cursor
-    } while (cursor !== undefined)
+    for await (const row of this.#client.rows({ filter: { machine: 'pool' } })) {
+      const { address, index } = row
+      pools.push({
+        pool: parseAddress(address).id,
+        status: statusOf(row),
+        slots: Number(index['slots']),
+        used: Number(index['used']),
+        holders: Number(index['holders']),
+        waiters: Number(index['waiters']),
+      })
+    }
     return pools.sort((a, b) => a.pool.localeCompare(b.pool, 'en', { numeric: true }))
   }
 

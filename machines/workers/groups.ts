@@ -86,21 +86,16 @@ export class Groups {
 
   async list(): Promise<GroupSummary[]> {
     const groups: GroupSummary[] = []
-    let cursor: string | undefined
-    do {
-      const query = { filter: { machine: 'workergroup' }, ...(cursor ? { cursor } : {}) }
-      const page = await this.#client.list(query)
-      for (const { address, value, index } of page.rows) {
-        groups.push({
-          group: parseAddress(address).id,
-          status: String(value),
-          queues: String(index['queues']).split(' '),
-          createdAt: Number(index['createdAt']),
-          keyedAt: Number(index['keyedAt']),
-        })
-      }
-      cursor = page.cursor
-    } while (cursor !== undefined)
+    const filter = { machine: 'workergroup' }
+    for await (const { address, value, index } of this.#client.rows({ filter })) {
+      groups.push({
+        group: parseAddress(address).id,
+        status: String(value),
+        queues: String(index['queues']).split(' '),
+        createdAt: Number(index['createdAt']),
+        keyedAt: Number(index['keyedAt']),
+      })
+    }
     return groups.sort((a, b) => a.group.localeCompare(b.group, 'en', { numeric: true }))
   }
 

@@ -134,13 +134,8 @@ export class Workers {
 
   async list(): Promise<WorkerSummary[]> {
     const names: string[] = []
-    let cursor: string | undefined
-    do {
-      const query = { filter: { machine: 'worker' }, ...(cursor ? { cursor } : {}) }
-      const page = await this.#client.list(query)
-      names.push(...page.rows.map(({ address }) => address))
-      cursor = page.cursor
-    } while (cursor !== undefined)
+    const filter = { machine: 'worker' }
+    for await (const { address } of this.#client.rows({ filter })) names.push(address)
     const views = await Promise.all(names.map((address) => this.#client.get(address)))
     return views.map((view) => this.#summaryOf(view)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }

@@ -212,7 +212,8 @@ function required(read: () => unknown): unknown {
   return body
 }
 
-function eventOf(body: unknown): EventObject {
+/** @throws TroupeError `malformed` */
+export function eventOf(body: unknown): EventObject {
   const type = (body as { type?: unknown } | null)?.type
   if (typeof body !== 'object' || typeof type !== 'string') {
     throw new TroupeError(

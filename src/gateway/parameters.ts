@@ -99,7 +99,8 @@ function wanted(message: string): string {
   return /^must /.test(message) ? message : `is not what is wanted: ${message}`
 }
 
-function unknownName(what: string, name: string, known: readonly string[]): string {
+/** A typing error, with what was meant and all that there is. */
+export function unknownName(what: string, name: string, known: readonly string[]): string {
   const near = nearest(name, known)
   const hint = near === undefined ? '' : `; did you mean "${near}"?`
   const list = known.length === 0 ? 'there are none here' : `known are: ${known.join(', ')}`

@@ -16,21 +16,20 @@ import type { Log, Subscription } from '../ports/index.ts'
 import {
   AUTHOR_LENGTH_MAX,
   canonicalAddress,
-  type EventObject,
   errorRecord,
   formatAddress,
   type Limits,
   machineOf,
-  nearest,
   type Role,
   TroupeError,
   toErrorRecord,
   toJson,
 } from '../protocol/index.ts'
-import { ACTOR_ACTIONS, type ActorAction, answerActor } from './actor-routes.ts'
+import { ACTOR_ACTIONS, type ActorAction, answerActor, eventOf } from './actor-routes.ts'
 import { callOptionsOf, type Exchange } from './exchange.ts'
 import { LISTS } from './generic-paths.ts'
 import { readJson } from './json.ts'
+import { unknownName } from './parameters.ts'
 import { ServiceEndpoint, serveServiceInfo } from './service-info.ts'
 
 export interface SubjectRequestsOptions {
@@ -82,7 +81,7 @@ export function serveSubjects(options: SubjectRequestsOptions): SubjectRequests 
   const byVerb = (role: Role) => (subject: string, body: unknown) => {
     const verb = subject.slice(subject.lastIndexOf('.') + 1)
     const answer = verbs.get(verb)
-    if (!answer) throw unknownVerb(verb, [...verbs.keys()])
+    if (!answer) throw new TroupeError('not-found', unknownName('verb', verb, [...verbs.keys()]))
     return answer({ fields: fieldsOf(body), role }).catch((thrown) => {
       if (!(thrown instanceof TroupeError) || thrown.code !== 'forbidden') throw thrown
       throw new TroupeError('forbidden', `this takes the subject ${subjects.admin(verb)}`)
@@ -218,11 +217,7 @@ async function sendTo(
     const why = `${machineOf(address)} is changed by administrators only: send to it by the admin subjects`
     throw new TroupeError('forbidden', why)
   }
-  if (typeof (body as { type?: unknown } | null | undefined)?.type !== 'string') {
-    const why = 'an event is a JSON object with a text "type", such as {"type":"PAY"}'
-    throw new TroupeError('malformed', why)
-  }
-  return sender.execute(address, { op: 'send', event: body as EventObject })
+  return sender.execute(address, { op: 'send', event: eventOf(body) })
 }
 
 function verbsOf(node: TroupeNode, log: Log): ReadonlyMap<string, Answerer> {
@@ -276,7 +271,10 @@ function exchangeOf(
   const unknown = Object.keys(fields).find(
     (name) => !known.includes(name) && !COMMON_FIELDS.includes(name),
   )
-  if (unknown !== undefined) throw unknownField(unknown, known)
+  if (unknown !== undefined) {
+    const all = [...known, ...COMMON_FIELDS]
+    throw new TroupeError('malformed', unknownName('field', unknown, all))
+  }
   return {
     method,
     path: '',
@@ -327,19 +325,4 @@ function authorIn({ author = AUTHOR_DEFAULT }: Fields): string {
   }
   const why = `the field "author" is a name of at most ${AUTHOR_LENGTH_MAX} printable characters`
   throw new TroupeError('malformed', why)
-}
-
-function unknownVerb(verb: string, known: readonly string[]): TroupeError {
-  const near = nearest(verb, known)
-  const hint = near === undefined ? '' : `; did you mean "${near}"?`
-  const why = `there is no verb "${verb.slice(0, 60)}"${hint} (there are: ${known.join(', ')})`
-  return new TroupeError('not-found', why)
-}
-
-function unknownField(name: string, known: readonly string[]): TroupeError {
-  const all = [...known, ...COMMON_FIELDS]
-  const near = nearest(name, all)
-  const hint = near === undefined ? '' : `; did you mean "${near}"?`
-  const why = `there is no field "${name.slice(0, 60)}"${hint} (there are: ${all.join(', ')})`
-  return new TroupeError('malformed', why)
 }

@@ -8,14 +8,13 @@
  * a head: `sweep` removes them. It survives what JetStream survives.
  * Leaves to others: the stream (open-stream.ts), what names mean.
  */
-import { DiscardPolicy, RetentionPolicy, StorageType } from 'nats'
 import type { Blobs, Clock, Log, Random } from '../../ports/index.ts'
 import { messageOfThrown, pack, TroupeError, unpack } from '../../protocol/index.ts'
 import type { PublicationOutcome, StoredMessage } from './api.ts'
 import type { Connection } from './connection.ts'
 import { jetStreamNames } from './names.ts'
 import { OpenStream } from './open-stream.ts'
-import type { StreamShape } from './streams.ts'
+import { newestOfEach } from './streams.ts'
 
 export interface NatsBlobsOptions {
   cluster: string
@@ -70,7 +69,8 @@ export class NatsBlobs implements Blobs {
   constructor(options: NatsBlobsOptions) {
     const { cluster, replicas, connection, log, timeoutMs = TIMEOUT_MS } = options
     const { stream, subjects } = jetStreamNames(cluster).blobs
-    const shape = shapeOf(stream, `${subjects}.>`, replicas)
+    // A head takes the place of the one before it.
+    const shape = newestOfEach(stream, `${subjects}.>`, replicas)
     this.#stream = new OpenStream({ connection, shape, log, timeoutMs })
     this.#options = options
     this.#heads = `${subjects}.head`
@@ -256,23 +256,4 @@ function tokenOf(name: string): string {
     'too-large',
     `"${name.slice(0, 80)}" cannot name a blob: 1 to ${NAME_BYTES_MAX} bytes once encoded`,
   )
-}
-
-/** A head takes the place of the one before it. */
-function shapeOf(stream: string, subjects: string, replicas: number): StreamShape {
-  return {
-    name: stream,
-    subjects: [subjects],
-    retention: RetentionPolicy.Limits,
-    storage: StorageType.File,
-    discard: DiscardPolicy.New,
-    num_replicas: replicas,
-    max_msgs_per_subject: 1,
-    max_msgs: -1,
-    max_bytes: -1,
-    max_age: 0,
-    max_msg_size: -1,
-    deny_delete: false,
-    deny_purge: false,
-  }
 }

@@ -5,7 +5,6 @@
  * follows; a record is a message that is created once. All is read through the leader of the stream.
  * Leaves to others: the stream (open-stream.ts), what stands in chunks and records.
  */
-import { DiscardPolicy, RetentionPolicy, StorageType } from 'nats'
 import type {
   AttemptName,
   CheckpointListOutcome,
@@ -20,7 +19,7 @@ import { messageOfThrown, toSubjectToken } from '../../protocol/index.ts'
 import type { Connection } from './connection.ts'
 import { jetStreamNames } from './names.ts'
 import { OpenStream } from './open-stream.ts'
-import type { StreamShape } from './streams.ts'
+import { newestOfEach } from './streams.ts'
 
 export interface NatsCheckpointsOptions {
   cluster: string
@@ -45,7 +44,8 @@ export class NatsCheckpoints implements Checkpoints {
 
   constructor({ cluster, replicas, connection, log, timeoutMs }: NatsCheckpointsOptions) {
     const { stream, subjects } = jetStreamNames(cluster).checkpoints
-    const shape = shapeOf(stream, `${subjects}.>`, replicas)
+    // A chunk that is written again takes the place of the same one.
+    const shape = newestOfEach(stream, `${subjects}.>`, replicas)
     this.#stream = new OpenStream({ connection, shape, log, timeoutMs: timeoutMs ?? TIMEOUT_MS })
     this.#log = log
     this.#root = subjects
@@ -182,23 +182,4 @@ export class NatsCheckpoints implements Checkpoints {
 /** The token behind a prefix; NaN when it is no number. */
 function numberAfter(prefix: string, subject: string): number {
   return Number(subject.slice(prefix.length + 1).split('.', 1)[0])
-}
-
-/** A chunk that is written again takes the place of the same one. */
-function shapeOf(stream: string, subjects: string, replicas: number): StreamShape {
-  return {
-    name: stream,
-    subjects: [subjects],
-    retention: RetentionPolicy.Limits,
-    storage: StorageType.File,
-    discard: DiscardPolicy.New,
-    num_replicas: replicas,
-    max_msgs_per_subject: 1,
-    max_msgs: -1,
-    max_bytes: -1,
-    max_age: 0,
-    max_msg_size: -1,
-    deny_delete: false,
-    deny_purge: false,
-  }
 }

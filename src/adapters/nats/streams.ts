@@ -6,13 +6,38 @@
  * with options loses whole replicas where a server has bug #4212. Leaves to others: when a stream may be
  * created (whoever knows what an empty one means), and what stands in it.
  */
-import type { StreamConfig, StreamInfo } from 'nats'
+import {
+  DiscardPolicy,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+  type StreamInfo,
+} from 'nats'
 import { TroupeError } from '../../protocol/index.ts'
 import { API_ERROR, askApi, isApiError, readInfo, readMessage } from './api.ts'
 import type { Connection } from './connection.ts'
 
 /** What is asked for; a server chooses the rest. */
 export type StreamShape = Partial<StreamConfig> & { name: string; num_replicas: number }
+
+/** The newest message of every subject, for ever. */
+export function newestOfEach(name: string, subjects: string, replicas: number): StreamShape {
+  return {
+    name,
+    subjects: [subjects],
+    retention: RetentionPolicy.Limits,
+    storage: StorageType.File,
+    discard: DiscardPolicy.New,
+    num_replicas: replicas,
+    max_msgs_per_subject: 1,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_age: 0,
+    max_msg_size: -1,
+    deny_delete: false,
+    deny_purge: false,
+  }
+}
 
 /** Messages are removed one by one, or all at once. */
 export type Removal = 'one by one' | 'purge'
