@@ -2,6 +2,12 @@
  * Entry of the processes that measure: one part of a scenario each, so that memory figures are those
  * of that part. It gets its part and parameters as arguments and sends its result back.
  */
+import { clusterEcho } from './cluster/echo.ts'
+import { failoverPart } from './cluster/failover.ts'
+import { growthPart } from './cluster/growth.ts'
+import { clusterPart } from './cluster/load.ts'
+import { clusterMember } from './cluster/members.ts'
+import { recoveryPart } from './cluster/recovery.ts'
 import { jobsPart } from './scenarios/jobs.ts'
 import { passiveCreate, passiveEvict, passiveOpen } from './scenarios/passive.ts'
 import { profilePart } from './scenarios/profile.ts'
@@ -18,6 +24,12 @@ const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   jobs: jobsPart,
   profile: profilePart,
   semispace: semispacePart,
+  cluster: clusterPart,
+  failover: failoverPart,
+  recovery: recoveryPart,
+  growth: growthPart,
+  'cluster-echo': clusterEcho,
+  'cluster-member': clusterMember,
 }
 
 async function main(): Promise<void> {

@@ -10,9 +10,13 @@ import { parseArgs } from 'node:util'
 import { makeWorkplace } from './build.ts'
 import type { Bench } from './parts.ts'
 import { demandTable, printReport, type Report } from './report.ts'
+import { cluster } from './scenarios/cluster.ts'
+import { failover } from './scenarios/failover.ts'
+import { growth } from './scenarios/growth.ts'
 import { jobs } from './scenarios/jobs.ts'
 import { passive } from './scenarios/passive.ts'
 import { profile } from './scenarios/profile.ts'
+import { recovery } from './scenarios/recovery.ts'
 import { semispace } from './scenarios/semispace.ts'
 import { timers } from './scenarios/timers.ts'
 import { transitions } from './scenarios/transitions.ts'
@@ -25,6 +29,10 @@ const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Report>>> = {
   jobs,
   profile,
   semispace,
+  cluster,
+  failover,
+  recovery,
+  growth,
 }
 const USUAL = ['transitions', 'passive', 'timers', 'jobs', 'profile']
 

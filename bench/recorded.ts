@@ -24,6 +24,10 @@ export interface Recording {
   batches: number
   rows: number
   bytes: number
+  /** Also of groups that are not kept. */
+  allRows: number
+  /** When the last group was given to the store, on the monotonic clock. */
+  lastAt: number
 }
 
 /** What is kept of a round: enough to fill a second of the bare loop, not so much that it crowds memory. */
@@ -53,7 +57,8 @@ export class Recorder {
   }
 
   start(): Recording {
-    this.#recording = { groups: [], transitions: 0, batches: 0, rows: 0, bytes: 0 }
+    const counts = { transitions: 0, batches: 0, rows: 0, bytes: 0, allRows: 0, lastAt: 0 }
+    this.#recording = { groups: [], ...counts }
     return this.#recording
   }
 
@@ -62,6 +67,8 @@ export class Recorder {
   }
 
   #note(recording: Recording, transactions: readonly StoreTransaction[]): void {
+    recording.lastAt = performance.now()
+    for (const { writes } of transactions) recording.allRows += writes.length
     if (recording.transitions >= TRANSITIONS_MAX) return
     recording.groups.push({ writes: transactions.map(({ writes }) => writes) })
     recording.batches += transactions.length

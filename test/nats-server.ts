@@ -2,15 +2,17 @@
  * Real nats-server processes for tests: on loopback, on ports of their own, with a store directory that
  * is removed in the end.
  *
- * Decides: how a server is configured, started, killed, frozen and started again on the same ports and
- * directory; when it is ready. Leaves to others: what is asked of it.
+ * Decides: how a server is configured, started, killed, frozen, cut off from its peers and started again
+ * on the same ports and directory; when it is ready; how its store is kept and put back.
+ * Leaves to others: what is asked of it.
  * `TROUPE_NATS_SERVER` names another binary than the one of the PATH, as a newer one.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { Link } from './cluster/processes/link.ts'
 import { until } from './waiting.ts'
 
 const BINARY = process.env['TROUPE_NATS_SERVER'] ?? 'nats-server'
@@ -21,8 +23,8 @@ const STOP_MS = 10_000
 /** Somebody else may take a port between its choice and its use. */
 const STARTS_MAX = 5
 
-/** Linux ends a server with the process that started it, also where that is killed without a word. */
-const TIED: readonly string[] =
+/** Put before a command: Linux ends it with the process that started it, also where that is killed without a word. */
+export const TIED: readonly string[] =
   spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0
     ? ['setpriv', '--pdeathsig', 'KILL']
     : []
@@ -46,6 +48,10 @@ export interface NatsServerOptions {
 export interface NatsClusterOptions extends NatsServerOptions {
   /** How many servers; three when absent. */
   servers?: number
+  /** Clients know only the servers that they were told of, as behind proxies. False when absent. */
+  isHidden?: boolean
+  /** Whether servers are to be cut off from each other: their routes go through links then. */
+  isCuttable?: boolean
 }
 
 /** Where a server listens: for clients, for questions about its health, for its peers. */
@@ -58,9 +64,11 @@ interface Ports {
 interface Member {
   name: string
   ports: Ports
-  options: NatsServerOptions
-  /** The others of its cluster; undefined when it stands alone. */
-  peers: readonly Ports[] | undefined
+  options: NatsClusterOptions
+  /** Where it finds the others of its cluster; undefined when it stands alone. */
+  routes: readonly number[] | undefined
+  /** Whether those are the only ways to the others. */
+  isCuttable?: boolean
 }
 
 export class NatsServer {
@@ -75,7 +83,7 @@ export class NatsServer {
   constructor(member: Member) {
     this.name = member.name
     this.#member = member
-    writeFileSync(this.#configFile, configOf(member, join(this.#directory, 'store')))
+    writeFileSync(this.#configFile, configOf(member, this.#store))
   }
 
   get port(): number {
@@ -84,6 +92,13 @@ export class NatsServer {
 
   get url(): string {
     return `nats://127.0.0.1:${this.port}`
+  }
+
+  /** Of the process that runs now. */
+  get pid(): number {
+    const { pid } = this.#process ?? {}
+    if (pid === undefined) throw new Error(`${this.name} does not run`)
+    return pid
   }
 
   /** What it has written, of all its lives. */
@@ -103,7 +118,7 @@ export class NatsServer {
 
   /** Starts the process and waits until it listens. */
   async launch(): Promise<void> {
-    if (this.#process !== undefined) throw new Error(`${this.name} is running`)
+    this.#requireStopped()
     const [command, ...args] = [...TIED, BINARY, '-c', this.#configFile]
     const child = spawn(command!, args, {
       env: { ...process.env, ...this.#member.options.env, PATH },
@@ -144,7 +159,7 @@ export class NatsServer {
     const answer = JSON.parse((await this.#ask('/jsz')) ?? '{}') as JetStreamState
     const meta = answer.meta_cluster
     const others = meta?.replicas?.filter(({ current }) => current).length ?? 0
-    return meta?.leader === this.name && others === (this.#member.peers?.length ?? 0)
+    return meta?.leader === this.name && others === (this.#member.routes?.length ?? 0)
   }
 
   /** As an administrator stops it. */
@@ -174,8 +189,20 @@ export class NatsServer {
 
   /** Loses what is on its disk, as a new machine in the place of the old one would; it has to be stopped. */
   wipe(): void {
-    if (this.#process !== undefined) throw new Error(`${this.name} is running`)
-    rmSync(join(this.#directory, 'store'), { recursive: true, force: true })
+    this.#requireStopped()
+    rmSync(this.#store, { recursive: true, force: true })
+  }
+
+  /** A copy of what is on its disk; it has to be stopped. */
+  copyStore(to: string): void {
+    this.#requireStopped()
+    cpSync(this.#store, to, { recursive: true })
+  }
+
+  /** As an administrator brings a backup back: what came after it is gone. It has to be stopped. */
+  replaceStore(by: string): void {
+    this.wipe()
+    cpSync(by, this.#store, { recursive: true })
   }
 
   /** Ends it and removes its directory. */
@@ -189,6 +216,14 @@ export class NatsServer {
     this.#process?.kill('SIGKILL')
     ALL.delete(this)
     rmSync(this.#directory, { recursive: true, force: true })
+  }
+
+  get #store(): string {
+    return join(this.#directory, 'store')
+  }
+
+  #requireStopped(): void {
+    if (this.#process !== undefined) throw new Error(`${this.name} is running`)
   }
 
   get #configFile(): string {
@@ -221,12 +256,14 @@ interface JetStreamState {
   meta_cluster?: { leader?: string; replicas?: { current: boolean }[] }
 }
 
-/** Servers that joined each other; any of them takes clients. */
+/** Servers that joined each other, or one that stands alone; any of them takes clients. */
 export class NatsCluster {
   readonly servers: readonly NatsServer[]
+  readonly #links: readonly RouteLink[]
 
-  constructor(servers: readonly NatsServer[]) {
+  constructor(servers: readonly NatsServer[], links: readonly RouteLink[] = []) {
     this.servers = servers
+    this.#links = links
   }
 
   get urls(): string[] {
@@ -248,11 +285,21 @@ export class NatsCluster {
 
   async ready(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.ready()))
+    if (this.servers.length === 1) return
     const isWhole = async () => {
       const leads = await Promise.all(this.servers.map((server) => server.leadsWholeCluster()))
       return leads.includes(true)
     }
     await until(isWhole, { timeoutMs: READY_MS }, 'a leader that sees all servers')
+  }
+
+  /** It sees none of the others any more, nor they it; clients see all. */
+  cutOff(server: NatsServer): void {
+    for (const link of this.#linksOf(server)) link.refuse()
+  }
+
+  heal(server: NatsServer): void {
+    for (const link of this.#linksOf(server)) link.heal()
   }
 
   async kill(): Promise<void> {
@@ -261,40 +308,73 @@ export class NatsCluster {
 
   async close(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.close()))
+    await Promise.all(this.#links.map(({ link }) => link.close()))
   }
+
+  #linksOf({ name }: NatsServer): Link[] {
+    const links = this.#links.filter(({ from, to }) => from === name || to === name)
+    if (links.length === 0) throw new Error('this cluster was not started as one that is cuttable')
+    return links.map(({ link }) => link)
+  }
+}
+
+/** One server's way to another. */
+interface RouteLink {
+  from: string
+  to: string
+  link: Link
 }
 
 /** A server that stands alone. Whoever starts it closes it. */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const [server] = await startTogether((ports) => [
-    new NatsServer({ name: 'n1', ports: ports[0]!, options, peers: undefined }),
-  ])
-  await server!.ready()
-  return server!
+  const { servers } = await startTogether(1, async ([ports]) => {
+    const member = { name: 'n1', ports: ports!, options, routes: undefined }
+    return new NatsCluster([new NatsServer(member)])
+  })
+  await servers[0]!.ready()
+  return servers[0]!
 }
 
 /** Servers `n1`, `n2`, … of one cluster. Whoever starts it closes it. */
 export async function startNatsCluster(options: NatsClusterOptions = {}): Promise<NatsCluster> {
-  const { jetstream = true } = options
-  const count = options.servers ?? 3
-  const servers = await startTogether(
-    (ports) =>
-      ports.map((own, at) => {
-        const peers = ports.filter((other) => other !== own)
-        return new NatsServer({ name: `n${at + 1}`, ports: own, options, peers })
-      }),
-    count,
-  )
-  const cluster = new NatsCluster(servers)
+  const { jetstream = true, isCuttable = false, servers = 3 } = options
+  const cluster = await startTogether(servers, async (ports) => {
+    const links = isCuttable ? await routeLinks(ports) : []
+    const members = ports.map((own, at) => {
+      const name = nameAt(at)
+      const direct = ports.filter((other) => other !== own).map(({ route }) => route)
+      const linked = links.filter(({ from }) => from === name).map(({ link }) => link.port)
+      return { name, ports: own, options, routes: isCuttable ? linked : direct, isCuttable }
+    })
+    return new NatsCluster(
+      members.map((member) => new NatsServer(member)),
+      links,
+    )
+  })
   if (jetstream) await cluster.ready()
   return cluster
 }
 
+function nameAt(at: number): string {
+  return `n${at + 1}`
+}
+
+function routeLinks(ports: readonly Ports[]): Promise<RouteLink[]> {
+  const pairs = ports.flatMap((_, from) =>
+    ports.flatMap((target, to) => (from === to ? [] : [{ from, to, port: target.route }])),
+  )
+  return Promise.all(
+    pairs.map(async ({ from, to, port }) => {
+      return { from: nameAt(from), to: nameAt(to), link: await Link.open({ port }) }
+    }),
+  )
+}
+
 /** Chooses ports and starts servers on them; others when somebody took one meanwhile. */
 async function startTogether(
-  build: (ports: Ports[]) => NatsServer[],
-  count = 1,
-): Promise<NatsServer[]> {
+  count: number,
+  build: (ports: Ports[]) => Promise<NatsCluster>,
+): Promise<NatsCluster> {
   for (let start = 1; ; start++) {
     const free = await freePorts(3 * count)
     const ports = Array.from({ length: count }, (_, at) => ({
@@ -302,13 +382,14 @@ async function startTogether(
       monitor: free[3 * at + 1]!,
       route: free[3 * at + 2]!,
     }))
-    const servers = build(ports)
+    const cluster = await build(ports)
+    const { servers } = cluster
     try {
       await Promise.all(servers.map((server) => server.launch()))
-      return servers
+      return cluster
     } catch (error) {
       const wasTaken = servers.some(({ log }) => log.includes('address already in use'))
-      for (const server of servers) server.remove()
+      await cluster.close()
       if (!wasTaken || start === STARTS_MAX) throw error
     }
   }
@@ -340,19 +421,20 @@ export function configProblem(file: string, env: Readonly<Record<string, string>
   return found.status === 0 ? undefined : found.stderr
 }
 
-function configOf({ name, ports, options, peers }: Member, store: string): string {
-  const { jetstream = true, config = '' } = options
+function configOf({ name, ports, options, routes, isCuttable }: Member, store: string): string {
+  const { jetstream = true, config = '', isHidden = false } = options
   const lines = [
     `server_name: ${name}`,
     `listen: "127.0.0.1:${ports.client}"`,
     `http: "127.0.0.1:${ports.monitor}"`,
     jetstream ? `jetstream { store_dir: ${JSON.stringify(store)}, max_file_store: 4GB }` : '',
   ]
-  if (peers !== undefined) {
-    const routes = peers.map(({ route }) => `"nats-route://127.0.0.1:${route}"`)
-    lines.push(
-      `cluster { name: C, listen: "127.0.0.1:${ports.route}", routes: [${routes.join(', ')}] }`,
-    )
+  if (routes !== undefined) {
+    const urls = routes.map((port) => `"nats-route://127.0.0.1:${port}"`)
+    const others = `routes: [${urls.join(', ')}], no_advertise: ${isHidden}`
+    // Servers tell each other where they are, and would find a way past a link.
+    const advertise = isCuttable ? ', advertise: "127.0.0.1:1"' : ''
+    lines.push(`cluster { name: C, listen: "127.0.0.1:${ports.route}", ${others}${advertise} }`)
   }
   return [...lines, config, ''].join('\n')
 }

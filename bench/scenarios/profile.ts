@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import {
   allocationsOf,
   CpuProfile,
-  type Frame,
   type ProfileShare,
   sharesOf,
   type ThreadTime,
@@ -15,52 +14,12 @@ import {
 import { closedLoop, type Load } from '../measure.ts'
 import { openNode, startOrders } from '../nodes.ts'
 import { type Bench, folderOf, runPart } from '../parts.ts'
+import { partOfFrame } from '../profile-parts.ts'
 import { type Breakdown, figureOf, number, type Report } from '../report.ts'
 
 const ACTORS = 10_000
 const IN_FLIGHT = [1_024, 1]
 const FUNCTIONS_SHOWN = 40
-
-/** The first rule that fits; functions where a file does several things. */
-const RULES: readonly (readonly [part: string, path: RegExp, functionName?: RegExp])[] = [
-  ['GC', /^$/, /^\(garbage collector\)$/],
-  ['idle', /^$/, /^\(idle\)$/],
-  ['native and kernel', /^$/, /^\(program\)$/],
-  ['the load itself', /^bench\/(?!machines)/],
-  ['step: machine and XState', /^(src\/machine\/|bench\/machines)/],
-  ['client', /^src\/client\//],
-  ['transport', /^src\/adapters\/memory\//],
-  ['event loop', /^src\/adapters\/system\/clock/],
-  ['ids', /^src\/adapters\/system\//],
-  ['LMDB on this thread: reads', /^src\/adapters\/lmdb\/store/, /^(get|page|range|count)$/],
-  ['LMDB on this thread: writes', /^src\/adapters\/lmdb\//],
-  [
-    'checks',
-    /^src\/protocol\/(check-command|command-id|address|errors|limits)|^src\/shard\/event-check/,
-  ],
-  ['dedupe', /^src\/shard\/dedupe/],
-  ['encode: record', /^src\/shard\/records/],
-  ['encode: history', /^src\/shard\/history/],
-  ['rows: index, keys, counters', /^src\/shard\/(index-rows|keys|counters|batch)/],
-  ['serving requests', /^src\/shard\/server/],
-  ['replies and events', /^src\/shard\/(release|views)/],
-  ['engine', /^src\/shard\//],
-  ['hash', /^src\/protocol\/hash/],
-]
-
-const CODEC = /^src\/protocol\/codec/
-
-function partOf(frame: Frame, callers: readonly Frame[]): string | undefined {
-  if (CODEC.test(frame.path)) {
-    const caller = callers.find(({ path }) => path.startsWith('src/') && !CODEC.test(path))
-    const isWire = caller !== undefined && /^src\/(client\/|shard\/server)/.test(caller.path)
-    return isWire ? 'codec: requests and replies' : undefined
-  }
-  for (const [part, path, functionName] of RULES) {
-    if (path.test(frame.path) && (functionName?.test(frame.functionName) ?? true)) return part
-  }
-  return undefined
-}
 
 interface Params {
   data: string
@@ -102,11 +61,11 @@ export async function profilePart({ data, roundMs, inFlight }: Params): Promise<
   await profile.start()
   const profiledFrom = next
   const profiled = await closedLoop(inFlight, roundMs, send)
-  const { parts, functions } = sharesOf(await profile.stop(), partOf)
+  const { parts, functions } = sharesOf(await profile.stop(), partOfFrame)
   const profiledCount = next - profiledFrom
   const allocatedFrom = next
   const load = () => closedLoop(inFlight, roundMs / 2, send)
-  const allocated = await allocationsOf(load, partOf)
+  const allocated = await allocationsOf(load, partOfFrame)
   const allocatedCount = next - allocatedFrom
   await node.stop()
   const perTransition = (shares: ProfileShare[], count: number) =>

@@ -61,7 +61,7 @@ export class Groups {
   async create(group: string, queues: readonly string[], author: string): Promise<GroupKey> {
     const key = this.#newKey()
     const createdAt = this.#clock.now()
-    const own = queues.length > 0 ? [...new Set(queues)] : [`job.group.${group}`]
+    const own = queues.length > 0 ? [...new Set(queues)] : defaultQueues(group)
     const record: GroupRecord = {
       keyHash: hashOf(key),
       queues: own,
@@ -111,6 +111,19 @@ export class Groups {
     return { queues: known.queues }
   }
 
+  /**
+   * Without a key, for workers that NATS has let in. A group that nobody has added has the queues that it
+   * would be added with.
+   * @throws TroupeError `malformed` for the name, `forbidden` for a group that is disabled
+   */
+  async queuesOf(group: string): Promise<readonly string[]> {
+    addressOf(group)
+    const known = await this.#find(group)
+    if (known === undefined) return defaultQueues(group)
+    if (known.isEnabled) return known.queues
+    throw new TroupeError('forbidden', `the group ${group} takes no workers: it is disabled`)
+  }
+
   /** 16 random bytes, as they are in an id. */
   #newKey(): string {
     return Buffer.from(this.#random.id(), 'base64url').toString('hex')
@@ -142,6 +155,11 @@ function addressOf(group: string): string {
   if (NAME.test(group)) return formatAddress('workergroup', group)
   const why = `"${group.slice(0, 64)}" cannot name a group: a letter or digit and at most 63 letters, digits, "_" or "-"`
   throw new TroupeError('malformed', why)
+}
+
+/** Of jobs of that group. */
+function defaultQueues(group: string): string[] {
+  return [`job.group.${group}`]
 }
 
 function noSuchGroup(group: string): TroupeError {

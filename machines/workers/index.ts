@@ -33,6 +33,8 @@ export const workers = defineApp({
     return {
       authenticate: (claim) => groups.authenticate(claim),
       heard: (report) => all.heard(report),
+      queuesOf: (group) => groups.queuesOf(group),
+      overheard: (report) => all.overheard(report),
     }
   },
   routes: (context) => {

@@ -2,7 +2,7 @@
  * What is known of workers, and what operators want of them.
  *
  * Decides: what of a report is worth a commit (a change, and a sign of life each half minute), that the
- * rest is this node's memory, and that a worker is told at once what an operator has changed. Leaves to
+ * rest is the memory of all nodes, and that a worker is told at once what an operator has changed. Leaves to
  * others: when a worker is lost (its own machine's timer), who may come in (`groups.ts`).
  */
 import {
@@ -36,7 +36,7 @@ export interface WorkerSummary {
   queues: string[]
   /** Unix ms. */
   heardAt: number
-  /** These three are known where it is heard. */
+  /** These three are what it said last; a node that was started since has not heard it. */
   running?: number
   load?: number
   memoryFreeBytes?: number
@@ -58,9 +58,14 @@ const HEARD_SHARE = 1 / 3
 const REPORT_MS = 10_000
 const REPORT_SHARE = 1 / 6
 
-interface Live {
+/** What a worker said last, to this node or to another. */
+interface Heard {
   report: WorkerReport
   heardAt: number
+}
+
+/** One that this node hears. */
+interface Live {
   /** What was committed last, as far as a change of it is worth another commit. */
   committed: string
   committedMs: number
@@ -74,6 +79,7 @@ export class Workers {
   readonly #served: ServedWorkers
   readonly #lostMs: number
   readonly #live = new Map<string, Live>()
+  readonly #heard = new Map<string, Heard>()
 
   constructor(context: AppContext) {
     this.#client = context.client
@@ -93,13 +99,19 @@ export class Workers {
     const state = changeOf(report)
     const heardAt = this.#clock.now()
     if (known !== undefined && !isOld && !isDrained && known.committed === state) {
-      known.report = report
-      known.heardAt = heardAt
+      this.#heard.set(name, { report, heardAt })
       return this.#orderOf(known.duty)
     }
     const duty = await this.#commit(report, heardAt)
-    this.#live.set(name, { report, heardAt, committed: state, committedMs: now, duty })
+    this.#heard.set(name, { report, heardAt })
+    this.#live.set(name, { committed: state, committedMs: now, duty })
     return this.#orderOf(duty)
+  }
+
+  /** By another node, which has committed what is worth it: should it come back here, that counts no more. */
+  overheard(report: WorkerReport): void {
+    this.#live.delete(report.name)
+    this.#heard.set(report.name, { report, heardAt: this.#clock.now() })
   }
 
   /** @throws TroupeError `not-found` */
@@ -199,16 +211,16 @@ export class Workers {
     const { group, address, version, slots, queues = [], node, refusals, heardAt } = facts
     const status = contact === 'heard' ? duty : contact
     const base = { name, status, group, address, version, node, slots, queues }
-    const live = this.#live.get(name)
-    if (live === undefined || contact !== 'heard') return { ...base, heardAt, refusals }
-    const { running, load, memoryFreeBytes } = live.report
-    const figures = { running, load, memoryFreeBytes, refusals: refusalsOf(live) }
-    return { ...base, heardAt: live.heardAt, ...figures }
+    const heard = this.#heard.get(name)
+    if (heard === undefined || contact !== 'heard') return { ...base, heardAt, refusals }
+    const { running, load, memoryFreeBytes } = heard.report
+    const figures = { running, load, memoryFreeBytes, refusals: refusalsOf(heard.report, duty) }
+    return { ...base, heardAt: Math.max(heardAt, heard.heardAt), ...figures }
   }
 }
 
 /** As the worker said, and what it was told since. */
-function refusalsOf({ report, duty }: Live): string[] {
+function refusalsOf(report: WorkerReport, duty: Duty): string[] {
   const own = report.refusals.filter((reason) => !Object.values(REASONS).includes(reason))
   return duty === 'online' ? own : [REASONS[duty], ...own]
 }

@@ -28,7 +28,7 @@ import {
 } from './actor-text.ts'
 import { verbClock } from './clock.ts'
 import { UsageError } from './exit-codes.ts'
-import { actorPath } from './node-api.ts'
+import { actorPath } from './node-answers.ts'
 import type { Session } from './session.ts'
 import { table } from './text.ts'
 import type { AddVerb, Flags } from './verbs.ts'
@@ -119,6 +119,7 @@ function addLists(actors: Command, add: AddVerb): void {
       'troupe actors list --machine job --state active --older-than 10m',
       'troupe actors list --condition parked',
       'troupe actors list --machine order --where customer=ann --sort amount --desc',
+      'troupe actors list --nats nats://10.0.0.1:4222 --cluster main --user reader',
     ],
     run: async (session, _arguments, flags) => {
       const { sort, desc, limit, cursor } = flags

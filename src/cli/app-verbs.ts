@@ -54,7 +54,7 @@ function addAppVerb(
     throw refusal(app, verb, (cause as Error).message)
   }
   command.action(() =>
-    inSession(command, terminal, outcome, (session) =>
+    inSession(command.opts(), terminal, outcome, (session) =>
       verb.run(callOf(session, command.args, { ...command.opts() })),
     ),
   )

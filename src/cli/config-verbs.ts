@@ -28,6 +28,9 @@ const MASK = '***'
 /** Not values that can be written, so they are shown as comments. */
 const ALL_QUEUES = Symbol('those of all tasks of this node')
 const NO_TLS = Symbol('none: this address speaks plain HTTP')
+const NO_ZONE = Symbol('none: standbys are anywhere')
+/** Of a node that joins a cluster; how it signs in has no default. */
+const NATS_DEFAULTS = { servers: [], replicas: 1, zone: NO_ZONE, weight: 1 }
 
 export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly App[]): void {
   const config = program.command('config').description('the configuration of a node')
@@ -38,10 +41,16 @@ export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly Ap
       ['--data <dir>', 'as for troupe start, like those that follow'],
       ['--listen <host:port>', 'what --http is to troupe start'],
       ['--name <name>', 'of the node'],
+      ['--nats <url>', 'the servers of the cluster that it joins'],
+      ['--cluster <name>', 'of that cluster'],
       ['--log-level <level>', 'debug, info, warn, error or silent'],
       ['--app <file...>', 'modules of your own machines, for their sections'],
     ],
-    examples: ['troupe config print', 'troupe config print --config /etc/troupe.yaml --json'],
+    examples: [
+      'troupe config print',
+      'troupe config print --config /etc/troupe.yaml --json',
+      'troupe config print --nats nats://10.0.0.1:4222 --cluster main',
+    ],
     run: async (session, _words, given) => {
       const { cwd } = session.terminal
       const flags = startFlagsOf(given)
@@ -70,7 +79,7 @@ export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly Ap
 
 function startFlagsOf(given: Flags): StartFlags {
   const flags: StartFlags = {}
-  for (const name of ['data', 'name', 'config', 'logLevel'] as const) {
+  for (const name of ['data', 'name', 'config', 'logLevel', 'nats', 'cluster'] as const) {
     const value = given[name]
     if (typeof value === 'string') flags[name] = value
   }
@@ -84,13 +93,14 @@ function settingsWithOrigin(
   apps: readonly App[],
   settings: ReturnType<typeof settingsOf>,
 ): Setting[] {
-  const { host, port, name, data, logLevel } = settings
+  const { host, port, name, data, logLevel, cluster, nats } = settings
   const { limits, ...sections } = DEFAULT_CONFIG
   const defaults = {
     // Settings without a fixed default.
     name,
     ...sections,
     http: { ...sections.http, tls: NO_TLS },
+    ...(nats && { nats: NATS_DEFAULTS }),
     worker: { ...sections.worker, queues: ALL_QUEUES },
     limits,
     apps: Object.fromEntries(
@@ -100,6 +110,8 @@ function settingsWithOrigin(
   const flagged = new Map<string, [value: unknown, flag: string]>()
   if (flags.name !== undefined) flagged.set('name', [name, '--name'])
   if (flags.data !== undefined) flagged.set('data', [data, '--data'])
+  if (flags.cluster !== undefined) flagged.set('cluster', [cluster, '--cluster'])
+  if (flags.nats !== undefined) flagged.set('nats.servers', [nats?.servers, '--nats'])
   if (flags.logLevel !== undefined) flagged.set('log.level', [logLevel, '--log-level'])
   if (flags.http !== undefined) {
     if (host !== file?.config.http?.host) flagged.set('http.host', [host, '--listen'])

@@ -33,12 +33,8 @@ export async function* eventsOf(
   let waitMs = RETRY_MS
   while (!session.signal.aborted) {
     try {
-      const headers = {
-        accept: 'text/event-stream',
-        ...(id === undefined ? {} : { 'last-event-id': id }),
-      }
       const request = { method: 'GET', path, query } as const
-      const bytes = await session.api.stream(request, headers, SILENT_MS_MAX)
+      const bytes = await session.api.stream(request, id, SILENT_MS_MAX)
       isFirst = false
       for await (const sent of parsed(bytes)) {
         waitMs = RETRY_MS

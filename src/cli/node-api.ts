@@ -1,19 +1,19 @@
 /**
- * Calls to a node over HTTP. Decides: how its answers become results or errors, and how "nobody is
- * there" is told from "it said no". The path goes out as it is written: an id may be `..`.
+ * Calls to a node over HTTP. Decides: what goes into headers, and which failures of a connection mean that
+ * nobody is there. The path goes out as it is written: an id may be `..`.
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { VerbRequest, VerbResponse } from '../node/index.ts'
-import {
-  DEFAULT_CONFIG,
-  type ErrorRecord,
-  fromJson,
-  parseAddress,
-  TroupeError,
-  toJson,
-} from '../protocol/index.ts'
+import { DEFAULT_CONFIG, TroupeError, toJson } from '../protocol/index.ts'
 import { Unreachable, UsageError } from './exit-codes.ts'
+import {
+  answerOf,
+  type NodeCaller,
+  TIMEOUT_MS_DEFAULT,
+  TRAVEL_MS,
+  targetOf,
+} from './node-answers.ts'
 
 interface NodeApiOptions {
   url: string
@@ -29,9 +29,6 @@ interface NodeApiOptions {
 
 const { host, port } = DEFAULT_CONFIG.http
 export const URL_DEFAULT = `http://${host}:${port}`
-/** An answer needs time to travel after the node has given up. */
-const TRAVEL_MS = 2_000
-const TIMEOUT_MS_DEFAULT = 40_000
 /** Nothing has been sent. */
 const NOBODY: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
@@ -45,7 +42,7 @@ const NOBODY: ReadonlySet<string> = new Set([
 /** What Node says of a certificate that it does not take. */
 const UNTRUSTED = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/
 
-export class NodeApi {
+export class NodeApi implements NodeCaller {
   readonly url: string
   readonly #options: NodeApiOptions
 
@@ -55,55 +52,40 @@ export class NodeApi {
     this.url = normalUrl(options.url)
   }
 
-  /** @throws TroupeError as the node answered @throws Unreachable */
   async call(request: VerbRequest): Promise<VerbResponse> {
     const incoming = await this.#send(request)
     return this.#answerOf(incoming)
   }
 
-  /**
-   * An answer that goes on, by its bytes as they come. It breaks off with an error when nothing comes
-   * for `silentMsMax`. @throws TroupeError as the node answered @throws Unreachable
-   */
   async stream(
     request: VerbRequest,
-    headers: Readonly<Record<string, string>>,
+    after: string | undefined,
     silentMsMax: number,
   ): Promise<AsyncIterable<Uint8Array>> {
+    const headers = {
+      accept: 'text/event-stream',
+      ...(after === undefined ? {} : { 'last-event-id': after }),
+    }
     const incoming = await this.#send(request, { headers, silentMsMax })
     if ((incoming.statusCode ?? 0) < 400) return incoming
     await this.#answerOf(incoming)
     throw new Unreachable(`${this.url} answers ${incoming.statusCode}: is it a Troupe node?`)
   }
 
+  /** Each call has a connection of its own. */
+  async close(): Promise<void> {}
+
   async #answerOf(incoming: IncomingMessage): Promise<VerbResponse> {
     const text = await this.#textOf(incoming)
-    const status = incoming.statusCode ?? 0
-    const isJson = String(incoming.headers['content-type'] ?? '').includes('json')
-    const body = isJson ? this.#jsonOf(text) : text
-    if (status >= 400) {
-      const record = (body as { error?: ErrorRecord } | null)?.error
-      if (typeof record?.code === 'string') throw TroupeError.from(record)
-      // An app may refuse in its own JSON; of a text nobody could tell whose it is.
-      if (!isJson) throw new Unreachable(`${this.url} answers ${status}: is it a Troupe node?`)
-    }
-    return { status, body }
-  }
-
-  #jsonOf(text: string): unknown {
-    try {
-      return fromJson(text)
-    } catch (cause) {
-      throw new Unreachable(`what answers at ${this.url} is no Troupe node: its JSON is broken`, {
-        cause,
-      })
-    }
+    const type = String(incoming.headers['content-type'] ?? '')
+    return answerOf(this.url, { status: incoming.statusCode ?? 0, type, text })
   }
 
   #send(
-    { method, path, query = {}, body }: VerbRequest,
+    request: VerbRequest,
     streamed?: { headers: Readonly<Record<string, string>>; silentMsMax: number },
   ): Promise<IncomingMessage> {
+    const { method, body } = request
     const { timeoutMs, author, token, ca, signal } = this.#options
     const target = new URL(this.url)
     const headers: Record<string, string> = { accept: 'application/json', ...streamed?.headers }
@@ -119,7 +101,7 @@ export class NodeApi {
       method,
       hostname: target.hostname.replace(/^\[(.*)\]$/, '$1'),
       port: target.port,
-      path: `${target.pathname.replace(/\/$/, '')}${path}${queryOf(query)}`,
+      path: `${target.pathname.replace(/\/$/, '')}${targetOf(request)}`,
       headers,
       timeout: streamed?.silentMsMax ?? (timeoutMs ?? TIMEOUT_MS_DEFAULT) + TRAVEL_MS,
       signal,
@@ -182,19 +164,4 @@ function normalUrl(given: string): string {
     throw new UsageError(`--http: "${given}" is not a URL such as ${URL_DEFAULT}`)
   }
   return url.replace(/\/$/, '')
-}
-
-function queryOf(query: Readonly<Record<string, string | undefined>>): string {
-  const search = new URLSearchParams()
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined) search.set(name, value)
-  return search.size > 0 ? `?${search}` : ''
-}
-
-/** `order/7/payment` as the gateway writes it in a path. @throws TroupeError `invalid-address` */
-export function actorPath(address: string, verb = ''): string {
-  const { machine, id, path } = parseAddress(address)
-  const children = path.map((child) => `/children/${encodeURIComponent(child)}`).join('')
-  const tail = verb === '' ? '' : `/${verb}`
-  return `/troupe/v1/actors/${encodeURIComponent(machine)}/${encodeURIComponent(id)}${children}${tail}`
 }

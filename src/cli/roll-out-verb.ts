@@ -13,7 +13,7 @@ import {
 import { type ActorRow, type ActorView, TroupeError } from '../protocol/index.ts'
 import { DATA_OPTIONS, dataOf } from './data-directory.ts'
 import { EXIT } from './exit-codes.ts'
-import { actorPath } from './node-api.ts'
+import { actorPath } from './node-answers.ts'
 import { ProgressBar } from './progress.ts'
 import type { Session } from './session.ts'
 import { counted, table } from './text.ts'

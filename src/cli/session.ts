@@ -1,22 +1,22 @@
 /**
  * One run of a verb: the node it talks to and the way it answers. Decides: what `--http`, `--json`
- * and `--timeout` mean on every verb, and how failures are told.
+ * and `--timeout` mean on every verb, and how failures are told. Leaves to others: the way over NATS.
  */
 import { durationMs } from '../gateway/index.ts'
 import type { VerbRequest } from '../node/index.ts'
 import { type ErrorCode, TroupeError, toErrorRecord, toJson } from '../protocol/index.ts'
 import { signalExitCode, Unreachable, UsageError } from './exit-codes.ts'
 import { authorityOf, tokenOf } from './identity.ts'
+import { NatsApi } from './nats-api.ts'
+import { natsPlaceOf, type WayFlags } from './nats-place.ts'
+import type { NodeCaller } from './node-answers.ts'
 import { NodeApi, URL_DEFAULT } from './node-api.ts'
 import type { Terminal } from './terminal.ts'
 import { oneLine, type Paint, painter } from './text.ts'
 
-export interface SessionOptions {
-  http?: string
+export interface SessionOptions extends WayFlags {
   json?: boolean
   timeout?: string
-  token?: string
-  ca?: string
 }
 
 export class Session {
@@ -25,7 +25,7 @@ export class Session {
   readonly paint: Paint
   /** Where tables are cut: on a terminal only. */
   readonly columns: number | undefined
-  readonly api: NodeApi
+  readonly api: NodeCaller
   readonly signal: AbortSignal
   readonly #stop = new AbortController()
   #interruptCode: number | undefined
@@ -38,14 +38,7 @@ export class Session {
     this.paint = painter(terminal)
     this.columns = terminal.isTty ? terminal.columns : undefined
     this.signal = this.#stop.signal
-    this.api = new NodeApi({
-      url: options.http ?? (terminal.env['TROUPE_HTTP'] || URL_DEFAULT),
-      timeoutMs: timeoutOf(options.timeout),
-      author: authorOf(terminal.env['TROUPE_AUTHOR']),
-      token: tokenOf(options.token, terminal),
-      ca: authorityOf(options.ca, terminal),
-      signal: this.signal,
-    })
+    this.api = callerOf(options, terminal, this.signal)
     this.#forget = terminal.onSignal((signal) => {
       const code = signalExitCode(signal)
       if (this.signal.aborted) terminal.exit(code)
@@ -64,12 +57,13 @@ export class Session {
     const { status, body } = await this.api.call(request)
     if (status < 400 && typeof body === 'object') return body as T
     throw new Unreachable(
-      `what answers at ${this.api.url} is no Troupe node (HTTP ${status}); name the node with --http or TROUPE_HTTP`,
+      `what answers at ${this.api.url} is no Troupe node (HTTP ${status}); name the node with --http or TROUPE_HTTP, or the cluster with --nats`,
     )
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#forget()
+    await this.api.close()
   }
 
   print(line: string): void {
@@ -81,6 +75,20 @@ export class Session {
     if (this.json) this.print(toJson(value, this.terminal.isTty ? 2 : undefined))
     else for (const line of lines(value)) this.print(line)
   }
+}
+
+/** @throws UsageError */
+function callerOf(options: SessionOptions, terminal: Terminal, signal: AbortSignal): NodeCaller {
+  const timeoutMs = timeoutOf(options.timeout)
+  const author = authorOf(terminal.env['TROUPE_AUTHOR'])
+  const place = natsPlaceOf(options, terminal)
+  if (place) return new NatsApi({ ...place, timeoutMs, author: author ?? place.nats.user, signal })
+  return new NodeApi({
+    url: options.http ?? (terminal.env['TROUPE_HTTP'] || URL_DEFAULT),
+    ...{ timeoutMs, author, signal },
+    token: tokenOf(options.token, terminal),
+    ca: authorityOf(options.ca, terminal),
+  })
 }
 
 /** @throws UsageError for what could not stand in a header */

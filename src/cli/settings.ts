@@ -141,12 +141,25 @@ function natsOf(
   flags: StartFlags,
   cwd: string,
 ): { nats?: ClusterAccess } {
-  const { nats, replace = false } = flags
+  const { replace = false } = flags
+  const nats = natsAccessOf(found, flags, cwd)
+  if (nats) return { nats: { ...nats, replace } }
+  if (replace) throw new UsageError('--replace: only a node of a cluster has a name to take over')
+  return {}
+}
+
+/**
+ * Where NATS is and who we are there; undefined where nothing is said of it.
+ * @throws UsageError @throws TroupeError `invalid-config`
+ */
+export function natsAccessOf(
+  found: ConfigFile | undefined,
+  flags: StartFlags,
+  cwd: string,
+): NatsConfig | undefined {
+  const { nats } = flags
   const file: Partial<NatsConfig> | undefined = found?.config.nats
-  if (!file && nats === undefined) {
-    if (replace) throw new UsageError('--replace: only a node of a cluster has a name to take over')
-    return {}
-  }
+  if (!file && nats === undefined) return undefined
   const servers = nats?.split(',').filter((one) => one !== '') ?? file?.servers
   if (!servers || servers.length === 0) {
     if (nats !== undefined) throw new UsageError('--nats: name a server: nats://127.0.0.1:4222')
@@ -155,7 +168,7 @@ function natsOf(
   }
   const { tls, ...rest } = file ?? {}
   const signIn = { ...rest, ...(tls && { tls: inDirectory(tls, cwd) }) }
-  return { nats: { ...inDirectory(signIn, cwd), servers, replace } }
+  return { ...inDirectory(signIn, cwd), servers }
 }
 
 /** Whatever names a file, made independent of the working directory. */

@@ -15,6 +15,7 @@ import { toJson } from '../protocol/index.ts'
 import { EXIT, signalExitCode } from './exit-codes.ts'
 import { readableLog } from './log-lines.ts'
 import { URL_DEFAULT } from './node-api.ts'
+import { ProgressBar } from './progress.ts'
 import { reload } from './reload.ts'
 import { type Settings, type StartFlags, settingsOf } from './settings.ts'
 import type { Terminal } from './terminal.ts'
@@ -55,6 +56,7 @@ async function serve(
     ...(terminal.isErrorTty ? { destination: readableLog(terminal) } : {}),
   })
   const stop = stopRequest(terminal)
+  const bar = new ProgressBar(terminal, !options.json && !options.quiet)
   let node: TroupeNode | undefined
   let gateway: Gateway | undefined
   const forgetReload = terminal.onSignal(
@@ -76,8 +78,10 @@ async function serve(
       config: settings.apps,
       ...(settings.nats && { nats: settings.nats }),
       signal: stop.signal,
+      progress: bar.update,
       log,
     })
+    bar.end()
     const { host, port, users, tls, trustedProxies, listeners } = settings
     gateway = await createGateway({
       ...{ node, host, port, users, trustedProxies, listeners, log },
@@ -87,6 +91,8 @@ async function serve(
     const ended = await Promise.race([stop.requested, node.stopped.then((why) => ({ why }))])
     if ('signal' in ended) {
       log.info({ signal: ended.signal }, 'stopping; a second signal ends at once')
+      // Whoever asks this node is answered until others have what it serves.
+      await node.handOver()
       return EXIT.ok
     }
     terminal.writeError(`error: the node stopped by itself: ${ended.why}\n`)
@@ -98,6 +104,7 @@ async function serve(
     if (node === undefined && stop.signal.aborted) return EXIT.ok
     throw thrown
   } finally {
+    bar.end()
     await gateway?.close()
     await node?.stop()
     stop.forget()

@@ -31,6 +31,7 @@ const PARTS: Readonly<Record<keyof App, true>> = {
   verbGroups: true,
   greeting: true,
   daemons: true,
+  leaderReports: true,
   metrics: true,
   workerQueues: true,
   workers: true,

@@ -37,22 +37,25 @@ export function verbAdder(terminal: Terminal, outcome: Outcome): AddVerb {
     for (const [flags, description] of options) command.option(flags, description)
     if (local) withExamples(command.option(...JSON_OPTION), examples)
     else withCommonOptions(command, examples)
-    command.action(() =>
-      inSession(command, terminal, outcome, (session) =>
+    command.action(() => {
+      const { json = false, ...rest } = command.opts<SessionOptions>()
+      // Of a verb that names no node these words mean something of its own.
+      const options = { json, ...(local ? {} : rest) }
+      return inSession(options, terminal, outcome, (session) =>
         run(session, command.args, command.opts<Flags>()),
-      ),
-    )
+      )
+    })
   }
 }
 
 /** Runs a verb in a session of its own. A verb that was interrupted has nothing more to say. */
 export async function inSession(
-  command: Command,
+  options: SessionOptions,
   terminal: Terminal,
   outcome: Outcome,
   run: (session: Session) => Promise<void> | Promise<number>,
 ): Promise<void> {
-  const session = new Session(command.opts<SessionOptions>(), terminal)
+  const session = new Session(options, terminal)
   try {
     const returned: unknown = await run(session)
     outcome.code = session.interruptCode ?? exitCodeReturned(returned)
@@ -60,7 +63,7 @@ export async function inSession(
     if (session.interruptCode === undefined) throw thrown
     outcome.code = session.interruptCode
   } finally {
-    session.close()
+    await session.close()
   }
 }
 
@@ -86,8 +89,12 @@ export function withCommonOptions(command: Command, examples: readonly string[] 
     )
     .option(
       '--ca <file>',
-      "who signed the certificate of an https node (or TROUPE_CA; your system's)",
+      "who signed the certificate of an https node, or of NATS (or TROUPE_CA; your system's)",
     )
+    .option('--nats <urls>', 'instead of a node: any of a cluster, over NATS (or TROUPE_NATS)')
+    .option('--cluster <name>', 'of that cluster (or TROUPE_CLUSTER; troupe)')
+    .option('--user <name>', 'of NATS (or TROUPE_NATS_USER; TROUPE_NATS_PASSWORD_FILE)')
+    .option('--creds <file>', 'of a user of NATS, as nsc writes it (or TROUPE_NATS_CREDS)')
     .option(...JSON_OPTION)
     .option('--timeout <duration>', 'how long the node may take: 500ms, 10s, 2m')
   withExamples(command, examples)

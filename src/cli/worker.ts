@@ -1,8 +1,7 @@
 /**
- * `troupe worker`: a worker in a process of its own, until it is told to go. Decides: its words, where
- * the key comes from, and what each signal means. Leaves to others: everything a worker does.
+ * `troupe worker`: a worker in a process of its own, until it is told to go. Decides: its words and what
+ * each signal means. Leaves to others: which way it takes (`worker-place.ts`), everything a worker does.
  */
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -18,17 +17,15 @@ import { isNodeName, LOG_LEVELS, TroupeError, toJson } from '../protocol/index.t
 import { EXIT, signalExitCode, UsageError } from './exit-codes.ts'
 import { readableLog } from './log-lines.ts'
 import { URL_DEFAULT } from './node-api.ts'
-import { type ConfigFile, configFileOf, locate, nameOfHost } from './settings.ts'
+import { locate, nameOfHost } from './settings.ts'
 import type { Terminal } from './terminal.ts'
 import { loadUserApps } from './user-apps.ts'
 import { type Outcome, withExamples } from './verbs.ts'
+import { KEY_VARIABLE, type PlaceFlags, placeOf, workerFileOf } from './worker-place.ts'
 
-interface WorkerFlags {
-  server?: string
+interface WorkerFlags extends PlaceFlags {
   group: string
   slots: string
-  key?: string
-  keyFile?: string
   name?: string
   data: string
   advertise?: string
@@ -38,12 +35,10 @@ interface WorkerFlags {
   handOver?: boolean
   takeOver?: boolean
   app?: string[]
-  config?: string
   logLevel?: string
   json?: boolean
 }
 
-const KEY_VARIABLE = 'TROUPE_WORKER_KEY'
 const SLOTS_MAX = 10_000
 
 export function addWorker(
@@ -56,10 +51,17 @@ export function addWorker(
   const command = program
     .command('worker')
     .description('run tasks here for a node that may be elsewhere; until Ctrl-C')
-    .option('--server <url>', `the node that it serves (or TROUPE_HTTP; ${URL_DEFAULT})`)
+    .option('--server <url>', `a node that it serves (or TROUPE_HTTP; ${URL_DEFAULT})`)
     .option('--group <name>', 'its group of workers', '1')
     .option('--key <key>', `the key of the group; better: --key-file, or ${KEY_VARIABLE}`)
     .option('--key-file <file>', 'a file with the key; read again when the key is refused')
+    .option(
+      '--nats <urls>',
+      'instead of a node and a key: the NATS servers of a cluster, which let it in (or TROUPE_NATS)',
+    )
+    .option('--cluster <name>', 'of these servers (or TROUPE_CLUSTER; troupe)')
+    .option('--user <name>', 'of NATS (or TROUPE_NATS_USER; TROUPE_NATS_PASSWORD_FILE)')
+    .option('--creds <file>', 'of a user of NATS, as nsc writes it (or TROUPE_NATS_CREDS)')
     .option('--slots <count>', 'how many tasks it runs at a time', '8')
     .option(
       '--name <name>',
@@ -77,13 +79,17 @@ export function addWorker(
     .option('--hand-over', 'a stop waits for nothing: the next start goes on with what runs')
     .option('--take-over', 'take over from the worker that uses this directory now')
     .option('--app <file...>', 'modules of your own tasks, JavaScript or TypeScript')
-    .option('--config <file>', 'the section apps of this worker, as YAML: what its jobs may run')
+    .option(
+      '--config <file>',
+      'YAML: the section apps (what its jobs may run), nats (servers and user) and cluster',
+    )
     .option('--log-level <level>', 'debug, info, warn, error or silent (info)')
     .option('--json', 'print what it is as JSON')
   withExamples(command, [
     'troupe workers groups add 2 > key',
     'troupe worker --server http://10.0.0.1:9800 --group 2 --key-file key --slots 8',
     'troupe worker --group 2 --key-file key --take-over   # a new version of it',
+    'troupe worker --nats nats://10.0.0.1:4222 --cluster main --group 2',
   ])
   command.action(async () => {
     const flags = command.opts<WorkerFlags>()
@@ -94,7 +100,8 @@ export function addWorker(
     const file = workerFileOf(flags, terminal)
     try {
       const config = file?.config.apps ?? {}
-      outcome.code = await serve({ ...optionsOf(flags, apps, terminal), config }, flags, terminal)
+      const options = { ...optionsOf(flags, apps, terminal), ...placeOf(flags, file, terminal) }
+      outcome.code = await serve({ ...options, config }, flags, terminal)
     } catch (thrown) {
       throw file === undefined ? thrown : locate(thrown, file, {})
     }
@@ -133,6 +140,11 @@ async function serve(
     if (flags.handOver || signal === 'SIGUSR2') await worker.stop()
     else await worker.drain(drainMs)
     return EXIT.ok
+  } catch (thrown) {
+    // Whoever stops a worker that waits for its cluster is told of nothing that went wrong.
+    const isPassing = thrown instanceof TroupeError && thrown.retry
+    if (worker === undefined && giveUp.signal.aborted && isPassing) return EXIT.ok
+    throw thrown
   } finally {
     forget()
   }
@@ -140,15 +152,17 @@ async function serve(
 
 function greet(
   { name }: WorkerProcess,
-  { server, group, slots, dataDirectory }: WorkerOptions,
+  { server, nats, cluster, group, slots, dataDirectory }: WorkerOptions,
   { json }: WorkerFlags,
   terminal: Terminal,
 ): void {
-  const facts = { name, server, group, slots, data: dataDirectory }
+  const place = nats === undefined ? { server } : { nats: nats.servers, cluster }
+  const facts = { name, ...place, group, slots, data: dataDirectory }
+  const where = nats === undefined ? server : `the cluster ${cluster} on ${nats.servers.join(', ')}`
   terminal.write(
     json
       ? `${toJson(facts)}\n`
-      : `troupe worker ${name} serves group ${group} of ${server} with ${slots} slots\n`,
+      : `troupe worker ${name} serves group ${group} of ${where} with ${slots} slots\n`,
   )
 }
 
@@ -160,9 +174,7 @@ function optionsOf(flags: WorkerFlags, apps: readonly App[], terminal: Terminal)
     throw new UsageError(`--advertise: "${advertise}" is not an address such as 10.0.0.7:9801`)
   }
   return {
-    server: flags.server ?? (terminal.env['TROUPE_HTTP'] || URL_DEFAULT),
     group,
-    key: keyOf(flags, terminal),
     name: nameOf(flags),
     dataDirectory: resolve(terminal.cwd, data),
     takeOver: takeOver === true,
@@ -177,41 +189,6 @@ function optionsOf(flags: WorkerFlags, apps: readonly App[], terminal: Terminal)
       level,
       ...(terminal.isErrorTty ? { destination: readableLog(terminal) } : {}),
     }),
-  }
-}
-
-/** Everything else that a node's file may hold would be ignored, so it is refused. */
-function workerFileOf({ config }: WorkerFlags, { cwd }: Terminal): ConfigFile | undefined {
-  if (config === undefined) return undefined
-  const file = configFileOf({ config }, cwd)
-  const other = Object.keys(file?.config ?? {}).find((name) => name !== 'apps')
-  if (other === undefined) return file
-  const why = `${other}: of a worker's configuration only the section apps counts; the rest are flags, see troupe worker --help`
-  const error = new TroupeError('invalid-config', why)
-  throw file === undefined ? error : locate(error, file, {})
-}
-
-/** Read when it is wanted: a file may hold another one later. */
-function keyOf({ key, keyFile }: WorkerFlags, { env, cwd }: Terminal): () => string {
-  if (key !== undefined && keyFile !== undefined) {
-    throw new UsageError('--key and --key-file: name the key once')
-  }
-  const given = key ?? (keyFile === undefined ? env[KEY_VARIABLE] : undefined)
-  if (given !== undefined && given !== '') return () => given.trim()
-  if (keyFile === undefined) {
-    throw new UsageError(
-      `the key of the group is missing: --key-file FILE, or ${KEY_VARIABLE} (troupe workers groups add prints it)`,
-    )
-  }
-  const path = resolve(cwd, keyFile)
-  return () => {
-    try {
-      return readFileSync(path, 'utf8').trim()
-    } catch (cause) {
-      const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : ''
-      const message = `--key-file ${keyFile}: ${why || (cause as Error).message}`
-      throw new TroupeError('invalid-config', message, { cause })
-    }
   }
 }
 

@@ -34,6 +34,8 @@ import {
   TroupeError,
   type TurnView,
 } from '../protocol/index.ts'
+import { Arrivals } from './arrivals.ts'
+import { type FollowedEvent, type FollowOptions, followActor } from './follow.ts'
 import {
   type AuditOptions,
   countActors,
@@ -88,6 +90,9 @@ export interface ActorHandle<TTypes extends MachineTypes = MachineTypes> {
     options?: CallOptions,
   ): Promise<ActorView & { context: TTypes['context']; output?: TTypes['output'] }>
 }
+
+/** What is published may be lost: whoever waits looks so often for itself. */
+const WAIT_LOOK_MS = 5_000
 
 export class Client {
   readonly #deps: ClientDeps
@@ -247,10 +252,24 @@ export class Client {
 
   /**
    * Committed transitions, emitted events and removals: of one actor, of all actors of a machine, or of
-   * all. Best effort: who must not miss anything compares turns and looks at the actor as well.
+   * all. Best effort: what is published while the connection is lost is not heard. Who must not miss a turn
+   * of an actor follows it.
    */
   watch(target: WatchTarget, signal: AbortSignal): AsyncIterable<WatchedEvent> {
     return watchEvents(this.#deps.transport, this.#deps.subjects, target, signal)
+  }
+
+  /**
+   * How an actor stands, and then every turn once and in order, over lost connections and new owners: what
+   * was not heard comes from its history. Ends when it is removed. @throws TroupeError `unknown-actor`
+   */
+  follow(
+    address: string,
+    signal: AbortSignal,
+    options: FollowOptions = {},
+  ): AsyncIterable<FollowedEvent> {
+    const canonical = canonicalAddress(address, this.#deps.limits)
+    return followActor(this, this.#deps.clock, canonical, signal, options)
   }
 
   /** Waits until the actor satisfies the condition. @throws TroupeError `no-answer` after `timeoutMs` */
@@ -267,17 +286,15 @@ export class Client {
     if (options.signal?.aborted) giveUp()
     const cancel = this.#deps.clock.after(timeoutMs, () => stop.abort())
     try {
-      const events = this.watch({ address: canonicalAddress(address) }, stop.signal)[
-        Symbol.asyncIterator
-      ]()
+      // The subscription stands before the first look, so that no transition falls between.
+      const events = this.watch({ address: canonicalAddress(address) }, stop.signal)
+      const arrivals = new Arrivals(events, this.#deps.clock)
       for (;;) {
-        // The subscription stands before the first look, so that no transition falls between.
-        const next = events.next()
         const view = await this.get(address, {
           timeoutMs: Math.max(1, end - this.#deps.clock.monotonic()),
         })
         if (condition(view)) return view
-        if ((await next).done) break
+        if ((await arrivals.next(WAIT_LOOK_MS))?.done) break
       }
     } finally {
       cancel()

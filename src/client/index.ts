@@ -6,6 +6,7 @@ export {
   type PauseOptions,
   type ResumeOptions,
 } from './client.ts'
+export type { FollowedEvent, FollowOptions, SeenTurn } from './follow.ts'
 export type { AuditOptions, ReadOptions } from './lists.ts'
 export { type Waiting, wait } from './wait.ts'
 export type { WatchedEvent, WatchTarget } from './watch.ts'

@@ -1,6 +1,7 @@
 /**
  * One list out of the parts of all shards. Decides: the merge and the cursor. A cursor holds where
- * each shard goes on, and the query that it belongs to.
+ * each shard goes on, and the query that it belongs to. A part that a transport cannot carry in one
+ * message is asked for again with half of its rows.
  */
 import {
   type ActorFilter,
@@ -14,9 +15,7 @@ import {
   type DeadLetterView,
   type Page,
   pack,
-  type ShardAudit,
   type ShardCount,
-  type ShardDeadLetters,
   type ShardPage,
   type ShardQuery,
   type ShardStatus,
@@ -63,14 +62,10 @@ export async function listActors(
   const sort = cursor?.sort ?? query.sort ?? { by: defaultSort(filter) }
   const starts =
     cursor?.after ?? Array.from({ length: shardCount }, (_, shard) => [shard, null] as const)
-  const end = endOf(router, options)
+  const asking = new Asking(router, endOf(router, options))
   const parts = await eachShard(starts, async ([shard, after]) => {
-    const page = (await router.query(
-      shard,
-      { kind: 'actors', filter, sort, limit, ...(after === null ? {} : { after }) },
-      end,
-    )) as ShardPage
-    return { shard, after, page }
+    const query = { kind: 'actors' as const, filter, sort, limit, ...afterOf(after) }
+    return { shard, after, page: await asking.ask<ShardPage>(shard, query) }
   })
   return mergePages(parts, filter, sort, limit)
 }
@@ -89,17 +84,12 @@ export async function scanActors(
   const cursor = query.cursor === undefined ? undefined : decodeScan(query.cursor, shardCount)
   const filter = cursor?.filter ?? query.filter
   const end = endOf(router, options)
+  const asking = new Asking(router, end)
   const rows: ActorRow[] = []
   let { shard, after } = cursor ?? { shard: 0, after: null }
   while (shard < shardCount) {
-    const page = (await router.query(
-      shard,
-      {
-        ...{ kind: 'actors', filter, sort: { by: 'id' }, limit: limit - rows.length },
-        ...(after === null ? {} : { after }),
-      },
-      end,
-    )) as ShardPage
+    const left = { sort: { by: 'id' }, limit: limit - rows.length, ...afterOf(after) }
+    const page = await asking.ask<ShardPage>(shard, { kind: 'actors', filter, ...left })
     for (const { row } of page.rows) rows.push(row)
     after = page.next ?? null
     if (after === null) shard += 1
@@ -107,6 +97,42 @@ export async function scanActors(
   }
   if (shard >= shardCount) return { rows }
   return { rows, cursor: encodeCursor({ filter, shard, after } satisfies ScanCursor) }
+}
+
+function afterOf(after: Uint8Array | null): { after?: Uint8Array } {
+  return after === null ? {} : { after }
+}
+
+/** A question whose answer is rows. */
+type RowsQuery = Extract<ShardQuery, { limit: number }>
+
+/** The questions of one call. Rows are alike: what was too much for one answer is not asked for again. */
+class Asking {
+  readonly #router: Router
+  readonly #end: number
+  #rowsMax = Number.POSITIVE_INFINITY
+
+  constructor(router: Router, end: number) {
+    this.#router = router
+    this.#end = end
+  }
+
+  get isOver(): boolean {
+    return this.#router.deps.clock.monotonic() >= this.#end
+  }
+
+  async ask<T>(shard: number, query: RowsQuery): Promise<T> {
+    for (;;) {
+      const limit = Math.min(query.limit, this.#rowsMax)
+      try {
+        return (await this.#router.query(shard, { ...query, limit }, this.#end)) as T
+      } catch (thrown) {
+        const isTooLarge = thrown instanceof TroupeError && thrown.code === 'too-large'
+        if (!isTooLarge || limit <= 1) throw thrown
+        this.#rowsMax = Math.min(this.#rowsMax, Math.floor(limit / 2))
+      }
+    }
+  }
 }
 
 /** @throws TroupeError `invalid-query` */
@@ -238,7 +264,7 @@ export async function listAudit(router: Router, options: AuditOptions): Promise<
   const { limits, shardCount } = router.deps
   const { before } = options
   const limit = pageLimit(router, options.limit)
-  const end = endOf(router, options)
+  const asking = new Asking(router, endOf(router, options))
   const address =
     options.address === undefined ? undefined : canonicalAddress(options.address, limits)
   const query = {
@@ -247,54 +273,56 @@ export async function listAudit(router: Router, options: AuditOptions): Promise<
     ...(before === undefined ? {} : { before }),
     ...(address === undefined ? {} : { address }),
   }
-  const shards =
-    address === undefined
-      ? Array.from({ length: shardCount }, (_, shard) => shard)
-      : [shardOf(address, shardCount)]
-  const parts = await eachShard(shards, (shard) => auditOfShard(router, shard, query, end))
-  return parts
-    .flat()
-    .sort((a, b) => b.at - a.at)
-    .slice(0, limit)
+  const shards = address === undefined ? everyShard(router) : [shardOf(address, shardCount)]
+  return newestOf<AuditView>(shards, query, asking)
 }
 
-/** A shard looks at a bounded number of rows for each answer: it is asked until there are enough. */
-async function auditOfShard(
-  router: Router,
-  shard: number,
-  query: ShardQuery & { kind: 'audit' },
-  end: number,
-): Promise<AuditView[]> {
-  const found: AuditView[] = []
-  let after: Uint8Array | undefined
-  for (;;) {
-    const limit = query.limit - found.length
-    const asked = { ...query, limit, ...(after === undefined ? {} : { after }) }
-    const { rows, next } = (await router.query(shard, asked, end)) as ShardAudit
-    found.push(...rows)
-    if (next === undefined || found.length >= query.limit) return found
-    if (router.deps.clock.monotonic() >= end) {
-      throw new TroupeError(
-        'no-answer',
-        'the audit trail is too long to be read to its end in the time given: ask for fewer rows, or give it more',
-      )
-    }
-    after = next
-  }
-}
-
-export async function listDeadLetters(
+export function listDeadLetters(
   router: Router,
   asked: number | undefined,
   options: ReadOptions,
 ): Promise<DeadLetterView[]> {
   const limit = pageLimit(router, asked)
-  const query = { kind: 'dead-letters' as const, limit }
-  const parts = await allShards<ShardDeadLetters>(router, query, options)
+  const asking = new Asking(router, endOf(router, options))
+  return newestOf<DeadLetterView>(everyShard(router), { kind: 'dead-letters', limit }, asking)
+}
+
+type NewestQuery = Exclude<RowsQuery, { kind: 'actors' }>
+
+/** The newest rows of all shards, the newest first. */
+async function newestOf<Row extends { at: number }>(
+  shards: readonly number[],
+  query: NewestQuery,
+  asking: Asking,
+): Promise<Row[]> {
+  const parts = await eachShard(shards, (shard) => newestOfShard<Row>(shard, query, asking))
   return parts
-    .flatMap((part) => part.rows)
+    .flat()
     .sort((a, b) => b.at - a.at)
-    .slice(0, limit)
+    .slice(0, query.limit)
+}
+
+/** A shard gives as much as one answer may hold: it is asked until there are enough. */
+async function newestOfShard<Row>(
+  shard: number,
+  query: NewestQuery,
+  asking: Asking,
+): Promise<Row[]> {
+  const found: Row[] = []
+  for (let after: Uint8Array | undefined; ; ) {
+    const limit = query.limit - found.length
+    const asked = { ...query, limit, ...(after === undefined ? {} : { after }) }
+    const { rows, next } = await asking.ask<{ rows: Row[]; next?: Uint8Array }>(shard, asked)
+    found.push(...rows)
+    if (next === undefined || found.length >= query.limit) return found
+    if (asking.isOver) {
+      throw new TroupeError(
+        'no-answer',
+        'there is too much to be read to its end in the time given: ask for fewer rows, or give it more',
+      )
+    }
+    after = next
+  }
 }
 
 export function shardStatuses(router: Router, options: ReadOptions): Promise<ShardStatus[]> {
@@ -302,9 +330,12 @@ export function shardStatuses(router: Router, options: ReadOptions): Promise<Sha
 }
 
 function allShards<T>(router: Router, query: ShardQuery, options: ReadOptions): Promise<T[]> {
-  const shards = Array.from({ length: router.deps.shardCount }, (_, shard) => shard)
   const end = endOf(router, options)
-  return eachShard(shards, (shard) => router.query(shard, query, end) as Promise<T>)
+  return eachShard(everyShard(router), (shard) => router.query(shard, query, end) as Promise<T>)
+}
+
+function everyShard(router: Router): number[] {
+  return Array.from({ length: router.deps.shardCount }, (_, shard) => shard)
 }
 
 function endOf(router: Router, { timeoutMs }: ReadOptions): number {

@@ -1,7 +1,8 @@
 /**
- * Who leads. Decides: when a node claims the next epoch, and when a leader may act: while its claim is
+ * Who leads. Decides: when a node claims the next epoch (after a silence of the leader, or as soon as that
+ * is known to have ended, or where nobody has ever led), and when a leader may act: while its claim is
  * the highest and it has seen so, by its own monotonic clock, not longer ago than half the silence
- * after which others claim. Leaves to others: what a leader does (leader.ts).
+ * after which others claim. Leaves to others: what a leader does (leader.ts), who has ended (probes.ts).
  *
  * Nothing depends on there being one leader only: two for a moment can waste work, no more.
  */
@@ -9,11 +10,10 @@ import type { Clock, Log, Random, Registry, Store, Transport } from '../ports/in
 import { pack, type Subjects, unpack } from '../protocol/index.ts'
 import { nodeKey } from '../shard/index.ts'
 import type { ClusterLimits } from './limits.ts'
+import type { Life } from './probes.ts'
 import { isCount, isName } from './view.ts'
 
-export interface ElectionDeps {
-  name: string
-  bootId: string
+export interface ElectionDeps extends Life {
   clock: Clock
   random: Random
   log: Log
@@ -22,6 +22,8 @@ export interface ElectionDeps {
   transport: Transport
   subjects: Subjects
   limits: ClusterLimits
+  /** Whether this node knows everybody who lives; else it would plan without those whom it has not heard. */
+  hasListened: () => boolean
   /** This node begins to lead, or ends. */
   changed: () => void
   failed: (why: string) => void
@@ -37,7 +39,7 @@ export class Election {
   /** The highest epoch ever seen: claims are pruned and lists go back, so they do not tell it alone. */
   #highest: number
   #leading: { epoch: number; confirmedAtMs: number } | undefined
-  #heard: { name: string; epoch: number } | undefined
+  #heard: { name: string; bootId: string; epoch: number } | undefined
   /** The epoch that is being claimed; what was sent may land at any time. */
   #claiming: number | undefined
   #isConfirming = false
@@ -62,9 +64,10 @@ export class Election {
   }
 
   /** Who was heard to lead last. */
-  get leader(): { name: string; epoch: number } | undefined {
+  get leader(): (Life & { epoch: number }) | undefined {
+    const { name, bootId } = this.#deps
     const epoch = this.epoch
-    return epoch === undefined ? this.#heard : { name: this.#deps.name, epoch }
+    return epoch === undefined ? this.#heard : { name, bootId, epoch }
   }
 
   start(): void {
@@ -72,10 +75,14 @@ export class Election {
     this.#subscription = transport.subscribe(subjects.leader(), {}, ({ payload }) =>
       this.#beatHeard(payload),
     )
-    this.#awaitSilence()
+    // Where nobody has ever claimed, nobody leads, and there is no silence to wait for.
+    if (this.#highest === 0) this.#elect()
+    else this.#awaitSilence()
   }
 
   stop(): void {
+    // Nobody has to wait for the silence of this node.
+    if (this.#leading && !this.#stopped) this.#say(this.#leading.epoch, 'ends')
     this.#stopped = true
     this.#subscription?.unsubscribe()
     this.#cancelTimer?.()
@@ -94,13 +101,27 @@ export class Election {
     if (this.#leading) this.#stepDown(why)
   }
 
+  /** A process that is known to have ended. */
+  gone({ name, bootId }: Life): void {
+    if (this.#heard?.name === name && this.#heard.bootId === bootId) this.#leaderGone()
+  }
+
+  #leaderGone(): void {
+    const { random, limits } = this.#deps
+    this.#heard = undefined
+    if (this.#stopped || this.#leading || this.#claiming !== undefined) return
+    if (!this.#deps.hasListened()) return this.#awaitSilence()
+    this.#plan(Math.floor(random.fraction() * limits.memberProbeMs), () => this.#elect())
+  }
+
   #beatHeard(payload: Uint8Array): void {
     const beat = decodeBeat(payload)
     const { name, bootId } = this.#deps
     if (this.#stopped || !beat || beat.epoch < this.#highest) return
     if (beat.name === name && beat.bootId === bootId) return
     this.saw(beat.epoch)
-    this.#heard = { name: beat.name, epoch: beat.epoch }
+    this.#heard = { name: beat.name, bootId: beat.bootId, epoch: beat.epoch }
+    if (beat.ends) return this.#leaderGone()
     if (this.#leading || (this.#claiming !== undefined && this.#claiming > beat.epoch)) return
     this.#claiming = undefined
     this.#awaitSilence()
@@ -170,7 +191,7 @@ export class Election {
 
   /** The claims say who leads; a leader is heard only as long as it has seen that they name it. */
   #confirm(): void {
-    const { registry, clock, transport, subjects, name, bootId, log } = this.#deps
+    const { registry, clock, log } = this.#deps
     const leading = this.#leading
     if (!leading || this.#isConfirming) return
     const askedAtMs = clock.monotonic()
@@ -188,7 +209,7 @@ export class Election {
       const isFirst = leading.confirmedAtMs === Number.NEGATIVE_INFINITY
       leading.confirmedAtMs = askedAtMs
       if (this.epoch === undefined) return
-      transport.publish(subjects.leader(), pack([leading.epoch, name, bootId]))
+      this.#say(leading.epoch)
       for (const epoch of epochs) {
         if (epoch < leading.epoch - 1) registry.remove(`${PREFIX}${epoch}`, () => {})
       }
@@ -196,6 +217,11 @@ export class Election {
       log.info({ epoch: leading.epoch }, 'this node leads')
       this.#deps.changed()
     })
+  }
+
+  #say(epoch: number, ...more: 'ends'[]): void {
+    const { transport, subjects, name, bootId } = this.#deps
+    transport.publish(subjects.leader(), pack([epoch, name, bootId, ...more]))
   }
 
   #stepDown(why: string): void {
@@ -224,8 +250,9 @@ function epochOf(key: string): number {
 
 function decodeBeat(payload: Uint8Array) {
   try {
-    const [epoch, name, bootId] = unpack(payload) as unknown[]
-    return isCount(epoch) && isName(name) ? { epoch, name, bootId } : undefined
+    const [epoch, name, bootId, end] = unpack(payload) as unknown[]
+    if (!isCount(epoch) || !isName(name) || typeof bootId !== 'string') return undefined
+    return { epoch, name, bootId, ends: end === 'ends' }
   } catch {
     return undefined
   }

@@ -1,20 +1,37 @@
 /**
  * What a leader does: it turns heartbeats into views. Decides: when it plans, that its view is what the
  * registry shows, and that it goes by a view of its own only when the registry has it: whoever leads next
- * reads there who was named, and may have written what nobody else has. Leaves to others: whether this
- * node leads (election.ts), what stands in the next view (planning.ts).
+ * reads there who was named, and may have written what nobody else has; and that an order counts once it
+ * stands in such a view. Leaves to others: whether this node leads (election.ts), what stands in the next
+ * view (planning.ts), which orders can be followed (orders.ts).
  */
 import type { Clock, Log, Registry } from '../ports/index.ts'
+import { TroupeError } from '../protocol/index.ts'
 import type { Election } from './election.ts'
 import { Hosting } from './hosting.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
-import { takesShards } from './placement.ts'
-import { nextView, type Reports } from './planning.ts'
+import { changesBy, type LeaderReport, type OwnerChange, plansOf, refusalOf } from './orders.ts'
+import { nextView, type Planning, type Reports } from './planning.ts'
 import { encodeView, type View, viewNumber } from './view.ts'
 import { VIEW_KEY, type Views } from './views.ts'
+import { NO_WISHES, type Order, ordered, type Wishes } from './wishes.ts'
+
+/** What becomes of an order: who gets which shards by it, or why it cannot be followed. */
+export type OrderOutcome =
+  | { kind: 'taken'; changes: OwnerChange[] }
+  | { kind: 'refused'; error: TroupeError }
+
+/** Told when the registry has the view with this number, of this epoch. */
+interface Ordering {
+  epoch: number
+  /** Infinite until there is a plan. */
+  number: number
+  done: (outcome: OrderOutcome) => void
+}
 
 export interface LeaderDeps {
+  name: string
   clock: Clock
   log: Log
   registry: Registry
@@ -35,6 +52,9 @@ export class Leader {
   /** The last view of its own making: as long as the outcome is unknown, it may arrive at any time. */
   #proposed: View | undefined
   #isWriting = false
+  /** As ordered, from then on until a view has them. */
+  #wishes: Wishes | undefined
+  #ordering: Ordering[] = []
   #cancelTick: (() => void) | undefined
 
   constructor(deps: LeaderDeps) {
@@ -48,6 +68,66 @@ export class Leader {
 
   stop(): void {
     this.#cancelTick?.()
+    for (const { done } of this.#ordering.splice(0)) done({ kind: 'refused', error: uncertain() })
+  }
+
+  /** @param isDryRun then nothing changes, and what would is told */
+  order(order: Order, isDryRun: boolean, done: (outcome: OrderOutcome) => void): void {
+    const planning = this.#planningNow()
+    if (!planning) return done({ kind: 'refused', error: notLeading() })
+    const error = refusalOf(order, planning)
+    if (error) return done({ kind: 'refused', error })
+    const changes = changesBy(order, planning)
+    if (isDryRun) return done({ kind: 'taken', changes })
+    const wishes = ordered(planning.wishes, order, this.#deps.clock.now())
+    this.#deps.log.info({ ...order, changes: changes.length }, 'an operator has given an order')
+    this.#wishes = wishes
+    const told = (outcome: OrderOutcome) =>
+      done(outcome.kind === 'taken' ? { ...outcome, changes } : outcome)
+    const { leaderEpoch: epoch } = planning
+    this.#ordering.push({ epoch, number: Number.POSITIVE_INFINITY, done: told })
+    this.act()
+  }
+
+  /** Undefined where this node does not lead, or has not read yet what was before. */
+  report(): LeaderReport | undefined {
+    const planning = this.#planningNow()
+    if (!planning) return undefined
+    const { name, views } = this.#deps
+    const { previous } = planning
+    const isProposed = previous !== undefined && viewNumber(previous) > views.number
+    const { leaderEpoch, version } = previous ?? { leaderEpoch: 0, version: 0 }
+    const proposed = isProposed ? { leaderEpoch, version } : null
+    return { name, epoch: planning.leaderEpoch, proposed, ...plansOf(planning) }
+  }
+
+  /** What the next plan would go by. */
+  #planningNow(): Planning | undefined {
+    const { epoch } = this.#deps.election
+    if (epoch === undefined || this.#readFor !== epoch) return undefined
+    const seen = this.#seen()
+    const last = this.#last()
+    return seen > (last ? viewNumber(last) : 0) ? undefined : this.#planning(epoch, seen)
+  }
+
+  /** The newest view that anybody who is there has seen. */
+  #seen(): number {
+    return Math.max(0, ...this.#deps.members.live().map((one) => one.viewNumber))
+  }
+
+  /** Whoever ordered is told once the registry has it; or that it is not known, where another leads. */
+
+  #settleOrders(): void {
+    const { election, views } = this.#deps
+    const open = this.#ordering
+    const isWritten = ({ epoch, number }: Ordering) =>
+      number <= views.number && views.view?.leaderEpoch === epoch
+    const isLost = ({ epoch }: Ordering) => epoch !== election.epoch
+    this.#ordering = open.filter((one) => !isWritten(one) && !isLost(one))
+    for (const one of open) {
+      if (isWritten(one)) one.done({ kind: 'taken', changes: [] })
+      else if (isLost(one)) one.done({ kind: 'refused', error: uncertain() })
+    }
   }
 
   #tick(): void {
@@ -57,19 +137,21 @@ export class Leader {
   }
 
   act(): void {
-    const { election, members, views } = this.#deps
+    const { election, views } = this.#deps
     const epoch = election.epoch
     // Only the time in which it may lead counts: else it might have been unable to read.
     if (epoch === undefined) this.#missingSinceMs = undefined
+    this.#settleOrders()
     if (epoch === undefined || this.#isWriting) return
     if (this.#readFor !== epoch) {
       views.read(() => {
         this.#readFor = epoch
+        this.#wishes = undefined
         this.act()
       })
       return
     }
-    const seen = Math.max(0, ...members.live().map((one) => one.viewNumber))
+    const seen = this.#seen()
     if (!this.#isMissing(seen)) this.#plan(epoch, seen)
   }
 
@@ -100,38 +182,47 @@ export class Leader {
     return viewNumber(proposed) > viewNumber(view) ? proposed : view
   }
 
-  #plan(epoch: number, seen: number): void {
-    const { election, members, views, shardCount, log } = this.#deps
+  #planning(epoch: number, seen: number): Planning {
+    const { members, shardCount } = this.#deps
     const previous = this.#last()
     const live = members.live()
-    const planning = {
+    return {
       previous,
       members: live.map(({ name, weight, zone, leaving }) => ({ name, weight, zone, leaving })),
       reports: members,
       shardCount,
       leaderEpoch: epoch,
       unhosted: this.#hosting.unhosted(epoch, previous, live),
+      wishes: this.#wishes ?? previous?.wishes ?? NO_WISHES,
       seen,
     }
+  }
+
+  #plan(epoch: number, seen: number): void {
+    const { election, views, log } = this.#deps
+    const planning = this.#planning(epoch, seen)
+    const { previous } = planning
     const next = nextView(planning)
     if (!next) return election.resign('the versions of this epoch are used up')
     if (next !== previous) {
       const names = next.members.map(({ name }) => name)
       log.info({ epoch, version: next.version, members: names }, 'a new view')
-      this.#sayUnowned(next)
+      this.#sayUnowned(next, planning)
       this.#proposed = next
     }
+    this.#wishes = undefined
+    for (const one of this.#ordering) one.number = Math.min(one.number, viewNumber(next))
     // Also when it is not new: an older leader may have written over it, or a write was lost.
     if ((views.shown ?? 0) < viewNumber(next)) this.#write(next)
+    else this.#settleOrders()
   }
 
-  #sayUnowned({ members, owners }: View): void {
+  #sayUnowned({ members, owners }: View, planning: Planning): void {
     const shards = owners.flatMap((owner, shard) => (owner === null ? [shard] : []))
     if (shards.length === 0 || members.every(({ leaving }) => leaving)) return
-    const why = members.some(takesShards)
-      ? 'their machines are too old, or their stores have parted from the journal'
-      : 'their weight is 0'
-    this.#deps.log.error({ shards }, `nobody who is there can take these shards: ${why}`)
+    const [one] = plansOf(planning).unplaced
+    const why = one?.why.join('; ') ?? ''
+    this.#deps.log.error({ shards, why }, 'nobody who is there can take these shards')
   }
 
   #write(view: View): void {
@@ -140,8 +231,21 @@ export class Leader {
     registry.put(VIEW_KEY, encodeView(view), (outcome) => {
       this.#isWriting = false
       if (outcome === 'put') views.take(view)
+      this.#settleOrders()
       // What the registry shows decides whether it is written again; it may be this one all the same.
-      views.read()
+      views.read(() => {
+        // What was ordered meanwhile need not wait for the next beat.
+        if (this.#wishes !== undefined) this.act()
+      })
     })
   }
+}
+
+function notLeading(): TroupeError {
+  return new TroupeError('unavailable', 'this node does not lead the cluster now; try again')
+}
+
+function uncertain(): TroupeError {
+  const why = 'the leader has changed: it may have taken the order or not; look, or give it again'
+  return new TroupeError('no-answer', why)
 }

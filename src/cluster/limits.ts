@@ -7,14 +7,32 @@ import { completeLimits, TroupeError } from '../protocol/index.ts'
 export interface ClusterLimits {
   /** How often a leader says that it leads, and confirms it. */
   leaderBeatMs: number
-  /** Followers of a leader that is silent for this long elect another. Five lost beats. */
+  /** Followers of a leader that is silent for this long, but not known to be gone, elect another. Five lost beats. */
   leaderSilenceMs: number
   /** Up to this much more, by chance, so that not all followers claim in the same moment. */
   leaderJitterMs: number
   /** How often a node says that it is there, what it serves, and how far its standbys are. */
   memberBeatMs: number
-  /** A node that is silent for this long is taken for dead: its shards go to others. */
+  /**
+   * A node that is silent for this long is taken for dead: its shards go to others. It is longer than a node
+   * stands still under load, or is without a connection: what has certainly ended is noticed sooner.
+   */
   memberSilenceMs: number
+  /**
+   * How often a leader asks the others whether they are there, and they the leader: a question and an answer
+   * of a few bytes each.
+   */
+  memberProbeMs: number
+  /**
+   * A node at which nobody has listened for this long is gone, and need not be waited for. Longer than a
+   * connection takes that was lost and is made anew.
+   */
+  memberGoneMs: number
+  /**
+   * Who was taken for gone and was not is judged by its silence alone for this long: at most so often a
+   * connection that comes and goes moves shards.
+   */
+  memberTrustMs: number
   /**
    * How long a shard waits for who hosts its machines, while nobody does who stays: as long as a process
    * takes to start again. Then others take it, and what is sent to actors of those machines fails.
@@ -66,6 +84,9 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
   leaderJitterMs: 1_000,
   memberBeatMs: 1_000,
   memberSilenceMs: 5_000,
+  memberProbeMs: 250,
+  memberGoneMs: 500,
+  memberTrustMs: 60_000,
   machineAbsenceMs: 30_000,
   viewReadMs: 2_000,
   viewWaitMs: 10_000,

@@ -7,6 +7,7 @@ import { pack, type Subjects, unpack } from '../protocol/index.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Member } from './placement.ts'
 import type { Reports } from './planning.ts'
+import type { Life } from './probes.ts'
 import { NO_VERSIONS, type Versions, versionPairs, versionsOf } from './versions.ts'
 import { isCount, isName, isWeight } from './view.ts'
 
@@ -101,6 +102,25 @@ export class Members implements Reports {
       .map((one) => one.name)
   }
 
+  /** When it was heard last, by the monotonic clock. */
+  heardAtMs(life: Life): number | undefined {
+    return this.#heardOf(life)?.atMs
+  }
+
+  /** It was asked, and answered: it is there, however slow its heartbeats are. */
+  answered(life: Life): void {
+    const heard = this.#heardOf(life)
+    if (heard) heard.atMs = this.#deps.clock.monotonic()
+  }
+
+  /** It is not there any more. Should it be heard again, it is. */
+  gone(life: Life): void {
+    const heard = this.#heardOf(life)
+    if (!heard) return
+    this.#forget(heard)
+    this.#deps.changed()
+  }
+
   lag(name: string, shard: number): number | undefined {
     return this.#report(name)?.lags.get(shard)
   }
@@ -115,6 +135,11 @@ export class Members implements Reports {
 
   refuses(name: string, shard: number): boolean {
     return this.#report(name)?.refuses.has(shard) ?? false
+  }
+
+  #heardOf({ name, bootId }: Life): Heard | undefined {
+    const heard = this.#heard.get(name)
+    return heard?.beat.bootId === bootId ? heard : undefined
   }
 
   #report(name: string): Heard | undefined {

@@ -18,15 +18,18 @@ import type {
 import type { AddressText, EventObject, Limits, Subjects } from '../protocol/index.ts'
 import type { LiveHost, Machines, ResidentBudget } from '../shard/index.ts'
 import { Election } from './election.ts'
-import { Leader } from './leader.ts'
+import { Leader, type OrderOutcome } from './leader.ts'
 import { type ClusterLimits, resolveClusterLimits } from './limits.ts'
 import { type MemberBeat, Members } from './members.ts'
+import type { LeaderReport } from './orders.ts'
 import { type DrainOutcome, Ownership } from './ownership.ts'
+import { type Life, Probes } from './probes.ts'
 import type { SeatStatus } from './seat.ts'
 import { Tails } from './tails.ts'
 import type { Versions } from './versions.ts'
 import { type View, ViewMemory } from './view.ts'
 import { Views } from './views.ts'
+import type { Order } from './wishes.ts'
 
 export interface ClusterNodeDeps {
   name: string
@@ -81,6 +84,7 @@ export class ClusterNode {
   readonly #deps: ClusterNodeDeps
   readonly #election: Election
   readonly #members: Members
+  readonly #probes: Probes
   readonly #views: Views
   readonly #leader: Leader
   readonly #tails: Tails
@@ -108,7 +112,21 @@ export class ClusterNode {
       describe: () => this.#describe(),
       changed: () => this.#ownership.reconcile(),
     })
-    this.#election = new Election({ ...deps, limits, failed, changed: () => this.#leader.act() })
+    this.#probes = new Probes({
+      ...deps,
+      limits,
+      live: () => this.#members.live(),
+      watches: ({ name }) =>
+        this.#election.epoch !== undefined || this.#election.leader?.name === name,
+      heardAtMs: (life) => this.#members.heardAtMs(life),
+      answered: (life) => this.#members.answered(life),
+      gone: (life) => this.#gone(life),
+    })
+    this.#election = new Election({
+      ...{ ...deps, limits, failed },
+      hasListened: () => this.#probes.hasListened,
+      changed: () => this.#leader.act(),
+    })
     this.#leader = new Leader({
       ...deps,
       ...{ limits, election: this.#election, members: this.#members, views: this.#views },
@@ -133,6 +151,7 @@ export class ClusterNode {
   start(): void {
     this.#tails.start()
     this.#members.start()
+    this.#probes.start()
     this.#views.start()
     this.#election.start()
     this.#leader.start()
@@ -150,6 +169,7 @@ export class ClusterNode {
     this.#leader.stop()
     this.#election.stop()
     this.#views.stop()
+    this.#probes.stop()
     this.#members.stop()
     this.#ownership.stop()
     this.#tails.stop()
@@ -160,15 +180,26 @@ export class ClusterNode {
     return this.#tails.giveUp(node)
   }
 
+  /** An operator's word to the leader; `done` is told once it is as durable as a view. */
+  order(order: Order, isDryRun: boolean, done: (outcome: OrderOutcome) => void): void {
+    this.#leader.order(order, isDryRun, done)
+  }
+
+  /** Undefined where this node does not lead. */
+  leaderReport(): LeaderReport | undefined {
+    return this.#leader.report()
+  }
+
   /** An event of a callback or observable that runs beside an owner. */
   liveEvent(shard: number, address: string, effectId: string, event: EventObject): void {
     this.#ownership.seats[shard]?.liveEvent(address, effectId, event)
   }
 
   status(): ClusterStatus {
+    const { leader } = this.#election
     return {
       name: this.#deps.name,
-      leader: this.#election.leader,
+      leader: leader && { name: leader.name, epoch: leader.epoch },
       leads: this.#election.epoch !== undefined,
       leaving: this.#ownership.isLeaving,
       viewNumber: this.#views.number,
@@ -197,6 +228,13 @@ export class ClusterNode {
   #viewChanged(view: View): void {
     this.#election.saw(view.leaderEpoch)
     this.#ownership.reconcile()
+  }
+
+  /** Whatever it owned is free, and who leads is elected anew, without waiting for its silence. */
+  #gone(life: Life): void {
+    this.#members.gone(life)
+    this.#election.gone(life)
+    this.#leader.act()
   }
 
   #failed(why: string, shard?: number): void {

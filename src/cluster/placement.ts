@@ -11,9 +11,13 @@
  * Standbys therefore give way to zones: the only member of a second zone follows every shard that
  * the first zone owns. Of members with an equal claim to one shard more that one gets it which owns it
  * already, or would be promoted to it: what does not have to move stays.
+ *
+ * What an operator has pinned stands above all that: such a shard is its node's, if that takes shards at
+ * all; who is given more than its share by that gets nothing else, and the others share the rest.
  */
 import { invariant } from '../protocol/index.ts'
-import { fill, type Site } from './openings.ts'
+import { fill } from './openings.ts'
+import { type Before, NOBODY, ownerQuota, standbyQuota, type Takers } from './quotas.ts'
 
 export interface Member {
   readonly name: string
@@ -39,30 +43,19 @@ export interface Placement {
 /** The placement of a cluster in which nothing has run yet. */
 export const UNPLACED: Placement = { owners: [], standbys: [] }
 
-const NOBODY = -1
+/** Shards whose owner an operator has named. */
+export type Pins = ReadonlyMap<number, string>
 
-/** Shares nearer than this are equal, since weights are floating point. */
-const SHARE_GRAIN = 1e-6
+export const NO_PINS: Pins = new Map()
 
-/** Who comes first of those with equal remainders: the highest number, then the order of names. */
-type Favour = (taker: number) => number
-
-/** The members that can take shards, by their index in the order of names. */
-interface Takers extends Site {
-  readonly names: readonly string[]
-  readonly weights: readonly number[]
-}
-
-/** Holders by shard, as indices of takers. Who is dead or leaving is NOBODY. */
-interface Before {
-  readonly owners: Int32Array
-  readonly standbys: Int32Array
-}
+/** Takers by shard; NOBODY where nothing is pinned. */
+type Pinned = Int32Array
 
 export function place(
   members: readonly Member[],
   shardCount: number,
   current: Placement,
+  pins: Pins = NO_PINS,
 ): Placement {
   const known = new Set(members.map((member) => member.name))
   invariant(known.size === members.length, 'two members have one name')
@@ -76,8 +69,11 @@ export function place(
     standbys: indicesOf(takers, shardCount, current.standbys),
   }
   const isDead = (shard: number) => !known.has(current.owners[shard] ?? '')
-  const quota = shares(takers.weights, shardCount, favourOfNow(takers, shardCount, before))
-  const owners = placeOwners(takers, quota, before, isDead)
+  const pinned = pinnedTo(takers, shardCount, pins)
+  const owned = before.owners.map((owner, n) => (isPinned(pinned, n) ? pinned[n]! : owner))
+  const soon = { owners: owned, standbys: before.standbys }
+  const quota = ownerQuota(takers, soon, pinned)
+  const owners = placeOwners(takers, quota, soon, { isDead, pinned })
   const name = (taker: number) => takers.names[taker]!
   if (takers.names.length === 1) {
     // Nobody can relieve a leaving standby here, so it stays until it is gone.
@@ -129,47 +125,13 @@ function indicesOf(
   })
 }
 
-/** The largest remainders round up, and of equal ones the favoured. */
-function shares(weights: readonly number[], total: number, favour: Favour): Int32Array {
-  const exact = exactShares(weights, total)
-  const quota = wholeOf(exact)
-  const rest = exact.map((share, n) => Math.round((share - quota[n]!) / SHARE_GRAIN))
-  const rank = weights.map((_, n) => favour(n))
-  const order = weights
-    .map((_, n) => n)
-    .sort((a, b) => rest[b]! - rest[a]! || rank[b]! - rank[a]! || a - b)
-  const left = total - quota.reduce((all, n) => all + n, 0)
-  for (const n of order.slice(0, left)) quota[n]! += 1
-  return quota
+function pinnedTo(takers: Takers, shardCount: number, pins: Pins): Pinned {
+  const names = Array.from({ length: shardCount }, (_, shard) => pins.get(shard) ?? null)
+  return indicesOf(takers, shardCount, names)
 }
 
-function exactShares(weights: readonly number[], total: number): number[] {
-  const sum = weights.reduce((all, weight) => all + weight, 0)
-  invariant(Number.isFinite(sum), 'weights have a finite sum')
-  return weights.map((weight) => (weight / sum) * total)
-}
-
-function wholeOf(exact: readonly number[]): Int32Array {
-  return Int32Array.from(exact, (share) => Math.floor(share + SHARE_GRAIN))
-}
-
-/**
- * One shard more is due first to who owns one more already, so that it need not move, and then to
- * who follows one that has lost its owner, so that its standby may have it.
- */
-function favourOfNow(takers: Takers, shardCount: number, before: Before): Favour {
-  const whole = wholeOf(exactShares(takers.weights, shardCount))
-  const owned = new Int32Array(takers.names.length)
-  const heired = new Int32Array(takers.names.length)
-  before.owners.forEach((owner, shard) => {
-    const standby = before.standbys[shard]!
-    if (owner !== NOBODY) owned[owner]! += 1
-    else if (standby !== NOBODY) heired[standby]! += 1
-  })
-  return (taker) => {
-    if (owned[taker]! > whole[taker]!) return 2
-    return owned[taker]! + heired[taker]! > whole[taker]! ? 1 : 0
-  }
+function isPinned(pinned: Pinned, shard: number): boolean {
+  return pinned[shard] !== NOBODY
 }
 
 /**
@@ -181,7 +143,7 @@ function placeOwners(
   takers: Takers,
   quota: Int32Array,
   before: Before,
-  isDead: (shard: number) => boolean,
+  { isDead, pinned }: { isDead: (shard: number) => boolean; pinned: Pinned },
 ): Int32Array {
   const owners = before.owners.slice()
   const gaps = gapsOf(quota, owners)
@@ -197,7 +159,9 @@ function placeOwners(
   for (const shard of homeless) if (isDead(shard)) promote(shard)
   for (const shard of homeless) if (owners[shard] === NOBODY) promote(shard)
 
-  const held = listsOf(owners, takers.names.length)
+  const held = listsOf(owners, takers.names.length).map((shards) =>
+    shards.filter((shard) => !isPinned(pinned, shard)),
+  )
   held.forEach((shards, taker) => {
     if (gaps[taker]! >= 0) return
     const order = crowdedFirst(shards, before.standbys)
@@ -254,37 +218,6 @@ function placeStandbys(
     prefer: (shard) => before.owners[shard]!,
   })
   return standbys
-}
-
-/**
- * A group can follow only what it does not own. One group at most can be over that, for all
- * together own and follow each shard once; what it cannot follow the others share.
- * One more to follow is due first to who does not own one more, so that nobody has both.
- */
-function standbyQuota(takers: Takers, ownerQuota: Int32Array, shardCount: number): Int32Array {
-  const { weights, names } = takers
-  const whole = wholeOf(exactShares(weights, shardCount))
-  const favour = (taker: number) =>
-    ownerQuota[taker]! > whole[taker]! ? taker : taker + names.length
-  const quota = shares(weights, shardCount, favour)
-  const load = new Int32Array(takers.groupCount)
-  const owned = new Int32Array(takers.groupCount)
-  takers.groups.forEach((group, taker) => {
-    owned[group]! += ownerQuota[taker]!
-    load[group]! += ownerQuota[taker]! + quota[taker]!
-  })
-  const over = load.findIndex((count) => count > shardCount)
-  if (over === NOBODY) return quota
-  const split = (isIn: (taker: number) => boolean, total: number) => {
-    const some = names.map((_, taker) => taker).filter(isIn)
-    const part = some.map((taker) => weights[taker]!)
-    shares(part, total, (n) => favour(some[n]!)).forEach((count, n) => {
-      quota[some[n]!] = count
-    })
-  }
-  split((taker) => takers.groups[taker] === over, shardCount - owned[over]!)
-  split((taker) => takers.groups[taker] !== over, owned[over]!)
-  return quota
 }
 
 /**

@@ -3,14 +3,15 @@
  *
  * Decides: the way from one owner to the next. One that lives keeps its shard until its successor,
  * named standby first, has nearly everything; one that is dead, or cannot serve the shard, is replaced
- * at once, by its standby if that can. Leaves to others: who should own what in the end
- * (placement.ts, seating.ts), who asks (leader.ts).
+ * at once, by its standby if that can. So do those that operators wish to be elsewhere. Leaves to others:
+ * who should own what in the end (placement.ts, seating.ts), who asks (leader.ts).
  */
 import { HANDOFF_LAG_SLOTS_MAX } from './limits.ts'
-import { type Member, place, takesShards } from './placement.ts'
+import { type Member, place, takesShards, UNPLACED } from './placement.ts'
 import { Seating, type Seats } from './seating.ts'
 import { knows, NO_VERSIONS, newest, type Versions, without } from './versions.ts'
 import { encodeView, type Former, VERSION_MAX, type View, viewNumber } from './view.ts'
+import { asWished, isVain, type Move, pinsOf, type Wishes } from './wishes.ts'
 
 /** What members say of themselves. */
 export interface Reports {
@@ -33,8 +34,62 @@ export interface Planning {
   leaderEpoch: number
   /** Machines that nobody is waited for any more, though shards need them (hosting.ts). */
   unhosted: ReadonlySet<string>
+  /** Of operators: those of the last view, and what was ordered since. */
+  wishes: Wishes
   /** The highest view that any member has seen; the next one has to be above, or they ignore it. */
   seen: number
+}
+
+/** Where a shard stands, and where it is to be in the end. */
+export interface Course {
+  present: Seats
+  wanted: Seats
+  /** The present owner lives and can serve it. */
+  isServed: boolean
+  /** The present standby, if that can take it. */
+  heir: string | undefined
+  /** How many slots the wanted owner is behind. */
+  lag: number | undefined
+}
+
+/** Of every shard, with those who live as operators wish them. */
+export function coursesOf(planning: Planning, members = livingAsWished(planning)): Course[] {
+  const { previous, shardCount, reports, unhosted, wishes } = planning
+  const before = previous ?? UNPLACED
+  const living = new Map(members.map((member) => [member.name, member]))
+  const needed = neededNow(previous, unhosted)
+  const mayTake = (name: string, shard: number) =>
+    knows(reports.machines(name), needed(shard)) && !reports.refuses(name, shard)
+  const target = place(members, shardCount, before, pinsOf(wishes.moves))
+  const seating = new Seating(target, living, mayTake)
+  return Array.from({ length: shardCount }, (_, shard) => {
+    const present = {
+      owner: before.owners[shard] ?? null,
+      standby: before.standbys[shard] ?? null,
+    }
+    const wanted = seating.wanted(shard, present)
+    const heir = seating.isAble(present.standby, shard) ? living.get(present.standby) : undefined
+    return {
+      ...{ present, wanted },
+      isServed: seating.isAble(present.owner, shard),
+      heir: heir && takesShards(heir) ? heir.name : undefined,
+      lag: wanted.owner === null ? undefined : reports.lag(wanted.owner, shard),
+    }
+  })
+}
+
+/** In the order of names. */
+export function livingAsWished({ members, wishes }: Planning): Member[] {
+  return asWished(members, wishes).sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** What whoever takes a shard has to know, but for machines that nobody is waited for. */
+export function neededNow(
+  previous: View | undefined,
+  unhosted: ReadonlySet<string>,
+): (shard: number) => Versions {
+  const needed = previous?.needs.map((versions) => without(versions, unhosted))
+  return (shard) => needed?.[shard] ?? NO_VERSIONS
 }
 
 /**
@@ -43,37 +98,24 @@ export interface Planning {
  * newer epoch is above that wherever it arrives.
  */
 export function nextView(planning: Planning): View | undefined {
-  const { previous, shardCount, leaderEpoch, reports, unhosted } = planning
-  const members = [...planning.members].sort((a, b) => (a.name < b.name ? -1 : 1))
-  const nobody = Array.from({ length: shardCount }, () => null)
-  const before = previous ?? { owners: nobody, standbys: nobody }
-  const living = new Map(members.map((member) => [member.name, member]))
-  const written = previous?.needs ?? nobody.map(() => NO_VERSIONS)
-  const needed = written.map((versions) => without(versions, unhosted))
-  const mayTake = (name: string, shard: number) =>
-    knows(reports.machines(name), needed[shard]!) && !reports.refuses(name, shard)
-  const seating = new Seating(place(members, shardCount, before), living, mayTake)
+  const { previous, leaderEpoch, reports, unhosted } = planning
+  const members = livingAsWished(planning)
   const owners: (string | null)[] = []
   const standbys: (string | null)[] = []
   const former: Former[][] = []
   const needs: Versions[] = []
-  for (let shard = 0; shard < shardCount; shard++) {
-    const present = { owner: before.owners[shard]!, standby: before.standbys[shard]! }
-    const wanted = seating.wanted(shard, present)
-    const lag = wanted.owner === null ? undefined : reports.lag(wanted.owner, shard)
-    const heir = seating.isAble(present.standby, shard) ? living.get(present.standby) : undefined
-    const next = nextSeats(present, wanted, {
-      lag,
-      heir: heir && takesShards(heir) ? heir.name : undefined,
-      isServed: seating.isAble(present.owner, shard),
-    })
+  const turns = new Turns(planning)
+  coursesOf(planning, members).forEach((course, shard) => {
+    const next = nextSeats(course, turns)
     owners.push(next.owner)
     standbys.push(next.standby)
     former.push(formerOwners(planning, shard, next.owner))
     const has = next.owner === null ? NO_VERSIONS : reports.machines(next.owner)
-    needs.push(newest(written[shard]!, has))
-  }
-  const plan = { members, owners, standbys, former, needs, unhosted: [...unhosted].sort() }
+    needs.push(newest(previous?.needs[shard] ?? NO_VERSIONS, has))
+  })
+  const wishes = { ...planning.wishes, moves: unfinished(planning, members) }
+  const seats = { owners, standbys, former, needs }
+  const plan = { members, ...seats, unhosted: [...unhosted].sort(), wishes }
   const isFirst = !previous || previous.leaderEpoch !== leaderEpoch
   const isNewest = previous && viewNumber(previous) >= planning.seen
   if (!isFirst && isNewest && isSame(previous, plan)) return previous
@@ -81,25 +123,62 @@ export function nextView(planning: Planning): View | undefined {
   return version > VERSION_MAX ? undefined : { leaderEpoch, version, ...plan }
 }
 
-interface Circumstances {
-  /** The present owner lives and can serve it. */
-  isServed: boolean
-  /** The present standby, if that can take it. */
-  heir: string | undefined
-  /** Of the wanted owner. */
-  lag: number | undefined
+/**
+ * How many shards go from one that serves them to another at the same time: each has a moment in which
+ * nobody serves it, and many at once would make that longer for all.
+ */
+const HANDOVERS_AT_ONCE = 8
+
+class Turns {
+  #left: number
+
+  constructor({ previous, members, reports }: Planning) {
+    const living = new Set(members.map(({ name }) => name))
+    const isUnderWay = (shard: number) => {
+      const owner = previous!.owners[shard] ?? ''
+      return living.has(owner) && reports.servesBy(owner, shard) === undefined
+    }
+    const under = (previous?.former ?? []).filter((some, n) => some.length > 0 && isUnderWay(n))
+    // What cannot be taken, since it waits for the records of others, does not hold up the rest.
+    this.#left = Math.max(1, HANDOVERS_AT_ONCE - under.length)
+  }
+
+  take(): boolean {
+    this.#left -= 1
+    return this.#left >= 0
+  }
 }
 
-function nextSeats(present: Seats, wanted: Seats, { isServed, heir, lag }: Circumstances): Seats {
+/** A standby that is fewer slots behind takes over within a moment. */
+export function isNear({ present, wanted, lag }: Course): boolean {
+  return present.standby === wanted.owner && lag !== undefined && lag < HANDOFF_LAG_SLOTS_MAX
+}
+
+function nextSeats(course: Course, turns: Turns): Seats {
+  const { present, wanted, isServed, heir } = course
   if (present.owner === wanted.owner) return wanted
   if (!isServed) {
     // It has the data, so it serves sooner than anybody else; what it has too much goes on from there.
     if (heir === undefined || heir === wanted.owner) return wanted
     return { owner: heir, standby: wanted.owner }
   }
-  const isReady = present.standby === wanted.owner && lag !== undefined
-  if (isReady && lag < HANDOFF_LAG_SLOTS_MAX) return wanted
+  if (isNear(course) && turns.take()) return wanted
   return { owner: present.owner, standby: wanted.owner ?? present.standby }
+}
+
+/** A move is over when the shard is there and would stay without it. */
+function unfinished(planning: Planning, members: readonly Member[]): readonly Move[] {
+  const { previous, reports, shardCount, wishes } = planning
+  const { moves } = wishes
+  const stays = (move: Move) => {
+    const others = moves.filter((one) => one !== move)
+    return place(members, shardCount, previous!, pinsOf(others)).owners[move.shard] === move.to
+  }
+  const isThere = ({ shard, to }: Move) =>
+    previous?.owners[shard] === to && reports.servesBy(to, shard) !== undefined
+  const isOver = (move: Move) =>
+    isVain(move, members) || (!move.isPinned && isThere(move) && stays(move))
+  return moves.filter((move) => !isOver(move))
 }
 
 /**

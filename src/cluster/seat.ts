@@ -29,8 +29,10 @@ import {
 } from '../shard/index.ts'
 import { CheckpointKeeper } from './checkpoint-keeper.ts'
 import type { ClusterLimits } from './limits.ts'
+import { LiveOfShard } from './live-of-shard.ts'
 import type { Members } from './members.ts'
 import { Standby } from './standby.ts'
+import { TakeLog, type Takes } from './takes.ts'
 import { knows, type Versions } from './versions.ts'
 import { neededOf, type View } from './view.ts'
 import type { Views } from './views.ts'
@@ -85,12 +87,15 @@ export interface SeatStatus {
   lag?: number | undefined
   /** Why this node refuses the shard, if it does. */
   parted?: string
+  /** How often, and how, this node has taken it. */
+  takes: Takes
 }
 
 export class Seat {
   readonly shard: number
   readonly #deps: SeatDeps
   readonly #keeper: CheckpointKeeper
+  readonly #takes = new TakeLog()
   #owning: Owning | undefined
   #standby: Standby | undefined
   /** What the last owner or standby has given to the store is not all taken: nobody follows it yet. */
@@ -134,10 +139,10 @@ export class Seat {
   }
 
   status(): SeatStatus {
-    const { shard } = this
-    if (this.#owning) return { shard, role: 'owner', engine: this.#owning.engine.status() }
-    if (this.#standby) return { shard, role: 'standby', lag: this.lag }
-    return { shard, role: 'none', ...(this.#parted !== undefined && { parted: this.#parted }) }
+    const common = { shard: this.shard, takes: this.#takes.takes }
+    if (this.#owning) return { ...common, role: 'owner', engine: this.#owning.engine.status() }
+    if (this.#standby) return { ...common, role: 'standby', lag: this.lag }
+    return { ...common, role: 'none', ...(this.#parted !== undefined && { parted: this.#parted }) }
   }
 
   liveEvent(address: string, effectId: string, event: EventObject): void {
@@ -159,6 +164,7 @@ export class Seat {
         this.#letGo(this.#owning, owner ?? '')
       }
     } else if (owner === name) {
+      this.#takes.named(this.#deps.clock.monotonic(), () => this.#isServedElsewhere())
       if (this.#mayTake() && this.#hasEndedStandby()) this.#take()
     } else if (view.standbys[this.shard] === name && isFit) {
       this.#startStandby()
@@ -194,6 +200,7 @@ export class Seat {
 
   #forgetTries(): void {
     this.#retakes = 0
+    this.#takes.forget()
     this.#cancelRetake?.()
     this.#cancelRetake = undefined
     this.#endHandoff()
@@ -205,12 +212,19 @@ export class Seat {
     this.#isHandoffOver = false
   }
 
+  /** Who is in the view no more is gone, as far as the leader knows: there is nobody to wait for. */
+  #isServedElsewhere(): boolean {
+    const { views, members } = this.#deps
+    const isThere = (name: string) => views.view?.members.some((one) => one.name === name) ?? false
+    return members.othersServing(this.shard).some(isThere)
+  }
+
   #mayTake(): boolean {
-    const { views, members, clock, clusterLimits } = this.#deps
+    const { views, clock, clusterLimits } = this.#deps
     if (this.#cancelRetake || views.number <= this.#lostBy || views.number < this.#yieldedTo) {
       return false
     }
-    if (this.#isHandoffOver || members.othersServing(this.shard).length === 0) return true
+    if (this.#isHandoffOver || !this.#isServedElsewhere()) return true
     // It finishes what is under way and says so; a claim over it would make its last batch fail.
     this.#cancelHandoff ??= clock.after(clusterLimits.handoffMs, () => {
       this.#isHandoffOver = true
@@ -253,7 +267,8 @@ export class Seat {
     const { transport, subjects, limits, log, changed } = this.#deps
     log.debug({ shard: this.shard, view: owning.by }, 'this node serves a shard')
     this.#retakes = 0
-    owning.server = serveShard(owning.engine, transport, subjects, limits)
+    this.#takes.serves(this.#deps.clock.monotonic())
+    owning.server = serveShard(owning.engine, transport, subjects, limits, { hearsWorkers: true })
     const { epoch } = owning.commit
     const hasStandby = () => (this.#deps.views.view?.standbys[this.shard] ?? null) !== null
     const last = () => owning.commit.last
@@ -359,38 +374,5 @@ export class Seat {
       this.#deps.clock.defer(() => this.reconcile())
     })
     return false
-  }
-}
-
-/** Callbacks and observables of one owner, so that none outlives it. */
-class LiveOfShard implements LiveHost {
-  readonly #host: LiveHost
-  readonly #running = new Set<string>()
-  #isOver = false
-
-  constructor(host: LiveHost) {
-    this.#host = host
-  }
-
-  start(child: Parameters<LiveHost['start']>[0]): void {
-    // Its row begins it where the shard is next.
-    if (this.#isOver) return
-    this.#running.add(child.effectId)
-    this.#host.start(child)
-  }
-
-  send(effectId: string, event: EventObject): void {
-    this.#host.send(effectId, event)
-  }
-
-  stop(effectId: string): void {
-    this.#running.delete(effectId)
-    this.#host.stop(effectId)
-  }
-
-  /** Stops them, and begins none any more. */
-  end(): void {
-    this.#isOver = true
-    for (const effectId of [...this.#running]) this.stop(effectId)
   }
 }

@@ -120,13 +120,12 @@ export class Standby {
     const from = this.#applied.slot + 1
     this.#report(end.lastSlot - this.#applied.slot)
     if (end.lastSlot < from) return this.#again()
+    if (from < end.firstSlot) return this.#load(`slots from ${from} on were removed`)
     this.#idle = 0
     const to = Math.min(end.lastSlot, from + limits.followCountMax - 1)
     this.#slots.readAll(from, to, (records) => {
-      if (!records) {
-        if (from < end.firstSlot) return this.#load(`slots from ${from} on were removed`)
-        return this.#unknown()
-      }
+      // Removed meanwhile, or not said by this leader: the end is asked again.
+      if (!records) return this.#unknown()
       const problem = brokenChain(this.#applied, records)
       if (problem === undefined) return this.#apply(records, end)
       // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.

@@ -10,6 +10,7 @@ import { invariant, isNodeName, pack, TroupeError, unpack } from '../protocol/in
 import { nodeKey } from '../shard/index.ts'
 import type { Member } from './placement.ts'
 import { type Versions, versionPairs, versionsOf, without } from './versions.ts'
+import { type Wishes, wishesOf, wishFields } from './wishes.ts'
 
 export interface View {
   readonly leaderEpoch: number
@@ -28,6 +29,8 @@ export interface View {
   readonly needs: readonly Versions[]
   /** but for these, in the order of names: nobody has hosted them for long, so nobody is waited for. */
   readonly unhosted: readonly string[]
+  /** Of operators. */
+  readonly wishes: Wishes
 }
 
 export interface Former {
@@ -36,7 +39,7 @@ export interface Former {
   readonly until: number
 }
 
-const FORM = 3
+const FORM = 4
 const VERSIONS = 2 ** 20
 /** A leader that has written so many views claims a new epoch for the next. */
 export const VERSION_MAX = VERSIONS - 1
@@ -57,8 +60,8 @@ export function encodeView(view: View): Uint8Array {
   const { leaderEpoch, version, owners, standbys } = view
   const former = view.former.map((some) => some.map(({ name, until }) => [name, until]))
   const needs = encodeNeeds(view.needs)
-  const fields = [leaderEpoch, version, members, owners, standbys, former, needs, view.unhosted]
-  return pack([FORM, ...fields])
+  const fields = [leaderEpoch, version, members, owners, standbys, former, needs]
+  return pack([FORM, ...fields, view.unhosted, wishFields(view.wishes)])
 }
 
 /** Most shards need the same: each list once, and by shard which one. */
@@ -90,7 +93,7 @@ export function decodeView(bytes: Uint8Array, shardCount: number): View {
   const fields = unpack(bytes)
   if (!Array.isArray(fields) || fields[0] !== FORM) throw unreadable(`not of form ${FORM}`)
   const [, leaderEpoch, version, members, owners, standbys, former, ...more] = fields as unknown[]
-  const [needs, unhosted] = more
+  const [needs, unhosted, wished] = more
   if (!isCount(leaderEpoch) || leaderEpoch === 0) throw unreadable('leaderEpoch')
   if (!isCount(version) || version > VERSION_MAX) throw unreadable('version')
   if (!Array.isArray(members)) throw unreadable('members')
@@ -102,7 +105,9 @@ export function decodeView(bytes: Uint8Array, shardCount: number): View {
   if (!isNames(standbys)) throw unreadable('standbys')
   if (!isByShard(former)) throw unreadable('former')
   if (!isTexts(unhosted)) throw unreadable('unhosted')
-  const view = { leaderEpoch, version, members: members.map(memberOf), owners, standbys }
+  const wishes = wishesOf(wished, shardCount)
+  if (!wishes) throw unreadable('wishes')
+  const view = { leaderEpoch, version, members: members.map(memberOf), owners, standbys, wishes }
   return { ...view, former: former.map(formerOf), needs: decodeNeeds(needs, shardCount), unhosted }
 }
 

@@ -45,10 +45,16 @@ export interface AdmissionOptions {
   anonymousRole?: ListenerConfig['anonymousRole']
   /** By these names those may call. */
   names?: readonly string[]
+  /** Nobody reaches the server but this process, which says in `ROLE_HEADER` what the caller may do. */
+  isInner?: boolean
 }
+
+/** Of requests that came over the transport: the role that their subject stands for. */
+export const ROLE_HEADER = 'x-troupe-role'
 
 const RANK: Readonly<Record<Role, number>> = { read: 0, operate: 1, admin: 2 }
 const AUTHOR_DEFAULT = 'operator@loopback'
+const AUTHOR_INNER_DEFAULT = 'transport'
 /** The author of requests that an app answers for by itself. */
 export const AUTHOR_UNKNOWN = 'anonymous'
 const OWN_ADDRESSES = new Networks(['127.0.0.0/8', '::1'], 'loopback')
@@ -61,6 +67,7 @@ export class Admission {
   readonly #anonymousRole: Role
   readonly #trustsMachine: boolean
   readonly #names: ReadonlySet<string>
+  readonly #isInner: boolean
   readonly #admitted = new WeakMap<Caller, Access>()
 
   constructor(options: AdmissionOptions) {
@@ -68,7 +75,8 @@ export class Admission {
     this.#users = users
     this.#anonymous = anonymous
     this.#anonymousRole = anonymousRole
-    this.#trustsMachine = users.isEmpty && isOwnLoopback(host)
+    this.#isInner = options.isInner === true
+    this.#trustsMachine = users.isEmpty && isOwnLoopback(host) && !this.#isInner
     // Nobody else can make a name server say that these are elsewhere.
     const own = anonymous?.isEmpty === false ? [host, hostname(), ...names] : []
     this.#names = new Set(own.map((name) => name.toLowerCase()))
@@ -119,8 +127,12 @@ export class Admission {
   }
 
   #judge({ headers, ip }: Caller): Access {
+    if (this.#isInner) {
+      const role = headers[ROLE_HEADER] as Role
+      return { author: namedAuthor(headers, AUTHOR_INNER_DEFAULT), role }
+    }
     if (this.#trustsMachine && OWN_ADDRESSES.has(ip)) {
-      return { author: namedAuthor(headers), role: 'admin' }
+      return { author: namedAuthor(headers, AUTHOR_DEFAULT), role: 'admin' }
     }
     const token = tokenOf(headers)
     const user = token === undefined ? undefined : this.#users.find(token)
@@ -158,9 +170,9 @@ function unauthorized(why: string, challenge: string): HttpRefusal {
 }
 
 /** Who has no users to tell apart takes a caller's word for its name. */
-function namedAuthor(headers: Caller['headers']): string {
+function namedAuthor(headers: Caller['headers'], unnamed: string): string {
   const named = headers['x-troupe-author']
-  if (named === undefined || named === '') return AUTHOR_DEFAULT
+  if (named === undefined || named === '') return unnamed
   // Node reads header bytes as latin1; people write UTF-8.
   const author = Buffer.from(String(named), 'latin1').toString('utf8').trim()
   if (author.length > AUTHOR_LENGTH_MAX || /[\p{C}]/u.test(author)) {
@@ -183,6 +195,7 @@ export function requireRole(access: Access, role: Role): void {
   throw new TroupeError(
     'forbidden',
     `this needs the role ${role}; ${author} has ${access.role}. ${todo}`,
+    { detail: { role } },
   )
 }
 

@@ -1,26 +1,16 @@
 /**
- * Watching one actor. Decides: how every turn is told once and in order although what is published is
- * best effort: turns have numbers, so a gap is seen and filled from the history. When the history no
- * longer holds it, or the actor is another one by now, the watcher is told to begin anew (`reset`).
+ * Watching one actor. Decides: how what is told of it looks as server-sent events, and where a watcher that
+ * comes back goes on. Leaves to others: that every turn is told once and in order (client/follow.ts).
  *
  * An id is `<created at>-<turn>`: turns of an actor that was deleted and started again are others.
  */
-import type { Client } from '../client/index.ts'
-import { type ActorRow, type ActorView, type HistoryView, TroupeError } from '../protocol/index.ts'
+import type { Client, FollowedEvent, SeenTurn } from '../client/index.ts'
+import { type ActorRow, type ActorView, TroupeError } from '../protocol/index.ts'
 import type { ServerSentEvent } from './event-stream.ts'
 import { maskRow } from './secrets.ts'
 
-/** Turns that may be added between two looks at an actor. */
-const HISTORY_SLACK = 100
-
-/** What a watcher has seen. */
-export interface Seen {
-  createdAt: number
-  turn: number
-}
-
 /** @throws TroupeError `malformed` for an id that this watch never gave */
-export function seenOf(lastEventId: string | undefined): Seen | undefined {
+export function seenOf(lastEventId: string | undefined): SeenTurn | undefined {
   if (lastEventId === undefined || lastEventId === '') return undefined
   const [, createdAt, turn] = /^(\d{1,15})-(\d{1,15})$/.exec(lastEventId) ?? []
   if (createdAt === undefined || turn === undefined) {
@@ -30,87 +20,43 @@ export function seenOf(lastEventId: string | undefined): Seen | undefined {
   return { createdAt: Number(createdAt), turn: Number(turn) }
 }
 
-type WatchedClient = Pick<Client, 'watch' | 'get' | 'history'>
+/**
+ * Ends when the actor is removed or the signal says so. The first step looks at the actor.
+ * @throws TroupeError `unknown-actor`, or why the actor cannot be looked at
+ */
+export async function* watchActor(
+  client: Pick<Client, 'follow'>,
+  address: string,
+  secrets: ReadonlySet<string>,
+  after: SeenTurn | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<ServerSentEvent, void, void> {
+  const options = after === undefined ? {} : { after }
+  for await (const event of client.follow(address, signal, options)) yield sentOf(event, secrets)
+}
 
-export class ActorWatch {
-  readonly #client: WatchedClient
-  readonly #address: string
-  readonly #secrets: ReadonlySet<string>
-  #seen: Seen | undefined
-
-  constructor(client: WatchedClient, address: string, secrets: ReadonlySet<string>, seen?: Seen) {
-    this.#client = client
-    this.#address = address
-    this.#secrets = secrets
-    this.#seen = seen
-  }
-
-  /**
-   * Ends when the actor is removed or the signal says so. The first step looks at the actor.
-   * @throws TroupeError `unknown-actor`, or why the actor cannot be looked at
-   */
-  async *events(signal: AbortSignal): AsyncGenerator<ServerSentEvent, void, void> {
-    // It listens before the first look, so that no transition falls between.
-    const published = this.#client.watch({ address: this.#address }, signal)
-    yield* this.#catchUp()
-    for await (const event of published) {
-      if (event.kind === 'removed') {
-        yield { event: 'removed', data: { address: this.#address, turn: event.turn } }
-        return
+function sentOf(event: FollowedEvent, secrets: ReadonlySet<string>): ServerSentEvent {
+  const { address, turn } = event
+  switch (event.kind) {
+    case 'removed':
+      return { event: 'removed', data: { address, turn } }
+    case 'emitted':
+      return { event: 'emitted', data: { address, turn, event: event.event } }
+    case 'state':
+      return {
+        event: event.isReset ? 'reset' : 'state',
+        data: maskRow(rowOf(event.view), secrets),
+        id: idOf(event),
       }
-      if (event.kind === 'emitted') {
-        const { address, turn, event: emitted } = event
-        yield { event: 'emitted', data: { address, turn, event: emitted } }
-      } else if (event.from === null || event.turn > (this.#seen?.turn ?? 0) + 1) {
-        // Another actor at this address, or a gap.
-        yield* this.#catchUp()
-      } else if (event.turn === (this.#seen?.turn ?? 0) + 1) {
-        const { address, turn, cause, from, to, status } = event
-        yield this.#told(turn, { address, turn, cause, from, to, status })
-      }
+    case 'transition': {
+      const { cause, from, to, status } = event
+      const data = { address, turn, cause, from, to, ...(status === undefined ? {} : { status }) }
+      return { event: 'transition', data, id: idOf(event) }
     }
-  }
-
-  async *#catchUp(): AsyncGenerator<ServerSentEvent, void, void> {
-    const seen = this.#seen
-    const view = await this.#client.get(this.#address)
-    if (seen?.createdAt === view.createdAt && seen.turn === view.turn) return
-    const missed =
-      seen?.createdAt === view.createdAt && seen.turn < view.turn
-        ? await this.#missed(seen.turn, view.turn)
-        : undefined
-    if (missed) {
-      for (const { turn, cause, from, to } of missed) {
-        const status = turn === view.turn ? { status: view.status } : {}
-        yield this.#told(turn, { address: this.#address, turn, cause, from, to, ...status })
-      }
-      return
-    }
-    this.#seen = { createdAt: view.createdAt, turn: view.turn }
-    yield {
-      event: seen === undefined ? 'state' : 'reset',
-      data: maskRow(rowOf(view), this.#secrets),
-      id: idOf(this.#seen),
-    }
-  }
-
-  /** All turns after one, up to another at least; undefined when the history does not hold them. */
-  async #missed(after: number, upTo: number): Promise<HistoryView[] | undefined> {
-    const newestFirst = await this.#client.history(this.#address, {
-      // It goes on meanwhile.
-      limit: upTo - after + HISTORY_SLACK,
-    })
-    const missed = newestFirst.reverse().filter(({ turn }) => turn > after)
-    return missed[0]?.turn === after + 1 ? missed : undefined
-  }
-
-  #told(turn: number, data: object): ServerSentEvent {
-    this.#seen = { createdAt: this.#seen?.createdAt ?? 0, turn }
-    return { event: 'transition', data, id: idOf(this.#seen) }
   }
 }
 
-function idOf({ createdAt, turn }: Seen): string {
+function idOf({ createdAt, turn }: SeenTurn): string {
   return `${createdAt}-${turn}`
 }
 

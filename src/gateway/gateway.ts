@@ -1,22 +1,26 @@
 /**
- * The HTTP server of a node. Decides: what is served where, and how it closes. It speaks to actors
- * through the node's client only; whatever it refuses has changed nothing.
+ * The HTTP server of a node, and the same for whoever comes over the transport of a cluster. Decides: what
+ * is served where, and how it closes. It speaks to actors through the node's client only; whatever it
+ * refuses has changed nothing.
  */
 import type { FastifyInstance } from 'fastify'
 import type { TroupeNode } from '../node/index.ts'
 import type { Log } from '../ports/index.ts'
 import type { UserConfig } from '../protocol/index.ts'
-import type { Admission } from './access.ts'
+import { Admission } from './access.ts'
+import { serveApi } from './api-requests.ts'
 import { type ClaimedRoute, claimMethods, claimRoutes } from './app-claims.ts'
-import { serveAppRoutes } from './app-routes.ts'
+import { roleOf, serveAppRoutes } from './app-routes.ts'
 import { Credentials } from './credentials.ts'
 import { announce, type DoorOptions, doorsOf, warnOfUnserved } from './doors.ts'
 import { servePlatform } from './generic-routes.ts'
 import { type GatewayLimits, resolveGatewayLimits } from './limits.ts'
 import { Listener } from './listener.ts'
 import { metricsOf } from './metrics.ts'
+import { Networks } from './networks.ts'
 import { openApiOf } from './openapi.ts'
 import { serveSubjects } from './subject-requests.ts'
+import { Users } from './users.ts'
 import { Watches } from './watch-routes.ts'
 import { serveWorkerRoutes } from './worker-routes.ts'
 
@@ -64,24 +68,28 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const [main] = open as [(typeof open)[0]]
   const { admission } = main.door
   const watches = new Watches({ node, log, limits, open: main.listener.open, admission })
+  let requests: Awaited<ReturnType<typeof serveTransport>> | undefined
   try {
     for (const { door, listener } of open) {
       const { app } = door
       const own = routes.filter(({ app: owner, route }) =>
         app === undefined ? !route.listenerOnly : owner === app,
       )
-      if (app === undefined) await servePlatformOn(listener, node, admission, log, watches, own)
+      if (app === undefined) {
+        await servePlatformOn(listener, node, admission, log, watches, own)
+        await serveWorkers(listener, node)
+      }
       await serveApps(listener, own, door.admission, log)
       await listener.listen()
     }
+    // A node that has everything to itself has nobody else on its transport.
+    if (node.membership) requests = await serveTransport(node, routes, limits, log)
   } catch (thrown) {
     await closeAll(0)
     throw thrown
   }
   for (const { door, listener } of open) announce(door, listener.url, log)
   warnOfUnserved(routes, doors, log)
-  // A node that has everything to itself has nobody else on its transport.
-  const requests = node.membership ? serveSubjects({ node, log }) : undefined
   const credentials = new Credentials({
     users,
     configured: options.users ?? [],
@@ -95,7 +103,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   let closed: Promise<void> | undefined
   const close = async (graceMs = options.graceMs ?? GRACE_MS_DEFAULT) => {
     credentials.close()
-    await Promise.all([closeAll(graceMs), requests?.close()])
+    await Promise.all([closeAll(graceMs), requests?.close(graceMs)])
     watches.close()
     log.info({ url: main.listener.url }, 'the gateway is closed')
   }
@@ -110,6 +118,38 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     close: ({ graceMs } = {}) => {
       closed ??= close(graceMs)
       return closed
+    },
+  }
+}
+
+/** What HTTP offers, for whoever reaches the transport: by its subjects, and by all routes of apps and platform. */
+async function serveTransport(
+  node: TroupeNode,
+  routes: readonly ClaimedRoute[],
+  limits: GatewayLimits,
+  log: Log,
+): Promise<{ close(graceMs: number): Promise<void> }> {
+  const admission = new Admission({ users: new Users(), host: 'localhost', isInner: true })
+  const bodyBytesMax = node.limits.payloadBytesMax
+  const proxies = new Networks([], 'transport')
+  const inner = new Listener({
+    ...{ place: 'transport', host: 'localhost', port: 0, admission, proxies },
+    ...{ limits, bodyBytesMax, log },
+  })
+  const watches = new Watches({ node, log, limits, open: inner.open, admission })
+  // Those that everybody may call ask for keys that only HTTP carries.
+  const own = routes.filter(({ route }) => !route.listenerOnly && roleOf(route) !== 'public')
+  await servePlatformOn(inner, node, admission, log, watches, own)
+  await serveApps(inner, own, admission, log)
+  await inner.server.ready()
+  const api = serveApi({ node, log, server: inner.server.server })
+  const subjects = serveSubjects({ node, log })
+  return {
+    close: async (graceMs) => {
+      inner.open.abortStreams()
+      await Promise.all([subjects.close(), api.close(graceMs)])
+      await inner.close(0)
+      watches.close()
     },
   }
 }
@@ -130,7 +170,6 @@ async function servePlatformOn(
     servePlatform(scope, { node, log, admission, metrics, methods, watches, openApi })
     done()
   })
-  await serveWorkers(listener, node)
 }
 
 async function serveWorkers({ server, open }: Listener, { workers }: TroupeNode): Promise<void> {

@@ -10,7 +10,7 @@ import type { Admission } from './access.ts'
 import { readActorPath } from './actor-paths.ts'
 import { answerActor, type Reply } from './actor-routes.ts'
 import type { ClaimedMethod } from './app-claims.ts'
-import { giveUpNode } from './cluster-routes.ts'
+import { giveUpNode, ORDERS, orderCluster } from './cluster-routes.ts'
 import { type Exchange, exchangeOf, jsonBodyOf, targetOf, timeoutOf } from './exchange.ts'
 import { LISTS, ROOT } from './generic-paths.ts'
 import { showMachine } from './machine-routes.ts'
@@ -39,6 +39,7 @@ export interface Platform {
 export function servePlatform(scope: FastifyInstance, platform: Platform): void {
   serveLists(scope, platform)
   serveGiveUp(scope, platform)
+  serveOrders(scope, platform)
   serveActors(scope, platform)
   serveWatch(scope, platform)
   serveRpc(scope, platform)
@@ -77,6 +78,17 @@ function serveGiveUp(scope: FastifyInstance, platform: Platform): void {
     body: await giveUpNode(platform.node, exchange),
   })
   serveJson(scope, platform, ['POST'], '/cluster/give-up', answer, 'admin')
+}
+
+/** Where shards are is nothing that users of actors decide. */
+function serveOrders(scope: FastifyInstance, platform: Platform): void {
+  for (const name of Object.keys(ORDERS)) {
+    const answer = async (exchange: Exchange) => ({
+      status: 200,
+      body: await orderCluster(platform.node, name, exchange),
+    })
+    serveJson(scope, platform, ['POST'], `/cluster/${name}`, answer, 'admin')
+  }
 }
 
 function serveActors(scope: FastifyInstance, platform: Platform): void {

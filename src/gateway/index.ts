@@ -1,3 +1,10 @@
+export {
+  type ApiAnswer,
+  type ApiPart,
+  messageOf,
+  readAnswer,
+  readPart,
+} from './api-messages.ts'
 export { checkListeners } from './doors.ts'
 export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts'
 export type { GatewayLimits } from './limits.ts'

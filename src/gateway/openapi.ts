@@ -11,7 +11,7 @@ import type { JsonSchema, Role } from '../protocol/index.ts'
 import { ACTOR_ACTIONS, type ActorAction } from './actor-routes.ts'
 import type { ClaimedMethod, ClaimedRoute } from './app-claims.ts'
 import { roleOf } from './app-routes.ts'
-import { GIVE_UP, GIVEN_UP } from './cluster-routes.ts'
+import { GIVE_UP, GIVEN_UP, ORDER_ANSWER, ORDER_QUERY, ORDERS } from './cluster-routes.ts'
 import { LISTS, ROOT } from './generic-paths.ts'
 import { WATCH_QUERY } from './list-routes.ts'
 import { MACHINE_QUERY } from './machine-routes.ts'
@@ -127,6 +127,13 @@ class OpenApiDocument {
       body: said(GIVE_UP, 'give-up'),
       answer: said(GIVEN_UP, 'given up'),
     })
+    for (const [name, { summary, fields }] of Object.entries(ORDERS)) {
+      this.#add(`${ROOT}/cluster/${name}`, 'post', {
+        ...{ summary, role: 'admin', query: ORDER_QUERY },
+        body: said(z.strictObject(fields), name),
+        answer: said(ORDER_ANSWER, `${name}, answer`),
+      })
+    }
     this.#addRead(`${ROOT}/openapi.json`, 'This document', z.object({ openapi: z.string() }))
     const up = z.object({ status: z.string(), node: z.string(), cluster: z.string() })
     this.#addRead('/health', 'The process lives', up, { role: 'public' })

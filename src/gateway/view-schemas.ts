@@ -197,11 +197,13 @@ export const shardStatus = z.object({
   shard: z.number(),
   state: z.enum(['recovering', 'serving', 'leaving', 'stopped']),
   slot: z.number(),
+  epoch: z.number().nullable().describe('the slot of the claim by which it is owned'),
   mailboxCount: z.number(),
   residentCount: z.number(),
   residentBytes: z.number(),
   timersPending: z.number(),
   commitAgeMs: z.number(),
+  commits: z.object({ count: z.number(), commands: z.number(), ms: z.number() }),
 }) satisfies Of<ShardStatus>
 
 export const machineRow = z.object({

@@ -7,7 +7,7 @@ import type { TroupeNode } from '../node/index.ts'
 import type { Log } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 import type { Admission } from './access.ts'
-import { ActorWatch, seenOf } from './actor-watch.ts'
+import { seenOf, watchActor } from './actor-watch.ts'
 import { ChangeFeeds } from './change-feed.ts'
 import { EventStream } from './event-stream.ts'
 import type { Exchange } from './exchange.ts'
@@ -75,10 +75,11 @@ export class Watches {
     readQuery(exchange.search, {})
     const client = node.client.as(exchange.access.author)
     const secrets = secretsOf(node, address)
-    const watch = new ActorWatch(client, address, secrets, seenOf(lastEventIdOf(request)))
+    const seen = seenOf(lastEventIdOf(request))
     await client.get(address, exchange.options)
     await this.#stream(request, reply, async (stream, signal) => {
-      for await (const event of watch.events(signal)) stream.send(event)
+      const events = watchActor(client, address, secrets, seen, signal)
+      for await (const event of events) stream.send(event)
     })
   }
 

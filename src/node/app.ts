@@ -28,7 +28,24 @@ export interface AppContext<TConfig = unknown> {
   readonly runs: RunFiles
   /** The workers that this node serves, its own among them. */
   readonly workers: ServedWorkers
+  /** The node that leads the cluster; a node that is alone leads itself. */
+  readonly leader: AppLeader
 }
+
+/** What every node can say for the leader, by asking it. */
+export interface AppLeader {
+  /** Undefined while nobody is heard to lead. */
+  name(): string | undefined
+  /**
+   * A report of this app (`leaderReports`), as the node that leads gives it; `told` and the answer travel
+   * as data. It may be asked more than once for one answer.
+   * @throws TroupeError as the report throws; `unavailable` where nobody leads, `no-answer`
+   */
+  ask(report: string, told?: unknown): Promise<unknown>
+}
+
+/** By their names. */
+export type AppLeaderReports = Readonly<Record<string, (told: unknown) => unknown>>
 
 /** What an app that keeps the list of workers can have done with them. */
 export interface ServedWorkers {
@@ -63,6 +80,8 @@ export interface AppOptions<TConfig> {
   verbGroups?: Readonly<Record<string, string>>
   /** Lines that `troupe start` prints when the node serves: what to try first. */
   greeting?: (context: AppContext<TConfig>, place: GreetingPlace) => Promise<readonly string[]>
+  /** What only the node that leads may answer, such as statistics of the whole: see `AppContext.leader`. */
+  leaderReports?: (context: AppContext<TConfig>) => AppLeaderReports
   daemons?: (context: AppContext<TConfig>) => readonly AppDaemon[]
   /**
    * Further queues of a worker that has this app, by what it is configured with: asked once, when it

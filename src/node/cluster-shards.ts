@@ -7,8 +7,10 @@ import { type ClusterLimits, ClusterNode, type ClusterStatus } from '../cluster/
 import type { Checkpoints, Journal, Registry } from '../ports/index.ts'
 import { type EventObject, type ShardStatus, TroupeError } from '../protocol/index.ts'
 import { ResidentBudget } from '../shard/index.ts'
-import { reportOf } from './cluster-report.ts'
+import { reportOf, seatsOf } from './cluster-report.ts'
 import { type Shards, type ShardsDeps, stuckReasons } from './ground.ts'
+import { ClusterLeader, type LeaderLine } from './leader-line.ts'
+import { answerAsLeader, giveOrder, plansOf } from './leader-orders.ts'
 import type { Membership } from './node.ts'
 import type { NodePlan } from './options.ts'
 import type { Peers } from './peers.ts'
@@ -43,6 +45,7 @@ const SAY_MS = 5_000
 
 export class ClusterShards implements Shards {
   readonly membership: Membership
+  readonly leader: LeaderLine
   readonly #plan: NodePlan
   readonly #deps: ClusterShardsDeps
   readonly #node: ClusterNode
@@ -71,8 +74,17 @@ export class ClusterShards implements Shards {
       stopped: (reason) => this.#failed(reason),
     })
     deps.peers.on('give-up', (node) => this.#node.giveUp(String(node)))
+    this.leader = new ClusterLeader({
+      ...{ name, clock, peers: deps.peers },
+      leader: () => this.#node.status().leader?.name,
+      leads: () => this.#node.status().leads,
+    })
+    answerAsLeader(this.leader, this.#node)
     this.membership = {
       status: () => reportOf(this.#node.status()),
+      seats: () => seatsOf(this.#node.status()),
+      plans: (options) => plansOf(this.leader, options),
+      order: (order, { dryRun = false } = {}) => giveOrder(this.leader, order, dryRun),
       giveUp: (node) => this.#giveUp(node),
     }
   }
@@ -162,8 +174,11 @@ export class ClusterShards implements Shards {
   }
 
   #hasHeirs(): boolean {
-    const { name } = this.#plan
-    return this.#node.status().members.some((one) => one.name !== name && !one.leaving)
+    const { members, view } = this.#node.status()
+    const drained = new Set(view?.wishes.drains.map(({ node }) => node))
+    return members.some(
+      ({ name, leaving }) => name !== this.#plan.name && !leaving && !drained.has(name),
+    )
   }
 
   /** Until it is over, or the node has stopped. */

@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { LmdbStore } from '../adapters/lmdb/index.ts'
-import type { Random, Store } from '../ports/index.ts'
+import type { Random, Store, StoreWrite } from '../ports/index.ts'
 import { pack, TroupeError, unpack } from '../protocol/index.ts'
 import type { OwnerCondition } from '../shard/index.ts'
 
@@ -52,6 +52,8 @@ export interface DataFormat {
   cluster: string
   /** The name of the node, where it is one of a cluster: it has its shards by the journal only. */
   member?: string
+  /** Of a member that has not brought all that it had alone into the cluster yet: of that attempt. */
+  publication?: string
 }
 
 /** Where the data came from, if it was a backup. */
@@ -136,7 +138,31 @@ export function storedFormat(store: Store, directory: string): DataFormat | unde
 }
 
 export function writeFormat(store: Store, format: Omit<DataFormat, 'version'>): Promise<void> {
-  return write(store, [[FORMAT_KEY, pack({ version: FORMAT_VERSION, ...format })]])
+  return write(store, [formatRow(format)])
+}
+
+function formatRow(format: Omit<DataFormat, 'version'>): StoreWrite {
+  return [FORMAT_KEY, pack({ version: FORMAT_VERSION, ...format })]
+}
+
+/**
+ * The directory of a node that was alone becomes that of a member, with these rows and in one commit.
+ * Where it came from is of no account then: its journal is true.
+ * @throws TroupeError `conflict` when another process has opened it since
+ */
+export function makeMember(
+  store: Store,
+  format: Omit<DataFormat, 'version'>,
+  rows: readonly StoreWrite[],
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    store.write({
+      writes: [...rows, formatRow(format), [RESTORED_KEY, null]],
+      flushed: resolve,
+      failed: ({ kind, message }) =>
+        reject(new TroupeError(kind === 'fenced' ? 'conflict' : 'store-failed', message)),
+    })
+  })
 }
 
 function checkedFormat(bytes: Uint8Array, directory: string): DataFormat {
@@ -197,10 +223,7 @@ function notRestored(directory: string): TroupeError {
 }
 
 /** In one transaction. @throws TroupeError `store-failed` */
-export function write(
-  store: Store,
-  writes: readonly (readonly [Uint8Array, Uint8Array | null])[],
-): Promise<void> {
+export function write(store: Store, writes: readonly StoreWrite[]): Promise<void> {
   return new Promise((resolve, reject) => {
     store.write({
       writes,

@@ -14,9 +14,11 @@ import {
   serveShard,
 } from '../shard/index.ts'
 import { type Shards, type ShardsDeps, stuckReasons } from './ground.ts'
+import { OwnLeader } from './leader-line.ts'
 import type { NodePlan } from './options.ts'
 
 export class EmbeddedShards implements Shards {
+  readonly leader: OwnLeader
   readonly #plan: NodePlan
   readonly #owner: OwnerCondition
   readonly #deps: ShardsDeps
@@ -24,6 +26,7 @@ export class EmbeddedShards implements Shards {
   readonly #servers: ShardServer[] = []
 
   constructor(plan: NodePlan, owner: OwnerCondition, deps: ShardsDeps) {
+    this.leader = new OwnLeader(plan.name)
     this.#plan = plan
     this.#owner = owner
     this.#deps = deps

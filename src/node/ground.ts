@@ -6,6 +6,7 @@ import type { Clock, Random, TaskQueue, Transport } from '../ports/index.ts'
 import type { EventObject, ShardStatus, Subjects } from '../protocol/index.ts'
 import type { LiveHost } from '../shard/index.ts'
 import type { DataDirectory } from './data.ts'
+import type { LeaderLine } from './leader-line.ts'
 import type { Membership } from './node.ts'
 import type { Peers } from './peers.ts'
 
@@ -35,6 +36,8 @@ export interface Shards {
   stop(): void
   /** An event of a callback or observable that runs beside an owner. */
   liveEvent(shard: number, address: string, effectId: string, event: EventObject): void
+  /** Who leads; of a node that is alone itself. */
+  readonly leader: LeaderLine
   readonly membership?: Membership
 }
 

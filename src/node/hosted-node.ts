@@ -65,6 +65,7 @@ class HostedNode implements TroupeNode {
   /** Runs what runs on nodes, whatever becomes of the other. */
   #nodeWorker: Worker | undefined
   #tellStopped: (why: string) => void = () => {}
+  #handingOver: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
   constructor(plan: NodePlan, ground: Ground, makeShards: MakeShards) {
@@ -103,7 +104,7 @@ class HostedNode implements TroupeNode {
     const directory = data.directoryOf('uploaded-runs')
     this.#served = new NodeWorkers({
       ...{ node, cluster, taskQueue, transport, subjects, limits, clock, random, log },
-      client: this.client,
+      ...{ client: this.client, shardCount, others: () => this.#othersHeard() },
       runs: new UploadedRuns({ directory, clock, log, bytesMax: limits.uploadedRunBytesMax }),
       mirror: this.#mirrorOf(ground),
     })
@@ -145,6 +146,9 @@ class HostedNode implements TroupeNode {
     await this.#singletons.start()
     this.#served.start(this.apps, this.#worker)
     for (const { app, context } of this.apps) {
+      for (const [report, answer] of Object.entries(app.leaderReports?.(context) ?? {})) {
+        this.#shards.leader.on(`${app.name}/${report}`, answer)
+      }
       for (const subject of app.subjects?.(context) ?? []) {
         this.#answering.push(serveSubject(transport, subjects, this.log, app.name, subject))
       }
@@ -203,13 +207,24 @@ class HostedNode implements TroupeNode {
         all: (address) => this.#served.runsOf(address),
       },
       workers: this.#served,
+      leader: {
+        name: () => this.#shards.leader.name(),
+        ask: (report, told) => this.#shards.leader.ask(`${app.name}/${report}`, told),
+      },
     }
   }
 
   async ready(): Promise<ReadyReport> {
     const { shards, reasons } = this.#shards.status()
-    if (this.#stopping !== undefined) reasons.unshift('the node is stopping')
+    if ((this.#stopping ?? this.#handingOver) !== undefined) {
+      reasons.unshift('the node is stopping')
+    }
     return { ready: reasons.length === 0, reasons, shards }
+  }
+
+  handOver(): Promise<void> {
+    this.#handingOver ??= this.#shards.leave()
+    return this.#handingOver
   }
 
   stop(): Promise<void> {
@@ -230,7 +245,7 @@ class HostedNode implements TroupeNode {
     for (const daemon of this.#daemons.reverse()) await this.#stopDaemon(daemon)
     this.#served.stop()
     await Promise.all([this.#nodeWorker?.stop(), this.#worker?.stop()])
-    await this.#shards.leave()
+    await this.handOver()
     this.client.close()
     this.#live.stopAll()
     this.#shards.stop()

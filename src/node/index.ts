@@ -1,7 +1,17 @@
+export type { NatsOptions, NatsTlsOptions } from '../adapters/nats/index.ts'
+export type {
+  Handover,
+  LeaderReport,
+  Order as ClusterOrder,
+  OwnerChange,
+  Unplaced,
+} from '../cluster/index.ts'
 export {
   type App,
   type AppContext,
   type AppDaemon,
+  type AppLeader,
+  type AppLeaderReports,
   type AppMethod,
   type AppMetric,
   type AppOptions,
@@ -29,14 +39,22 @@ export {
   type RestoreReport,
   restoreData,
 } from './backups.ts'
-export { type ClientOptions, createClient } from './connect.ts'
+export {
+  type ClientOptions,
+  createClient,
+  openNatsLine,
+  type RemoteClient,
+  type RemoteClientOptions,
+} from './connect.ts'
 export { createNode } from './create.ts'
+export type { NatsLine, NatsLineOptions } from './nats-line.ts'
 export type {
   ClusterReport,
   Membership,
   NodeReport,
   ReadyReport,
   RunningApp,
+  SeatReport,
   ShardReport,
   TroupeNode,
 } from './node.ts'

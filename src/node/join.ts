@@ -3,24 +3,28 @@
  * joining. Leaves to others: which adapters stand behind the ports.
  */
 import { SystemClock, SystemRandom } from '../adapters/system/index.ts'
+import { resolveClusterLimits } from '../cluster/index.ts'
 import type {
   Checkpoints,
   Clock,
   Journal,
   Random,
   Registry,
+  Subscription,
   TaskQueue,
   Transport,
 } from '../ports/index.ts'
 import { subjectsOf } from '../protocol/index.ts'
 import { ClusterShards, type Place } from './cluster-shards.ts'
 import type { DataDirectory } from './data.ts'
+import { serveFacts } from './facts.ts'
 import { startNode } from './hosted-node.ts'
 import { Joining } from './joining.ts'
 import { openMemberData } from './member-data.ts'
 import type { TroupeNode } from './node.ts'
 import { type NodeOptions, type NodePlan, planOf } from './options.ts'
 import { Peers } from './peers.ts'
+import { Publishing } from './publishing.ts'
 
 /** What all nodes of a cluster share. */
 export interface ClusterPorts {
@@ -58,17 +62,20 @@ export async function joinCluster(options: JoinOptions, ports: ClusterPorts): Pr
     await ports.close()
     throw thrown
   }
-  const { plan, data, clock, random, peers } = opened
-  const answers = peers.listen()
+  const { plan, data, clock, random, peers, presence } = opened
+  const { cluster, limits } = plan
+  const subjects = subjectsOf(cluster)
+  const facts = { cluster, limits, shardCount: data.shardCount }
+  const answers = [presence, serveFacts(ports.transport, subjects, facts)]
   const { transport, taskQueue, journal, registry, checkpoints, recordBytesMax } = ports
   const place = options.place ?? {}
   const ground = {
     answerMs: place.answerMs ?? ANSWER_MS,
     peers,
     ...{ data, transport, taskQueue, clock, random },
-    subjects: subjectsOf(plan.cluster),
+    subjects,
     close: async () => {
-      answers.unsubscribe()
+      for (const answer of answers) answer.unsubscribe()
       await ports.close()
     },
   }
@@ -83,9 +90,10 @@ interface Opened {
   clock: Clock
   random: Random
   peers: Peers
+  /** Whoever asks for this node's name is answered. */
+  presence: Subscription
 }
 
-/** Nothing is written to the directory for good before the cluster has agreed. */
 async function open(options: JoinOptions, ports: ClusterPorts): Promise<Opened> {
   const plan = options.plan ?? planOf(options)
   const { clock = new SystemClock(), random = new SystemRandom(), signal } = options
@@ -93,12 +101,41 @@ async function open(options: JoinOptions, ports: ClusterPorts): Promise<Opened> 
   const { name, cluster, log } = plan
   const peers = new Peers({ name, transport, subjects: subjectsOf(cluster), log })
   const joining = new Joining({ name, cluster, clock, log, registry, peers, signal })
+  // First: to open its directory would end it.
+  await joining.requireNobody()
+  const presence = peers.listen()
+  try {
+    const data = await agree({ ...options, plan, clock, random }, ports, joining)
+    return { plan, data, clock, random, peers, presence }
+  } catch (thrown) {
+    presence.unsubscribe()
+    throw thrown
+  }
+}
+
+/** Nothing is written to the directory for good before the cluster has agreed. */
+async function agree(
+  options: JoinOptions & Required<Pick<JoinOptions, 'plan' | 'clock' | 'random'>>,
+  { journal, checkpoints }: ClusterPorts,
+  joining: Joining,
+): Promise<DataDirectory> {
+  const { plan, clock, random, signal, progress, place, shardCount, replace = false } = options
+  const { name, log } = plan
   const data = await openMemberData(plan.dataDirectory, plan, random)
   try {
-    const shardCount = await joining.agreeOnShards(data.shardCount, options.shardCount)
-    await joining.claimName(data.id, options.replace ?? false)
-    await joining.requireNobody()
-    return { plan, data: await data.settle(shardCount), clock, random, peers }
+    const { legacy, id, store } = data
+    const publishing =
+      legacy &&
+      new Publishing({
+        ...{ name, id, legacy, joining, store, journal, checkpoints, clock, random, log },
+        ...{ signal, progress },
+        chunkBytesMax: resolveClusterLimits(place?.limits).checkpointChunkBytesMax,
+      })
+    await publishing?.begin()
+    const agreed = legacy?.shardCount ?? (await joining.agreeOnShards(data.shardCount, shardCount))
+    await joining.claimName(id, replace)
+    await publishing?.run()
+    return await data.settle(agreed)
   } catch (thrown) {
     await data.store.close()
     throw thrown

@@ -1,7 +1,8 @@
 /**
  * What has to hold before a node may take part in a cluster. Decides: that all nodes mean the same
- * shards (a fact that is created once), that a name belongs to one data directory, and that nobody runs
- * under it now. Leaves to others: everything after that (cluster/).
+ * shards (a fact that is created once), that nobody takes part while a node that was alone brings in what
+ * it has, that a name belongs to one data directory, and that nobody runs under it now. Leaves to others:
+ * how data are brought in (publishing.ts), everything after that (cluster/).
  *
  * A name is a promise: who waits for the records of `n1` must not be told by an empty disk under that
  * name that there are none.
@@ -13,6 +14,8 @@ import type { Peers } from './peers.ts'
 
 /** Beside the claims of leaders and the view (cluster/). */
 const FACTS_KEY = 'facts'
+/** Created when all that the founder had is there. */
+const PUBLISHED_KEY = 'published'
 const NAME_PREFIX = 'node.'
 const FACTS_FORM = 1
 
@@ -35,6 +38,14 @@ export interface JoiningDeps {
 interface Facts {
   form: number
   shardCount: number
+  /** Who brings the first data, where the cluster does not begin empty. */
+  founder?: Founder
+}
+
+export interface Founder {
+  node: string
+  /** Of its data directory. */
+  id: string
 }
 
 export class Joining {
@@ -52,8 +63,7 @@ export class Joining {
   async agreeOnShards(known: number | undefined, wanted: number | undefined): Promise<number> {
     const { cluster, log } = this.#deps
     const shardCount = known ?? wanted ?? SHARD_COUNT
-    const own: Facts = { form: FACTS_FORM, shardCount }
-    const outcome = await this.#claim(FACTS_KEY, pack(own))
+    const outcome = await this.#claim(FACTS_KEY, pack({ form: FACTS_FORM, shardCount }))
     if (outcome.isWon) {
       if (known !== undefined) {
         log.error(
@@ -63,11 +73,7 @@ export class Joining {
       }
       return shardCount
     }
-    const facts = unpack(outcome.value) as Facts
-    if (facts.form !== FACTS_FORM) {
-      const why = `the cluster "${cluster}" was made by another version of Troupe (form ${facts.form}; this one knows ${FACTS_FORM})`
-      throw new TroupeError('invalid-config', why)
-    }
+    const facts = this.#readFacts(outcome.value)
     for (const [whose, count] of [
       ['the data directory of this node has', known],
       ['this node was told of', wanted],
@@ -76,7 +82,87 @@ export class Joining {
       const why = `the cluster "${cluster}" has ${facts.shardCount} shards, but ${whose} ${count}: the number is fixed when a cluster is made`
       throw new TroupeError('invalid-config', why)
     }
+    if (facts.founder) await this.#requirePublished(facts.founder, known !== undefined)
     return facts.shardCount
+  }
+
+  /**
+   * Makes the cluster with the data of this node's directory, or goes on with that. From now on nobody
+   * else takes part before `declarePublished`.
+   * @param requireNew throws where the cluster has data after all; asked before anything is decided
+   * @throws TroupeError `conflict`
+   */
+  async found(shardCount: number, id: string, requireNew: () => Promise<void>): Promise<void> {
+    const { name } = this.#deps
+    const known = await this.#get(FACTS_KEY)
+    if (known === undefined) await requireNew()
+    const founder: Founder = { node: name, id }
+    const outcome = await this.#claim(FACTS_KEY, pack({ form: FACTS_FORM, shardCount, founder }))
+    if (outcome.isWon || this.#readFacts(outcome.value).founder?.id === id) return
+    throw this.hasData()
+  }
+
+  /** Whether `declarePublished` was called for this directory. @throws TroupeError `conflict` */
+  async isPublished(id: string): Promise<boolean> {
+    const value = await this.#get(PUBLISHED_KEY)
+    if (value === undefined) return false
+    if (Buffer.from(value).toString() === id) return true
+    throw this.hasData()
+  }
+
+  /** The others may take part. @throws TroupeError `conflict` */
+  async declarePublished(id: string): Promise<void> {
+    const outcome = await this.#claim(PUBLISHED_KEY, Buffer.from(id))
+    if (!outcome.isWon && Buffer.from(outcome.value).toString() !== id) throw this.hasData()
+  }
+
+  hasData(): TroupeError {
+    const { cluster } = this.#deps
+    const why = `the cluster "${cluster}" has data of its own, and so has this directory, from when its node ran alone: two histories cannot become one. Join with an empty directory (--data); or, if what that cluster has is of no use, remove its streams from NATS (nats stream ls) and start this node first`
+    return new TroupeError('conflict', why)
+  }
+
+  /** Whoever has taken part before knows that it is, also when NATS has lost that. */
+  async #requirePublished(founder: Founder, isKnown: boolean): Promise<void> {
+    if (isKnown) await this.declarePublished(founder.id)
+    else await this.#awaitPublication(founder)
+  }
+
+  /** However long it takes: a cluster without its data would be another one. */
+  async #awaitPublication({ node }: Founder): Promise<void> {
+    const { clock, log, signal, cluster } = this.#deps
+    let sayMs = clock.monotonic()
+    while ((await this.#get(PUBLISHED_KEY)) === undefined) {
+      if (signal?.aborted) {
+        throw new TroupeError('unavailable', `the data of ${node} are not in the cluster yet`)
+      }
+      if (clock.monotonic() >= sayMs) {
+        log.info(
+          { cluster, founder: node },
+          'this node waits until the founder has brought its data into the cluster: start that one if it does not run; if its data shall not come, remove the streams of this cluster from NATS',
+        )
+        sayMs = clock.monotonic() + SAY_MS
+      }
+      await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
+    }
+  }
+
+  #readFacts(value: Uint8Array): Facts {
+    const facts = unpack(value) as Facts
+    if (facts.form === FACTS_FORM) return facts
+    const { cluster } = this.#deps
+    const why = `the cluster "${cluster}" was made by another version of Troupe (form ${facts.form}; this one knows ${FACTS_FORM})`
+    throw new TroupeError('invalid-config', why)
+  }
+
+  async #get(key: string): Promise<Uint8Array | undefined> {
+    const found = await this.#until<{ value?: Uint8Array }>('the registry', (done) => {
+      this.#deps.registry.get(key, (outcome) => {
+        if (outcome.kind === 'unknown') done(undefined)
+        else done(outcome.kind === 'found' ? { value: outcome.value } : {})
+      })
+    })
+    return found.value
   }
 
   /**

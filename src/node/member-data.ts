@@ -1,25 +1,28 @@
 /**
  * The data directory of a node of a cluster. Decides: that it belongs to one node of one cluster for ever,
- * and how it proves to be the same one as before (an id that is made with it). Leaves to others: whether
- * the cluster knows that id (joining.ts).
- *
- * What an embedded node has written is in no journal: in a cluster its actors would be unknown to all
- * other nodes, so such a directory is refused.
+ * how it proves to be the same one as before (an id that is made with it), and when the directory of a
+ * node that ran alone becomes one (in one commit; before that it can be started alone again, after that
+ * never). Leaves to others: whether the cluster knows that id (joining.ts), how what it has is brought
+ * into the cluster (publishing.ts).
  */
-import type { Random, Store } from '../ports/index.ts'
+import { openersOf } from '../adapters/lmdb/index.ts'
+import type { Random, Store, StoreWrite } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 import { nodeKey } from '../shard/index.ts'
 import {
   type DataDirectory,
   type DataFormat,
+  makeMember,
   openStore,
   partsOf,
   requireCluster,
   restoredFrom,
   storedFormat,
+  storePath,
   write,
   writeFormat,
 } from './data.ts'
+import { withReader } from './store-care.ts'
 
 const ID_KEY = nodeKey('id')
 
@@ -29,44 +32,69 @@ export interface MemberData {
   readonly id: string
   /** As it was when the directory was made; undefined for a new one. */
   readonly shardCount: number | undefined
+  /** What it has from when its node ran alone, while the cluster does not have all of it. */
+  readonly legacy: Legacy | undefined
   /** Once the cluster has agreed: from now on the directory is this node's. */
   settle(shardCount: number): Promise<DataDirectory>
 }
 
-/** @throws TroupeError `store-failed`, `invalid-config` */
+export interface Legacy {
+  readonly shardCount: number
+  /** Of the attempt that is under way for good: the directory is a member's already. */
+  readonly publication: string | undefined
+  /** Makes it a member's. @throws TroupeError `conflict` when another process has opened it since */
+  commit(publication: string, rows: readonly StoreWrite[]): Promise<void>
+  /** The cluster has all of it. */
+  finish(): Promise<void>
+}
+
+/** @throws TroupeError `store-failed`, `invalid-config`, `conflict` */
 export async function openMemberData(
   directory: string,
   { name, cluster }: { name: string; cluster: string },
   random: Random,
 ): Promise<MemberData> {
+  await requireNobodyAlone(directory)
   const store = openStore(directory)
   try {
     const format = storedFormat(store, directory)
-    if (format) requireMember(format, store, directory, { name, cluster })
+    if (format) requireMine(format, store, directory, { name, cluster })
     const id = await idOf(store, random)
+    const legacy = format && legacyOf(format, store, name)
     const settle = async (shardCount: number) => {
       if (!format) await writeFormat(store, { shardCount, cluster, member: name })
       return { store, shardCount, directoryOf: partsOf(directory) }
     }
-    return { store, id, shardCount: format?.shardCount, settle }
+    return { store, id, shardCount: format?.shardCount, legacy, settle }
   } catch (thrown) {
     await store.close()
     throw thrown
   }
 }
 
-function requireMember(
+/**
+ * To open it would end whoever has it open now. A node that runs alone must not end so, for good; where a
+ * member runs is known by its name.
+ * @throws TroupeError `conflict`
+ */
+async function requireNobodyAlone(directory: string): Promise<void> {
+  const openers = await openersOf(storePath(directory))
+  const others = openers.filter((pid) => pid !== process.pid)
+  if (others.length === 0) return
+  const { member } = await withReader(directory, async (_store, format) => format)
+  if (member !== undefined) return
+  const why = `${directory} is open in the process ${others.join(', ')}: stop that one first, and then start this one again, which brings its data into the cluster`
+  throw new TroupeError('conflict', why)
+}
+
+function requireMine(
   format: DataFormat,
   store: Store,
   directory: string,
   { name, cluster }: { name: string; cluster: string },
 ): void {
-  if (format.member === undefined) {
-    throw refusal(
-      `${directory} was written by a node that runs alone, and no other node could see its actors: give this node an empty directory (--data), and start the old one without --nats to finish or move what it has`,
-    )
-  }
   requireCluster(format, cluster, directory)
+  if (format.member === undefined) return
   if (format.member !== name) {
     throw refusal(
       `${directory} belongs to the node ${format.member}, not ${name}: start it under that name, or name another directory`,
@@ -76,6 +104,21 @@ function requireMember(
     throw refusal(
       `${directory} came out of a backup, and the cluster has gone on since: give this node an empty directory, and it fetches what the others have`,
     )
+  }
+}
+
+function legacyOf(
+  { shardCount, cluster, member, publication }: DataFormat,
+  store: Store,
+  name: string,
+): Legacy | undefined {
+  if (member !== undefined && publication === undefined) return undefined
+  const format = { shardCount, cluster, member: name }
+  return {
+    shardCount,
+    publication,
+    commit: (id, rows) => makeMember(store, { ...format, publication: id }, rows),
+    finish: () => writeFormat(store, format),
   }
 }
 

@@ -13,6 +13,7 @@ import {
   NatsTransport,
   probe,
 } from '../adapters/nats/index.ts'
+import { DEFAULT_CLUSTER_LIMITS } from '../cluster/index.ts'
 import type { Clock, Log, Random } from '../ports/index.ts'
 import { SHARD_COUNT } from './data.ts'
 import type { ClusterPorts } from './join.ts'
@@ -58,7 +59,8 @@ async function portsOver(
   connector: NatsConnector,
   { cluster, replicas, options, clock, log, signal, messageBytesMax }: NatsPortsDeps,
 ): Promise<ClusterPorts> {
-  const needs = { replicas, messageBytesMax, streams: SHARD_COUNT + OTHER_STREAMS }
+  const { journalRetentionMs: retentionMs } = DEFAULT_CLUSTER_LIMITS
+  const needs = { replicas, messageBytesMax, streams: SHARD_COUNT + OTHER_STREAMS, retentionMs }
   await probe({ connection, needs, clock, log })
   const shared = { connection, cluster, replicas, clock, log }
   const { inboxPrefix } = options

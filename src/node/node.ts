@@ -1,5 +1,6 @@
 /** What a running node shows to the rooms above it (gateway, cli) and to programs. */
 import type { Client } from '../client/index.ts'
+import type { LeaderReport, Order, OwnerChange } from '../cluster/index.ts'
 import type { HostedMachine } from '../machine/index.ts'
 import type { Clock, Log, Transport } from '../ports/index.ts'
 import type { Limits, ShardStatus, Subjects } from '../protocol/index.ts'
@@ -19,9 +20,19 @@ export interface ReadyReport {
   shards: ShardStatus[]
 }
 
-/** What a node of a cluster knows of it. */
+/** What a node of a cluster knows of it, and what operators can have done with it. */
 export interface Membership {
   status(): ClusterReport
+  /** What this node itself has of each shard. */
+  seats(): SeatReport[]
+  /** What only the leader knows, asked from it; null where nobody leads or answers. */
+  plans(options?: { timeoutMs?: number }): Promise<LeaderReport | null>
+  /**
+   * An operator's word to the leader, from any node. Resolves with the shards that get other owners, once
+   * it is as durable as the placement itself; under a dry run nothing changes.
+   * @throws TroupeError `conflict`, `not-found`; `unavailable` where nobody leads, `no-answer`
+   */
+  order(order: Order, options?: { dryRun?: boolean }): Promise<OwnerChange[]>
   /**
    * An operator's word to all nodes: shards that wait for the records of this one go on without; what only
    * it had is lost. Resolves with those shards. @throws TroupeError `conflict` for a node that is there
@@ -43,6 +54,8 @@ export interface NodeReport {
   /** False for a member of the view that is silent. */
   isHeard: boolean
   isLeaving: boolean
+  /** Since an operator wishes that it has no shards; null otherwise. */
+  drain: { by: string; at: number } | null
   zone: string | null
   weight: number
   /** How many shards it is named for, how many it serves, how many it follows. */
@@ -61,6 +74,21 @@ export interface ShardReport {
   standbyLag: number | null
   /** Whose records this node waits for, since the journal may have lost its end. */
   waitsFor: string[]
+  /** To which node an operator wishes it; a pin holds until it is taken back. */
+  move: { to: string; isPinned: boolean; by: string; at: number } | null
+}
+
+/** One shard as this node has it. */
+export interface SeatReport {
+  shard: number
+  role: 'owner' | 'standby' | 'none'
+  /** How many slots it is behind as a standby; null while that is not known. */
+  lag: number | null
+  /** How often it has taken the shard from one who served it, and how often from nobody. */
+  handovers: number
+  takeovers: number
+  /** How long the last handover took, from its word until this node served. */
+  pauseMs: number | null
 }
 
 export interface TroupeNode {
@@ -82,6 +110,11 @@ export interface TroupeNode {
   /** Resolves with the reason when the node stops by itself: a failed disk, another owner. */
   readonly stopped: Promise<string>
   ready(): Promise<ReadyReport>
+  /**
+   * The first half of a stop: it is not ready any more, and what it serves goes to others, where there
+   * are others. Requests are answered meanwhile, and forwarded to who serves them. Safe to call twice.
+   */
+  handOver(): Promise<void>
   /** Hands over what others can take, lets running batches finish, closes everything. Safe to call twice. */
   stop(): Promise<void>
 }

@@ -34,6 +34,8 @@ export interface NodeOptions {
   nats?: ClusterAccess
   /** Ends the wait for a cluster that is not there, or does not give it its shards yet. */
   signal?: AbortSignal
+  /** How far it is with what a start may have to do first, such as bringing data into a cluster. */
+  progress?: (step: string, done: number, of: number) => void
 }
 
 /** Where the cluster is, and what this node is in it. */

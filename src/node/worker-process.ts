@@ -1,30 +1,27 @@
 /**
  * The composition root of a worker in a process of its own: `troupe worker`. Decides: the order in which
  * it starts and ends, and what outlives it (the commands that it runs, in its data directory). Leaves to
- * others: which tasks there are (apps), who admits it (the node that it serves).
+ * others: which tasks there are (apps), who admits it and how it gets there (`worker-access.ts`).
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { HttpCaller, HttpLink, HttpRunUploads } from '../adapters/http/index.ts'
+import type { NatsOptions } from '../adapters/nats/index.ts'
 import { SystemClock, SystemRandom, silentLog } from '../adapters/system/index.ts'
 import { Client } from '../client/index.ts'
 import type { Clock, Log, Random } from '../ports/index.ts'
 import {
+  DEFAULT_CONFIG,
   isNodeName,
   type Limits,
-  pack,
   resolveLimits,
   sectionsOf,
-  subjectsOf,
   TroupeError,
-  unpack,
 } from '../protocol/index.ts'
 import {
   type AcceptanceLimits,
   type HostFigures,
   Reports,
   Worker,
-  type WorkerAnswer,
   type WorkerCondition,
   type WorkerLimits,
   type WorkerStatus,
@@ -33,14 +30,21 @@ import type { App } from './app.ts'
 import { type DataLock, lockData } from './data-lock.ts'
 import { type Registered, register } from './registration.ts'
 import { troupeVersion } from './version.ts'
+import type { WorkerAccess } from './worker-access.ts'
 import { configsOfTasks, queuesWithMore } from './worker-config.ts'
+import { HttpAccess } from './worker-over-http.ts'
 
+/** `server` and `key`, or `nats`. */
 export interface WorkerOptions {
-  /** The URL of the node that it serves. */
-  server: string
+  /** The URL of a node that it serves. */
+  server?: string
+  /** Of the group, for that node; asked again when the node refuses it. */
+  key?: () => string
+  /** Where the queues of the cluster are, and who it is there: NATS lets it in, without a key. */
+  nats?: NatsOptions
+  /** Of `nats`. Default `troupe`. */
+  cluster?: string
   group: string
-  /** The key of the group; asked again when the node refuses it. */
-  key: () => string
   /** Unique among the workers of the cluster; owners send cancels to it. */
   name: string
   /** Its own; what it runs is found again by the next start on it. */
@@ -61,7 +65,7 @@ export interface WorkerOptions {
   limits?: Partial<Limits>
   workerLimits?: Partial<WorkerLimits>
   log?: Log
-  /** Ends waiting for a node that does not answer. */
+  /** Ends waiting for a node, or for NATS, that does not answer. */
   signal?: AbortSignal
 }
 
@@ -77,36 +81,74 @@ export interface WorkerProcess {
   stop(): Promise<void>
 }
 
-const REPORT_MS = 10_000
 const HELLO_PAUSE_MS = 1_000
 const INSTANCE_FILE = 'instance'
+
+/** How a worker gets to its cluster. */
+type OpenAccess = (tools: {
+  /** Of the worker's data directory. */
+  instance: string
+  clock: Clock
+  random: Random
+  log: Log
+}) => Promise<WorkerAccess>
 
 /**
  * Waits for its node, then serves it.
  * @throws TroupeError `unauthorized` for a wrong key, `conflict` for a directory or name in use
  */
 export async function createWorker(options: WorkerOptions): Promise<WorkerProcess> {
-  if (!isNodeName(options.name)) {
-    const why = `name: "${options.name}" is not a letter or digit and at most 63 letters, digits, "_" or "-"`
+  return startWorker(options, accessOf(options))
+}
+
+/** The same by a way of the caller's. */
+export async function startWorker(
+  options: WorkerOptions,
+  openAccess: OpenAccess,
+): Promise<WorkerProcess> {
+  const { name, cluster = DEFAULT_CONFIG.cluster, dataDirectory, takeOver = false } = options
+  for (const [what, given] of Object.entries({ name, cluster })) {
+    if (isNodeName(given)) continue
+    const why = `${what}: "${given}" is not a letter or digit and at most 63 letters, digits, "_" or "-"`
     throw new TroupeError('invalid-config', why)
   }
   const limits = resolveLimits(options.limits)
   const registered = register(options.apps, limits)
   const sections = sectionsOf(options.apps, options.config ?? {})
   const clock = new SystemClock()
-  const { server: url, group, name: worker, key, dataDirectory, takeOver = false } = options
-  const caller = new HttpCaller({ url, group, worker, key })
+  const random = new SystemRandom()
   makePrivate(dataDirectory)
   const lock = await lockData(dataDirectory, clock, { takeOver })
+  let access: WorkerAccess | undefined
   try {
-    const process = new RemoteWorkerProcess({ options, limits, sections, clock, caller, lock })
+    const instance = instanceOf(dataDirectory, random)
+    access = await openAccess({ instance, clock, random, log: options.log ?? silentLog })
+    const parts = { options, limits, sections, clock, random, access, lock }
+    const process = new RemoteWorkerProcess(parts)
     await process.start(registered)
     return process
   } catch (thrown) {
-    caller.close()
+    await access?.abandon()
     lock.release()
     throw thrown
   }
+}
+
+/** @throws TroupeError `invalid-config` */
+function accessOf({ server, key, nats, cluster, group, name, signal }: WorkerOptions): OpenAccess {
+  const worker = name
+  if (nats !== undefined && server === undefined && key === undefined) {
+    return async (tools) => {
+      // Who is served over HTTP does not load what only NATS needs.
+      const { openNatsAccess } = await import('./worker-over-nats.ts')
+      const place = { options: nats, cluster: cluster ?? DEFAULT_CONFIG.cluster, group, worker }
+      return openNatsAccess({ ...tools, ...place, signal })
+    }
+  }
+  if (nats !== undefined || server === undefined || key === undefined) {
+    throw new TroupeError('invalid-config', 'a worker has a server and a key, or nats')
+  }
+  return async (tools) => new HttpAccess({ ...tools, server, group, worker, key })
 }
 
 interface Parts {
@@ -114,7 +156,8 @@ interface Parts {
   limits: Limits
   sections: readonly unknown[]
   clock: Clock
-  caller: HttpCaller
+  random: Random
+  access: WorkerAccess
   lock: DataLock
 }
 
@@ -122,39 +165,29 @@ class RemoteWorkerProcess implements WorkerProcess {
   readonly name: string
   readonly #parts: Parts
   readonly #log: Log
-  readonly #random: Random = new SystemRandom()
-  readonly #instance: string
-  readonly #link: HttpLink
   #worker: Worker | undefined
   #reports: Reports | undefined
   #stopping: Promise<void> | undefined
 
   constructor(parts: Parts) {
-    const { options, clock, caller } = parts
+    const { options } = parts
     this.name = options.name
     this.#parts = parts
     this.#log = options.log ?? silentLog
-    this.#instance = instanceOf(options.dataDirectory, this.#random)
-    this.#link = new HttpLink({
-      caller,
-      instance: this.#instance,
-      clock,
-      random: this.#random,
-      log: this.#log,
-    })
   }
 
   async start({ tasks, machines }: Registered): Promise<void> {
-    const { options, limits, sections, clock, caller } = this.#parts
+    const { options, limits, sections, clock, random, access } = this.#parts
     const { name, slots, dataDirectory, acceptance, figures, workerLimits } = options
-    const { cluster, queues: given } = await this.#hello()
+    const { cluster, queues: given, shardCount } = await this.#hello()
     const configured = { apps: options.apps, sections }
     const queues = queuesWithMore(given, configured)
-    const random = this.#random
     const log = this.#log
-    const subjects = subjectsOf(cluster)
-    const link = this.#link
-    const client = new Client({ transport: link, subjects, clock, random, limits, shardCount: 1 })
+    const subjects = access.subjectsOf(cluster)
+    const { transport, taskQueue, uploads, answerMs } = access
+    const tries = answerMs === undefined ? {} : { answerMs }
+    const tools = { transport, subjects, clock, random, limits }
+    const client = new Client({ ...tools, shardCount, ...tries })
     const worker = new Worker({
       name,
       directory: join(dataDirectory, 'worker'),
@@ -162,14 +195,7 @@ class RemoteWorkerProcess implements WorkerProcess {
       queues,
       tasks,
       client: client.as(`worker ${name}`),
-      taskQueue: link,
-      transport: link,
-      subjects,
-      clock,
-      random,
-      log,
-      limits,
-      uploads: new HttpRunUploads(caller),
+      ...{ ...tools, taskQueue, uploads, log },
       configOf: configsOfTasks(configured, machines),
       ...(workerLimits === undefined ? {} : { workerLimits }),
     })
@@ -179,10 +205,11 @@ class RemoteWorkerProcess implements WorkerProcess {
       ...this.#place(),
       ...(acceptance === undefined ? {} : { acceptance }),
       ...(figures === undefined ? {} : { figures }),
-      send: (condition) => this.#report(condition),
+      send: (condition) => access.report(condition),
       clock,
       log,
     })
+    access.enter((order) => this.#reports?.obey(order))
     // The machine and the operator are asked before the first task.
     await this.#reports.sendNow()
     await worker.start()
@@ -212,12 +239,11 @@ class RemoteWorkerProcess implements WorkerProcess {
   }
 
   async #stop(): Promise<void> {
-    const { caller, lock } = this.#parts
+    const { access, lock } = this.#parts
     this.#reports?.stop()
     await this.#worker?.stop()
     await this.#reports?.sendNow()
-    await this.#link.close()
-    caller.close()
+    await access.close()
     lock.release()
     this.#log.info({ worker: this.name }, 'the worker has stopped')
   }
@@ -226,17 +252,10 @@ class RemoteWorkerProcess implements WorkerProcess {
     return { address: this.#parts.options.address ?? '', version: troupeVersion() }
   }
 
-  async #report(condition: WorkerCondition): Promise<WorkerAnswer> {
-    const { caller } = this.#parts
-    const body = pack({ ...condition, instance: this.#instance })
-    const answer = await caller.call('report', body, { timeoutMs: REPORT_MS })
-    return unpack(answer) as WorkerAnswer
-  }
-
-  /** Until the node answers: it may be started later than its workers. */
-  async #hello(): Promise<WorkerAnswer> {
-    const { options, clock } = this.#parts
-    const { slots, server, signal } = options
+  /** Until a node answers: it may be started later than its workers. */
+  async #hello(): ReturnType<WorkerAccess['report']> {
+    const { options, clock, access } = this.#parts
+    const { slots, signal } = options
     const nothing = {
       running: 0,
       queues: [],
@@ -247,11 +266,12 @@ class RemoteWorkerProcess implements WorkerProcess {
     const condition: WorkerCondition = { ...this.#place(), slots, state: 'new', ...nothing }
     for (let isFirst = true; ; isFirst = false) {
       try {
-        return await this.#report(condition)
+        return await access.report(condition)
       } catch (thrown) {
         const isPassing = thrown instanceof TroupeError && thrown.retry
         if (!isPassing || signal?.aborted) throw thrown
-        if (isFirst) this.#log.warn({ server, why: thrown.message }, 'waits for its node')
+        const { target } = access
+        if (isFirst) this.#log.warn({ target, why: thrown.message }, 'waits for a node')
         await new Promise<void>((resolve) => clock.after(HELLO_PAUSE_MS, resolve))
       }
     }

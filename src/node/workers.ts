@@ -1,28 +1,38 @@
 /**
- * The workers that a node serves: its own, and those in processes of their own. Decides: that both are
- * known to the same app and obey it in the same way.
+ * The workers that a node serves: its own, and those in processes of their own. Decides: that all are
+ * known to the same app and obey it in the same way, and that nodes of a cluster tell each other what
+ * they have heard, so that each can show it.
  */
 import { statSync } from 'node:fs'
-import { join } from 'node:path'
-import type { Log } from '../ports/index.ts'
-import { TroupeError } from '../protocol/index.ts'
+import { basename, join } from 'node:path'
+import type { Log, Subscription, Transport } from '../ports/index.ts'
+import { pack, TroupeError, toErrorRecord, unpack } from '../protocol/index.ts'
 import {
+  DirectWorkers,
+  inspectRun,
   type KeptRun,
   RemoteWorkers,
   type RemoteWorkersDeps,
   Reports,
+  readOverheard,
+  streamSize,
   type Worker,
   type WorkerOrder,
   type WorkerRegistrar,
+  type WorkerReport,
 } from '../worker/index.ts'
 import type { ServedWorkers } from './app.ts'
 import type { RunningApp } from './node.ts'
 import type { RunMirror } from './run-mirror.ts'
 import { troupeVersion } from './version.ts'
 
-type Deps = Omit<RemoteWorkersDeps, 'registrar'> & {
+type Deps = Omit<RemoteWorkersDeps, 'registrar' | 'transport'> & {
+  transport: Transport
+  shardCount: number
   /** What lies on other nodes, where there are any. */
   mirror: RunMirror | undefined
+  /** The other nodes that are there. */
+  others: () => string[]
 }
 
 /** What the node's own worker is found at. */
@@ -32,6 +42,8 @@ export class NodeWorkers implements ServedWorkers {
   readonly #deps: Deps
   readonly #log: Log
   #remote: RemoteWorkers | undefined
+  #direct: DirectWorkers | undefined
+  #overhearing: Subscription | undefined
   #own: Worker | undefined
   #reports: Reports | undefined
 
@@ -53,22 +65,29 @@ export class NodeWorkers implements ServedWorkers {
       throw new TroupeError('invalid-config', why)
     }
     this.#deps.mirror?.open()
-    const registrar = keeper?.app.workers?.(keeper.context)
-    if (registrar === undefined) return
+    const kept = keeper?.app.workers?.(keeper.context)
+    if (kept === undefined) return
     this.#deps.runs.open()
+    const registrar = this.#deps.mirror === undefined ? kept : this.#shared(kept)
     this.#remote = new RemoteWorkers({ ...this.#deps, registrar })
     if (own) this.#reports = this.#reportsOf(own, registrar)
     this.#reports?.start()
   }
 
   admit(name: string, order: WorkerOrder): void {
-    if (name !== this.#deps.node) return this.#remote?.admit(name, order.admitted)
+    if (name !== this.#deps.node) {
+      this.#direct?.admit(name, order)
+      this.#remote?.admit(name, order.admitted)
+      return
+    }
     if (order.admitted) this.#own?.release('operator')
     else this.#own?.hold('operator', order.reason ?? 'it is taken offline')
   }
 
   stop(): void {
     this.#reports?.stop()
+    this.#direct?.stop()
+    this.#overhearing?.unsubscribe()
     this.#remote?.stop()
     this.#deps.runs.close()
     this.#deps.mirror?.close()
@@ -83,7 +102,7 @@ export class NodeWorkers implements ServedWorkers {
   async runsOf(address: string): Promise<KeptRun[]> {
     const here = this.runsHere(address)
     const elsewhere = (await this.#deps.mirror?.runs(address)) ?? []
-    return elsewhere.length === 0 ? here : byBegin([...here, ...elsewhere])
+    return elsewhere.length === 0 ? here : byBegin(fullest([...here, ...elsewhere]))
   }
 
   /** Of those, what lies on the disk of this node. */
@@ -93,6 +112,39 @@ export class NodeWorkers implements ServedWorkers {
     return own.length === 0 || uploaded.length === 0
       ? [...own, ...uploaded]
       : byBegin([...own, ...uploaded])
+  }
+
+  /** In a cluster: whoever is heard here is known everywhere, and workers may come without a key. */
+  #shared(kept: WorkerRegistrar): WorkerRegistrar {
+    const { transport, subjects, node, others } = this.#deps
+    const heard = async (report: WorkerReport): Promise<WorkerOrder> => {
+      const order = await kept.heard(report)
+      transport.publish(subjects.workerReports(), pack(report))
+      return order
+    }
+    const registrar: WorkerRegistrar = { authenticate: (claim) => kept.authenticate(claim), heard }
+    this.#overhearing = transport.subscribe(subjects.workerReports(), {}, ({ payload }) =>
+      this.#overhear(kept, payload),
+    )
+    if (kept.queuesOf) {
+      const queuesOf = kept.queuesOf.bind(kept)
+      const nodes = () => [node, ...others()]
+      this.#direct = new DirectWorkers({ ...this.#deps, nodes, registrar: { heard, queuesOf } })
+      this.#direct.start()
+    }
+    return registrar
+  }
+
+  #overhear(kept: WorkerRegistrar, payload: Uint8Array): void {
+    try {
+      const report = readOverheard(unpack(payload))
+      if (report.node === this.#deps.node) return
+      this.#direct?.forget(report.name)
+      kept.overheard?.(report)
+    } catch (thrown) {
+      // A node of another version.
+      this.#log.debug({ error: toErrorRecord(thrown) }, 'what a node says of a worker is not read')
+    }
   }
 
   #reportsOf(worker: Worker, registrar: WorkerRegistrar): Reports {
@@ -106,6 +158,24 @@ export class NodeWorkers implements ServedWorkers {
       log: this.#log,
     })
   }
+}
+
+/** What a worker had brought to a node that it lost, it has brought to another once more. */
+function fullest(runs: readonly KeptRun[]): KeptRun[] {
+  const byName = new Map<string, KeptRun>()
+  for (const run of runs) {
+    // What lies elsewhere has the name of its node before its own.
+    const name = basename(run.directory).replace(/^.*\./, '')
+    const other = byName.get(name)
+    if (other === undefined || fullness(run) > fullness(other)) byName.set(name, run)
+  }
+  return [...byName.values()]
+}
+
+/** The end is told when all of the rest is there. */
+function fullness({ directory }: KeptRun): number {
+  if (inspectRun(directory).kind === 'ended') return Number.POSITIVE_INFINITY
+  return streamSize(directory, 'stdout') + streamSize(directory, 'stderr')
 }
 
 function byBegin(runs: KeptRun[]): KeptRun[] {

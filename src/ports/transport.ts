@@ -18,6 +18,12 @@ export interface Transport {
    */
   hears(subject: string): boolean
   /**
+   * Which connection carries messages now: another number after each loss, undefined while there is none.
+   * Always the same where nothing can be lost. Only on one and the same connection do two outcomes tell
+   * something of what was between them.
+   */
+  connection(): number | undefined
+  /**
    * Listens. Subjects of subscriptions may use `*` (one token) and a final `>` (the rest). Members of
    * one `queue` share the messages. Messages of one sender arrive in order.
    */
@@ -41,6 +47,11 @@ export type TransportOutcome =
 
 export interface SubscribeOptions {
   queue?: string
+  /**
+   * No other party answers on this subject while this one does: so a request that is made here need not
+   * leave the process. Where another one does for a moment, either may answer.
+   */
+  sole?: boolean
 }
 
 /**

@@ -6,7 +6,10 @@ import { z } from 'zod'
 import { text } from './config-http.ts'
 
 export interface NatsConfig {
-  /** Such as `nats://10.0.0.1:4222`; one is enough, since servers tell of each other. */
+  /**
+   * Such as `nats://10.0.0.1:4222`. One is enough, since servers tell of each other; with several a node
+   * finds its way also from a server that is cut off from the others.
+   */
   servers: string[]
   /** Of everything that NATS keeps; what stands there is not changed by it. Default 1. */
   replicas?: number

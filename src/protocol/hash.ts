@@ -6,25 +6,27 @@
  */
 
 export function hashBytes(bytes: Uint8Array): string {
-  return hex(murmur(bytes, 0x9747b28c)) + hex(murmur(bytes, 0x3c6ef372))
+  const blocks = bytes.length & ~3
+  let first = 0x9747b28c
+  let second = 0x3c6ef372
+  for (let at = 0; at < blocks; at += 4) {
+    // The same for both runs: only what it is mixed into differs.
+    const mixed = scramble(word(bytes, at))
+    first = advance(first ^ mixed)
+    second = advance(second ^ mixed)
+  }
+  let rest = 0
+  for (let at = bytes.length - 1; at >= blocks; at--) rest = (rest << 8) | (bytes[at] ?? 0)
+  const last = (blocks < bytes.length ? scramble(rest) : 0) ^ bytes.length
+  return hex(finish(first ^ last)) + hex(finish(second ^ last))
 }
 
 function hex(value: number): string {
   return value.toString(16).padStart(8, '0')
 }
 
-function murmur(bytes: Uint8Array, seed: number): number {
-  const blocks = bytes.length & ~3
-  let hash = seed
-  for (let at = 0; at < blocks; at += 4) {
-    hash ^= scramble(word(bytes, at))
-    hash = (hash << 13) | (hash >>> 19)
-    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0
-  }
-  let rest = 0
-  for (let at = bytes.length - 1; at >= blocks; at--) rest = (rest << 8) | (bytes[at] ?? 0)
-  if (blocks < bytes.length) hash ^= scramble(rest)
-  return finish(hash ^ bytes.length)
+function advance(hash: number): number {
+  return (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0
 }
 
 function word(bytes: Uint8Array, at: number): number {

@@ -75,7 +75,7 @@ export type ShardQuery =
   | { kind: 'actors'; filter: ActorFilter; sort: ActorSort; limit: number; after?: Uint8Array }
   | { kind: 'count'; filter: ActorFilter }
   | { kind: 'audit'; address?: AddressText; limit: number; before?: number; after?: Uint8Array }
-  | { kind: 'dead-letters'; limit: number }
+  | { kind: 'dead-letters'; limit: number; after?: Uint8Array }
   | { kind: 'status' }
 
 /** A shard's part of a page. `sortKey`s compare bytewise across shards, in ascending order. */
@@ -96,8 +96,11 @@ export interface ShardAudit {
   next?: Uint8Array
 }
 
+/** The newest first. */
 export interface ShardDeadLetters {
   rows: DeadLetterView[]
+  /** Where to go on; absent when this shard has no more. */
+  next?: Uint8Array
 }
 
 /** Whether a shard makes progress: what `/ready` and `troupe` report. */
@@ -105,10 +108,23 @@ export interface ShardStatus {
   shard: number
   state: 'recovering' | 'serving' | 'leaving' | 'stopped'
   slot: number
+  /** The slot of the claim by which it is owned; null where there is no journal, or no claim yet. */
+  epoch: number | null
   mailboxCount: number
   residentCount: number
   residentBytes: number
   timersPending: number
   /** Age of the oldest batch that waits for its commit; 0 when none does. */
   commitAgeMs: number
+  commits: CommitTally
+}
+
+/** What an owner has committed since it took the shard. */
+export interface CommitTally {
+  /** Batches. */
+  count: number
+  /** Commands and relayed messages that these answered. */
+  commands: number
+  /** From the moment a batch was stepped until it was durable and visible, all together. */
+  ms: number
 }

@@ -1,20 +1,15 @@
 /**
  * Writing a checkpoint of a shard from this node's store.
  *
- * Decides: what makes it true: it is read in one snapshot, its slot holds the record that this store
- * applied, and its chunks are read back before it is recorded. Leaves to others: who writes one, and
- * when (cluster/checkpoints.ts).
+ * Decides: what makes it true: it is read in one snapshot, and its slot holds the record that this store
+ * applied. Leaves to others: its chunks (checkpoint-chunks.ts), who writes one, and when
+ * (cluster/checkpoints.ts).
  */
 import type { Checkpoints, Clock, Journal, Random, Store, StoreSnapshot } from '../ports/index.ts'
 import { hashBytes } from '../protocol/index.ts'
 import { CheckpointAccess } from './checkpoint-access.ts'
-import {
-  type Checkpoint,
-  checkpointRange,
-  digestOf,
-  EMPTY_DIGEST,
-  encodeChunk,
-} from './checkpoint-form.ts'
+import { type Begun, writeChunks } from './checkpoint-chunks.ts'
+import type { Checkpoint } from './checkpoint-form.ts'
 import { appliedKey } from './keys.ts'
 import { SlotReader } from './slot-reader.ts'
 import { type Applied, appliedOf } from './tail.ts'
@@ -79,46 +74,28 @@ export class CheckpointWriting {
 
   #write({ slot, hash }: Applied): void {
     const { shard, random, chunkBytesMax } = this.#deps
-    const { from: first, to } = checkpointRange(shard)
-    const checkpoint: Checkpoint = {
-      ...{ slot, hash, attempt: random.id(), chunks: 0, rows: 0, digest: EMPTY_DIGEST },
-    }
-    const writeFrom = (from: Uint8Array) => {
-      const rows = this.#snapshot?.page({ from, to, bytesMax: chunkBytesMax })
-      if (!rows) return this.#discard(checkpoint, 'the snapshot of the store was given up')
-      const last = rows.at(-1)
-      if (!last) return this.#finish(checkpoint)
-      const index = checkpoint.chunks
-      const bytes = encodeChunk(shard, index, rows)
-      checkpoint.chunks += 1
-      checkpoint.rows += rows.length
-      checkpoint.digest = digestOf(checkpoint.digest, bytes)
-      const { attempt } = checkpoint
-      this.#access.write({ slot, attempt, index }, bytes, () =>
-        writeFrom(Buffer.concat([last.key, Buffer.of(0)])),
-      )
-    }
-    writeFrom(first)
+    const snapshot = this.#snapshot!
+    const begun = { slot, hash, attempt: random.id() }
+    writeChunks({ shard, snapshot, access: this.#access, chunkBytesMax }, begun, (written) => {
+      if (written.kind === 'written') this.#record(written.checkpoint)
+      else this.#discard(begun, written.why)
+    })
   }
 
-  #finish(checkpoint: Checkpoint): void {
-    this.#snapshot?.close()
+  #record(checkpoint: Checkpoint): void {
     const { slot, chunks, rows } = checkpoint
-    this.#access.verify(checkpoint, (problem) => {
-      if (problem !== undefined) return this.#discard(checkpoint, problem)
-      // The journal may have lost its end meanwhile, and others have gone on from there.
-      this.#compare(checkpoint, (mismatch) => {
-        if (mismatch !== undefined) return this.#discard(checkpoint, mismatch)
-        this.#access.record(checkpoint, (ours) => {
-          if (ours) return this.#done({ kind: 'recorded', slot, chunks, rows })
-          this.#discard(checkpoint, `another has recorded a checkpoint of slot ${slot}`)
-        })
+    // The journal may have lost its end meanwhile, and others have gone on from there.
+    this.#compare(checkpoint, (mismatch) => {
+      if (mismatch !== undefined) return this.#discard(checkpoint, mismatch)
+      this.#access.record(checkpoint, (ours) => {
+        if (ours) return this.#done({ kind: 'recorded', slot, chunks, rows })
+        this.#discard(checkpoint, `another has recorded a checkpoint of slot ${slot}`)
       })
     })
   }
 
   /** Only what certainly will not be recorded: tried again and again it would fill the disk. */
-  #discard({ slot, attempt }: Checkpoint, why: string): void {
+  #discard({ slot, attempt }: Begun, why: string): void {
     this.#access.discard({ slot, attempt }, () => this.#abandon(why))
   }
 

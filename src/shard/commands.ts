@@ -16,6 +16,7 @@ import {
   READ_OPERATIONS,
   type StateValue,
   TASK_OPERATIONS,
+  type TaskOperation,
   whyUnpackable,
 } from '../protocol/index.ts'
 import type { Answer, Batch } from './batch.ts'
@@ -31,7 +32,7 @@ import { operate } from './operators.ts'
 import { matches } from './queries.ts'
 import { conditionOf, type Head } from './records.ts'
 import { startActor } from './start-actor.ts'
-import { type TaskOperation, taskOperation } from './tasks.ts'
+import { taskOperation } from './tasks.ts'
 import { actorView, diffContexts, turnView } from './views.ts'
 
 export function applyCommand(

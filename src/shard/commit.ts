@@ -4,11 +4,14 @@
  */
 import type { StoreWrite } from '../ports/index.ts'
 import type { Durability } from '../protocol/index.ts'
+import type { Epoch } from './slot-records.ts'
 
 export interface CommitPath {
   /** What is true of a batch when `committed` is told. */
   readonly durability: Durability
   readonly journaled: boolean
+  /** By which claim it owns the shard; only of a journal. */
+  readonly epoch?: Epoch | undefined
   /** Makes this engine the owner of the shard. Nothing may be read as true before `taken`. */
   take(done: (outcome: TakeOutcome) => void): void
   /** One at a time. The outcome comes once; until then it is unknown, and nothing may be released. */
@@ -28,6 +31,11 @@ export interface CommitPath {
 export interface CommitRequest {
   slot: number
   writes: readonly StoreWrite[]
+  /**
+   * Told at most once, before `committed`: the batch has happened, whatever comes, but the store does not
+   * show it yet. Replies may leave then; nothing may be read or stepped.
+   */
+  certain?: () => void
 }
 
 export type TakeOutcome =

@@ -32,7 +32,8 @@ import { Gathering } from './gathering.ts'
 import { Inbound } from './inbound.ts'
 import { updateIndexRows } from './index-rows.ts'
 import { actorKey, metaKey } from './keys.ts'
-import { brokeOnIt, Mailbox, type MailItem, type Reply, replyOf, traceOf } from './mailbox.ts'
+import { brokeOnIt, Mailbox, type MailItem, type Reply, replyOf, tell, traceOf } from './mailbox.ts'
+import { Pace } from './pace.ts'
 import { Questions } from './questions.ts'
 import { readShard } from './recovery.ts'
 import { Reindex } from './reindex.ts'
@@ -63,11 +64,12 @@ export class ShardEngine {
   readonly #gathering: Gathering
   readonly #wake: Wake
   readonly #draining = new Draining()
+  readonly #pace = new Pace()
   #state: EngineState = 'recovering'
   #nextSlot = 1
   readonly #time: ShardTime
   #pumpPlanned = false
-  #inFlight: { batch: Batch; replies: Reply[]; since: number } | undefined
+  #inFlight: { batch: Batch; replies: Reply[]; count: number; since: number } | undefined
   /** Whose item, or what that sends, is stepped just now. */
   #inHand: Reply | undefined
   readonly #questions: Questions
@@ -86,20 +88,15 @@ export class ShardEngine {
     this.#timers = new TimerQueue(shard, store, limits)
     this.#counters = new Counters(shard, store)
     this.#questions = new Questions({
-      context: this.#context,
-      counters: this.#counters,
+      ...{ context: this.#context, counters: this.#counters, status: () => this.status() },
       durability: deps.commit.durability,
-      status: () => this.status(),
     })
     this.#time = new ShardTime(deps)
     this.#board = new TaskBoard(deps)
     this.#carried = new Carried(shard)
     this.#gathering = new Gathering({
-      context: this.#context,
-      carried: this.#carried,
-      draining: this.#draining,
-      timers: this.#timers,
-      mailbox: this.#mailbox,
+      ...{ context: this.#context, carried: this.#carried, draining: this.#draining },
+      ...{ timers: this.#timers, mailbox: this.#mailbox },
     })
     this.#wake = new Wake(deps.clock, () => this.#planPump())
     this.#channels = new Channels({ ...deps, changed: () => this.#enqueue({ kind: 'wake' }) })
@@ -164,14 +161,14 @@ export class ShardEngine {
 
   status(): ShardStatus {
     return {
-      shard: this.shard,
-      state: this.#state,
-      slot: this.#nextSlot - 1,
+      ...{ shard: this.shard, state: this.#state, slot: this.#nextSlot - 1 },
+      epoch: this.#deps.commit.epoch?.slot ?? null,
       mailboxCount: this.#mailbox.count,
       residentCount: this.#context.heads.count,
       residentBytes: this.#context.heads.bytes,
       timersPending: this.#timers.count,
       commitAgeMs: this.#inFlight ? this.#deps.clock.monotonic() - this.#inFlight.since : 0,
+      commits: this.#pace.tally,
     }
   }
 
@@ -262,12 +259,14 @@ export class ShardEngine {
       return this.#broke(thrown, replies)
     }
     if (batch.writes.length === 0 && replies.length === 0) return this.#goOn()
-    this.#inFlight = { batch, replies, since: this.#deps.clock.monotonic() }
+    const count = replies.length
+    this.#inFlight = { batch, replies, count, since: this.#deps.clock.monotonic() }
     const settled = (outcome: CommitOutcome) => this.#settled(outcome)
     if (batch.writes.length === 0) return this.#deps.commit.confirm(settled)
     batch.write(metaKey(this.shard), pack([batch.slot, now, this.#dedupe.floor]))
     this.#nextSlot += 1
-    this.#deps.commit.commit({ slot: batch.slot, writes: batch.writes }, settled)
+    const { slot, writes } = batch
+    this.#deps.commit.commit({ slot, writes, certain: () => tell(replies, false) }, settled)
   }
 
   /** A broken invariant: memory may be wrong, the store is not, unless it is somebody else's by now. */
@@ -290,8 +289,8 @@ export class ShardEngine {
     replies.push(reply)
     if (item.kind === 'relay') reply.value = this.#inbound.take(batch, item.request)
     else {
-      const { durability } = this.#deps.commit
       if (item.heard !== undefined) this.#context.leases.taken(item.heard)
+      const { durability } = this.#deps.commit
       reply.value = applyCommand(this.#context, batch, this.#dedupe, item, durability)
     }
   }
@@ -321,22 +320,23 @@ export class ShardEngine {
       return this.#stop(outcome.why, outcome)
     }
     this.#inFlight = undefined
-    const { batch, replies } = flight
+    const { batch, replies, count, since } = flight
     if (outcome.kind !== 'committed') {
       for (const { send } of replies) send({ error: this.#unavailable() })
       return this.#stop(outcome.why, outcome)
     }
+    const ms = this.#deps.clock.monotonic() - since
+    if (batch.writes.length > 0) this.#pace.committed(count, ms)
     if (this.#state === 'stopped') {
       // What is true is told; the next owner finds what is to be released.
-      for (const { send, value } of replies) send(value)
-      return
+      return tell(replies, true)
     }
     for (const head of batch.dirty) {
       head.dirty = false
       head.encoded = undefined
     }
     this.#context.heads.settle()
-    for (const reply of replies) reply.send(reply.value)
+    tell(replies, true)
     this.#channels.committed(batch)
     for (const effect of batch.releases) {
       if (effect.kind === 'timer') this.#timers.add(effect)

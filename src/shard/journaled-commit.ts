@@ -1,7 +1,7 @@
 /**
  * The journaled commit path: slot ∥ tail, then apply.
  *
- * Decides: that a batch is committed when its slot holds it and the own store has flushed it, that
+ * Decides: that a batch is certain when its slot holds it and the own store has flushed it, that
  * the store's rows change only then, and when an owner lets go. Leaves to others: how a shard is
  * taken (taking.ts), who tries to (cluster).
  */
@@ -16,6 +16,13 @@ import { Tail } from './tail.ts'
 import { type Ownership, type Position, Taking } from './taking.ts'
 
 const OWNER_SILENCE_MS = 30_000
+
+/** What a slot holds, and what becomes true with it. */
+interface SlotContent {
+  record: Uint8Array
+  writes: readonly StoreWrite[]
+  certain: (() => void) | undefined
+}
 
 const RESET = { kind: 'lost', reset: true } as const
 
@@ -72,10 +79,10 @@ export class JournaledCommit implements CommitPath {
     const { last, epoch } = this.#ownership()
     invariant(request.slot === last.slot + 1, 'a batch takes the slot after the last')
     const { hash: prev, serverId } = last
-    const { writes } = request
+    const { writes, certain } = request
     const batchId = this.#deps.random.id()
     const record = encodeRecord({ kind: 'batch', prev, serverId, epoch, batchId, writes })
-    this.#writeNext(record, writes, settle)
+    this.#writeNext({ record, writes, certain }, settle)
   }
 
   /** The next slot says to whom: nothing of this epoch can follow it. */
@@ -83,16 +90,13 @@ export class JournaledCommit implements CommitPath {
     const settle = this.#begin(done)
     const { last, epoch } = this.#ownership()
     const { hash: prev, serverId } = last
-    this.#writeNext(encodeRecord({ kind: 'release', prev, serverId, epoch, to }), [], settle)
+    const record = encodeRecord({ kind: 'release', prev, serverId, epoch, to })
+    this.#writeNext({ record, writes: [], certain: undefined }, settle)
   }
 
-  #writeNext(
-    record: Uint8Array,
-    writes: readonly StoreWrite[],
-    settle: (outcome: CommitOutcome) => void,
-  ): void {
+  #writeNext(content: SlotContent, settle: (outcome: CommitOutcome) => void): void {
     const { last } = this.#ownership()
-    const next = { slot: last.slot + 1, record, writes }
+    const next = { slot: last.slot + 1, ...content }
     const silenceMs = this.#deps.clock.monotonic() - this.#acknowledgedAt
     if (silenceMs < (this.#deps.ownerSilenceMs ?? OWNER_SILENCE_MS)) {
       return this.#commitSlot(next, last, settle)
@@ -132,7 +136,7 @@ export class JournaledCommit implements CommitPath {
 
   /** Slot and tail at once; the store's rows change when both are known. */
   #commitSlot(
-    { slot, record, writes }: CommitRequest & { record: Uint8Array },
+    { slot, record, writes, certain }: SlotContent & { slot: number },
     { sequence, serverId }: Position,
     settle: (outcome: CommitOutcome) => void,
   ): void {
@@ -149,6 +153,7 @@ export class JournaledCommit implements CommitPath {
       const last = { slot, hash: hashBytes(record), sequence: written, serverId }
       this.#owned = { epoch, last }
       this.#apply(writes, last, settle)
+      certain?.()
     }
     this.#slots.write({ slot, record, after: { sequence, serverId } }, (outcome) => {
       if (outcome.kind === 'fenced') return this.#fenced(slot, settle)

@@ -14,6 +14,7 @@ import {
   formatAddress,
   type Outcome,
   type ShardAudit,
+  type ShardDeadLetters,
   type ShardPage,
   type ShardQuery,
   type ShardStatus,
@@ -58,7 +59,7 @@ export function answerQuery(
     case 'audit':
       return { ok: auditPage(shard, query), durability }
     case 'dead-letters':
-      return { ok: { rows: deadLetterRows(shard, query.limit) }, durability }
+      return { ok: deadLetterPage(shard, query), durability }
     case 'status':
       return { ok: status(), durability }
   }
@@ -284,14 +285,24 @@ function auditView(key: Uint8Array, value: Uint8Array): AuditView {
   return { at: timeOf(key), address, author, operation, commandId, detail, before, after }
 }
 
-function deadLetterRows(shard: ShardContext, limit: number): DeadLetterView[] {
+/** Bounded in bytes answered: a message may be as large as a command. */
+function deadLetterPage(
+  shard: ShardContext,
+  { limit, after }: Extract<ShardQuery, { kind: 'dead-letters' }>,
+): ShardDeadLetters {
+  const { from, to } = tableRange(shard.shard, TABLE.deadLetter)
+  const end = after === undefined ? to : Buffer.concat([from, after])
   const rows: DeadLetterView[] = []
-  const range = tableRange(shard.shard, TABLE.deadLetter)
-  for (const { key, value } of shard.store.range({ ...range, reverse: true, limit })) {
-    const [from, to, event, error] = unpack(value) as [string, string, unknown, ErrorRecord]
-    rows.push({ at: timeOf(key), from, to, event, error })
+  let bytes = 0
+  for (const { key, value } of shard.store.range({ from, to: end, reverse: true })) {
+    const [sender, target, event, error] = unpack(value) as [string, string, unknown, ErrorRecord]
+    rows.push({ at: timeOf(key), from: sender, to: target, event, error })
+    bytes += value.length
+    if (rows.length >= limit || bytes >= shard.limits.payloadBytesMax / 2) {
+      return { rows, next: key.subarray(from.length) }
+    }
   }
-  return rows
+  return { rows }
 }
 
 function timeOf(key: Uint8Array): number {

@@ -42,7 +42,7 @@ export class Questions {
       return errorRecord('busy', why)
     }
     const send = (refused: unknown) => done((refused as Outcome | undefined) ?? this.#answer(query))
-    this.#waiting.push({ value: undefined, send })
+    this.#waiting.push({ value: undefined, send, ofRows: true })
     return undefined
   }
 

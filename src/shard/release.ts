@@ -20,14 +20,16 @@ export function release(
     case 'cancel-task':
       return deps.transport.publish(deps.subjects.cancel(effect.worker), pack(effect.taskId))
     case 'transition': {
+      // Texts and numbers only, which need no form of their own; and it is said of every turn.
       const { kind, address, turn, cause, from, to, status } = effect
-      return announce(deps, address, { kind, address, turn, cause, from, to, status })
+      const message = { kind, address, turn, cause, from, to, status }
+      return announce(deps, address, () => JSON.stringify(message))
     }
     case 'removed':
-      return announce(deps, effect.address, effect)
+      return announce(deps, effect.address, () => toJson(effect))
     case 'emit': {
       const { address, event, turn } = effect
-      return announce(deps, address, { kind: 'emitted', address, event, turn })
+      return announce(deps, address, () => toJson({ kind: 'emitted', address, event, turn }))
     }
     case 'action':
       return runAction(context, effect)
@@ -52,10 +54,10 @@ export function release(
 }
 
 /** JSON, since anybody may listen. Most transitions are watched by nobody: not even the subject is made then. */
-function announce(deps: EngineDeps, address: string, message: object): void {
+function announce(deps: EngineDeps, address: string, text: () => string): void {
   if (!deps.transport.hears(deps.subjects.events())) return
   const subject = deps.subjects.event(address)
-  if (deps.transport.hears(subject)) deps.transport.publish(subject, Buffer.from(toJson(message)))
+  if (deps.transport.hears(subject)) deps.transport.publish(subject, Buffer.from(text()))
 }
 
 /** A plain action of a machine is best effort; what it throws is its own. */

@@ -1,9 +1,11 @@
 /**
  * Puts an engine on the transport: commands, messages of other shards, queries. Decides: that one
- * request is answered by one reply, when everything in it has its outcome.
+ * request is answered by one reply, when everything in it has its outcome, and that workers which have
+ * no node in between are heard on subjects of their own, where they can do nothing but speak of tasks.
  */
 import type { Subscription, Transport } from '../ports/index.ts'
 import {
+  type Command,
   checkCommand,
   checkRelay,
   errorRecord,
@@ -13,9 +15,11 @@ import {
   pack,
   type ShardQuery,
   type Subjects,
+  taskOperationOf,
   toErrorRecord,
   unpack,
   whyUnpackable,
+  workerOfWork,
 } from '../protocol/index.ts'
 import type { ShardEngine } from './engine.ts'
 
@@ -23,17 +27,26 @@ export interface ShardServer {
   stop(): void
 }
 
+export interface ServeOptions {
+  /** Workers may be anywhere, and speak for themselves. Where they cannot, nobody listens for them. */
+  hearsWorkers?: boolean
+}
+
+/** Two may answer while a shard changes hands: the one that lost it commits nothing, and says so. */
+const SOLE = { sole: true }
+
 export function serveShard(
   engine: ShardEngine,
   transport: Transport,
   subjects: Subjects,
   limits: Limits,
+  { hearsWorkers = false }: ServeOptions = {},
 ): ShardServer {
   const subscriptions: Subscription[] = [
-    transport.subscribe(subjects.shard(engine.shard), {}, ({ payload, reply }) => {
+    transport.subscribe(subjects.shard(engine.shard), SOLE, ({ payload, reply }) => {
       takeCommands(engine, limits, payload, reply ?? ignore)
     }),
-    transport.subscribe(subjects.relay(engine.shard), {}, ({ payload, reply }) => {
+    transport.subscribe(subjects.relay(engine.shard), SOLE, ({ payload, reply }) => {
       const answer = reply ?? ignore
       let request: unknown
       try {
@@ -45,7 +58,7 @@ export function serveShard(
       if ('error' in checked) return answer(pack(checked))
       engine.relay(checked.request, payload.length, (outcome) => answer(pack(outcome)))
     }),
-    transport.subscribe(subjects.query(engine.shard), {}, ({ payload, reply }) => {
+    transport.subscribe(subjects.query(engine.shard), SOLE, ({ payload, reply }) => {
       const answer = reply ?? ignore
       let query: ShardQuery
       try {
@@ -56,6 +69,14 @@ export function serveShard(
       engine.query(query, (outcome) => answer(packOne(outcome)))
     }),
   ]
+  if (hearsWorkers) {
+    const works = subjects.works(engine.shard)
+    const heard = transport.subscribe(works, {}, ({ subject, payload, reply }) => {
+      const worker = workerOfWork(subject)
+      takeCommands(engine, limits, payload, reply ?? ignore, (command) => ofWorker(command, worker))
+    })
+    subscriptions.push(heard)
+  }
   return {
     stop() {
       for (const subscription of subscriptions) subscription.unsubscribe()
@@ -65,12 +86,32 @@ export function serveShard(
 
 function ignore(): void {}
 
-/** A request holds many commands: their outcomes leave together, in the order of the request. */
+type Checked = ReturnType<typeof checkCommand>
+
+/** Of its envelope counts which command it is and how long the worker waits. */
+function ofWorker(command: Command, worker: string): Checked {
+  const { address, id, timeoutMs } = command
+  try {
+    const own: Command = { ...taskOperationOf(command, worker), address }
+    own.author = `worker ${worker}`
+    if (id !== undefined) own.id = id
+    if (timeoutMs !== undefined) own.timeoutMs = timeoutMs
+    return { command: own }
+  } catch (thrown) {
+    return { error: toErrorRecord(thrown) }
+  }
+}
+
+/**
+ * A request holds many commands: their outcomes leave together, in the order of the request.
+ * @param admit looks at each once more
+ */
 function takeCommands(
   engine: ShardEngine,
   limits: Limits,
   payload: Uint8Array,
   reply: (payload: Uint8Array) => void,
+  admit: (command: Command) => Checked = (command) => ({ command }),
 ): void {
   let commands: unknown
   try {
@@ -93,7 +134,8 @@ function takeCommands(
   const measured = payload.length > limits.payloadBytesMax
   const bytesEach = Math.ceil(payload.length / commands.length)
   for (const [index, candidate] of (commands as unknown[]).entries()) {
-    const checked = checkCommand(candidate, limits)
+    const shaped = checkCommand(candidate, limits)
+    const checked = 'error' in shaped ? shaped : admit(shaped.command)
     if ('error' in checked) {
       settle(index, checked)
       continue

@@ -116,22 +116,33 @@ export function appliedOf(bytes: Uint8Array | undefined): Applied {
   return { slot, hash }
 }
 
-/** Of slots in a row: what they hold, their raw records, and how far the store is with them. */
+/**
+ * Of slots in a row: what they hold, their raw records, and how far the store is with them. Of a row that
+ * many of them change only the last change is there: who is far behind has little to write.
+ */
 export function rowsOf(shard: number, first: number, records: readonly Uint8Array[]): StoreWrite[] {
+  const changes = new Map<string, StoreWrite>()
   const writes: StoreWrite[] = []
   let hash = ''
   for (const [index, bytes] of records.entries()) {
     const record = decodeRecord(bytes)
     const slot = first + index
-    if (record.kind === 'batch') for (const write of record.writes) writes.push(write)
+    if (record.kind === 'batch')
+      for (const write of record.writes) changes.set(textOf(write), write)
     if (record.kind === 'claim' && record.generation !== undefined) {
-      writes.push(generationRow(shard, slot, record.generation))
+      const write = generationRow(shard, slot, record.generation)
+      changes.set(textOf(write), write)
     }
     writes.push([tailKey(shard, slot), bytes])
     hash = hashBytes(bytes)
   }
   writes.push([appliedKey(shard), pack([first + records.length - 1, hash])])
-  return writes
+  return [...changes.values(), ...writes]
+}
+
+/** One character for each byte of the key. */
+function textOf([key]: StoreWrite): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
 }
 
 /** What is wrong with records that should follow `applied`; undefined when they do. */

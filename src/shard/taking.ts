@@ -165,12 +165,13 @@ export class Taking {
     if (newest && !record) {
       return this.#part(`slot ${slot} holds a record that this version cannot read`)
     }
-    if (!record) return this.#read(end)
+    if (!record) return this.#read(end, newest)
     this.#claimOf(slot, record, (claim) => {
       const isFree = !claim || claim.node === node || claim.viewVersion < viewVersion
-      if (isFree) return this.#read(end)
+      if (isFree) return this.#read(end, newest)
       // Nobody owns what was released; but an older view names nobody any more.
-      if (record.kind === 'release' && claim.viewVersion === viewVersion) return this.#read(end)
+      if (record.kind === 'release' && claim.viewVersion === viewVersion)
+        return this.#read(end, newest)
       const why = `${claim.node} owns the shard by view ${claim.viewVersion}; ours is ${viewVersion}`
       this.#done({ kind: 'lost', why })
     })
@@ -211,10 +212,12 @@ export class Taking {
     })
   }
 
-  #read(end: KnownEnd): void {
+  #read(end: KnownEnd, newest: Uint8Array | undefined): void {
     const { slot, hash } = this.#applied
     if (slot === 0 && end.lastSlot === 0) return this.#begin(end)
     if (slot === 0) return this.#readOn(end)
+    // A standby that has everything: what it applied last was read a moment ago.
+    if (slot === end.lastSlot && newest && hashBytes(newest) === hash) return this.#readOn(end)
     this.#slots.read(slot, (found) => {
       if (!found) return this.#meetGap(slot, end)
       if (hashBytes(found.record) === hash) return this.#readOn(end)

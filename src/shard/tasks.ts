@@ -3,7 +3,12 @@
  * engine's own timers. Decides: who may run an attempt, by lease and token.
  */
 
-import { type Command, type ErrorRecord, errorRecord, type Operation } from '../protocol/index.ts'
+import {
+  type Command,
+  type ErrorRecord,
+  errorRecord,
+  type TaskOperation,
+} from '../protocol/index.ts'
 import type { Answer, Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { type Arrival, park } from './control.ts'
@@ -15,8 +20,6 @@ import { removeActor } from './removal.ts'
 import { addTaskTimer, dropTaskTimers, failTask, keepTask, replaceTask } from './task-failures.ts'
 import { publishTask, writeTaskRow } from './task-rows.ts'
 import { attemptView, startAttempt } from './task-starts.ts'
-
-export type TaskOperation = Extract<Operation, { taskId: string }>
 
 /** The actor of a task: its effect id begins with the address. */
 export function addressOfTask(taskId: string): string {

@@ -55,6 +55,14 @@ export class Reports {
     await this.#send(this.#condition())
   }
 
+  /** What whoever keeps the list wants of the worker from now on. */
+  obey({ admitted, reason, reportMs = EVERY_MS }: WorkerOrder): void {
+    const { worker } = this.#deps
+    this.#everyMs = reportMs
+    if (admitted) worker.release('operator')
+    else worker.hold('operator', reason ?? 'it is taken offline')
+  }
+
   #look(): void {
     if (this.#stopped) return
     const lookMs = Math.min(LOOK_MS, this.#everyMs)
@@ -89,15 +97,12 @@ export class Reports {
   }
 
   async #send(condition: WorkerCondition): Promise<void> {
-    const { worker, send, clock, log } = this.#deps
+    const { send, clock, log } = this.#deps
     this.#sentAtMs = clock.monotonic()
     this.#sentState = stateOf(condition)
     try {
-      const { admitted, reason, reportMs = EVERY_MS } = await send(condition)
+      this.obey(await send(condition))
       this.#troubled = false
-      this.#everyMs = reportMs
-      if (admitted) worker.release('operator')
-      else worker.hold('operator', reason ?? 'it is taken offline')
     } catch (thrown) {
       // It is due again at the next regular time.
       if (!this.#troubled) log.warn({ error: toErrorRecord(thrown) }, 'a report got no answer')

@@ -49,9 +49,13 @@ export class RunUploader {
     this.#deps = deps
   }
 
-  /** The attempt runs a command from now on. */
+  /**
+   * The attempt runs a command from now on. That is told at once: whoever stops wanting the task soon
+   * leaves nothing by which its output could be told from anybody's.
+   */
   begin(name: string, record: AttemptRecord): void {
-    this.#uploadOf(name, record)
+    const upload = this.#uploadOf(name, record)
+    void this.#inTurn(upload, () => this.#round(upload))
     this.#plan()
   }
 

@@ -2,7 +2,18 @@
 import { assertType, expectTypeOf, test } from 'vitest'
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
-import { type Client, defineMachine, reply, type TaskOptions, task, tell } from '../../src/index.ts'
+import {
+  type Client,
+  createClient,
+  defineMachine,
+  type FollowedEvent,
+  type RemoteClient,
+  reply,
+  type TaskOptions,
+  type TroupeNode,
+  task,
+  tell,
+} from '../../src/index.ts'
 
 const machine = setup({
   types: {
@@ -49,6 +60,23 @@ test('input, context and output have their types', async () => {
   const view = await actor.get()
   expectTypeOf(view.context).toEqualTypeOf<{ n: number }>()
   expectTypeOf(view.output).toEqualTypeOf<{ total: number } | undefined>()
+})
+
+declare const node: TroupeNode
+
+test('a client of a node is there at once, one of a cluster is waited for, and both know machines', async () => {
+  expectTypeOf(createClient({ node, author: 'ann' })).toEqualTypeOf<Client>()
+  const connecting = createClient({ nats: { servers: ['nats://127.0.0.1:4222'] }, cluster: 'main' })
+  expectTypeOf(connecting).resolves.toEqualTypeOf<RemoteClient>()
+  const remote = await connecting
+  expectTypeOf(remote.close()).toEqualTypeOf<Promise<void>>()
+  expectTypeOf(remote.actor(counter, 'a')).toEqualTypeOf(actor)
+  const { signal } = new AbortController()
+  for await (const event of remote.follow('counter/a', signal)) {
+    expectTypeOf(event).toEqualTypeOf<FollowedEvent>()
+  }
+  // @ts-expect-error it names neither a node nor servers
+  createClient({ cluster: 'main' })
 })
 
 test('every event has a schema that fits it', () => {

@@ -82,6 +82,46 @@ describe.skipIf(missingNatsServer)('with a nats-server', () => {
     expect(out).toContain('cluster   main: n1; leader n1, 64 of 64 shards owned here')
   })
 
+  it('brings what a node had alone into a cluster that has nothing, and only there', async () => {
+    const told: string[] = []
+    const shown = (data: string, cluster: string, how: readonly string[], method = 'GET') => {
+      const interrupt = new AbortController()
+      const ask = async (url: string) => {
+        const body = method === 'POST' ? { body: '{"customer":"ann"}' } : {}
+        const headers = { 'content-type': 'application/json' }
+        const path = `${url}/troupe/v1/actors/order/1`
+        told.push(await (await fetch(path, { method, headers, ...body })).text())
+        interrupt.abort()
+      }
+      let isAsked = false
+      return run(['start', '--http', '0', '--data', data, '--cluster', cluster, ...how], {
+        ...{ cwd, apps: [shop], isTty: true, interrupt: interrupt.signal },
+        onOut: (out) => {
+          const url = /http:\/\/127\.0\.0\.1:\d+/.exec(out)?.[0]
+          if (isAsked || !url || !out.includes('Ctrl-C')) return
+          isAsked = true
+          void ask(url)
+        },
+      })
+    }
+    const joins = ['--nats', nats.url, '--name', 'n7']
+    expect(await shown('old', 'shop', [], 'POST')).toMatchObject({ code: 0 })
+    const { code, out, err } = await shown('old', 'shop', joins)
+    expect(code, err).toBe(0)
+    expect(err).toContain('publish shards [')
+    expect(out).toContain('cluster   shop: n7; leader n7, 64 of 64 shards owned here')
+    expect(JSON.parse(told.at(-1)!)).toMatchObject({ context: { customer: 'ann' } })
+    const back = await started(['--data', 'old', '--cluster', 'shop'])
+    expect(back.code).toBe(2)
+    expect(back.err).toContain('belongs to the node n7 of the cluster "shop": start it as that one')
+
+    expect(await shown('other', 'shop', [], 'POST')).toMatchObject({ code: 0 })
+    const refused = await started(['--data', 'other', '--cluster', 'shop', ...joins])
+    expect(refused.code).toBe(5)
+    expect(refused.err).toContain('the cluster "shop" has data of its own')
+    expect(await shown('other', 'shop', [])).toMatchObject({ code: 0 })
+  })
+
   it('is there for any client of NATS, which knows nothing of Troupe', async () => {
     const interrupt = new AbortController()
     const answers: unknown[] = []

@@ -99,6 +99,21 @@ listeners:
     ])
   })
 
+  it('has the cluster that the node joins, by flags and by the file', async () => {
+    const file = 'cluster: c1\nnats:\n  servers: [nats://a:1]\n  zone: z1\n'
+    const flags = ['--nats', 'nats://b:2,nats://c:3', '--cluster', 'main']
+    const lines = (await withFile(file, 'config', 'print', ...flags)).out.split('\n')
+    expect(lines).toContain('cluster: "main"  # --cluster')
+    expect(lines).toContain('  servers: ["nats://b:2","nats://c:3"]  # --nats')
+    expect(lines).toContain('  zone: "z1"  # c.yaml:4')
+    expect(lines).toContain('  replicas: 1  # default')
+    const own = (await withFile(file, 'config', 'print')).out.split('\n')
+    expect(own).toContain('cluster: "c1"  # c.yaml:1')
+    expect(own).toContain('  servers: ["nats://a:1"]  # c.yaml:3')
+    const flagsAlone = await run(['config', 'print', ...flags], { cwd })
+    expect(flagsAlone.out).toContain('  # zone: none: standbys are anywhere  # default')
+  })
+
   it('without a file, all defaults', async () => {
     const { out } = await run(['config', 'print'], { cwd, apps: [] })
     expect(out).toMatch(/^name: ".*" {2}# the host's name$/m)

@@ -31,7 +31,13 @@ class World {
 
   candidate(
     name: string,
-    more: { registry?: Registry; store?: MemoryStore; bootId?: string; jitterMs?: number } = {},
+    more: {
+      registry?: Registry
+      store?: MemoryStore
+      bootId?: string
+      jitterMs?: number
+      hasListened?: boolean
+    } = {},
   ) {
     const gate = new Gate()
     const clock = new GatedClock(this.clock, gate)
@@ -43,6 +49,7 @@ class World {
       limits: { ...limits, leaderJitterMs: more.jitterMs ?? limits.leaderJitterMs },
       random: this.random.fork(name),
       log: silentLog,
+      hasListened: () => more.hasListened ?? true,
       registry: gatedRegistry(more.registry ?? this.registry, gate),
       changed: () => changes.push(election.epoch),
       failed: (why) => {
@@ -91,7 +98,7 @@ describe('an election', () => {
     const both = ['a', 'b'].map((name) => world.candidate(name, { jitterMs: 1, registry }))
     // Nor do they hear each other: the claim alone tells.
     for (const { transport } of both) transport.isCut = true
-    await world.clock.settle(ELECTED_MS)
+    await world.clock.settle(limits.leaderSilenceMs / 2)
     const [winner, loser] = both[0]!.election.epoch === 1 ? both : both.toReversed()
     expect([winner!.election.epoch, loser!.election.epoch]).toEqual([1, undefined])
     expect(loser!.changes, 'not even for a moment').toEqual([])
@@ -105,12 +112,99 @@ describe('an election', () => {
     const b = world.candidate('b')
     await world.clock.settle(20_000)
     expect(b.election.epoch).toBeUndefined()
-    expect(b.election.leader).toEqual({ name: 'a', epoch: 1 })
+    expect(b.election.leader).toEqual({ name: 'a', bootId: 'a-1', epoch: 1 })
     a.gate.shut()
     await world.clock.settle(limits.leaderSilenceMs - limits.leaderBeatMs - 100)
     expect(b.election.epoch).toBeUndefined()
     await world.clock.settle(limits.leaderBeatMs + limits.leaderJitterMs + 200)
     expect(b.election.epoch).toBe(2)
+  })
+
+  it('has no silence to wait for where nobody has ever claimed', async () => {
+    const world = new World()
+    const all = ['a', 'b', 'c'].map((name) => world.candidate(name))
+    await world.clock.settle(100)
+    expect(all.flatMap(({ election }) => election.epoch ?? [])).toEqual([1])
+    expect(await world.claims()).toEqual(['1'])
+  })
+
+  it('waits where only the registry has forgotten who leads', async () => {
+    const world = new World()
+    const store = new MemoryStore({ clock: world.clock })
+    const a = world.candidate('a', { store })
+    a.election.saw(41)
+    await world.clock.settle(10)
+    a.gate.shut()
+    const again = world.candidate('a', { store, bootId: 'a-2' })
+    await world.clock.settle(limits.leaderSilenceMs - 1)
+    expect(again.election.epoch).toBeUndefined()
+    await world.clock.settle(ELECTED_MS)
+    expect(again.election.epoch).toBe(42)
+  })
+
+  it('does not wait for the silence of a leader that is known to have ended', async () => {
+    const world = new World()
+    const a = world.candidate('a')
+    await world.clock.settle(ELECTED_MS)
+    const b = world.candidate('b')
+    await world.clock.settle(ELECTED_MS)
+    a.gate.shut()
+    for (const other of [
+      { name: 'a', bootId: 'a-2' },
+      { name: 'b', bootId: 'a-1' },
+    ]) {
+      b.election.gone(other)
+      await world.clock.settle(limits.memberProbeMs + 100)
+      expect(b.election.epoch, 'that was not the leader').toBeUndefined()
+    }
+    b.election.gone({ name: 'a', bootId: 'a-1' })
+    expect(b.election.leader, 'nobody is known to lead').toBeUndefined()
+    await world.clock.settle(limits.memberProbeMs + 100)
+    expect(b.election.epoch).toBe(2)
+  })
+
+  it.each([
+    ['at once', true, limits.memberProbeMs + 100],
+    ['after the silence, by who may not know everybody', false, ELECTED_MS],
+  ])('follows when a leader stops: %s', async (_when, hasListened, withinMs) => {
+    const world = new World()
+    const a = world.candidate('a')
+    await world.clock.settle(ELECTED_MS)
+    const b = world.candidate('b', { hasListened })
+    await world.clock.settle(10 * limits.leaderBeatMs)
+    a.election.stop()
+    await world.clock.settle(withinMs === ELECTED_MS ? limits.leaderSilenceMs - 1 : 0)
+    expect(b.election.epoch).toBeUndefined()
+    await world.clock.settle(withinMs)
+    expect(b.election.epoch).toBe(2)
+  })
+
+  it('an end that is heard while the next epoch is claimed changes nothing', async () => {
+    const world = new World()
+    const a = world.candidate('a')
+    await world.clock.settle(ELECTED_MS)
+    const b = world.candidate('b')
+    await world.clock.settle(ELECTED_MS)
+    world.registry.failNext({ on: 'claim', happened: true, count: 1 })
+    a.gate.shut()
+    b.election.gone({ name: 'a', bootId: 'a-1' })
+    await world.clock.settle(limits.memberProbeMs + 20)
+    expect(b.election.epoch, 'it does not know yet that it has won').toBeUndefined()
+    world.transport.publish(subjects.leader(), pack([1, 'a', 'a-1', 'ends']))
+    await world.clock.settle(limits.registryRetryMs + 100)
+    expect(b.election.epoch).toBe(2)
+  })
+
+  it('the end of a leader of long ago counts for nothing', async () => {
+    const world = new World()
+    const a = world.candidate('a')
+    const b = world.candidate('b')
+    await world.clock.settle(ELECTED_MS)
+    const leads = () => [a, b].flatMap(({ election }) => election.epoch ?? [])
+    world.transport.publish(subjects.leader(), pack([0, 'old', 'old-1', 'ends']))
+    await world.clock.settle(limits.leaderSilenceMs / 2)
+    expect(leads()).toEqual([1])
+    expect(await world.claims()).toEqual(['1'])
   })
 
   it('a leader that cannot confirm itself stops by its own clock, and goes on when it can', async () => {
@@ -196,7 +290,7 @@ describe('an election', () => {
     const world = new World()
     world.registry.claim('leader.3', pack(['z', 'z-1']), () => undefined)
     const a = world.candidate('a')
-    await world.clock.settle(ELECTED_MS)
+    await world.clock.settle(limits.leaderSilenceMs - 1)
     expect(a.election.epoch).toBeUndefined()
     expect(await world.claims()).toEqual(['3'])
     await world.clock.settle(ELECTED_MS)

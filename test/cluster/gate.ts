@@ -95,14 +95,34 @@ export class GatedClock implements Clock {
 export class GatedTransport implements Transport {
   readonly #transport: Transport
   readonly #gate: Gate
-  /** Neither is anything heard, nor does anything that is said arrive. */
-  isCut = false
+  readonly #listeners = new Set<{ leave(): void; join(): void }>()
+  #connection = 1
+  #isCut = false
   /** Subjects whose messages from this node are lost. */
   readonly lost = new Set<string>()
 
   constructor(transport: Transport, gate: Gate) {
     this.#transport = transport
     this.#gate = gate
+  }
+
+  /** Without a connection nothing is said or heard, and the server forgets who listens, until it is back. */
+  get isCut(): boolean {
+    return this.#isCut
+  }
+
+  set isCut(isCut: boolean) {
+    if (isCut === this.#isCut) return
+    this.#isCut = isCut
+    if (isCut) this.#connection += 1
+    for (const listener of this.#listeners) {
+      if (isCut) listener.leave()
+      else if (!this.#gate.isShut) listener.join()
+    }
+  }
+
+  connection(): number | undefined {
+    return this.isCut || this.#gate.isShut ? undefined : this.#connection
   }
 
   request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
@@ -122,17 +142,32 @@ export class GatedTransport implements Transport {
 
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     const through = this.#gate.through(handle)
-    const subscription = this.#transport.subscribe(subject, options, (message) => {
-      const { reply } = message
-      if (this.isCut) return
-      // Nor does a dead process answer what it was asked while it lived.
-      through(
-        reply
-          ? { ...message, reply: (bytes) => void (this.#gate.isShut || reply(bytes)) }
-          : message,
-      )
+    const subscribe = () =>
+      this.#transport.subscribe(subject, options, (message) => {
+        const { reply } = message
+        // Nor does a dead process answer what it was asked while it lived.
+        through(
+          reply
+            ? { ...message, reply: (bytes) => void (this.#gate.isShut || reply(bytes)) }
+            : message,
+        )
+      })
+    let subscription: Subscription | undefined = this.isCut ? undefined : subscribe()
+    const leave = () => {
+      subscription?.unsubscribe()
+      subscription = undefined
+    }
+    const join = () => {
+      subscription = subscribe()
+    }
+    const listener = { leave, join }
+    this.#listeners.add(listener)
+    return this.#gate.keep({
+      unsubscribe: () => {
+        this.#listeners.delete(listener)
+        leave()
+      },
     })
-    return this.#gate.keep(subscription)
   }
 }
 

@@ -5,6 +5,7 @@ import { silentLog } from '../../src/adapters/system/index.ts'
 import { Hosting } from '../../src/cluster/hosting.ts'
 import { DEFAULT_CLUSTER_LIMITS as limits } from '../../src/cluster/limits.ts'
 import type { View } from '../../src/cluster/view.ts'
+import { NO_WISHES } from '../../src/cluster/wishes.ts'
 import { host } from '../shard/support.ts'
 import { Cluster } from './nodes.ts'
 
@@ -18,7 +19,7 @@ function viewWith(unhosted: readonly string[] = []): View {
   ])
   return {
     ...{ leaderEpoch: 1, version: 1, members: [], owners: [null], standbys: [null] },
-    ...{ former: [[]], needs: [needs], unhosted },
+    ...{ former: [[]], needs: [needs], unhosted, wishes: NO_WISHES },
   }
 }
 

@@ -191,6 +191,7 @@ describe('a leader that looks for a view that members have seen', () => {
       refuses: () => false,
     }
     const shared = {
+      name: 'a',
       clock,
       registry,
       log: silentLog,

@@ -85,6 +85,38 @@ describe('members', () => {
     expect(b.members.othersServing(3)).toEqual([])
   })
 
+  it('are there as long as they answer, however slow their heartbeats are', async () => {
+    const at = world()
+    const a = member(at, 'a')
+    const b = member(at, 'b')
+    await at.clock.settle(10_000)
+    a.gate.hold()
+    for (let n = 0; n < 10; n++) {
+      await at.clock.settle(limits.memberSilenceMs / 2)
+      b.members.answered(a.beat)
+    }
+    expect(b.names()).toContain('a')
+    b.members.answered({ name: 'a', bootId: 'a-0' })
+    await at.clock.settle(limits.memberSilenceMs + limits.memberBeatMs)
+    expect(b.names(), 'another life of it says nothing of this one').toEqual(['b'])
+    b.members.answered(a.beat)
+    expect(b.names(), 'nor does an answer say what it is').toEqual(['b'])
+  })
+
+  it('are gone when that is known, until they are heard again', async () => {
+    const at = world()
+    const a = member(at, 'a', { serves: [[3, 77]] })
+    const b = member(at, 'b')
+    await at.clock.settle(10_000)
+    b.members.gone({ name: 'a', bootId: 'a-0' })
+    expect(b.names(), 'that was another process').toContain('a')
+    const before = b.changes()
+    b.members.gone(a.beat)
+    expect([b.names(), b.members.othersServing(3), b.changes() - before]).toEqual([['b'], [], 1])
+    await at.clock.settle(limits.memberBeatMs)
+    expect([b.names().sort(), b.members.servesBy('a', 3)]).toEqual([['a', 'b'], 77])
+  })
+
   it.each([
     ['reads later what came meanwhile', false],
     ['lost it', true],

@@ -6,6 +6,7 @@ import type { Member } from '../../src/cluster/placement.ts'
 import { nextView, type Planning, type Reports } from '../../src/cluster/planning.ts'
 import { NO_VERSIONS } from '../../src/cluster/versions.ts'
 import { VERSION_MAX, type View, viewNumber } from '../../src/cluster/view.ts'
+import { NO_WISHES } from '../../src/cluster/wishes.ts'
 
 const member = (name: string, more: Partial<Member> = {}): Member => ({
   name,
@@ -32,6 +33,7 @@ function next(previous: View | undefined, some: readonly Member[], more: Partial
       shardCount: 6,
       leaderEpoch: previous?.leaderEpoch ?? 1,
       unhosted: new Set<string>(),
+      wishes: previous?.wishes ?? NO_WISHES,
       seen: 0,
     },
   }
@@ -94,7 +96,8 @@ describe('the next view', () => {
   it('does not exist when the versions of an epoch are used up', () => {
     const view = { ...next(undefined, members('a', 'b')), version: VERSION_MAX }
     const unhosted = new Set<string>()
-    const planning = { previous: view, reports: SILENT, shardCount: 6, unhosted, seen: 0 }
+    const fixed = { reports: SILENT, shardCount: 6, unhosted, seen: 0, wishes: NO_WISHES }
+    const planning = { ...fixed, previous: view }
     expect(nextView({ ...planning, members: members('a'), leaderEpoch: 1 })).toBeUndefined()
     expect(nextView({ ...planning, members: members('a'), leaderEpoch: 2 })).toBeDefined()
   })

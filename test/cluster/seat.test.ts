@@ -14,6 +14,7 @@ import { Seat } from '../../src/cluster/seat.ts'
 import { NO_VERSIONS } from '../../src/cluster/versions.ts'
 import { type View, ViewMemory, viewNumber } from '../../src/cluster/view.ts'
 import { Views } from '../../src/cluster/views.ts'
+import { NO_WISHES } from '../../src/cluster/wishes.ts'
 import { hostMachine } from '../../src/machine/index.ts'
 import type { StoreTransaction } from '../../src/ports/index.ts'
 import { subjectsOf } from '../../src/protocol/index.ts'
@@ -130,9 +131,10 @@ class Bench {
   }
 
   name(version: number, owner: string, standby: string | null = null): void {
+    const members = ['a', 'b'].map((one) => ({ name: one, weight: 1, zone: null, leaving: false }))
     const view: View = {
-      ...{ leaderEpoch: LEADER_EPOCH, version, members: [], owners: [owner], standbys: [standby] },
-      ...{ former: [[]], needs: [NO_VERSIONS], unhosted: [] },
+      ...{ leaderEpoch: LEADER_EPOCH, version, members, owners: [owner], standbys: [standby] },
+      ...{ former: [[]], needs: [NO_VERSIONS], unhosted: [], wishes: NO_WISHES },
     }
     this.views.take(view)
   }

@@ -5,6 +5,7 @@ import type { Member } from '../../src/cluster/placement.ts'
 import { nextView, type Reports } from '../../src/cluster/planning.ts'
 import { NO_VERSIONS } from '../../src/cluster/versions.ts'
 import type { View } from '../../src/cluster/view.ts'
+import { NO_WISHES } from '../../src/cluster/wishes.ts'
 import { apartBy, member } from './placement-rules.ts'
 
 const SHARDS = 7
@@ -22,7 +23,8 @@ function rest(before: View | undefined, members: readonly Member[], refusals = N
   }
   let view = before
   for (let round = 0; round < 30; round++) {
-    const planning = { previous: view, members, reports, shardCount: SHARDS }
+    const fixed = { reports, shardCount: SHARDS, wishes: NO_WISHES }
+    const planning = { ...fixed, previous: view, members }
     const then = nextView({ ...planning, leaderEpoch: 1, unhosted: new Set(), seen: 0 })!
     if (then === view) return then
     view = then

@@ -12,6 +12,7 @@ import { Tails } from '../../src/cluster/tails.ts'
 import { NO_VERSIONS } from '../../src/cluster/versions.ts'
 import { encodeView, type View, ViewMemory } from '../../src/cluster/view.ts'
 import { VIEW_KEY, Views } from '../../src/cluster/views.ts'
+import { NO_WISHES } from '../../src/cluster/wishes.ts'
 import { pack, subjectsOf, unpack } from '../../src/protocol/index.ts'
 import { tailKey } from '../../src/shard/keys.ts'
 
@@ -52,7 +53,7 @@ function member() {
   const view: View = {
     ...{ leaderEpoch: 1, version: 1, owners: [null, null], standbys: [null, null] },
     members: ['a', 'b', 'c'].map((name) => ({ name, weight: 1, zone: null, leaving: false })),
-    ...{ former: [[], []], needs: [NO_VERSIONS, NO_VERSIONS], unhosted: [] },
+    ...{ former: [[], []], needs: [NO_VERSIONS, NO_VERSIONS], unhosted: [], wishes: NO_WISHES },
   }
   /** Another member, which answers late. */
   const answerAfter = (name: string, delayMs: number) =>

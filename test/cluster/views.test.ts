@@ -42,6 +42,19 @@ const view: fc.Arbitrary<View> = fc.record({
     fc.uniqueArray(fc.tuple(name, fc.nat()), { selector: ([machine]) => machine, maxLength: 2 }),
   ).map((lists) => lists.map((pairs) => new Map(pairs))),
   unhosted: fc.uniqueArray(name, { maxLength: 2 }),
+  wishes: fc.record({
+    drains: fc.array(fc.record({ node: name, by: fc.string(), at: fc.nat() }), { maxLength: 2 }),
+    moves: fc.array(
+      fc.record({
+        shard: fc.integer({ min: 0, max: SHARDS - 1 }),
+        to: name,
+        isPinned: fc.boolean(),
+        by: fc.string(),
+        at: fc.nat(),
+      }),
+      { maxLength: 2 },
+    ),
+  }),
 })
 
 const first: View = {
@@ -53,6 +66,7 @@ const first: View = {
   former: [[], [{ name: 'b', until: 7 }], []],
   needs: [new Map(), new Map([['m', 2]]), new Map()],
   unhosted: ['n'],
+  wishes: { drains: [{ node: 'a', by: 'op', at: 5 }], moves: [] },
 }
 
 async function registered(cluster: Cluster): Promise<Uint8Array> {
@@ -111,6 +125,13 @@ describe('a view', () => {
         [7, [[[['m', 'x']]], [0, 0, 0]]],
         [8, undefined],
         [8, [1]],
+        [9, undefined],
+        [9, [[]]],
+        [9, [[['a', 'op']], []]],
+        [9, [[['a.b', 'op', 5]], []]],
+        [9, [[], [[SHARDS, 'a', false, 'op', 5]]]],
+        [9, [[], [[0, 'a.b', false, 'op', 5]]]],
+        [9, [[], [[0, 'a', false, 7, 5]]]],
       ] as [number, unknown][]),
       [3, [['a', -1, null, false]]],
       [3, [['a', 1, 5, false]]],

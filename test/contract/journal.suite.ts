@@ -92,6 +92,13 @@ export function journalSuite(name: string, create: () => Promise<JournalHarness>
       expect(await read(4)).toEqual({ kind: 'empty' })
     })
 
+    it('begins with any slot', async () => {
+      const outcome = await write(41, 0)
+      if (outcome.kind !== 'written') throw new Error(outcome.kind)
+      expect((await write(42, outcome.sequence)).kind).toBe('written')
+      expect(await end()).toMatchObject({ firstSlot: 41, lastSlot: 42 })
+    })
+
     it('names the same server while nothing was lost', async () => {
       await fill(1)
       const { serverId } = await end()

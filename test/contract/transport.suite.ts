@@ -51,6 +51,13 @@ export function transportSuite(name: string, create: () => Promise<TransportHarn
 
     const echo: MessageHandler = ({ payload, reply }) => reply?.(bytes(`to ${text(payload)}`))
 
+    it('stays on one connection as long as none is lost', async () => {
+      const first = transport.connection()
+      expect(first).toBeTypeOf('number')
+      await request('nobody', '')
+      expect(transport.connection()).toBe(first)
+    })
+
     it('answers a request with the reply, whole and binary', async () => {
       const other = await harness.connect()
       await subscribe('a.b', echo, undefined, other)

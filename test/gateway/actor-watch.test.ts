@@ -2,8 +2,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { assign, emit, setup } from 'xstate'
 import { z } from 'zod'
+import { followActor } from '../../src/client/follow.ts'
 import type { Client, WatchedEvent } from '../../src/client/index.ts'
-import { ActorWatch } from '../../src/gateway/actor-watch.ts'
+import { watchActor } from '../../src/gateway/actor-watch.ts'
 import { createGateway, type GatewayLimits } from '../../src/gateway/index.ts'
 import { defineMachine } from '../../src/machine/index.ts'
 import { defineApp } from '../../src/node/index.ts'
@@ -262,8 +263,17 @@ describe('what was published and lost', () => {
       history: async () => history(look.turns),
     } as unknown as Client
     const seen: unknown[] = []
-    const watch = new ActorWatch(client, 'm/1', new Set())
-    for await (const { event, data, id } of watch.events(new AbortController().signal)) {
+    const following: Pick<Client, 'follow'> = {
+      follow: (address, signal) => followActor(client, rig.node.clock, address, signal),
+    }
+    const { signal } = new AbortController()
+    for await (const { event, data, id } of watchActor(
+      following,
+      'm/1',
+      new Set(),
+      undefined,
+      signal,
+    )) {
       seen.push([event, (data as { turn: number }).turn, id])
     }
     return seen

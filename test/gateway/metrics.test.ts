@@ -56,6 +56,17 @@ test('counts of actors, the shards, and what apps measure', async () => {
   const text = await response.text()
   expect(text).toContain('troupe_actors{machine="lamp",condition="active"} 2')
   expect(text).toMatch(/troupe_slot\{shard="63"\} \d+/)
+  const total = (name: string) =>
+    [...text.matchAll(new RegExp(`^${name}\\{shard="\\d+"\\} (\\S+)$`, 'gm'))].reduce(
+      (sum, [, value]) => sum + Number(value),
+      0,
+    )
+  expect(text).toContain('# TYPE troupe_batches_total counter')
+  expect(total('troupe_batch_commands_total'), 'what was started').toBe(2)
+  expect(total('troupe_batches_total')).toBeGreaterThanOrEqual(1)
+  expect(total('troupe_commit_ms_total')).toBeGreaterThan(0)
+  expect(text, 'it is alone').not.toContain('troupe_shard_owned')
+  expect(text).not.toMatch(/^troupe_epoch\{/m)
   expect(text).toContain('lamps_power_watts{room="hall"} 60')
 })
 

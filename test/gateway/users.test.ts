@@ -113,6 +113,13 @@ describe('roles', () => {
     }
   })
 
+  it('are not what a caller says of itself, as requests of the node to itself do', async () => {
+    const headers = { 'x-troupe-role': 'admin' }
+    expect((await rig.call('POST', '/family/keys', { headers })).status).toBe(401)
+    const named = { ...headers, ...as('read') }
+    expect((await rig.call('POST', '/family/keys', { headers: named })).status).toBe(403)
+  })
+
   it('of methods of /rpc are their own', async () => {
     const batch = ['look', 'do', 'keys'].map((method, id) => ({ jsonrpc: '2.0', method, id }))
     const seen = async (role: Role) =>

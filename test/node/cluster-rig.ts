@@ -67,18 +67,22 @@ export class ClusterRig {
   readonly taskQueue = new MemoryTaskQueue({ clock: this.clock, ackWaitMs: 1_000 })
   readonly checkpoints = new MemoryCheckpoints({ clock: this.clock })
   readonly directory = mkdtempSync(join(tmpdir(), 'troupe-cluster-'))
-  readonly apps: readonly App[]
+  readonly apps: App[]
   readonly limits: Partial<ClusterLimits>
   readonly nodes = new Map<string, RigNode>()
 
   constructor(apps: readonly App[], limits = LIMITS) {
-    this.apps = apps
+    this.apps = [...apps]
     this.limits = limits
   }
 
-  async start(name: string, options: Partial<JoinOptions> = {}): Promise<RigNode> {
+  async start(
+    name: string,
+    options: Partial<JoinOptions> = {},
+    through: (ports: ClusterPorts) => ClusterPorts = (ports) => ports,
+  ): Promise<RigNode> {
     const node = this.make(name)
-    await node.start(options)
+    await node.start(options, through)
     this.nodes.set(name, node)
     return node
   }
@@ -166,7 +170,10 @@ export class RigNode {
     return join(this.#rig.directory, this.name)
   }
 
-  async start(options: Partial<JoinOptions> = {}): Promise<void> {
+  async start(
+    options: Partial<JoinOptions> = {},
+    through: (ports: ClusterPorts) => ClusterPorts = (ports) => ports,
+  ): Promise<void> {
     const gate = new Gate()
     this.#gate = gate
     const clock = new GatedClock(this.#rig.clock, gate)
@@ -174,7 +181,10 @@ export class RigNode {
     const { apps, limits } = this.#rig
     const given = { name, dataDirectory, apps, clock, shardCount: SHARDS, log: this.#log() }
     const place = { limits, answerMs: 1_000, ...options.place }
-    this.#node = await joinCluster({ ...given, ...options, place }, this.#ports(clock, gate))
+    this.#node = await joinCluster(
+      { ...given, ...options, place },
+      through(this.#ports(clock, gate)),
+    )
   }
 
   /** As kill -9. */

@@ -1,5 +1,4 @@
 /** Who may take part in a cluster: one process per name and directory, and all mean the same shards. */
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { setup } from 'xstate'
@@ -56,21 +55,6 @@ describe('a name', () => {
 })
 
 describe('a data directory', () => {
-  it('of a node that runs alone is refused, and serves it as before', async () => {
-    const dataDirectory = join(rig.directory, 'alone')
-    mkdirSync(dataDirectory)
-    const alone = await createNode({ dataDirectory, apps: [app] })
-    await alone.client.start('plain/1')
-    await alone.stop()
-    await expect(rig.start('a', { dataDirectory })).rejects.toMatchObject({
-      code: 'invalid-config',
-      message: expect.stringMatching(/a node that runs alone.*an empty directory/),
-    })
-    const again = await createNode({ dataDirectory, apps: [app] })
-    expect((await again.client.get('plain/1')).machine).toBe('plain')
-    await again.stop()
-  })
-
   it('of a node of a cluster is refused to a node that runs alone, and to another name', async () => {
     const { dataDirectory } = await rig.start('a')
     await rig.at('a').stop()

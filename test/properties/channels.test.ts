@@ -162,6 +162,7 @@ function swallowing(inner: Transport): Transport {
   return {
     publish: (subject, payload) => inner.publish(subject, payload),
     hears: (subject) => inner.hears(subject),
+    connection: () => inner.connection(),
     subscribe: (subject, options, handle) => inner.subscribe(subject, options, handle),
     request: (request, done) =>
       inner.request(request, (outcome) => {

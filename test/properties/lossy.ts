@@ -94,6 +94,10 @@ export class LossyTransport implements Transport {
     return this.#inner.hears(subject)
   }
 
+  connection(): number | undefined {
+    return this.#inner.connection()
+  }
+
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     return this.#inner.subscribe(subject, options, handle)
   }

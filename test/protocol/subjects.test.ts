@@ -1,7 +1,7 @@
 /** Subjects: what NATS clients outside of Troupe may rely on, token by token. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { formatAddress, subjectsOf } from '../../src/protocol/index.ts'
+import { formatAddress, questionOf, subjectsOf, workerOfWork } from '../../src/protocol/index.ts'
 import { childIds, ids, machineNames } from './arbitraries.ts'
 
 const subjects = subjectsOf('main')
@@ -18,9 +18,28 @@ it('are golden', () => {
   expect(subjects.eventOf('job', '10.0 *')).toBe('troupe.main.event.job.10%2E0%20%2A')
   expect(subjects.leader()).toBe('troupe.main.leader')
   expect(subjects.member()).toBe('troupe.main.member')
+  expect(subjects.alive('n1')).toBe('troupe.main.alive.n1')
   expect(subjects.tail('n1')).toBe('troupe.main.tail.n1')
   expect(subjects.node('n1')).toBe('troupe.main.node.n1')
+  expect(subjects.facts()).toBe('troupe.main.facts')
+  expect(subjects.api('read')).toBe('troupe.main.api.read.ask')
+  expect(subjects.apiMore('admin', 'n.1')).toBe('troupe.main.api.admin.more.n%2E1')
   expect(subjects.cancel('host.a/1')).toBe('troupe.main.cancel.host%2Ea%2F1')
+  expect(subjects.work(7, 'w1')).toBe('troupe.main.work.7.w1')
+  expect(subjects.works(7)).toBe('troupe.main.work.7.*')
+  expect(subjects.workerQuestion('w1', 'report')).toBe('troupe.main.worker.w1.report')
+  expect(subjects.workerQuestion('w1', 'runs', 'n1')).toBe('troupe.main.worker.w1.runs.n1')
+  expect(subjects.workerQuestions('runs')).toBe('troupe.main.worker.*.runs')
+  expect(subjects.workerQuestionsTo('n1')).toBe('troupe.main.worker.*.*.n1')
+  expect(subjects.order('w1')).toBe('troupe.main.order.w1')
+  expect(subjects.workerReports()).toBe('troupe.main.worker.report')
+})
+
+it('who speaks as a worker is known by the subject', () => {
+  expect(workerOfWork(subjects.work(7, 'w1'))).toBe('w1')
+  const asked = { worker: 'w1', question: 'report' }
+  expect(questionOf(subjects.workerQuestion('w1', 'report'))).toEqual(asked)
+  expect(questionOf(subjects.workerQuestion('w1', 'report', 'n1'))).toEqual(asked)
 })
 
 it('clusters share nothing', () => {

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { parseConfig } from '../../src/protocol/index.ts'
+import { DEFAULT_CONFIG, parseConfig } from '../../src/protocol/index.ts'
 
 const root = new URL('../../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
@@ -74,6 +74,30 @@ describe('docker-compose.yml', () => {
     expect(config.nats?.servers).toEqual(servers)
     expect(config.nats?.weight ?? 1).toBe(name === 'gateway' ? 0 : 1)
     expect(config.http?.users?.length).toBe(1)
+  })
+})
+
+describe('config/docker', () => {
+  const users = read('config/nats/users.conf')
+
+  it.each(named(/^w\d$/))('starts the worker %s as a user of the same cluster', (name, worker) => {
+    const [verb, ...flags] = worker.command
+    expect(verb).toBe('worker')
+    expect(flags[flags.indexOf('--name') + 1]).toBe(name)
+    const path = flags[flags.indexOf('--config') + 1] ?? ''
+    const { nats, cluster, ...rest } = parseConfig(read(path), path)
+    expect(Object.keys(rest)).toEqual(['apps'])
+    const node = parseConfig(read('config/docker/node.yaml'), 'node.yaml')
+    expect(nats).toMatchObject({ servers: node.nats?.servers, user: 'worker' })
+    expect(cluster).toBe(node.cluster)
+    expect(users).toContain(`"${nats?.inboxPrefix}.>"`)
+    expect(users).toContain(`TROUPE_${cluster ?? DEFAULT_CONFIG.cluster}_TASKS`)
+  })
+
+  it('makes a secret for every user that NATS knows', () => {
+    const [, made = ''] = /^# +for name in ([^;]+); do$/m.exec(read('docker-compose.yml')) ?? []
+    const wanted = [...users.matchAll(/\$TROUPE_(\w+)_PASSWORD/g)].map(([, user]) => user)
+    expect(made.toUpperCase().split(' ').sort()).toEqual(wanted.sort())
   })
 })
 

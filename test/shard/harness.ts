@@ -36,6 +36,8 @@ export interface HarnessOptions {
   from?: Harness
   live?: LiveHost
   log?: Log
+  /** What the transport takes in one message; anything when absent. */
+  payloadBytesMax?: number
 }
 
 export class Harness {
@@ -59,7 +61,9 @@ export class Harness {
     const { flushDelayMs } = options
     const disk = { clock: this.clock, ...(flushDelayMs === undefined ? {} : { flushDelayMs }) }
     this.store = from ? from.store.crash() : new MemoryStore(disk)
-    this.transport = new MemoryTransport({ clock: this.clock })
+    const { payloadBytesMax } = options
+    const carried = payloadBytesMax === undefined ? {} : { payloadBytesMax }
+    this.transport = new MemoryTransport({ clock: this.clock, ...carried })
     this.taskQueue = new MemoryTaskQueue({ clock: this.clock })
     this.limits = resolveLimits(options.limits)
     this.shardCount = from?.shardCount ?? options.shardCount ?? 4

@@ -22,9 +22,11 @@ const EVERYBODYS = new Set([
   'owns',
   'line',
   'healed',
+  'disconnected',
+  'connected',
 ])
 
-export function account(result: SeedResult): string {
+export function account(result: Pick<SeedResult, 'seed' | 'violations' | 'events'>): string {
   const [first] = result.violations
   if (!first) return `seed ${result.seed}: nothing is wrong`
   const at = result.events[first.seq]

@@ -35,6 +35,11 @@ export interface CallerOptions {
 
 export type Told = (outcome: Outcome | undefined) => void
 
+/** Whoever works on actors: simulated here, or a program beside real processes. */
+export type WorkCaller = Pick<Caller, 'name' | 'newId' | 'call'> & {
+  readonly process: Pick<Caller['process'], 'after'>
+}
+
 export class Caller {
   readonly name: string
   readonly process: ProcessClock

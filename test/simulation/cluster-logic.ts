@@ -4,7 +4,7 @@
  * Decides: limits that fit a world whose minutes are short, and what of its log becomes events.
  * Leaves to others: everything that it decides itself (src/cluster).
  */
-import type { ClusterLimits, ClusterNode, ClusterStatus } from '../../src/cluster/index.ts'
+import type { ClusterLimits, ClusterNode, ClusterStatus, Order } from '../../src/cluster/index.ts'
 import type { Log } from '../../src/ports/index.ts'
 import type { NodeLogic, SimNode } from './node.ts'
 import type { CheckpointRates, SimCheckpoints } from './sim-checkpoints.ts'
@@ -16,6 +16,9 @@ const LIMITS: Partial<ClusterLimits> = {
   leaderJitterMs: 300,
   memberBeatMs: 250,
   memberSilenceMs: 1_000,
+  memberProbeMs: 60,
+  memberGoneMs: 150,
+  memberTrustMs: 5_000,
   viewReadMs: 600,
   viewWaitMs: 2_500,
   registryRetryMs: 60,
@@ -101,6 +104,10 @@ export class ClusterLogic implements NodeLogic {
 
   leave(done: () => void): void {
     this.#cluster.leave(() => done())
+  }
+
+  order(order: Order, done: (isTaken: boolean) => void): void {
+    this.#cluster.order(order, false, ({ kind }) => done(kind === 'taken'))
   }
 
   /** What it says of shards, in the words of the list of events. */

@@ -22,7 +22,7 @@ export function drainedOrWhy(world: World): string | undefined {
     if (row !== undefined) return `shard ${shard} keeps a message: ${row}`
   }
   for (const actor of world.mirror.all()) {
-    const why = restlessness(world, actor)
+    const why = restlessness(actor, world.base.now())
     if (why !== undefined) return `${actor.address} ${why}`
   }
   return undefined
@@ -39,13 +39,13 @@ function goneView(world: World): string {
   return ahead ? `; ${ahead.name} has seen a view that is gone` : ''
 }
 
-function restlessness(world: World, actor: ActorFact): string | undefined {
+/** What keeps an actor from being at rest; `now` as its shard counts. */
+export function restlessness(actor: ActorFact, now: number): string | undefined {
   if (actor.status !== 'active') return undefined
   if (actor.paused || actor.parked !== null) return 'is paused or parked'
   if (actor.kept > 0) return `keeps ${actor.kept} events`
   const [task] = actor.tasks
   if (task) return `has a task that is ${task.state}`
-  const now = world.base.now()
   const timer = actor.timers.find(({ kind }) => kind === 'event')
   if (timer) return `has a timer due ${Math.round(timer.dueAt - now)} ms from now`
   return undefined
@@ -67,7 +67,7 @@ export function endStores(world: World): void {
 }
 
 /** Journaled, the slot that the rows show; embedded, the last batch. */
-function appliedOf(store: Store, shard: number): number {
+export function appliedOf(store: Store, shard: number): number {
   for (const table of [TABLE.applied, TABLE.meta]) {
     const bytes = store.get(Uint8Array.of(shard >> 8, shard & 0xff, table))
     if (bytes) return (unpack(bytes) as [number])[0]
@@ -75,7 +75,7 @@ function appliedOf(store: Store, shard: number): number {
   return 0
 }
 
-function rowsOf(store: Store, shard: number): Iterable<StoreRow> {
+export function rowsOf(store: Store, shard: number): Iterable<StoreRow> {
   const from = Uint8Array.of(shard >> 8, shard & 0xff, 0)
   const to = Uint8Array.of(shard >> 8, shard & 0xff, 0xff)
   return store.range({ from, to })

@@ -130,6 +130,8 @@ export type Happening =
   | { kind: 'clock-jumped'; node: string; byMs: number }
   | { kind: 'cut'; from: string; to: string }
   | { kind: 'healed' }
+  | { kind: 'disconnected'; party: string }
+  | { kind: 'connected'; party: string }
   | { kind: 'journal-down'; why: string }
   | { kind: 'journal-up' }
   | { kind: 'line'; node: string; how: string }
@@ -139,6 +141,8 @@ export type Happening =
   /** The data directory of embedded nodes is this one's. */
   | { kind: 'owns'; node: string; ownerId: string }
   | { kind: 'leads'; node: string; epoch: number }
+  /** An order of an operator that a leader took. */
+  | { kind: 'ordered'; node: string; what: string }
   | { kind: 'taken'; node: string; shard: number; slot: number; view: number }
   | { kind: 'not-taken'; node: string; shard: number; why: string }
   | { kind: 'stopped'; node: string; shard: number; how: string; why: string }

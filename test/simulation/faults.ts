@@ -1,11 +1,13 @@
 /**
  * What befalls the parties of a simulated world, and when.
  *
- * Decides: crashes and freezes at moments and between steps, partitions, clocks that jump, lines and
- * servers of the journal that break, workers that die or freeze, upgrades. Everything comes from
- * rates (parameters.ts); what goes wrong within an operation is decided by the simulated ports.
+ * Decides: crashes and freezes at moments and between steps, partitions, connections that are lost and
+ * made anew, clocks that jump, lines and servers of the journal that break, workers that die or freeze,
+ * upgrades, orders of operators. Everything comes from rates (parameters.ts); what goes wrong within an operation is decided by
+ * the simulated ports.
  */
 import type { VirtualClock } from '../../src/adapters/memory/index.ts'
+import { ClusterOperator } from './cluster-operator.ts'
 import type { Recorder } from './events.ts'
 import type { SimNode } from './node.ts'
 import { ORACLE } from './oracle.ts'
@@ -34,11 +36,16 @@ export interface Victims {
 export class Faults {
   readonly #victims: Victims
   readonly #random: SimRandom
+  readonly #connections: SimRandom
+  readonly #operator: ClusterOperator
   #isOver = false
 
   constructor(victims: Victims, random: SimRandom) {
     this.#victims = victims
     this.#random = random
+    this.#connections = random.fork('connections')
+    const { shards } = victims.parameters
+    this.#operator = new ClusterOperator({ ...victims, shards }, random.fork('operator'))
   }
 
   begin(): void {
@@ -52,6 +59,8 @@ export class Faults {
     this.#every('workerMs', () => this.#worker())
     this.#every('upgradeMs', () => this.#upgrade())
     this.#every('wipeMs', () => this.#someNode()?.wipe())
+    this.#every('connectionMs', () => this.#disconnect())
+    this.#every('orderMs', () => this.#operator.orderSomething())
     this.#sync()
     this.#reviveDead()
   }
@@ -61,6 +70,7 @@ export class Faults {
     this.#isOver = true
     const { network, nodes, workers, journal, recorder } = this.#victims
     network.heal()
+    network.joinAll()
     if (journal.isDown) this.#journalUp()
     const isUpgraded = nodes.some(({ version }) => version === 2)
     for (const node of nodes) {
@@ -73,6 +83,7 @@ export class Faults {
       worker.thaw()
       worker.start()
     }
+    this.#operator.end()
     recorder.add({ kind: 'faults-over' })
   }
 
@@ -151,9 +162,12 @@ export class Faults {
     const one = this.#random.pick(nodes).name
     const others = parties.filter((name) => name !== one && this.#random.chance(0.6))
     const isOneWay = this.#random.chance(0.4)
+    // Their servers have lost each other: a question is not lost, but told that nobody listens.
+    const isTold = this.#connections.chance(0.3)
     for (const other of others) {
       network.cut(one, other)
       recorder.add({ kind: 'cut', from: one, to: other })
+      if (isTold) network.hide(other, one)
       if (isOneWay) continue
       network.cut(other, one)
       recorder.add({ kind: 'cut', from: other, to: one })
@@ -162,6 +176,35 @@ export class Faults {
       network.heal()
       recorder.add({ kind: 'healed' })
     })
+  }
+
+  /** One party is without a connection for a while, or all are: their server starts again. */
+  #disconnect(): void {
+    const { network, nodes, callers, recorder } = this.#victims
+    const random = this.#connections
+    const names = nodes.map(({ name }) => name)
+    const parties = random.chance(0.3) ? [...names, ...callers] : [random.pick(names)]
+    const meanMs = random.pick([60, 400, 2_000])
+    for (const party of parties) {
+      network.leave(party)
+      recorder.add({ kind: 'disconnected', party })
+      this.#victims.base.after(random.exponential(meanMs), () => {
+        if (this.#isOver) return
+        network.join(party)
+        recorder.add({ kind: 'connected', party })
+        this.#becomeKnown(party, names)
+      })
+    }
+  }
+
+  /** Which servers know who is back, and listens, is a matter of moments. */
+  #becomeKnown(party: string, others: readonly string[]): void {
+    const { network, base } = this.#victims
+    for (const other of others) {
+      if (other === party || this.#connections.chance(0.7)) continue
+      network.hide(party, other)
+      base.after(this.#connections.exponential(150), () => network.show(party, other))
+    }
   }
 
   #jump(): void {

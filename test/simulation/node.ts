@@ -5,6 +5,7 @@
  * process. Leaves to others: which shards it tries to take (NodeLogic), when things befall it.
  */
 import type { VirtualClock } from '../../src/adapters/memory/index.ts'
+import type { Order } from '../../src/cluster/index.ts'
 import type { Clock, Log, Random, TaskQueue } from '../../src/ports/index.ts'
 import type { EventObject, Limits, Subjects } from '../../src/protocol/index.ts'
 import type { CommitPath, Machines, ShardEngine, ShardServer } from '../../src/shard/index.ts'
@@ -46,6 +47,8 @@ export interface NodeLogic {
   serves(shard: number): boolean
   /** Hands over what it serves, where that is known. */
   leave?(done: () => void): void
+  /** An operator's word; only who leads takes it. */
+  order?(order: Order, done: (isTaken: boolean) => void): void
   /** For logics whose shards the node does not see. */
   liveEvent?(...live: LiveEvent): void
   /** What it knows, for people. */
@@ -120,6 +123,12 @@ export class SimNode {
     }
     if (this.#logic?.leave) this.#logic.leave(end)
     else end()
+  }
+
+  /** Nobody is told where nobody lives. */
+  order(order: Order, done: (isTaken: boolean) => void): void {
+    const { life } = this
+    if (life && !life.process.isFrozen) this.#logic?.order?.(order, done)
   }
 
   get store(): SimDisk | undefined {

@@ -25,6 +25,8 @@ export interface Troubles {
   workerMs: number
   upgradeMs: number
   wipeMs: number
+  connectionMs: number
+  orderMs: number
 }
 
 export interface Parameters {
@@ -82,6 +84,12 @@ export function drawParameters(random: SimRandom, given: Given): Parameters {
   if (drawn.logic === 'cluster' && drawn.troubles.journalLossMs === 0) {
     const wipes = random.fork('wipes')
     drawn.troubles.wipeMs = wipes.chance(0.5) ? wipes.between(8_000, 20_000) : 0
+  }
+  if (drawn.logic === 'cluster') {
+    const connections = random.fork('connections')
+    drawn.troubles.connectionMs = connections.chance(0.5) ? connections.between(2_000, 12_000) : 0
+    const orders = random.fork('orders')
+    drawn.troubles.orderMs = orders.chance(0.4) ? orders.between(1_000, 8_000) : 0
   }
   if (given.losses) {
     drawn.troubles.wipeMs = 0
@@ -151,6 +159,8 @@ function draw(random: SimRandom, given: Given): Parameters {
       workerMs: mean(0.6, 2_000, 10_000),
       upgradeMs: mean(0.4, 15_000, 40_000),
       wipeMs: 0,
+      connectionMs: 0,
+      orderMs: 0,
     },
     limits: drawLimits(random),
   }

@@ -3,7 +3,7 @@
  * children and to callbacks, and messages between drawn charts and the machines that every world has.
  */
 import type { Command } from '../../src/protocol/index.ts'
-import type { Caller } from './client.ts'
+import type { WorkCaller } from './client.ts'
 import type { SimRandom } from './random.ts'
 
 const PATIENCE_MS = 8_000
@@ -23,14 +23,19 @@ const MIX: readonly [weight: number, types: readonly string[]][] = [
 
 export class SideWork {
   readonly #random: SimRandom
-  readonly #caller: Caller
+  readonly #caller: WorkCaller
   readonly #thinkMs: number
   readonly #families: readonly string[]
   readonly #flats: readonly string[]
   readonly #drawn: readonly string[]
   #isOver = false
 
-  constructor(random: SimRandom, caller: Caller, addresses: readonly string[], thinkMs: number) {
+  constructor(
+    random: SimRandom,
+    caller: WorkCaller,
+    addresses: readonly string[],
+    thinkMs: number,
+  ) {
     this.#random = random
     this.#caller = caller
     this.#thinkMs = thinkMs

@@ -2,7 +2,8 @@
  * The network between simulated parties, and the Transport port of each of them.
  *
  * Decides: that messages of one sender to one receiver keep their order and all else may overtake;
- * what a partition swallows, in one direction; loss, duplication and delay by rates. Everybody who
+ * what a partition swallows, in one direction; loss, duplication and delay by rates; that whoever has
+ * no connection is listened for by nobody, and may be for a moment after it is back. Everybody who
  * listens on a subject gets a message, two owners that both believe in themselves included, and the
  * first reply counts. Leaves to others: when parties freeze and die (process-clock.ts).
  */
@@ -57,6 +58,11 @@ export class SimNetwork {
   #wildCount = 0
   /** `from>to`, each direction of its own. */
   readonly #cuts = new Set<string>()
+  /** Who has no connection. */
+  readonly #away = new Set<string>()
+  readonly #connections = new Map<string, number>()
+  /** `asker>listener`: the server of the one does not know that the other listens. */
+  readonly #unknown = new Set<string>()
   readonly #lastArrival = new Map<string, number>()
   #turn = 0
 
@@ -72,6 +78,40 @@ export class SimNetwork {
 
   heal(): void {
     this.#cuts.clear()
+    this.#unknown.clear()
+  }
+
+  /** Its connection is lost. */
+  leave(party: string): void {
+    this.#away.add(party)
+    this.#connections.set(party, (this.#connections.get(party) ?? 1) + 1)
+  }
+
+  /** It has another. */
+  join(party: string): void {
+    this.#away.delete(party)
+  }
+
+  joinAll(): void {
+    this.#away.clear()
+  }
+
+  connectionOf(party: string): number | undefined {
+    return this.#away.has(party) ? undefined : (this.#connections.get(party) ?? 1)
+  }
+
+  /** Whoever asks there is told that nobody listens, although messages arrive. */
+  hide(listener: string, from: string): void {
+    this.#unknown.add(`${from}>${listener}`)
+  }
+
+  show(listener: string, to: string): void {
+    this.#unknown.delete(`${to}>${listener}`)
+  }
+
+  /** Whether a question finds this listener. */
+  finds(asker: string, listener: string): boolean {
+    return !this.#away.has(listener) && !this.#unknown.has(`${asker}>${listener}`)
   }
 
   isCut(from: string, to: string): boolean {
@@ -99,9 +139,12 @@ export class SimNetwork {
   }
 
   /** Members of a group take turns; everybody else gets each message. */
-  receivers(subject: string): Listener[] {
-    const all = [...(this.#exact.get(subject) ?? [])]
+  receivers(subject: string, asker?: string): Listener[] {
+    let all = [...(this.#exact.get(subject) ?? [])]
     if (this.#wildCount > 0) all.push(...this.#wild.match(subject))
+    if (asker !== undefined && this.#unknown.size + this.#away.size > 0) {
+      all = all.filter(({ endpoint }) => this.finds(asker, endpoint.party))
+    }
     if (all.every(({ queue }) => queue === undefined)) return all
     const groups = new Map<string, Listener[]>()
     const chosen = all.filter((listener) => {
@@ -126,6 +169,7 @@ export class SimNetwork {
     const { rates } = this
     const loss = isReply ? rates.replyLossChance : rates.lossChance
     if (this.isCut(from, to) || this.#random.chance(loss)) return
+    if (this.#away.has(from) || this.#away.has(to)) return
     this.#fly(from, to, arrive)
     if (this.#random.chance(rates.duplicateChance)) this.#fly(from, to, arrive)
   }
@@ -161,7 +205,8 @@ export class SimTransport implements Transport {
     question.expire(timeoutMs)
     if (this.#closed) return
     this.#network.watch.sent(this.party, subject, question.payload)
-    const receivers = this.#network.receivers(subject)
+    const isConnected = this.connection() !== undefined
+    const receivers = isConnected ? this.#network.receivers(subject, this.party) : []
     if (receivers.length === 0) {
       this.process.after(1, () => question.finish({ kind: 'no-responders' }))
       return
@@ -181,6 +226,10 @@ export class SimTransport implements Transport {
 
   hears(subject: string): boolean {
     return this.#network.hears(subject)
+  }
+
+  connection(): number | undefined {
+    return this.#closed ? undefined : this.#network.connectionOf(this.party)
   }
 
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {

@@ -8,7 +8,7 @@
 import { type Command, shardOf } from '../../src/protocol/index.ts'
 import type { Asker } from './asker.ts'
 import type { ChartWork } from './chart-work.ts'
-import type { Caller } from './client.ts'
+import type { WorkCaller } from './client.ts'
 import type { Recorder } from './events.ts'
 import { MACHINE_NAMES, type MachineName } from './machines.ts'
 import type { SimRandom } from './random.ts'
@@ -68,11 +68,11 @@ export class Workload {
   readonly random: SimRandom
   readonly #patience: SimRandom
   readonly #rests: SimRandom
-  readonly #callers: readonly Caller[]
-  readonly #readers: readonly Caller[]
+  readonly #callers: readonly WorkCaller[]
+  readonly #readers: readonly WorkCaller[]
   readonly #askers: readonly Asker[]
   readonly #beside: readonly SideWork[]
-  readonly #recorder: Recorder
+  readonly #recorder: Pick<Recorder, 'add'>
   readonly #charts: ChartWork | undefined
   readonly #fixed: readonly string[]
   /** Of all actors that anybody asks. */
@@ -84,11 +84,11 @@ export class Workload {
 
   constructor(options: {
     random: SimRandom
-    callers: readonly Caller[]
-    readers: readonly Caller[]
+    callers: readonly WorkCaller[]
+    readers: readonly WorkCaller[]
     askers: readonly Asker[]
-    beside: readonly Caller[]
-    recorder: Recorder
+    beside: readonly WorkCaller[]
+    recorder: Pick<Recorder, 'add'>
     actors: number
     thinkMs: number
     restChance: number
@@ -159,7 +159,7 @@ export class Workload {
     return new Map(this.addresses.map((address) => [address, shardOf(address, shards)]))
   }
 
-  #next(caller: Caller, act: () => void): void {
+  #next(caller: WorkCaller, act: () => void): void {
     const rests = this.#rests.chance(this.#restChance)
     const meanMs = rests ? this.#thinkMs / this.#restChance : this.#thinkMs
     caller.process.after(this.random.exponential(meanMs), () => {
@@ -169,14 +169,14 @@ export class Workload {
     })
   }
 
-  #read(caller: Caller): void {
+  #read(caller: WorkCaller): void {
     const address = this.random.pick(this.addresses)
     const id = caller.newId()
     this.#recorder.add({ kind: 'read-began', id, address })
     caller.call({ address, op: 'get', id }, PATIENCE_MS)
   }
 
-  #act(caller: Caller): void {
+  #act(caller: WorkCaller): void {
     if (this.random.chance(0.05)) return this.#repeat(caller)
     if (this.random.chance(0.04)) return this.#bad(caller)
     const id = caller.newId()
@@ -206,11 +206,11 @@ export class Workload {
   }
 
   /** The same id, perhaps by another caller, perhaps while the first copy is on its way. */
-  #repeat(caller: Caller): void {
+  #repeat(caller: WorkCaller): void {
     if (this.#sent.length > 0) caller.call(this.random.pick(this.#sent), PATIENCE_MS)
   }
 
-  #bad(caller: Caller): void {
+  #bad(caller: WorkCaller): void {
     const [address, request] = this.#isForCharts()
       ? this.#charts!.bad()
       : [this.any(), this.random.pick(BAD)]

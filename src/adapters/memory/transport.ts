@@ -106,6 +106,10 @@ export class MemoryTransport implements Transport {
     return everyone.length > 0 || groups.length > 0
   }
 
+  connection(): number | undefined {
+    return this.closed ? undefined : 1
+  }
+
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     checkSubject(subject)
     const listener: Listener = { subject, queue: options.queue, handle, active: true }

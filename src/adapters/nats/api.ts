@@ -3,14 +3,17 @@
  *
  * Decides: which answers of a server are certain (`ApiError`, `refused`), and that everything else is
  * unknown; that a message is read through the leader of its stream, never by a direct get, which any
- * replica answers. Leaves to others: what an unknown outcome means to whoever asked.
+ * replica answers; when a server is cut off from its cluster, and has to be left for another.
+ * Leaves to others: what an unknown outcome means to whoever asked.
  */
-import { headers, type StreamInfo } from 'nats'
+import { headers, type Payload, type RequestOptions, type StreamInfo } from 'nats'
 import { messageOfThrown } from '../../protocol/index.ts'
 import type { Connection } from './connection.ts'
 
 /** Codes of JetStream's errors; `code` of an error is only an HTTP status. */
 export const API_ERROR = {
+  /** This server knows no leader of JetStream. */
+  unavailable: 10008,
   consumerNotFound: 10014,
   noMessage: 10037,
   jetStreamOffForAccount: 10039,
@@ -25,6 +28,9 @@ export const API_ERROR = {
 
 /** Expectations of a write and what belongs to them; headers count for a server's payload limit. */
 export const HEADER_BYTES_MAX = 256
+
+/** How long JetStream's leader may take for a question that needs no stream. */
+const LOOK_MS = 2_000
 
 /** A server has understood a request, and refuses it. */
 export class ApiError extends Error {
@@ -55,8 +61,44 @@ export async function askApi<T>(
   timeoutMs: number,
 ): Promise<T> {
   const options = { timeout: timeoutMs }
-  const { data } = await connection.request(`$JS.API.${subject}`, JSON.stringify(body), options)
-  return answerOf<T>(data)
+  return exchange<T>(connection, `$JS.API.${subject}`, JSON.stringify(body), options)
+}
+
+/** All that is asked of JetStream: who is not answered for long looks whether that is the server's fault. */
+async function exchange<T>(
+  connection: Connection,
+  subject: string,
+  payload: Payload,
+  options: RequestOptions,
+): Promise<T> {
+  const { silence } = connection
+  const askedAtMs = silence.nowMs
+  try {
+    const { data } = await connection.request(subject, payload, options)
+    const answer = answerOf<T>(data)
+    silence.end()
+    return answer
+  } catch (thrown) {
+    if (isAnswer(thrown)) silence.end()
+    else if (connection.isConnected && silence.isEnough(askedAtMs)) void leaveIfCutOff(connection)
+    throw thrown
+  }
+}
+
+/** The streams that were asked for may have no leader; JetStream itself has one, if this server is not alone. */
+async function leaveIfCutOff(connection: Connection): Promise<void> {
+  if (connection.nats.info?.cluster === undefined) return
+  try {
+    const { data } = await connection.request('$JS.API.INFO', '', { timeout: LOOK_MS })
+    answerOf(data)
+  } catch (thrown) {
+    if (!isAnswer(thrown)) return connection.leaveServer()
+  }
+  connection.silence.end()
+}
+
+function isAnswer(thrown: unknown): boolean {
+  return thrown instanceof ApiError && thrown.code !== API_ERROR.unavailable
 }
 
 function answerOf<T>(data: Uint8Array): T {
@@ -97,8 +139,7 @@ export async function publish(
   if (after !== undefined) expected.set('Nats-Expected-Last-Sequence', String(after))
   try {
     const options = { timeout: timeoutMs, headers: expected }
-    const { data } = await connection.request(subject, bytes, options)
-    const ack = answerOf<{ stream: string; seq: number }>(data)
+    const ack = await exchange<{ stream: string; seq: number }>(connection, subject, bytes, options)
     if (ack.stream === stream) return { kind: 'stored', sequence: ack.seq }
     return { kind: 'unknown', why: `another stream took it: ${ack.stream}` }
   } catch (thrown) {

@@ -5,7 +5,7 @@
  * Decides: a value is a row of parts and a head that names them, written last: a name holds a whole
  * value or nothing. Parts of one put have a version of their own, so a value that is being replaced can
  * be read until its head is another; then its parts go. A put that was cut short leaves parts without
- * a head: `sweep` removes them. It survives what JetStream survives.
+ * a head: whoever puts sweeps them, now and then. It survives what JetStream survives.
  * Leaves to others: the stream (open-stream.ts), what names mean.
  */
 import type { Blobs, Clock, Log, Random } from '../../ports/index.ts'
@@ -65,6 +65,8 @@ export class NatsBlobs implements Blobs {
   readonly #options: NatsBlobsOptions
   readonly #heads: string
   readonly #parts: string
+  /** The first put looks what was left by those before it. */
+  #sweptAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: NatsBlobsOptions) {
     const { cluster, replicas, connection, log, timeoutMs = TIMEOUT_MS } = options
@@ -91,6 +93,7 @@ export class NatsBlobs implements Blobs {
     const former = await this.#head(token)
     await this.#publish(`${this.#heads}.${token}`, pack([version, bytes.length, partBytes]))
     if (former) await this.#drop(token, former.version)
+    await this.#sweepNowAndThen()
   }
 
   async get(name: string, range?: Range): Promise<Uint8Array | undefined> {
@@ -143,6 +146,22 @@ export class NatsBlobs implements Blobs {
       swept += 1
     }
     return swept
+  }
+
+  /** As often as something can have been abandoned. The value that was put is whole whatever comes of it. */
+  async #sweepNowAndThen(): Promise<void> {
+    const { clock, log } = this.#options
+    if (clock.monotonic() - this.#sweptAtMs < ABANDONED_MS) return
+    this.#sweptAtMs = clock.monotonic()
+    try {
+      const swept = await this.sweep()
+      if (swept > 0) log.info({ swept }, 'parts of blobs whose put was cut short are removed')
+    } catch (thrown) {
+      log.warn(
+        { why: messageOfThrown(thrown) },
+        'blobs could not be swept; this is done again later',
+      )
+    }
   }
 
   /** By its newest part: a large value may take its time. */

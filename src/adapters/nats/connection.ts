@@ -4,8 +4,8 @@
  * Decides: two kinds. One that *reconnects* for ever, with back-off, for all that may be said again; and
  * one with a single life, for writes whose outcome must be known: once it is lost it stays closed, and its
  * user opens another and looks before it writes. Also: what is worth waiting for at the first connect (a
- * server that is not there yet) and what is not (one that refuses us), what is said in the log, and that
- * what was promised is sent before a connection is closed.
+ * server that is not there yet) and what is not (one that refuses us), what is said in the log, that
+ * what was promised is sent before a connection is closed, and how a server is left for another one.
  * Leaves to others: subjects, what is asked.
  */
 import {
@@ -21,7 +21,10 @@ import {
 } from 'nats'
 import type { Clock, Log, Random } from '../../ports/index.ts'
 import { messageOfThrown, TroupeError } from '../../protocol/index.ts'
+import { BackOff } from './back-off.ts'
 import { accessOf, type NatsOptions } from './options.ts'
+import { Requests } from './requests.ts'
+import { Silence } from './silence.ts'
 
 export interface ConnectorDeps {
   options: NatsOptions
@@ -30,6 +33,8 @@ export interface ConnectorDeps {
   clock: Clock
   random: Random
   log: Log
+  /** For how long JetStream may be silent on a connection before another server is tried. */
+  silenceMs?: number
 }
 
 export interface OpenRequest {
@@ -47,6 +52,8 @@ export interface ConnectionListener {
   lost?(): void
   /** Connected again, maybe to another server. Subscriptions are in place. */
   back?(): void
+  /** The server does not allow our user to say, or to hear, something: `publish` or `subscription`. */
+  denied?(operation: string, subject: string): void
   /** For good: by `close`, or because a single life has ended. */
   closed?(): void
 }
@@ -54,12 +61,12 @@ export interface ConnectionListener {
 const DIAL_MS = 5_000
 const PING_MS = 2_000
 const PINGS_OUT_MAX = 2
-const RETRY_FIRST_MS = 100
-const RETRY_MAX_MS = 2_000
 /** While nobody is there it is said again so often. */
 const WAIT_LOG_MS = 30_000
 /** Subjects of actors are endless. */
 const COMPLAINTS_MAX = 1_000
+/** A server may stand in the library's list under several addresses. */
+const RETURNS_MAX = 4
 /** What was published before `close` has so long to leave. */
 const DRAIN_MS = 3_000
 
@@ -80,14 +87,16 @@ export class NatsConnector {
     const backOff = new BackOff(this.#deps.random)
     const startedAtMs = clock.monotonic()
     let saidAtMs = Number.NEGATIVE_INFINITY
+    let failure: unknown = 'it was given up'
     for (;;) {
       try {
         const nats = await this.#dial(request, access, backOff)
         if (request.signal?.aborted === true) await nats.close()
-        else return this.#opened(nats, backOff, access.servers)
+        else return this.#opened(nats, backOff, access.servers, request.reconnect)
       } catch (thrown) {
         const refused = refusalOf(thrown, access.servers)
         if (refused !== undefined) throw refused
+        failure = thrown
         if (!request.reconnect) throw unreachable(access.servers, thrown)
         if (clock.monotonic() - saidAtMs >= WAIT_LOG_MS) {
           const waitedMs = Math.round(clock.monotonic() - startedAtMs)
@@ -98,7 +107,7 @@ export class NatsConnector {
         backOff.failed()
         await this.#pause(backOff.waitMs, request.signal)
       }
-      if (request.signal?.aborted === true) throw unreachable(access.servers, 'it was given up')
+      if (request.signal?.aborted === true) throw unreachable(access.servers, failure)
     }
   }
 
@@ -125,10 +134,18 @@ export class NatsConnector {
     })
   }
 
-  #opened(nats: NatsConnection, backOff: BackOff, servers: string[]): Connection {
-    const { clock, log } = this.#deps
+  #opened(
+    nats: NatsConnection,
+    backOff: BackOff,
+    servers: string[],
+    reconnects: boolean,
+  ): Connection {
+    const { clock, log, options, silenceMs } = this.#deps
     backOff.succeeded()
-    const connection = new Connection(nats, { clock, log, backOff, servers })
+    const { inboxPrefix } = options
+    const silence = new Silence(clock, silenceMs)
+    const deps = { clock, log, backOff, servers, reconnects, inboxPrefix, silence }
+    const connection = new Connection(nats, deps)
     log.info(connection.where(), 'connected to NATS')
     return connection
   }
@@ -152,22 +169,32 @@ interface ConnectionDeps {
   log: Log
   backOff: BackOff
   servers: string[]
+  reconnects: boolean
+  silence: Silence
+  inboxPrefix: string | undefined
 }
 
 export class Connection {
   /** The library's own object. Publish only while `isConnected`: the library may drop what it holds. */
   readonly nats: NatsConnection
+  readonly silence: Silence
   readonly #deps: ConnectionDeps
+  readonly #requests: Requests
   readonly #listeners = new Set<ConnectionListener>()
   /** What the server complained of on this connection, so that it is said once. */
   readonly #complaints = new Set<string>()
   #isConnected = true
   #isClosing = false
   #lostAtMs = 0
+  /** The server that was left, and how often the library may still lead back to it. */
+  #left: { serverId: string | undefined; returnsMax: number } | undefined
+  #number = 1
 
   constructor(nats: NatsConnection, deps: ConnectionDeps) {
     this.nats = nats
+    this.silence = deps.silence
     this.#deps = deps
+    this.#requests = new Requests(nats, deps.clock, deps.inboxPrefix)
     void this.#followStatus()
     void nats.closed().then((error) => this.#ended(error instanceof Error ? error : undefined))
   }
@@ -177,8 +204,18 @@ export class Connection {
     return this.#isConnected && !this.nats.isClosed()
   }
 
+  /** Another one after each loss. */
+  get number(): number {
+    return this.#number
+  }
+
   get isClosed(): boolean {
     return this.nats.isClosed()
+  }
+
+  /** Whether it has ended because its server was left. */
+  get hasLeft(): boolean {
+    return this.#left !== undefined
   }
 
   /** Bytes of a message and its headers that the server takes. */
@@ -193,18 +230,24 @@ export class Connection {
 
   /**
    * Asks, and takes the first reply. What it throws leaves open whether anybody acted; a lost connection
-   * is told at once, where the library would wait for the time to be over.
+   * is told at once.
    */
   request(subject: string, payload: Payload, options: RequestOptions): Promise<Msg> {
     if (!this.isConnected) return Promise.reject(new Error('not connected to NATS'))
-    return new Promise((resolve, reject) => {
-      const lost = () => reject(new Error('the connection to NATS was lost'))
-      const listening = this.listen({ lost })
-      this.nats
-        .request(subject, payload, options)
-        .then(resolve, reject)
-        .finally(() => listening.stop())
-    })
+    return this.#requests.ask(subject, payload, options)
+  }
+
+  /** For another one, where there is one: it takes us, and cannot do what is needed. */
+  leaveServer(): void {
+    if (!this.isConnected || this.#isClosing) return
+    const { log, reconnects } = this.#deps
+    log.warn(
+      this.where(),
+      'JetStream does not answer through this NATS server: another one is tried',
+    )
+    this.#left = { serverId: this.nats.info?.server_id, returnsMax: RETURNS_MAX }
+    this.#lost()
+    void (reconnects ? this.nats.reconnect() : this.nats.close())
   }
 
   /** Sends what was published, and closes. */
@@ -263,22 +306,38 @@ export class Connection {
     if (!this.#isClosing) {
       this.#deps.log.warn({ servers: this.#deps.servers }, 'the connection to NATS is lost')
     }
+    this.#requests.end('the connection to NATS was lost')
     this.#tell((listener) => listener.lost?.())
   }
 
   #back(): void {
     const { clock, log, backOff } = this.#deps
     backOff.succeeded()
-    if (this.#isConnected) return
+    if (this.#isConnected || this.#hasReturned()) return
     this.#isConnected = true
+    this.#left = undefined
+    this.silence.restart()
+    this.#number += 1
     this.#complaints.clear()
     const afterMs = Math.round(clock.monotonic() - this.#lostAtMs)
     log.info({ ...this.where(), afterMs }, 'connected to NATS again')
     this.#tell((listener) => listener.back?.())
   }
 
+  /** The library tries the servers in turn, and begins with the one that it had. */
+  #hasReturned(): boolean {
+    const left = this.#left
+    const hasReturned = left !== undefined && left.serverId === this.nats.info?.server_id
+    if (!hasReturned || left.returnsMax === 0) return false
+    left.returnsMax -= 1
+    void this.nats.reconnect()
+    return true
+  }
+
   #complained(error: string, denied: Status['permissionContext']): void {
     const { log } = this.#deps
+    if (denied?.operation === 'publish') this.#requests.denied(denied.subject, error)
+    if (denied) this.#tell((listener) => listener.denied?.(denied.operation, denied.subject))
     const what = denied === undefined ? error : `${denied.operation} ${denied.subject}`
     if (this.#complaints.has(what) || this.#complaints.size >= COMPLAINTS_MAX) return
     this.#complaints.add(what)
@@ -298,31 +357,6 @@ export class Connection {
 
   #tell(call: (listener: ConnectionListener) => void): void {
     for (const listener of [...this.#listeners]) call(listener)
-  }
-}
-
-/** How long to wait before the next try. Constant until that failed: the library asks more often. */
-class BackOff {
-  readonly #random: Random
-  #failures = 0
-  #waitMs = RETRY_FIRST_MS
-
-  constructor(random: Random) {
-    this.#random = random
-  }
-
-  get waitMs(): number {
-    return this.#waitMs
-  }
-
-  failed(): void {
-    const fullMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** this.#failures++)
-    this.#waitMs = Math.round(fullMs * (1 / 2 + this.#random.fraction() / 2))
-  }
-
-  succeeded(): void {
-    this.#failures = 0
-    this.#waitMs = RETRY_FIRST_MS
   }
 }
 

@@ -4,8 +4,8 @@
  * Decides: a slot is written on two conditions (no message of its subject, and the stream ends where the
  * writer looked); what is certain is told, everything else is `unknown`. A shard is written only on the
  * line on which its end was read: the first write of each shard on a new line is `unknown`, so that its
- * owner reads the end first. A stream is created only to write slot 1 after an end that said that there
- * is none; that write is `unknown` too, so that whoever decided to begin looks again at what it began.
+ * owner reads the end first. A stream is created only to write a first slot after an end that said
+ * that there is none; that write is `unknown` too, so that whoever decided to begin looks again at what it began.
  *
  * Which copy of a stream it is (`serverId`): with one replica the stream and the present life of the
  * server that holds it, since JetStream acknowledges before it syncs, so that any start may follow a
@@ -28,7 +28,14 @@ import { messageOfThrown } from '../../protocol/index.ts'
 import { HEADER_BYTES_MAX, publish, readInfo, readMessage, type StoredMessage } from './api.ts'
 import { type Line, Lines, type OpenLine } from './lines.ts'
 import { type JetStreamNames, jetStreamNames } from './names.ts'
-import { checkStream, createStream, removalOf, removeUpTo, type StreamShape } from './streams.ts'
+import {
+  checkStream,
+  createStream,
+  mayBeSucceeded,
+  removalOf,
+  removeUpTo,
+  type StreamShape,
+} from './streams.ts'
 
 export interface NatsJournalOptions {
   cluster: string
@@ -141,9 +148,9 @@ export class NatsJournal implements Journal {
   async #begin(
     shard: Shard,
     line: Line,
-    { slot, afterSequence }: JournalWrite,
+    { afterSequence }: JournalWrite,
   ): Promise<JournalWriteOutcome> {
-    if (slot !== 1 || afterSequence !== 0) throw new Error('the stream does not exist')
+    if (afterSequence !== 0) throw new Error('the stream does not exist')
     try {
       await createStream(line.connection, shard.shape, this.#timeoutMs)
     } catch (thrown) {
@@ -188,6 +195,7 @@ export class NatsJournal implements Journal {
     } catch (thrown) {
       throw this.#complaint(shard, thrown)
     }
+    if (mayBeSucceeded(info)) throw new Error('the leader of the stream may be cut off')
     shard.holder = holderOf(info)
     if (shard.holder === undefined || shard.holder === line.server) return { line, info }
     throw new Error(`${shard.holder} holds the stream: it is asked there`)

@@ -3,7 +3,8 @@
  *
  * Decides: a line is one connection to one life of one server: whoever holds the same line as before
  * knows that this server has not started anew since, and that nothing sent on an older line can be
- * taken for an answer on this one. Lines are opened when somebody asks for one, at most every so often.
+ * taken for an answer on this one. Lines are opened when somebody asks for one, at most every so often,
+ * to any server that was ever told of; one that is cut off from the others comes last.
  * Leaves to others: who needs which server, and what a new line means to them (journal.ts).
  */
 import type { Clock, Log } from '../../ports/index.ts'
@@ -34,6 +35,9 @@ const REST_FIRST_MS = 50
 const REST_MAX_MS = 2_000
 const DOUBLINGS_MAX = 6
 
+/** Addresses of servers that are remembered: those of a cluster that is moved again and again. */
+const TOLD_MAX = 64
+
 /** Which server is meant where any will do. */
 const ANY = ''
 
@@ -48,6 +52,10 @@ export class Lines {
   /** By the name of the server. */
   readonly #lines = new Map<string, Line>()
   readonly #attempts = new Map<string, Attempts>()
+  /** Where servers are, as they told while they saw each other: the newest last. */
+  readonly #told = new Set<string>()
+  /** The server whose line ended since it could not do what is needed. */
+  #left: string | undefined
   #isClosed = false
 
   constructor(deps: LinesDeps) {
@@ -78,7 +86,7 @@ export class Lines {
     const attempts = this.#attemptsFor(server)
     if (this.#isClosed || attempts.isUnderWay || clock.monotonic() < attempts.restUntilMs) return
     attempts.isUnderWay = true
-    const opening = server === ANY ? this.#connect() : this.#find(server)
+    const opening = server === ANY ? this.#findAny() : this.#find(server)
     opening.then(
       () => {
         attempts.isUnderWay = false
@@ -98,26 +106,49 @@ export class Lines {
     )
   }
 
-  /** Servers tell each other's addresses, but not whose they are. */
+  /** Not the one that was left, where another one can be reached. */
+  async #findAny(): Promise<Line> {
+    const left = this.#left
+    this.#left = undefined
+    if (left === undefined) return this.#connect(this.#told.size > 0 ? this.#addresses : undefined)
+    return this.#search((server) => server !== left, left).catch(() =>
+      this.#connect(this.#addresses),
+    )
+  }
+
   async #find(server: string): Promise<Line> {
-    const told = this.any()?.connection.nats.info?.connect_urls ?? []
+    try {
+      return await this.#search((name) => name === server)
+    } catch (thrown) {
+      throw new Error(`no server tells that it is ${server}: ${messageOfThrown(thrown)}`)
+    }
+  }
+
+  /** Servers tell each other's addresses, but not whose they are. Lines to others that are met are kept. */
+  async #search(isWanted: (server: string) => boolean, left?: string): Promise<Line> {
     const failures: string[] = []
-    for (const url of new Set([...this.#deps.servers, ...told])) {
+    for (const url of this.#addresses) {
       try {
-        const line = await this.#connect([url])
-        if (line.server === server) return line
+        const line = await this.#connect([url], left)
+        if (isWanted(line.server)) return line
       } catch (thrown) {
         failures.push(messageOfThrown(thrown))
       }
     }
-    throw new Error([`no server tells that it is ${server}`, ...failures].join('; '))
+    throw new Error(failures.join('; '))
   }
 
-  async #connect(servers?: readonly string[]): Promise<Line> {
+  get #addresses(): string[] {
+    return [...new Set([...this.#deps.servers, ...this.#told])]
+  }
+
+  /** @throws Error for the server that was left, too */
+  async #connect(servers?: readonly string[], left?: string): Promise<Line> {
     const connection = await this.#deps.open(servers)
     const { info } = connection.nats
     const known = info && this.#lines.get(info.server_name)
-    if (!info || known || this.#isClosed) {
+    this.#remember(info?.connect_urls)
+    if (!info || known || this.#isClosed || info.server_name === left) {
       await connection.close()
       if (known) return known
       throw new Error('the connection is not wanted any more')
@@ -126,12 +157,25 @@ export class Lines {
     const line = { connection, server, serverId, version }
     this.#lines.set(server, line)
     const lost = () => {
-      if (this.#lines.get(server) === line) this.#lines.delete(server)
+      if (this.#lines.get(server) !== line) return
+      this.#lines.delete(server)
+      if (connection.hasLeft) this.#left = server
     }
     connection.listen({ lost, closed: lost })
     if (connection.isConnected) return line
     lost()
     throw new Error('the connection was lost at once')
+  }
+
+  #remember(urls: readonly string[] = []): void {
+    for (const url of urls) {
+      this.#told.delete(url)
+      this.#told.add(url)
+    }
+    for (const url of this.#told) {
+      if (this.#told.size <= TOLD_MAX) break
+      this.#told.delete(url)
+    }
   }
 
   #attemptsFor(server: string): Attempts {

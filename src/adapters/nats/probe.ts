@@ -5,14 +5,15 @@
  * what it does in another way on old servers, and what an operator should know. The result is data.
  * Servers leave out what they do not know without a word, so the version alone is trusted here; each
  * stream is compared with what was asked for when it is created (streams.ts).
- * What no client can know: the versions of the other servers of a cluster, and after how long a server
- * gives up a client that is silent (`ping_interval` × `ping_max`, by default 6 minutes at most): it has to be
- * shorter than slots of the journal are kept, else what a frozen node sent could be taken after that.
+ * A server gives up a client that is silent after `ping_interval` × (`ping_max` + 1), by default 6 minutes:
+ * that has to be shorter than slots of the journal are kept, else what a frozen node sent could arrive after
+ * that. It is checked where servers tell it, as the versions of all of them are (server-variables.ts).
  */
 import type { Clock, Log } from '../../ports/index.ts'
 import { messageOfThrown, TroupeError } from '../../protocol/index.ts'
 import { API_ERROR, ApiError, askApi, HEADER_BYTES_MAX } from './api.ts'
 import type { Connection } from './connection.ts'
+import { type ServerVariables, serverVariables } from './server-variables.ts'
 import { type Removal, removalOf } from './streams.ts'
 
 export interface Capabilities {
@@ -35,6 +36,8 @@ export interface ProbeNeeds {
   messageBytesMax: number
   /** How many streams there will be. */
   streams: number
+  /** How long slots of the journal are kept at least. */
+  retentionMs: number
 }
 
 /** What servers tell. */
@@ -46,6 +49,8 @@ export interface ServerFacts {
   payloadBytesMax: number
   /** Of our account; -1 without a limit. */
   streamsMax: number
+  /** Of each server of the cluster; empty where they do not tell. */
+  servers: readonly ServerVariables[]
 }
 
 /** Something that works, and that an operator should know. */
@@ -115,6 +120,7 @@ async function factsOf(connection: Connection, timeoutMs: number): Promise<Serve
     serverCluster: info.cluster,
     payloadBytesMax: info.max_payload,
     streamsMax: account.limits?.max_streams ?? -1,
+    servers: await serverVariables(connection),
   }
 }
 
@@ -161,7 +167,10 @@ export function judge(
   const removal = removalOf(version, needs.replicas)
   return {
     capabilities: { serverName, version, apiLevel, serverCluster, payloadBytesMax, removal },
-    notes: notesOf(parsed, needs.replicas, { removal, serverCluster }),
+    notes: [
+      ...notesOf(parsed, needs.replicas, { removal, serverCluster }),
+      ...notesOfServers(facts, needs, removal),
+    ],
   }
 }
 
@@ -181,11 +190,40 @@ function notesOf(
       'messages are removed one by one: before 2.9.18 a purge can empty replicas (nats-server #4212)',
     )
   }
+  if (isBefore(version, [2, 10, 0])) {
+    say(
+      'info',
+      'before 2.10 a server cannot be told to sync what it acknowledges (sync_interval): what it loses is put together again from the stores of the nodes',
+    )
+  }
   const isForgetful = !isBefore(version, [2, 10, 20]) && isBefore(version, [2, 10, 23])
   if (isForgetful) {
     say('warn', '2.10.20 to 2.10.22 can delete a stream when a server crashes: use another version')
   }
   return notes
+}
+
+/** What holds for the server at hand may not hold for those that keep the other replicas. */
+function notesOfServers(
+  { servers }: ServerFacts,
+  { retentionMs, replicas }: ProbeNeeds,
+  removal: Removal,
+): ProbeNote[] {
+  const keptS = retentionMs / 1_000
+  if (servers.length === 0) {
+    const why = `it is not known after how long servers give up a silent client (ping_interval, ping_max), as our account may not ask: it has to be sooner than ${keptS} s`
+    return [{ level: 'info', note: why }]
+  }
+  return servers.flatMap(({ server, version, staleMs }): ProbeNote[] => {
+    const isPatient = staleMs >= retentionMs
+    const late = `${server} gives up a silent client after ${staleMs / 1_000} s (ping_interval, ping_max), and slots of the journal are kept for ${keptS} s: what a frozen node has sent may arrive later. Lower ping_interval`
+    const isOlder = removal === 'purge' && removalOf(version, replicas) !== 'purge'
+    const older = `${server} has version ${version}, where a purge can empty replicas (nats-server #4212): update it before the others`
+    return [
+      ...(isPatient ? [{ level: 'warn' as const, note: late }] : []),
+      ...(isOlder ? [{ level: 'warn' as const, note: older }] : []),
+    ]
+  })
 }
 
 type Version = readonly [major: number, minor: number, patch: number]

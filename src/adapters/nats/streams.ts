@@ -105,6 +105,21 @@ function differencesOf(asked: StreamShape, got: StreamConfig): string[] {
   })
 }
 
+/** Servers elect another leader when they have not heard of theirs for 4 s at least; and we hear of it later. */
+const LEASE_MS = 3_000
+const NANOSECONDS_PER_MS = 1_000_000
+
+/**
+ * Whether another leader may have been elected that the one who answered has not heard of: a leader that
+ * is cut off from the other replicas takes itself for one for 10 s and more, and answers what was true.
+ */
+export function mayBeSucceeded({ config, cluster }: StreamInfo): boolean {
+  const { num_replicas } = config
+  if (num_replicas === 1) return false
+  const heard = cluster?.replicas?.filter(({ active }) => active <= LEASE_MS * NANOSECONDS_PER_MS)
+  return 2 * (1 + (heard?.length ?? 0)) <= num_replicas
+}
+
 /** Removes messages up to and including `sequence`, the oldest first; resolves when none is left. */
 export async function removeUpTo(
   connection: Connection,

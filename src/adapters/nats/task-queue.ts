@@ -5,7 +5,7 @@
  * again, as a server that was killed forgets acknowledgements; one that is out here goes on as the same
  * delivery; one before its time is given back until then and costs no slot; one that finds no slot goes
  * back at once; what is no task is removed. Also: the stream is created again when it is gone, since the
- * rows of the owners are the truth and not the queue.
+ * rows of the owners are the truth and not the queue; by nodes, as workers elsewhere are guests.
  * Order: by priority, and as published within one, for each consumer; a message that was given back comes
  * before those that wait.
  * Leaves to others: asking (task-reader.ts, task-lane.ts, task-pulls.ts), publishing, depths.
@@ -33,12 +33,16 @@ import { TaskPulls } from './task-pulls.ts'
 import { TaskReader } from './task-reader.ts'
 import { TaskSurvey } from './task-survey.ts'
 
-export interface NatsTaskQueueOptions {
+export interface NatsTaskQueueOptions extends NatsTaskGuestOptions {
+  /** Of the stream: 1, or 3 in a NATS cluster. */
+  replicas: number
+}
+
+/** Who only consumes. */
+export interface NatsTaskGuestOptions {
   /** One that reconnects. */
   connection: Connection
   cluster: string
-  /** Of the stream: 1, or 3 in a NATS cluster. */
-  replicas: number
   clock: Clock
   log: Log
   /** As of the connection. */
@@ -77,10 +81,11 @@ interface Queue {
 }
 
 export class NatsTaskQueue implements TaskQueue {
-  readonly #options: NatsTaskQueueOptions
+  readonly #options: NatsTaskGuestOptions
   readonly #ackWaitMs: number
   readonly #names: TaskNames
-  readonly #shape: StreamShape
+  /** Undefined for a guest: it finds what nodes have made. */
+  readonly #shape: StreamShape | undefined
   readonly #pulls: TaskPulls
   readonly #publisher: TaskPublisher
   readonly #survey: TaskSurvey
@@ -97,9 +102,10 @@ export class NatsTaskQueue implements TaskQueue {
 
   /** @throws TroupeError `invalid-config` when there is another stream of that name; others when nobody answers */
   static async open(options: NatsTaskQueueOptions): Promise<NatsTaskQueue> {
-    const queue = new NatsTaskQueue(options)
+    const shape = streamShape(taskNames(options.cluster), options)
+    const queue = new NatsTaskQueue(options, shape)
     try {
-      await createStream(options.connection, queue.#shape, API_MS)
+      await createStream(options.connection, shape, API_MS)
       return queue
     } catch (thrown) {
       await queue.close()
@@ -107,13 +113,18 @@ export class NatsTaskQueue implements TaskQueue {
     }
   }
 
-  private constructor(options: NatsTaskQueueOptions) {
+  /** For a worker elsewhere, which may not make streams: until a node has made it, nothing comes. */
+  static ofGuest(options: NatsTaskGuestOptions): NatsTaskQueue {
+    return new NatsTaskQueue(options, undefined)
+  }
+
+  private constructor(options: NatsTaskGuestOptions, shape: StreamShape | undefined) {
     this.#options = options
+    this.#shape = shape
     const { connection, clock, log, inboxPrefix } = options
     this.#ackWaitMs = options.ackWaitMs ?? ACK_WAIT_MS
     const names = taskNames(options.cluster)
     this.#names = names
-    this.#shape = streamShape(names, options)
     const restoreStream = () => this.#restoreStream()
     this.#pulls = new TaskPulls({
       connection,
@@ -313,7 +324,7 @@ export class NatsTaskQueue implements TaskQueue {
   async #restore(): Promise<void> {
     const { connection, log } = this.#options
     const { stream } = this.#names
-    if (this.#isClosed) return
+    if (this.#isClosed || this.#shape === undefined) return
     try {
       if (await readInfo(connection, stream, API_MS)) return
       await createStream(connection, this.#shape, API_MS)

@@ -4,8 +4,10 @@
  * Decides: what is known of a request. While there is no connection nothing is handed to the client
  * library, which might keep it and send it later: nobody can have acted. When the connection is lost, what
  * was under way ends as `timeout`: its reply has most likely gone with it, and whoever asks again with the
- * same id loses nothing. Also: all replies come to one inbox; handlers run in a deferred call, since one
- * that throws would end the library's reader, and with it everything.
+ * same id loses nothing. What the server does not allow to be said reached nobody. Also: all replies come to
+ * one inbox; handlers run in a deferred call, since one that throws would end the library's reader, and with
+ * it everything. A request to whoever is alone in answering it, and is in this process, does not leave it;
+ * without a connection it is not made either.
  * Leaves to others: the connection and its end (connection.ts).
  */
 import {
@@ -40,7 +42,14 @@ interface Listener {
   active: boolean
 }
 
+interface Kept {
+  id: string
+  subject: string
+  payload: Uint8Array
+}
+
 interface Pending {
+  subject: string
   done: (outcome: TransportOutcome) => void
   cancelTimer: () => void
 }
@@ -57,6 +66,8 @@ export class NatsTransport implements Transport {
   readonly #inbox: string
   readonly #replies: Sub
   readonly #subscriptions = new Set<Sub>()
+  /** Those who are alone in answering, by their subjects. */
+  readonly #sole = new Map<string, Listener>()
   readonly #pending = new Map<string, Pending>()
   readonly #stopListening: () => void
   /** What has arrived, in its order. */
@@ -73,7 +84,14 @@ export class NatsTransport implements Transport {
         if (error === null) this.#replied(msg)
       },
     })
-    const { stop } = connection.listen({ lost: () => this.#endPending() })
+    const { stop } = connection.listen({
+      lost: () => this.#endPending(),
+      denied: (operation, subject) => {
+        if (operation === 'publish') this.#endDenied(subject)
+        // Whatever is answered is not heard.
+        else if (subject === `${this.#inbox}*`) this.#endPending()
+      },
+    })
     this.#stopListening = stop
   }
 
@@ -86,10 +104,13 @@ export class NatsTransport implements Transport {
     if (payload.length > bytesMax) return end({ kind: 'too-large', what: 'request', bytesMax })
     this.#lastRequest += 1
     const id = this.#lastRequest.toString(36)
-    const isSent = this.#send(subject, payload, { reply: `${this.#inbox}${id}` })
+    const listener = this.#sole.get(subject)
+    const isSent = listener
+      ? this.#keep(listener, { id, subject, payload })
+      : this.#send(subject, payload, { reply: `${this.#inbox}${id}` })
     if (!isSent) return end({ kind: 'no-responders' })
     const cancelTimer = clock.after(timeoutMs, () => this.#finish(id, { kind: 'timeout' }))
-    this.#pending.set(id, { done, cancelTimer })
+    this.#pending.set(id, { subject, done, cancelTimer })
   }
 
   publish(subject: string, payload: Uint8Array): void {
@@ -108,11 +129,17 @@ export class NatsTransport implements Transport {
     return this.#canSend
   }
 
+  connection(): number | undefined {
+    return this.#canSend ? this.#deps.connection.number : undefined
+  }
+
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     checkPattern(subject)
+    const { sole, ...rest } = options
     const listener: Listener = { handle, active: true }
+    if (sole) this.#sole.set(subject, listener)
     const subscription = this.#deps.connection.nats.subscribe(subject, {
-      ...options,
+      ...rest,
       callback: (error, msg) => {
         // An error is a refusal of the server, which the connection logs.
         if (error === null) this.#arrive(() => this.#deliver(listener, msg))
@@ -122,6 +149,7 @@ export class NatsTransport implements Transport {
     return {
       unsubscribe: () => {
         listener.active = false
+        if (this.#sole.get(subject) === listener) this.#sole.delete(subject)
         if (this.#subscriptions.delete(subscription)) subscription.unsubscribe()
       },
     }
@@ -152,6 +180,27 @@ export class NatsTransport implements Transport {
     } catch {
       return false
     }
+  }
+
+  /** A request that stays in this process, in its order among what arrives. */
+  #keep(listener: Listener, { id, subject, payload }: Kept): boolean {
+    if (!this.#canSend) return false
+    const kept = copyOf(payload)
+    const reply = (answer: Uint8Array) => {
+      const bytesMax = this.#deps.connection.payloadBytesMax
+      const outcome: TransportOutcome =
+        answer.length > bytesMax
+          ? { kind: 'too-large', what: 'reply', bytesMax }
+          : { kind: 'reply', payload: copyOf(answer) }
+      this.#deps.clock.defer(() => this.#finish(id, outcome))
+    }
+    this.#arrive(() => {
+      if (listener.active) listener.handle({ subject, payload: kept, reply })
+      // Who answers now is elsewhere.
+      else if (!this.#send(subject, kept, { reply: `${this.#inbox}${id}` }))
+        this.#finish(id, { kind: 'no-responders' })
+    })
+    return true
   }
 
   #arrive(call: () => void): void {
@@ -212,6 +261,13 @@ export class NatsTransport implements Transport {
     this.#pending.delete(id)
     pending.cancelTimer()
     pending.done(outcome)
+  }
+
+  /** The server has let nobody hear it. */
+  #endDenied(denied: string): void {
+    for (const [id, { subject }] of this.#pending) {
+      if (subject === denied) this.#arrive(() => this.#finish(id, { kind: 'no-responders' }))
+    }
   }
 
   #endPending(): void {

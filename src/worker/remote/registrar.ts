@@ -35,6 +35,11 @@ export interface WorkerAnswer extends WorkerOrder {
   queues: readonly string[]
 }
 
+/** The same for a worker that speaks to owners itself. */
+export interface DirectAnswer extends WorkerAnswer {
+  shardCount: number
+}
+
 export interface WorkerRegistrar {
   /**
    * The queues that a worker with this key may take tasks from.
@@ -43,4 +48,12 @@ export interface WorkerRegistrar {
   authenticate(claim: WorkerClaim): Promise<{ queues: readonly string[] }>
   /** A worker was heard, one of another process or the node's own. */
   heard(report: WorkerReport): Promise<WorkerOrder>
+  /**
+   * The queues of a group, for workers of a cluster that come without a key, as NATS has admitted them.
+   * Without it there are none of those.
+   * @throws TroupeError `forbidden` for a group that takes no workers now
+   */
+  queuesOf?(group: string): Promise<readonly string[]>
+  /** Another node has heard a worker, and has kept of that what is to be kept. */
+  overheard?(report: WorkerReport): void
 }

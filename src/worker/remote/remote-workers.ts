@@ -17,19 +17,18 @@ import type {
   Transport,
 } from '../../ports/index.ts'
 import {
-  type Command,
   checkCommand,
   isNodeName,
   type Limits,
-  type Operation,
   type Outcome,
   pack,
   type Subjects,
-  TASK_OPERATIONS,
   TroupeError,
+  taskOperationOf,
   toErrorRecord,
   unpack,
 } from '../../protocol/index.ts'
+import { keepUpload } from './keep-upload.ts'
 import type { WorkerAnswer, WorkerRegistrar } from './registrar.ts'
 import { RemoteSession } from './session.ts'
 import { readPoll, readReport, readTell, readUpload } from './shapes.ts'
@@ -173,22 +172,13 @@ export class RemoteWorkers {
     return pack(await Promise.all(outcomes))
   }
 
-  /**
-   * Bytes that a command of this worker wrote. The first of a run prove themselves by the attempt's
-   * token; the rest are let in after them, also when the task is gone meanwhile.
-   * @throws TroupeError `forbidden`, `task-gone`, `task-stale`
-   */
+  /** Bytes that a command of this worker wrote. @throws TroupeError `forbidden`, `task-gone`, `task-stale` */
   async bring({ worker }: WorkerAdmission, body: unknown): Promise<RunKept> {
-    const { runs, client } = this.#deps
     const upload = readUpload(body)
-    if (!runs.knows(worker, upload)) {
-      const { address, taskId, token } = upload
-      const granted = this.#granted.get(token)
-      const isGranted = granted?.worker === worker && granted.address === address
-      if (!isGranted) await client.execute(address, { op: 'task.beat', taskId, token })
-      runs.begin(worker, upload)
-    }
-    return runs.append(upload)
+    return keepUpload(this.#deps, worker, upload, () => {
+      const granted = this.#granted.get(upload.token)
+      return granted?.worker === worker && granted.address === upload.address
+    })
   }
 
   stop(): void {
@@ -293,32 +283,4 @@ function requireQueues(
 function admitsTo(queues: ReadonlySet<string>, queue: string): boolean {
   const [above = ''] = queue.split('/', 1)
   return queues.has(queue) || queues.has(above)
-}
-
-/** Without its envelope; a worker speaks for itself only. */
-function taskOperationOf(command: Command, worker: string): Operation & { taskId: string } {
-  if (!TASK_OPERATIONS.has(command.op) || !('taskId' in command)) {
-    throw new TroupeError('forbidden', `a worker may not ${command.op}; it may speak of its tasks`)
-  }
-  switch (command.op) {
-    case 'task.start':
-      return { op: command.op, taskId: command.taskId, worker }
-    case 'task.attach':
-      return { op: command.op, taskId: command.taskId, token: command.token, worker }
-    case 'task.beat': {
-      const { op, taskId, token, progress } = command
-      return { op, taskId, token, ...(progress === undefined ? {} : { progress }) }
-    }
-    case 'task.done':
-      return {
-        op: command.op,
-        taskId: command.taskId,
-        token: command.token,
-        output: command.output,
-      }
-    case 'task.failed': {
-      const { op, taskId, token, failure } = command
-      return { op, taskId, token, failure }
-    }
-  }
 }

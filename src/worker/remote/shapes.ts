@@ -69,6 +69,32 @@ export function readReport(value: unknown): { instance: string; condition: Worke
   return { instance, condition: rest }
 }
 
+const directReport = z.object({
+  ...condition,
+  session: z.string().min(1).max(64),
+  group: z.string().max(64),
+})
+
+/** Of a worker that says itself of which group it is. @throws TroupeError `malformed` */
+export function readDirectReport(value: unknown): {
+  session: string
+  group: string
+  condition: WorkerCondition
+} {
+  const { session, group, ...rest } = read(directReport, value)
+  return { session, group, condition: rest }
+}
+
+const NAME = z.string().min(1).max(64)
+const overheard = z.object({ ...condition, name: NAME, group: z.string().max(64), node: NAME })
+
+/** A worker's condition, and who it is: what another node has heard. @throws TroupeError `malformed` */
+export function readOverheard(
+  value: unknown,
+): WorkerCondition & { name: string; group: string; node: string } {
+  return read(overheard, value)
+}
+
 const sizes = z.object({ stdout: COUNT, stderr: COUNT })
 
 const upload = z.object({

@@ -88,15 +88,50 @@ describe.skipIf(missingNatsServer)('blobs over nats', () => {
     expect(await blobs.get('whole')).toEqual(patterned(10))
   })
 
+  it('sweeps with the first put, and then once in as long as a put may take', async () => {
+    const { connection, cluster, messages } = await opened()
+    let aheadMs = 2 * HOUR_MS
+    const ahead: typeof clock = Object.assign(Object.create(clock), {
+      now: () => clock.now() + aheadMs,
+      monotonic: () => clock.monotonic() + aheadMs,
+    })
+    const log = new LineLog()
+    const options = { cluster, replicas: 1, connection, random, log, clock: ahead }
+    const blobs = new NatsBlobs(options)
+    const cutShort = (name: string) =>
+      connection.nats.jetstream().publish(`troupe.${cluster}.blob.part.${name}.v1.0`, 'x')
+    await blobsOn(connection, cluster).put('whole', patterned(1))
+    await cutShort('cut')
+    await blobs.put('whole', patterned(2))
+    expect(await messages()).toBe(2)
+    expect(log.said('cut short')?.fields).toEqual({ swept: 1 })
+    await cutShort('again')
+    await blobs.put('whole', patterned(3))
+    expect(await messages()).toBe(3)
+    aheadMs += 2 * HOUR_MS
+    await blobs.put('whole', patterned(4))
+    expect(await messages()).toBe(2)
+    expect(await blobs.get('whole')).toEqual(patterned(4))
+  })
+
+  it('has put a value, whatever comes of the sweep', async () => {
+    const { connection, cluster } = await opened()
+    const log = new LineLog()
+    const blobs = new NatsBlobs({ cluster, replicas: 1, connection, random, log, clock })
+    blobs.sweep = () => Promise.reject(new Error('no answer'))
+    await blobs.put('a', patterned(5))
+    expect(await blobs.get('a')).toEqual(patterned(5))
+    expect(log.said('could not be swept')?.fields).toEqual({ why: 'no answer' })
+  })
+
   it('reads the new value when the old one goes while it is read', async () => {
     const { connection, cluster, blobs } = await opened()
     await blobs.put('a', patterned(PART_BYTES + 1))
     const writer = await connectTo(server.url)
     onTestFinished(() => writer.close())
-    const { nats } = connection
-    const ask = nats.request.bind(nats)
+    const ask = connection.request.bind(connection)
     let isReplaced = false
-    nats.request = async (subject, payload, options) => {
+    connection.request = async (subject, payload, options) => {
       if (!isReplaced && String(payload).includes('.part.')) {
         isReplaced = true
         await blobsOn(writer, cluster).put('a', patterned(7))

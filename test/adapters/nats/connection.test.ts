@@ -1,8 +1,9 @@
 /** Connections to real servers that are not there yet, die, stand still or refuse us. */
+import type { Msg } from 'nats'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { ConnectionListener, NatsOptions } from '../../../src/adapters/nats/index.ts'
 import { missingNatsServer, type NatsServer, startNatsServer } from '../../nats-server.ts'
-import { until } from '../../waiting.ts'
+import { holds, until } from '../../waiting.ts'
 import { connectorTo, connectTo, LineLog } from './connections.ts'
 
 const SOON = { timeoutMs: 5_000 }
@@ -102,6 +103,32 @@ describe.skipIf(missingNatsServer)('connections to NATS', () => {
     await expect(ask()).rejects.toThrow('not connected')
   })
 
+  it('gives each request its own reply, and says why there is none', async () => {
+    const connection = await connectTo(server.url)
+    onTestFinished(() => connection.close())
+    const ask = (subject: string, text: string, timeout = 60_000) =>
+      connection.request(subject, text, { timeout })
+    await expect(ask('a', 'x')).rejects.toThrow('nobody answers there (503)')
+    const late: Msg[] = []
+    connection.nats.subscribe('a', { callback: (_, msg) => void late.push(msg) })
+    await expect(ask('a', 'silence', 20)).rejects.toThrow('no answer in 20 ms')
+    const both = Promise.all([ask('a', 'x'), ask('a', 'y')])
+    await until(() => late.length === 3, SOON, 'all requests')
+    for (const message of late.reverse()) message.respond(message.data)
+    expect((await both).map((message) => message.string())).toEqual(['x', 'y'])
+  })
+
+  it('ends a request at once that the server does not let through', async () => {
+    const config = 'authorization { users: [{user: u, password: p, permissions: {publish: "a"}}] }'
+    const strict = await startNatsServer({ jetstream: false, config })
+    onTestFinished(() => strict.close())
+    const options: NatsOptions = { servers: [strict.url], user: 'u', password: 'p' }
+    const connection = await connectorTo(options).open({ reconnect: true })
+    onTestFinished(() => connection.close())
+    const asked = connection.request('b', '', { timeout: 60_000 })
+    await expect(asked).rejects.toThrow(/permission/i)
+  })
+
   it('lives once where it should not reconnect', async () => {
     onTestFinished(running)
     const connector = connectorTo({ servers: ['127.0.0.1:1', server.url] })
@@ -112,8 +139,44 @@ describe.skipIf(missingNatsServer)('connections to NATS', () => {
     await until(() => seen.includes('closed'), SOON, 'the end')
     expect(seen).toEqual(['lost', 'closed'])
     expect([connection.isConnected, connection.isClosed]).toEqual([false, true])
+    expect(connection.hasLeft).toBe(false)
     const again = connector.open({ reconnect: false })
     await expect(again).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
+  it('ends where it leaves its server and should not reconnect', async () => {
+    await running()
+    const connection = await connectorTo({ servers: [server.url] }).open({ reconnect: false })
+    connection.leaveServer()
+    await until(() => connection.isClosed, SOON, 'the end')
+    expect(connection.hasLeft).toBe(true)
+  })
+
+  it('leaves its server for another one, and goes back where there is none', async () => {
+    await running()
+    const other = await startNatsServer({ jetstream: false })
+    onTestFinished(() => other.close())
+    const urls = [server.url, other.url]
+    const connection = await connectorTo({ servers: urls }).open({ reconnect: true })
+    onTestFinished(() => connection.close())
+    const { seen, listener } = record()
+    connection.listen(listener)
+    let heard = 0
+    connection.nats.subscribe('a', { callback: () => heard++ })
+    const first = connection.nats.info!.server_id
+    // Long enough that the library goes back to the server that it had.
+    await holds(() => connection.isConnected, { forMs: 250 }, 'the connection')
+    connection.leaveServer()
+    expect(connection.isConnected).toBe(false)
+    await until(() => connection.isConnected, SOON, 'the other server')
+    expect(connection.nats.info!.server_id).not.toBe(first)
+    connection.nats.publish('a')
+    await until(() => heard === 1, SOON, 'a message')
+    expect(seen).toEqual(['lost', 'back'])
+    const alone = await connectTo(other.url)
+    onTestFinished(() => alone.close())
+    alone.leaveServer()
+    await until(() => alone.isConnected, SOON, 'the same server')
   })
 
   it('sends what was published before it closes', async () => {

@@ -48,8 +48,13 @@ export class LineLog implements Log {
 export const clock = new SystemClock()
 export const random = new SystemRandom()
 
-export function connectorTo(options: NatsOptions, log: Log = new LineLog()): NatsConnector {
-  return new NatsConnector({ options, name: 'troupe test', clock, random, log })
+export function connectorTo(
+  options: NatsOptions,
+  log: Log = new LineLog(),
+  silenceMs?: number,
+): NatsConnector {
+  const patience = silenceMs === undefined ? {} : { silenceMs }
+  return new NatsConnector({ options, name: 'troupe test', clock, random, log, ...patience })
 }
 
 /** A connection that reconnects, soon. */

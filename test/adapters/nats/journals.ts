@@ -15,6 +15,8 @@ export interface JournalSetting {
   cluster: string
   replicas?: number
   timeoutMs?: number
+  /** For how long JetStream may be silent on a line. */
+  silenceMs?: number
 }
 
 /** One party of a cluster, and what its journal said in the log. */
@@ -22,8 +24,9 @@ export class JournalParty {
   readonly log = new LineLog()
   readonly journal: NatsJournal
 
-  constructor({ servers, cluster, replicas = 1, timeoutMs = 2_000 }: JournalSetting) {
-    const connector = connectorTo({ servers, pingMs: 500 }, this.log)
+  constructor(setting: JournalSetting) {
+    const { servers, cluster, replicas = 1, timeoutMs = 2_000, silenceMs } = setting
+    const connector = connectorTo({ servers, pingMs: 500 }, this.log, silenceMs)
     const open = (only?: readonly string[]) =>
       connector.open({ reconnect: false, ...(only && { servers: only }) })
     this.journal = new NatsJournal({
@@ -78,7 +81,7 @@ export class JournalParty {
     }
     return until(
       written,
-      { timeoutMs: 15_000 },
+      { timeoutMs: 40_000 },
       () => `a slot of ${shard}: ${JSON.stringify(last)}`,
     )
   }

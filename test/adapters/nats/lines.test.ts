@@ -9,6 +9,7 @@ import { LineLog } from './connections.ts'
 class FakeConnection {
   isConnected = true
   isClosed = false
+  hasLeft = false
   lost: () => void = () => {}
   readonly nats: { info: object }
 
@@ -38,12 +39,15 @@ function scene(open: (server: string) => FakeConnection | undefined) {
     clock,
     log,
     servers: ['d', 'a'],
-    open: async ([server] = ['any']) => {
-      asked.push(server!)
-      const connection = open(server!)
-      if (!connection) throw new Error('refused')
-      opened.push(connection)
-      return connection as unknown as Connection
+    open: async (servers = ['any']) => {
+      for (const server of servers) {
+        asked.push(server)
+        const connection = open(server)
+        if (!connection) continue
+        opened.push(connection)
+        return connection as unknown as Connection
+      }
+      throw new Error('refused')
     },
   })
   return { clock, log, asked, opened, lines }
@@ -105,6 +109,42 @@ it('finds the server of a name among those that the first one tells of', async (
   expect(asked).toEqual(['any', 'd', 'a', 'b', 'c'])
   // One line to a server is enough.
   expect(opened.map(({ isClosed }) => isClosed)).toEqual([false, false, true, false])
+})
+
+it('is not to the server that was left, where another one was ever told of', async () => {
+  const at: Record<string, string> = { any: 'n1', a: 'n1', b: 'n2' }
+  const { lines, asked, opened } = scene((server) =>
+    at[server] === undefined ? undefined : new FakeConnection(at[server], ['a', 'b']),
+  )
+  const next = async () => {
+    lines.any()
+    for (let turns = 0; turns < 5; turns++) await turn()
+    return lines.any()?.server
+  }
+  expect(await next()).toBe('n1')
+  Object.assign(opened[0]!, { hasLeft: true }).lost()
+  expect(await next()).toBe('n2')
+  expect(asked).toEqual(['any', 'd', 'a', 'b'])
+  expect(opened.map(({ isClosed }) => isClosed)).toEqual([false, true, false])
+  // Where there is no other, it is better than none.
+  delete at['a']
+  Object.assign(opened[2]!, { hasLeft: true }).lost()
+  at['d'] = 'n2'
+  expect(await next()).toBe('n2')
+})
+
+it('is to a server that was told of, once those that were named are gone', async () => {
+  const at: Record<string, string> = { any: 'n1', b: 'n2' }
+  const { lines, asked, opened } = scene((server) =>
+    at[server] === undefined ? undefined : new FakeConnection(at[server], ['b']),
+  )
+  lines.any()
+  await turn()
+  opened[0]!.lost()
+  expect(lines.any()).toBeUndefined()
+  await turn()
+  expect(lines.any()?.server).toBe('n2')
+  expect(asked).toEqual(['any', 'd', 'a', 'b'])
 })
 
 it('opens nothing more after it was closed, and keeps nothing open', async () => {

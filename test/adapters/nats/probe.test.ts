@@ -8,6 +8,7 @@ import {
   probe,
   type ServerFacts,
 } from '../../../src/adapters/nats/index.ts'
+import { serverVariables } from '../../../src/adapters/nats/server-variables.ts'
 import type { Clock } from '../../../src/ports/index.ts'
 import {
   missingNatsServer,
@@ -18,7 +19,13 @@ import {
 import { until } from '../../waiting.ts'
 import { clock, LineLog, random } from './connections.ts'
 
-const NEEDS: ProbeNeeds = { replicas: 1, messageBytesMax: 1_000 * 1024, streams: 66 }
+const NEEDS: ProbeNeeds = {
+  replicas: 1,
+  messageBytesMax: 1_000 * 1024,
+  streams: 66,
+  retentionMs: 600_000,
+}
+const NEIGHBOUR = { server: 'n2', version: '2.12.4', staleMs: 60_000 }
 const FACTS: ServerFacts = {
   serverName: 'n1',
   version: '2.12.4',
@@ -26,6 +33,7 @@ const FACTS: ServerFacts = {
   serverCluster: 'C',
   payloadBytesMax: 1024 * 1024,
   streamsMax: -1,
+  servers: [NEIGHBOUR],
 }
 
 describe('what is made of what a server tells', () => {
@@ -47,9 +55,10 @@ describe('what is made of what a server tells', () => {
   })
 
   it.each<[string, number, string, string[]]>([
-    ['2.9.10', 3, 'one by one', ['one by one']],
-    ['2.9.10', 1, 'purge', ['one replica']],
-    ['2.9.18', 3, 'purge', []],
+    ['2.9.10', 3, 'one by one', ['one by one', 'before 2.10']],
+    ['2.9.10', 1, 'purge', ['one replica', 'before 2.10']],
+    ['2.9.18', 3, 'purge', ['before 2.10']],
+    ['2.10.0', 3, 'purge', []],
     ['2.10.19', 3, 'purge', []],
     ['2.10.20', 3, 'purge', ['can delete a stream']],
     ['2.10.22', 3, 'purge', ['can delete a stream']],
@@ -60,6 +69,36 @@ describe('what is made of what a server tells', () => {
     expect(judged.capabilities.removal).toBe(removal)
     expect(judged.notes).toHaveLength(words.length)
     for (const [index, word] of words.entries()) expect(judged.notes[index]?.note).toContain(word)
+  })
+})
+
+describe('what is made of what all servers tell', () => {
+  const notesOf = (servers: ServerFacts['servers'], replicas = 3) =>
+    judge({ ...FACTS, servers }, { ...NEEDS, replicas }).notes
+
+  it('warns of one that is patient with silent clients for as long as slots are kept', () => {
+    expect(notesOf([NEIGHBOUR, { ...NEIGHBOUR, staleMs: 599_999 }])).toEqual([])
+    const [note, ...more] = notesOf([NEIGHBOUR, { ...NEIGHBOUR, server: 'n3', staleMs: 600_000 }])
+    expect(more).toEqual([])
+    expect(note).toMatchObject({ level: 'warn' })
+    expect(note?.note).toContain('n3 gives up a silent client after 600 s')
+  })
+
+  it('warns of one that is older than the one at hand, where that matters', () => {
+    const old = { ...NEIGHBOUR, version: '2.9.10' }
+    expect(notesOf([old])).toMatchObject([{ level: 'warn' }])
+    expect(notesOf([old])[0]?.note).toContain('n2 has version 2.9.10')
+    expect(
+      notesOf([old], 1)
+        .map(({ note }) => note)
+        .join(),
+    ).not.toContain('2.9.10')
+    expect(notesOf([{ ...old, version: '2.9.18' }])).toEqual([])
+  })
+
+  it('says that they do not tell', () => {
+    expect(notesOf([])).toMatchObject([{ level: 'info' }])
+    expect(notesOf([])[0]?.note).toContain('sooner than 600 s')
   })
 })
 
@@ -90,6 +129,36 @@ describe.skipIf(missingNatsServer)('probing a server', () => {
     expect(found.version).toMatch(/^2\.\d+\.\d+/)
     expect(found.serverCluster).toBeUndefined()
     expect(log.said('can do what is needed')?.fields).toEqual({ ...found })
+  })
+
+  it('asks all servers, where the system account lets it', async () => {
+    const config = `ping_interval: "5m"
+      accounts {
+        S { exports: [{ service: "$SYS.REQ.SERVER.*.VARZ", response: stream }] }
+        A {
+          jetstream: enabled
+          users: [{ user: u, password: p }]
+          imports: [{ service: { account: S, subject: "$SYS.REQ.SERVER.*.VARZ" } }]
+        }
+      }
+      system_account: S`
+    const cluster = await startNatsCluster({ config, servers: 2, jetstream: false })
+    onTestFinished(() => cluster.close())
+    const options = { servers: cluster.urls, user: 'u', password: 'p' }
+    const log = new LineLog()
+    const connector = new NatsConnector({ options, name: 'probe', clock, random, log })
+    const connection = await connector.open({ reconnect: true })
+    onTestFinished(() => connection.close())
+    const found = async () => {
+      const servers = await serverVariables(connection)
+      return servers.length === 2 ? servers : undefined
+    }
+    const servers = await until(found, { timeoutMs: 10_000 }, 'both servers')
+    expect(servers.map(({ server }) => server).sort()).toEqual(['n1', 'n2'])
+    for (const { version, staleMs } of servers) {
+      expect(version).toBe(connection.nats.info!.version)
+      expect(staleMs).toBe(900_000)
+    }
   })
 
   it('refuses a server without JetStream, and an account without it', async () => {

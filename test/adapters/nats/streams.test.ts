@@ -1,7 +1,12 @@
 /** What is known of servers by their version, and of streams by what they say. */
 import type { StreamInfo } from 'nats'
 import { describe, expect, it } from 'vitest'
-import { checkStream, removalOf, type StreamShape } from '../../../src/adapters/nats/streams.ts'
+import {
+  checkStream,
+  mayBeSucceeded,
+  removalOf,
+  type StreamShape,
+} from '../../../src/adapters/nats/streams.ts'
 
 describe('removal', () => {
   it.each([
@@ -37,5 +42,27 @@ describe('the check of a stream', () => {
     expect(check({ name: 'S', num_replicas: 1 })).toThrow('max_age is undefined instead of 0')
     const purge = { name: 'S', num_replicas: 1, max_age: 0, deny_purge: true }
     expect(check(purge)).toThrow('deny_purge is true instead of false')
+  })
+})
+
+describe('a leader of a stream that answers', () => {
+  const SECOND = 1_000_000_000
+  const infoOf = (replicas: number, heardS: number[]) =>
+    ({
+      config: { num_replicas: replicas },
+      cluster: { leader: 'n1', replicas: heardS.map((ago) => ({ active: ago * SECOND })) },
+    }) as unknown as StreamInfo
+
+  it.each([
+    [3, [0.5, 1], false],
+    [3, [0.5, 3_600], false],
+    [3, [3.1, 3_600], true],
+    [3, [], true],
+    [5, [1, 1, 9, 9], false],
+    [5, [1, 9, 9, 9], true],
+    [1, [], false],
+  ])('of %i replicas, who heard of the others %j s ago, may be succeeded: %s', (...given) => {
+    const [replicas, heardS, expected] = given
+    expect(mayBeSucceeded(infoOf(replicas, heardS))).toBe(expected)
   })
 })

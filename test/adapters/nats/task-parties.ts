@@ -64,6 +64,16 @@ export async function join(
   return party
 }
 
+/** Who may only consume; looks again soon. Closed with the test. */
+export async function joinAsGuest(url: string, cluster: string): Promise<Party> {
+  const log = new LineLog()
+  const connection = await connectTo(url, log)
+  const queue = NatsTaskQueue.ofGuest({ connection, cluster, clock, log, surveyMs: 100 })
+  const party = new Party(queue, connection, log)
+  onTestFinished(() => party.close())
+  return party
+}
+
 /** A clock on which everything is due sooner; the server's times stay as they are. */
 export function faster(times: number): Clock {
   return {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { missingNatsServer, type NatsServer, startNatsServer } from '../../nats-server.ts'
 import { holds, until } from '../../waiting.ts'
 import { clock } from './connections.ts'
-import { faster, join, stored, untilStored } from './task-parties.ts'
+import { faster, join, joinAsGuest, stored, untilStored } from './task-parties.ts'
 
 const SOON = { timeoutMs: 3_000 }
 
@@ -29,6 +29,24 @@ describe.skipIf(missingNatsServer)('task queues over NATS', () => {
     await expect(join(server.url, { cluster })).rejects.toThrow(
       /retention is "limits" instead of "workqueue".*max_msgs is 5 instead of -1/,
     )
+  })
+
+  it('a guest makes no stream, and takes from it once a node has made it', async () => {
+    const cluster = newCluster()
+    const guest = await joinAsGuest(server.url, cluster)
+    const took = guest.consume(1, (delivery) => delivery.ack())
+    const manager = await guest.connection.nats.jetstreamManager()
+    const isThere = async () => {
+      for await (const name of manager.streams.names()) {
+        if (name === `TROUPE_${cluster}_TASKS`) return true
+      }
+      return false
+    }
+    await holds(async () => !(await isThere()), { forMs: 300, every: 50 }, 'nobody makes it')
+    const node = await join(server.url, { cluster })
+    await node.publish('a')
+    await until(() => took.ids().join() === 'a', { timeoutMs: 10_000 }, 'the delivery')
+    await untilStored(node, cluster, 0)
   })
 
   it('notices a consumer that somebody changed, and makes it as it was', async () => {

@@ -54,6 +54,16 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
     expect(heard).toEqual(['asked after'])
   })
 
+  it('says which connection it is on, so that nobody compares what two of them told', async () => {
+    const first = transport.connection()
+    await server.kill()
+    await until(() => !connection.isConnected, SOON, 'the loss')
+    expect(transport.connection()).toBeUndefined()
+    await server.start()
+    await until(() => connection.isConnected, SOON, 'the return')
+    expect(transport.connection()).toBeGreaterThan(first!)
+  })
+
   it('ends what was under way when the connection is lost, and takes late replies for nothing', async () => {
     const replies: ((payload: Uint8Array) => void)[] = []
     transport.subscribe('a', {}, ({ reply }) => void replies.push(reply!))
@@ -81,6 +91,43 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
     connection.nats.publish('a', undefined, { reply: 'inbox' })
     await until(() => replies.includes('last'), SOON, 'the last message')
     expect(replies).toEqual(['first', 'last'])
+  })
+
+  it('asks whoever is alone in answering here, and elsewhere once that has ended', async () => {
+    const other = new NatsTransport({ connection, clock, log: new LineLog() })
+    onTestFinished(() => other.close())
+    const answersOf = async (count: number) => {
+      const asked = Array.from({ length: count }, () => request('a', 'x'))
+      const texts = (await Promise.all(asked)).map((outcome) =>
+        outcome.kind === 'reply' ? Buffer.from(outcome.payload).toString() : outcome.kind,
+      )
+      return [...new Set(texts)]
+    }
+    other.subscribe('a', { sole: true }, ({ reply }) => reply?.(Buffer.from('there')))
+    let ownAsked = 0
+    const own = transport.subscribe('a', { sole: true }, ({ reply }) => {
+      ownAsked += 1
+      // Later than the other would.
+      clock.after(30, () => reply?.(Buffer.from('here')))
+    })
+    expect(await answersOf(20)).toEqual(['here'])
+    const onTheWay = answersOf(1)
+    own.unsubscribe()
+    expect(await onTheWay).toEqual(['there'])
+    expect(await answersOf(20)).toEqual(['there'])
+    expect(ownAsked).toBe(20)
+  })
+
+  it('keeps to what can be sent, also where nothing has to be', async () => {
+    const bytesMax = connection.payloadBytesMax
+    const large = new Uint8Array(bytesMax + 1)
+    transport.subscribe('a', { sole: true }, ({ reply }) => reply?.(large))
+    expect(await request('a')).toEqual({ kind: 'too-large', what: 'reply', bytesMax })
+    transport.subscribe('silent', { sole: true }, () => {})
+    const silent = request('silent')
+    await server.kill()
+    expect(await silent).toEqual({ kind: 'timeout' })
+    expect(await request('a')).toEqual({ kind: 'no-responders' })
   })
 
   it('gives every request one outcome, however often its server dies', async () => {

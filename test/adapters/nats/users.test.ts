@@ -22,12 +22,14 @@ import { clock, connectorTo, LineLog } from './connections.ts'
 const FOLDER = new URL('../../../config/nats/', import.meta.url)
 const SOON = { timeoutMs: 5_000 }
 const subjects = subjectsOf('c')
-const PASSWORDS = { node: 'of nodes', operator: 'of operators', reader: 'of readers' }
-const env = {
-  TROUPE_NODE_PASSWORD: JSON.stringify(PASSWORDS.node),
-  TROUPE_OPERATOR_PASSWORD: JSON.stringify(PASSWORDS.operator),
-  TROUPE_READER_PASSWORD: JSON.stringify(PASSWORDS.reader),
-}
+const USERS = ['node', 'program', 'admin', 'operator', 'worker', 'reader'] as const
+const PASSWORDS = Object.fromEntries(USERS.map((user) => [user, `of ${user}s`])) as Record<
+  (typeof USERS)[number],
+  string
+>
+const env = Object.fromEntries(
+  USERS.map((user) => [`TROUPE_${user.toUpperCase()}_PASSWORD`, JSON.stringify(PASSWORDS[user])]),
+)
 
 interface Party {
   connection: Connection
@@ -88,8 +90,13 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
 
   it('a node claims, writes its journal and answers, but removes no stream', async () => {
     const { connection, log } = await signIn('node')
-    const needs = { replicas: 1, messageBytesMax: 1_000 * 1024, streams: 66 }
+    const needs = {
+      ...{ replicas: 1, messageBytesMax: 1_000 * 1024, streams: 66 },
+      // Shorter than any server waits for a silent client: that is told where it is known.
+      retentionMs: 1,
+    }
     expect(await probe({ connection, needs, clock, log })).toMatchObject({ serverName: 'n1' })
+    expect(log.said('gives up a silent client')?.level).toBe('warn')
     const shared = { cluster: 'c', replicas: 1, clock, log }
     const registry = await NatsRegistry.open({ ...shared, connection })
     const claim = new Promise((resolve) => registry.claim('leader.1', Buffer.from('n'), resolve))
@@ -120,7 +127,8 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
   it('an operator commands and looks, and cannot reach what nodes keep', async () => {
     const { node, heard } = await serve()
     const operator = await signIn('operator')
-    for (const subject of [subjects.actor('job/1'), subjects.command('pause'), '$SRV.PING']) {
+    const allowed = [subjects.actor('job/1'), subjects.command('pause'), '$SRV.PING']
+    for (const subject of [...allowed, subjects.api('read'), subjects.apiMore('operate', 'n1')]) {
       if (subject === '$SRV.PING') node.transport.subscribe(subject, {}, ({ reply }) => reply?.(OK))
       await node.connection.nats.flush()
       expect(await request(operator, subject), subject).toEqual(DONE)
@@ -128,6 +136,9 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     heard.length = 0
     const forbidden = [
       subjects.admin('delete'),
+      subjects.api('admin'),
+      subjects.apiMore('admin', 'n1'),
+      subjects.facts(),
       subjects.shard(1),
       subjects.query(1),
       subjects.relay(1),
@@ -146,6 +157,25 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     expect(heard).toEqual(['troupe.c.last'])
   })
 
+  it('a program speaks to shards, an administrator with the rights of one, and neither to nodes', async () => {
+    const { heard } = await serve()
+    const may = {
+      program: [subjects.facts(), subjects.shard(1), subjects.query(1)],
+      admin: [subjects.admin('delete'), subjects.api('admin'), subjects.apiMore('admin', 'n1')],
+    }
+    const mayNot = [subjects.relay(1), subjects.tail('n1'), subjects.node('n1'), subjects.leader()]
+    for (const user of ['program', 'admin'] as const) {
+      const party = await signIn(user)
+      for (const subject of may[user]) expect(await request(party, subject), subject).toEqual(DONE)
+      heard.length = 0
+      const others = user === 'program' ? may.admin : may.program
+      for (const subject of [...mayNot, ...others, 'troupe.c.journal.0.1']) {
+        expect(await request(party, subject), subject).toEqual({ kind: 'no-responders' })
+      }
+      expect(heard).toEqual([])
+    }
+  })
+
   it('a reader looks and watches, and can neither send nor listen to others', async () => {
     const { node, heard } = await serve()
     const reader = await signIn('reader')
@@ -160,9 +190,11 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     }
     await until(() => denied(reader).length === hidden.length, SOON, 'all refusals')
     heard.length = 0
-    const changes = [subjects.actor('job/1'), subjects.command('send'), subjects.command('pause')]
+    expect(await request(reader, subjects.api('read'))).toEqual(DONE)
+    heard.length = 0
+    const changes = [subjects.actor('job/1'), subjects.command('send'), subjects.api('operate')]
     for (const subject of [...changes, subjects.admin('get'), subjects.query(1)]) {
-      expect(await request(reader, subject, 300), subject).toEqual({ kind: 'timeout' })
+      expect(await request(reader, subject), subject).toEqual({ kind: 'no-responders' })
     }
     const operator = await signIn('operator')
     expect(await request(operator, subjects.command('pause'))).toEqual(DONE)

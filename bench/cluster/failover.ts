@@ -1,0 +1,164 @@
+/**
+ * Three nodes under a steady stream at 30 % of what they can do: how long shards pause when a node is
+ * killed, when one is stopped and started again, and when the leader dies that owns nothing. Decides: when a
+ * cluster is whole again, and what is measured in between.
+ */
+import { join } from 'node:path'
+import { closedLoop, each, pause, quantile } from '../measure.ts'
+import { type MemberFigures, openClient, SHARDS, startMember } from './members.ts'
+import type { Peer } from './peers.ts'
+import { Stream, usualOf } from './stream.ts'
+
+const ACTORS = 10_000
+const STARTS_IN_FLIGHT = 1_024
+const NAMES = ['n1', 'n2', 'n3']
+/** Of saturation. */
+const SHARE = 0.3
+const WHOLE_MS = 60_000
+const FAILOVER_MS = 20_000
+const LEADER_MS = 8_000
+const FULL = { kills: 20, restarts: 3, saturationMs: 3_000, quietMs: 3_000, settleMs: 1_500 }
+const QUICK = { kills: 2, restarts: 1, saturationMs: 500, quietMs: 1_000, settleMs: 500 }
+
+export interface FailoverParams {
+  data: string
+  url: string
+  quick: boolean
+}
+
+export interface FailoverResult {
+  saturation: number
+  /** Of a shard that nothing disturbs. */
+  usualMs: number
+  /** Until the last shard has acknowledged what was sent after the kill, for each kill. */
+  failoversMs: number[]
+  /** Longer than usual, of each shard at each restart. */
+  handoffsMs: number[]
+  /** Longer than usual, of each shard. */
+  leaderMs: number[]
+  failures: string[]
+}
+
+export async function failoverPart(params: FailoverParams): Promise<FailoverResult> {
+  const times = params.quick ? QUICK : FULL
+  const cluster = new Members(params)
+  for (const name of NAMES) await cluster.start(name)
+  await cluster.isWhole()
+  const { client, close } = await openClient(params.url)
+  await each(ACTORS, STARTS_IN_FLIGHT, (n) => client.ensure(`order/${n}`, { n }))
+  let next = 0
+  const send = () => client.send(`order/${next++ % ACTORS}`, { type: 'NEXT', by: 'bench' })
+  await closedLoop(1_024, times.saturationMs, send)
+  const { perSecond } = await closedLoop(1_024, times.saturationMs, send)
+  const stream = new Stream(client, ACTORS, perSecond * SHARE)
+  stream.start()
+  await pause(times.settleMs)
+  stream.begin()
+  await pause(times.quietMs)
+  const usualMs = usualOf(stream.pauses())
+  const beyond = (pauses: number[]) => pauses.map((ms) => Math.max(0, ms - usualMs))
+  const failoversMs: number[] = []
+  for (let kill = 0; kill < times.kills; kill++) {
+    failoversMs.push(await cluster.killed(NAMES[kill % NAMES.length]!, stream))
+    await pause(times.settleMs)
+  }
+  const handoffsMs: number[] = []
+  for (const name of NAMES.slice(0, times.restarts)) {
+    stream.begin()
+    await cluster.restart(name)
+    await pause(times.settleMs)
+    handoffsMs.push(...beyond(stream.pauses()))
+  }
+  const leaderMs = beyond(await cluster.leaderLost(stream))
+  await stream.stop()
+  await close()
+  await cluster.stop()
+  const { failures } = stream
+  return {
+    ...{ usualMs, failoversMs, handoffsMs, leaderMs },
+    saturation: perSecond,
+    failures: [...failures],
+  }
+}
+
+class Members {
+  readonly #params: FailoverParams
+  readonly #peers = new Map<string, Peer>()
+
+  constructor(params: FailoverParams) {
+    this.#params = params
+  }
+
+  async start(name: string): Promise<void> {
+    const { url, data } = this.#params
+    this.#peers.set(name, await startMember({ url, name, directory: join(data, name) }))
+  }
+
+  /** Every node serves its part: nothing moves any more. */
+  async isWhole(): Promise<void> {
+    const least = Math.floor(SHARDS / NAMES.length)
+    await waitFor('the cluster is whole', WHOLE_MS, async () => {
+      const figures = [...this.#peers.values()].map((peer) => peer.ask<MemberFigures>('figures'))
+      const serves = (await Promise.all(figures)).map((one) => one.serves)
+      return serves.reduce((a, b) => a + b, 0) === SHARDS && Math.min(...serves) >= least
+    })
+  }
+
+  /** Until all shards serve again, in ms; then the node is started again and has its part. */
+  async killed(name: string, stream: Stream): Promise<number> {
+    const victim = this.#peer(name)
+    stream.begin()
+    const dead = victim.kill()
+    await waitFor('all shards serve again', FAILOVER_MS, () => stream.firsts() !== undefined)
+    const failoverMs = quantile(stream.firsts() ?? [], 1)
+    await dead
+    await this.start(name)
+    await this.isWhole()
+    return failoverMs
+  }
+
+  async restart(name: string): Promise<void> {
+    await this.#peer(name).stop()
+    await this.start(name)
+    await this.isWhole()
+  }
+
+  /** Its shards go to others first: what is seen then is the loss of a leader and of nothing else. */
+  async leaderLost(stream: Stream): Promise<number[]> {
+    const any = this.#peer(NAMES[0]!)
+    const leader = await any.ask<string>('leader')
+    await any.ask('drain', leader)
+    const peer = this.#peer(leader)
+    await waitFor('the leader owns nothing', WHOLE_MS, async () => {
+      return (await peer.ask<MemberFigures>('figures')).serves === 0
+    })
+    await pause(1_000)
+    stream.begin()
+    await peer.kill()
+    this.#peers.delete(leader)
+    await pause(LEADER_MS)
+    return stream.pauses()
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#peers.values()].map((peer) => peer.stop()))
+  }
+
+  #peer(name: string): Peer {
+    const peer = this.#peers.get(name)
+    if (!peer) throw new Error(`there is no node ${name}`)
+    return peer
+  }
+}
+
+async function waitFor(
+  what: string,
+  timeoutMs: number,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const endMs = performance.now() + timeoutMs
+  while (!(await condition())) {
+    if (performance.now() >= endMs) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`)
+    await pause(20)
+  }
+}

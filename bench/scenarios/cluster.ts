@@ -1,0 +1,160 @@
+/**
+ * A client, one owner and a nats-server, each a process of its own on this machine: durable transitions
+ * through the client library and as JSON requests of a bare client, against echo requests over the same
+ * server and flushed puts; and where the time goes.
+ */
+import { startNatsServer } from '../../test/nats-server.ts'
+import type { ClusterParams, ClusterResult, Costs, Rounds } from '../cluster/load.ts'
+import type { ProfileShare } from '../cpu-profile.ts'
+import { type Load, spreadOf } from '../measure.ts'
+import { type Bench, folderOf, runPart } from '../parts.ts'
+import {
+  type Breakdown,
+  type Demand,
+  figureOf,
+  number,
+  type Report,
+  ratiosOf,
+  spread,
+} from '../report.ts'
+
+export async function cluster(bench: Bench): Promise<Report> {
+  const server = await startNatsServer()
+  try {
+    const data = folderOf(bench, 'cluster')
+    const params: ClusterParams = { data, url: server.url, pid: server.pid, quick: bench.quick }
+    return reportOf(await runPart<ClusterResult>(bench, 'cluster', params))
+  } finally {
+    await server.close()
+  }
+}
+
+function reportOf(result: ClusterResult): Report {
+  const { echo, transitions, json, put, ownerRssMb } = result
+  const figures = (what: string, rounds: Rounds) =>
+    Object.entries(rounds).map(([inFlight, loads]) =>
+      figureOf(`${what}, ${inFlight} in flight`, loads),
+    )
+  return {
+    scenario: 'cluster: a client, one owner and a nats-server, each in its process',
+    figures: [
+      ...figures('bare NATS echo', echo),
+      ...figures('transitions', transitions),
+      ...figures('as JSON by a bare client', json),
+      figureOf('limit: one flushed put', put),
+    ],
+    demands: demandsOf(result),
+    breakdowns: breakdownsOf(result),
+    notes: [
+      'CPU of the figures is the client alone; the table below has all processes',
+      `the owner has ${number(ownerRssMb)} MB of memory of its own`,
+    ],
+  }
+}
+
+function demandsOf({ echo, transitions, json, put }: ClusterResult): Demand[] {
+  return [
+    throughput('transitions/s at 1,024 in flight', transitions, echo, 1_024, 1),
+    throughput('JSON requests/s at 256 in flight', json, echo, 256, 0.4),
+    latency('p50 at 1 in flight', transitions[1] ?? [], echo[1] ?? [], put),
+  ]
+}
+
+function throughput(
+  what: string,
+  measured: Rounds,
+  echo: Rounds,
+  inFlight: number,
+  demanded: number,
+): Demand {
+  const own = (measured[inFlight] ?? []).map(({ perSecond }) => perSecond)
+  const limits = (echo[inFlight] ?? []).map(({ perSecond }) => perSecond)
+  const ratio = ratiosOf(own, limits)
+  return {
+    ...{ what, ratio },
+    measured: `${spread(spreadOf(own))} /s`,
+    limit: `${spread(spreadOf(limits))} /s (bare echo)`,
+    demanded: `>= ${demanded}`,
+    pass: ratio.median >= demanded,
+  }
+}
+
+/** Four times across the server, and once to the disk. */
+function latency(
+  what: string,
+  own: readonly Load[],
+  echo: readonly Load[],
+  put: readonly Load[],
+): Demand {
+  const limits = echo.map(({ p50Ms }, round) => 4 * p50Ms + (put[round]?.p50Ms ?? Number.NaN))
+  const measured = own.map(({ p50Ms }) => p50Ms)
+  const ratio = ratiosOf(measured, limits)
+  return {
+    ...{ what, ratio },
+    measured: `${spread(spreadOf(measured))} ms`,
+    limit: `${spread(spreadOf(limits))} ms (4 x echo + one flushed put)`,
+    demanded: '<= 1',
+    pass: ratio.median <= 1,
+  }
+}
+
+const FUNCTIONS_SHOWN = 45
+
+function breakdownsOf({ costs, profiles, transitions }: ClusterResult): Breakdown[] {
+  const of = (figure: (one: Costs) => number) => spread(spreadOf(costs.map(figure)))
+  const process = (name: string, us: (one: Costs) => number) => [
+    name,
+    of((one) => us(one) / one.transitions),
+    of((one) => us(one) / 1e6 / one.seconds),
+  ]
+  const perSlot = of((one) => one.transitions / one.slots)
+  return [
+    {
+      title: 'where the CPU of one transition goes, 1,024 in flight',
+      columns: ['process', 'µs per transition', 'CPU s/s'],
+      rows: [
+        process('client', ({ clientUs }) => clientUs),
+        process('owner: main thread', ({ ownerMainUs }) => ownerMainUs),
+        process('owner: other threads', ({ ownerOtherUs }) => ownerOtherUs),
+        process('nats-server', ({ serverUs }) => serverUs),
+        process(
+          'together',
+          (one) => one.clientUs + one.ownerMainUs + one.ownerOtherUs + one.serverUs,
+        ),
+      ],
+    },
+    {
+      title: 'what the owner writes, 1,024 in flight',
+      columns: ['', ''],
+      rows: [
+        ['transitions in a slot', perSlot],
+        ['slots/s', of(({ slots, seconds }) => slots / seconds)],
+        [
+          'p50 of a transition in ms',
+          spread(spreadOf((transitions[1_024] ?? []).map((one) => one.p50Ms))),
+        ],
+      ],
+    },
+    ...(['client', 'owner'] as const).flatMap((who) => [
+      partsOf(`main thread of the ${who} by part`, profiles[who].parts, profiles.transitions),
+      partsOf(`by function, ${who}`, profiles[who].functions, profiles.transitions),
+    ]),
+  ]
+}
+
+/** Self time as sampled; the profiler makes everything dearer, so its shares count. */
+function partsOf(title: string, all: readonly ProfileShare[], transitions: number): Breakdown {
+  const busy = all.filter(({ name }) => !name.startsWith('idle') && !name.startsWith('(idle)'))
+  const sum = busy.reduce((us, { amount }) => us + amount, 0)
+  return {
+    title,
+    columns: ['', 'µs per transition', 'share'],
+    rows: busy
+      .slice(0, FUNCTIONS_SHOWN)
+      .map(({ name, amount }) => [
+        name,
+        number(amount / transitions, 2),
+        `${number((100 * amount) / sum, 1)} %`,
+      ]),
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Bringing a shard that was served without a journal into a cluster.
+ *
+ * Decides: how such a journal begins. A checkpoint holds all rows; its slot is the next of the shard's
+ * own count, so that no birth and no effect id comes twice, and its hash is drawn, since no record stands
+ * there. The first record is a claim in the slot behind it that names that hash as the record before.
+ * So whoever takes or follows the shard meets what it knows: a journal whose older slots are removed, and a
+ * checkpoint that covers them; and a journal that is empty later is gone as a whole, not new. Leaves to
+ * others: that nobody takes part before all shards have begun (node/publishing.ts).
+ */
+import type { Checkpoints, Clock, Journal, Random, Store, StoreWrite } from '../ports/index.ts'
+import { hashBytes, pack, unpack } from '../protocol/index.ts'
+import { CheckpointAccess } from './checkpoint-access.ts'
+import { writeChunks } from './checkpoint-chunks.ts'
+import type { Checkpoint } from './checkpoint-form.ts'
+import { appliedKey, metaKey } from './keys.ts'
+import { type KnownEnd, SlotReader } from './slot-reader.ts'
+import { encodeRecord } from './slot-records.ts'
+import { type Applied, recordOf } from './tail.ts'
+
+/** Of no view: whoever is named by any may take the shard over. */
+const NO_VIEW = 0
+
+export interface PublicationDeps {
+  shard: number
+  store: Store
+  journal: Journal
+  checkpoints: Checkpoints
+  clock: Clock
+  random: Random
+  node: string
+  /** One for all shards that are brought together; a further try has another. */
+  id: string
+  /** Bytes of rows in one chunk; one row more may stand in it. */
+  chunkBytesMax: number
+}
+
+/** What the cluster has of a shard already. */
+export type Found = 'nothing' | 'slots' | 'checkpoints'
+
+export class ShardPublication {
+  readonly #deps: PublicationDeps
+  readonly #access: CheckpointAccess
+  readonly #slots: SlotReader
+  /** Where the checkpoint stands. */
+  readonly #place: Applied
+
+  constructor(deps: PublicationDeps) {
+    const { shard, journal, checkpoints, clock, store, id } = deps
+    this.#deps = deps
+    this.#access = new CheckpointAccess(shard, checkpoints, clock)
+    this.#slots = new SlotReader(shard, journal, clock)
+    this.#place = placeOfPublished(shard, store, id)
+  }
+
+  /** From now on nobody is told anything. */
+  stop(): void {
+    this.#access.stop()
+    this.#slots.stop()
+  }
+
+  look(done: (found: Found) => void): void {
+    this.#slots.end((end) => {
+      if (end.lastSequence > 0) return done('slots')
+      this.#access.list((all) => done(all.length > 0 ? 'checkpoints' : 'nothing'))
+    })
+  }
+
+  /** Removes what an earlier try has left. Only while the journal has no slot: then nobody goes by it. */
+  clear(done: () => void): void {
+    this.#access.removeBelow(Number.MAX_SAFE_INTEGER, done)
+  }
+
+  /** Makes the checkpoint, if it is not there; `problem` is why it could not be made. */
+  upload(done: (problem?: string) => void): void {
+    const { slot, hash } = this.#place
+    this.#access.list((all) => {
+      const isThere = all.some((one) => one.slot === slot && one.hash === hash)
+      if (isThere) done()
+      else this.#upload(done)
+    })
+  }
+
+  #upload(done: (problem?: string) => void): void {
+    const { shard, store, random, chunkBytesMax } = this.#deps
+    const begun = { ...this.#place, attempt: random.id() }
+    const snapshot = store.snapshot()
+    writeChunks({ shard, snapshot, access: this.#access, chunkBytesMax }, begun, (written) => {
+      if (written.kind === 'written') return this.#record(written.checkpoint, done)
+      snapshot.close()
+      done(written.why)
+    })
+  }
+
+  #record(checkpoint: Checkpoint, done: (problem?: string) => void): void {
+    this.#access.record(checkpoint, (ours) =>
+      done(ours ? undefined : `another has recorded a checkpoint of slot ${checkpoint.slot}`),
+    )
+  }
+
+  /** Writes the first record behind the checkpoint, if it is not there. */
+  begin(done: (outcome: 'began' | 'had begun' | 'taken by others') => void): void {
+    this.#slots.end((end) => {
+      if (end.lastSlot === 0) return this.#claim(end, done)
+      const slot = this.#place.slot + 1
+      this.#slots.read(slot, (found) =>
+        done(found && this.#isOurs(found.record) ? 'had begun' : 'taken by others'),
+      )
+    })
+  }
+
+  #claim(end: KnownEnd, done: Parameters<ShardPublication['begin']>[0]): void {
+    const { node, id } = this.#deps
+    const { slot, hash } = this.#place
+    const { serverId, lastSequence: sequence } = end
+    const record = encodeRecord({
+      ...{ kind: 'claim', prev: hash, serverId, node, claimId: id, viewVersion: NO_VIEW },
+    })
+    const write = { slot: slot + 1, record, after: { sequence, serverId } }
+    this.#slots.write(write, ({ kind }) => {
+      if (kind === 'written') done('began')
+      // The stream is created by this, so it is not the copy that was seen; or an earlier try has landed.
+      else this.begin(done)
+    })
+  }
+
+  #isOurs(bytes: Uint8Array): boolean {
+    const { node, id } = this.#deps
+    const record = recordOf({ slot: this.#place.slot + 1, bytes })
+    return record?.kind === 'claim' && record.node === node && record.claimId === id
+  }
+}
+
+/** What makes the rows of a store those of the checkpoint: then it reads on from there. */
+export function publishedRow(shard: number, store: Store, id: string): StoreWrite {
+  const { slot, hash } = placeOfPublished(shard, store, id)
+  return [appliedKey(shard), pack([slot, hash])]
+}
+
+function placeOfPublished(shard: number, store: Store, id: string): Applied {
+  const meta = store.get(metaKey(shard))
+  const [lastBatch] = meta ? (unpack(meta) as [number, ...unknown[]]) : [0]
+  return { slot: lastBatch + 1, hash: hashBytes(Buffer.from(`${id}/${shard}`)) }
+}

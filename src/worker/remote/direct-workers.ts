@@ -1,0 +1,147 @@
+/**
+ * Workers that take tasks from the queues themselves and speak to owners without a node in between, as
+ * the node sees them that hears their reports.
+ *
+ * Decides: that a worker is heard by one node, which tells the others; that a name is one process's; that
+ * a worker is told at once what an operator wants of it. Leaves to others: who may come in (whoever lets
+ * it speak on its subjects), which queues a group has (`registrar.ts`), its tasks (their owners).
+ */
+import type { Client } from '../../client/index.ts'
+import type { Log, RunKept, Subscription, Transport } from '../../ports/index.ts'
+import {
+  isNodeName,
+  pack,
+  questionOf,
+  type Subjects,
+  TroupeError,
+  toErrorRecord,
+  unpack,
+} from '../../protocol/index.ts'
+import { keepUpload } from './keep-upload.ts'
+import type { NodeAnswer } from './node-caller.ts'
+import type { DirectAnswer, WorkerOrder, WorkerRegistrar } from './registrar.ts'
+import { readDirectReport, readUpload } from './shapes.ts'
+import type { UploadedRuns } from './uploaded-runs.ts'
+
+export interface DirectWorkersDeps {
+  node: string
+  cluster: string
+  shardCount: number
+  /** Whose workers have their names: the nodes of the cluster. */
+  nodes: () => readonly string[]
+  registrar: Pick<Required<WorkerRegistrar>, 'heard' | 'queuesOf'>
+  client: Client
+  transport: Pick<Transport, 'request' | 'publish' | 'subscribe'>
+  subjects: Subjects
+  log: Log
+  /** What commands of these workers wrote. */
+  runs: UploadedRuns
+}
+
+const QUESTIONS = ['report', 'runs']
+/** One node answers a question to any. */
+const NODES = 'nodes'
+const WHO_MS = 2_000
+
+export class DirectWorkers {
+  readonly #deps: DirectWorkersDeps
+  /** Those that this node has heard last, and which process of that name. */
+  readonly #sessions = new Map<string, string>()
+  #subscriptions: Subscription[] = []
+
+  constructor(deps: DirectWorkersDeps) {
+    this.#deps = deps
+  }
+
+  start(): void {
+    const { transport, subjects, node } = this.#deps
+    const take: Parameters<Transport['subscribe']>[2] = ({ subject, payload, reply }) => {
+      if (reply) void this.#answer(subject, payload).then((answer) => reply(pack(answer)))
+    }
+    this.#subscriptions = [
+      ...QUESTIONS.map((question) =>
+        transport.subscribe(subjects.workerQuestions(question), { queue: NODES }, take),
+      ),
+      transport.subscribe(subjects.workerQuestionsTo(node), {}, take),
+    ]
+  }
+
+  stop(): void {
+    for (const subscription of this.#subscriptions) subscription.unsubscribe()
+    this.#subscriptions = []
+  }
+
+  /** Told by the node that hears it; should that be lost, its next report is answered so. */
+  admit(worker: string, order: WorkerOrder): void {
+    if (!this.#sessions.has(worker)) return
+    const { transport, subjects } = this.#deps
+    transport.publish(subjects.order(worker), pack(order))
+  }
+
+  /** Another node hears it now. */
+  forget(worker: string): void {
+    this.#sessions.delete(worker)
+  }
+
+  async #answer(subject: string, payload: Uint8Array): Promise<NodeAnswer> {
+    const { node } = this.#deps
+    const { worker, question } = questionOf(subject)
+    try {
+      this.#requireName(worker)
+      const body = unpack(payload)
+      if (question === 'report') return { node, ok: await this.#report(worker, body) }
+      if (question === 'runs') return { node, ok: await this.#bring(worker, body) }
+      throw new TroupeError('malformed', `there is no question "${question.slice(0, 40)}"`)
+    } catch (thrown) {
+      return { node, error: toErrorRecord(thrown) }
+    }
+  }
+
+  /** @throws TroupeError `conflict` while another process of that name is there */
+  async #report(name: string, body: unknown): Promise<DirectAnswer> {
+    const { node, cluster, shardCount, registrar, log } = this.#deps
+    const { group, session, condition } = readDirectReport(body)
+    const queues = await registrar.queuesOf(group)
+    if (this.#sessions.get(name) !== session) {
+      await this.#requireOnly(name, session)
+      log.info({ worker: name, group }, 'a worker has come')
+    }
+    const order = await registrar.heard({ ...condition, name, group, node })
+    if (condition.state === 'stopped') this.#sessions.delete(name)
+    else this.#sessions.set(name, session)
+    return { ...order, cluster, queues, shardCount }
+  }
+
+  async #bring(worker: string, body: unknown): Promise<RunKept> {
+    const { runs, client } = this.#deps
+    return keepUpload({ runs, client }, worker, readUpload(body))
+  }
+
+  #requireName(worker: string): void {
+    if (!isNodeName(worker)) {
+      const why = `"${worker.slice(0, 64)}" cannot name a worker: a letter or digit and at most 63 letters, digits, "_" or "-"`
+      throw new TroupeError('malformed', why)
+    }
+    if (!this.#deps.nodes().includes(worker)) return
+    const why = `the worker of a node itself is named ${worker}: start yours with another --name`
+    throw new TroupeError('conflict', why)
+  }
+
+  /** Two of one name would be told each other's cancels, and go on with each other's attempts. */
+  async #requireOnly(worker: string, session: string): Promise<void> {
+    const { transport, subjects } = this.#deps
+    const request = { subject: subjects.order(worker), payload: pack(null), timeoutMs: WHO_MS }
+    const outcome = await new Promise<{ kind: string; payload?: Uint8Array }>((resolve) =>
+      transport.request(request, resolve),
+    )
+    if (outcome.kind === 'no-responders') return
+    if (outcome.kind !== 'reply' || !outcome.payload) {
+      // It may be about to end, or a machine that stands still.
+      const why = `something under the name ${worker} is connected and does not say who it is`
+      throw new TroupeError('unavailable', why)
+    }
+    if (unpack(outcome.payload) === session) return
+    const why = `another worker ${worker} is there: start this one with another --name`
+    throw new TroupeError('conflict', why)
+  }
+}

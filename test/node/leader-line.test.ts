@@ -1,0 +1,112 @@
+/** What only the node that leads can say, asked from any node. */
+import { afterEach, expect, it } from 'vitest'
+import { MemoryTransport } from '../../src/adapters/memory/index.ts'
+import { SystemClock, silentLog } from '../../src/adapters/system/index.ts'
+import { createGateway, defineApp, type Gateway, TroupeError } from '../../src/index.ts'
+import { ClusterLeader } from '../../src/node/leader-line.ts'
+import { Peers } from '../../src/node/peers.ts'
+import { subjectsOf } from '../../src/protocol/index.ts'
+import { startRig } from '../gateway/rig.ts'
+import { ClusterRig } from './cluster-rig.ts'
+
+const statistics = defineApp({
+  name: 'statistics',
+  leaderReports: ({ node }) => ({
+    stats: (told) => ({ by: node, told }),
+    broken: () => {
+      throw new TroupeError('conflict', 'nothing to count')
+    },
+  }),
+  routes: ({ leader }) => [
+    {
+      method: 'GET',
+      path: '/leader/stats',
+      handle: async ({ query }) => ({ body: await leader.ask('stats', query.get('of') ?? 'all') }),
+    },
+    {
+      method: 'GET',
+      path: '/leader/broken',
+      handle: async () => ({ body: await leader.ask('broken') }),
+    },
+    {
+      method: 'GET',
+      path: '/leader/unknown',
+      handle: async () => ({ body: await leader.ask('unknown') }),
+    },
+  ],
+})
+
+const gateways: Gateway[] = []
+let rig: ClusterRig | undefined
+
+afterEach(async () => {
+  await Promise.all(gateways.splice(0).map((gateway) => gateway.close({ graceMs: 0 })))
+  await rig?.close()
+  rig = undefined
+})
+
+async function ask(url: string, path: string) {
+  const response = await fetch(`${url}${path}`)
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+
+it('is the same from every node, failures too, and comes from the next leader when one is gone', async () => {
+  rig = new ClusterRig([statistics])
+  await rig.startAll('a', 'b', 'c')
+  const leader = (await rig.settled()).leader!.name
+  for (const { node } of rig.up) {
+    const gateway = await createGateway({ node, port: 0 })
+    gateways.push(gateway)
+    const { url } = gateway
+    expect(await ask(url, '/leader/stats?of=x')).toEqual({
+      status: 200,
+      body: { by: leader, told: 'x' },
+    })
+    expect(await ask(url, '/leader/broken')).toMatchObject({
+      status: 409,
+      body: { error: { code: 'conflict', message: 'nothing to count' } },
+    })
+    expect((await ask(url, '/leader/unknown')).status).toBe(404)
+  }
+  const url = gateways[rig.up.findIndex(({ name }) => name !== leader)]!.url
+  rig.at(leader).kill()
+  const { status, body } = await ask(url, '/leader/stats')
+  expect(status, JSON.stringify(body)).toBe(200)
+  expect(body['by']).not.toBe(leader)
+})
+
+it('says plainly that nobody leads, or that the leader is silent', async () => {
+  const clock = new SystemClock()
+  const transport = new MemoryTransport({ clock })
+  const peers = new Peers({ name: 'a', transport, subjects: subjectsOf('test'), log: silentLog })
+  let leader: string | undefined
+  const line = new ClusterLeader({
+    ...{ name: 'a', peers, clock },
+    leader: () => leader,
+    leads: () => false,
+  })
+  line.on('stats', () => 1)
+  const asked = () => line.ask('stats', null, { timeoutMs: 300 })
+  await expect(asked()).rejects.toMatchObject({
+    ...{ code: 'unavailable', message: 'nobody leads the cluster now' },
+  })
+  leader = 'b'
+  await expect(asked()).rejects.toMatchObject({
+    code: 'no-answer',
+    message: 'the node b, which leads the cluster, does not answer',
+  })
+  leader = 'a'
+  await expect(asked(), 'it was heard to lead, and may not').rejects.toMatchObject({
+    code: 'unavailable',
+    message: 'the node a does not lead the cluster now',
+  })
+  transport.close()
+})
+
+it('is said by a node that is alone itself', async () => {
+  const alone = await startRig({ apps: [statistics] })
+  const { status, body } = await ask(alone.gateway.url, '/leader/stats')
+  await alone.close()
+  expect(status).toBe(200)
+  expect(body).toMatchObject({ told: 'all' })
+})
