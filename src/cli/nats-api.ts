@@ -41,8 +41,9 @@ interface Question {
   tryMs?: number
   /** Asking again does nothing twice. */
   isRepeatable: boolean
-  /** How long nobody may be there. */
+  /** How long nobody may be there, and what it means then. */
   nobodyMs: number
+  nobody: () => Error
 }
 
 /** What has begun, and how the rest is had. */
@@ -60,8 +61,8 @@ const PAUSE_MS = 200
 const COMMAND_TRY_MS = 5_000
 /** Signing in takes a moment, also where a node may take none. */
 const SIGN_IN_MS_MIN = 1_000
-/** A part comes at least every ten seconds, if it is empty. */
-const PART_MS = 15_000
+/** A part comes at least every ten seconds, if it is empty: otherwise it was lost. */
+const PART_TRY_MS = 12_000
 /** The node that gives an answer is gone with it. */
 const PART_NOBODY_MS = 2_000
 
@@ -115,6 +116,7 @@ export class NatsApi implements NodeCaller {
         ...(id === undefined ? {} : { tryMs: COMMAND_TRY_MS }),
         timeoutMs: (timeoutMs ?? TIMEOUT_MS_DEFAULT) + TRAVEL_MS,
         nobodyMs: timeoutMs ?? NOBODY_MS,
+        nobody: () => this.#nobody(),
       })
       const { head: answer, body: first } = readAnswer(message)
       const more = roleWanted(answer, first)
@@ -135,16 +137,23 @@ export class NatsApi implements NodeCaller {
   ): AsyncGenerator<Uint8Array, void, void> {
     if (first.length > 0) yield first
     if (!more) return
-    const subject = line.subjects.apiMore(role, more.node)
-    const about = { stream: more.stream }
+    const { node, stream } = more
+    const subject = line.subjects.apiMore(role, node)
+    const about = { stream }
+    const half = silentMsMax / 2
+    const tries = {
+      timeoutMs: silentMsMax,
+      tryMs: Math.min(PART_TRY_MS, half),
+      isRepeatable: true,
+      nobodyMs: Math.min(PART_NOBODY_MS, half),
+      nobody: () =>
+        new TroupeError('unavailable', `${node} is gone, which had the rest: ask again`),
+    }
     let isOver = false
     try {
       for (let part = 1; !isOver; part++) {
         const { head, body } = readPart(
-          await this.#ask(line, {
-            ...{ subject, payload: messageOf({ ...about, part }), isRepeatable: true },
-            ...{ timeoutMs: Math.min(PART_MS, silentMsMax), nobodyMs: PART_NOBODY_MS },
-          }),
+          await this.#ask(line, { subject, payload: messageOf({ ...about, part }), ...tries }),
         )
         isOver = head.end === true || head.broken !== undefined
         if (head.broken !== undefined) throw new TroupeError('unavailable', head.broken)
@@ -157,7 +166,7 @@ export class NatsApi implements NodeCaller {
   }
 
   async #ask(line: NatsLine, question: Question): Promise<Uint8Array> {
-    const { subject, payload, timeoutMs, tryMs = timeoutMs, isRepeatable, nobodyMs } = question
+    const { subject, payload, timeoutMs, tryMs = timeoutMs, isRepeatable } = question
     const { clock } = line
     const beganMs = clock.monotonic()
     for (;;) {
@@ -174,7 +183,7 @@ export class NatsApi implements NodeCaller {
           throw new TroupeError('too-large', why)
         }
         case 'no-responders':
-          if (tookMs >= nobodyMs) throw this.#nobody()
+          if (tookMs >= question.nobodyMs) throw question.nobody()
           break
         case 'timeout':
           if (!isRepeatable || tookMs >= timeoutMs) throw noAnswer(this.url)

@@ -115,9 +115,10 @@ class Follower {
       yield event
       return event.kind !== 'removed'
     }
-    const expected = (this.#seen?.turn ?? 0) + 1
+    const { createdAt, turn: last } = this.#seen ?? { createdAt: 0, turn: 0 }
+    const expected = last + 1
     // Another actor at this address, or a gap.
-    if (event.from === null || event.turn > expected) return yield* this.#lookAgain()
+    if (event.createdAt !== createdAt || event.turn > expected) return yield* this.#lookAgain()
     if (event.turn === expected) {
       const { turn, cause, from, to, status } = event
       yield this.#transition(turn, { cause, from, to, status })

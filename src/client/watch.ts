@@ -9,6 +9,8 @@ export type WatchedEvent =
   | {
       kind: 'transition'
       address: string
+      /** Tells the actor from a later one at the same address. */
+      createdAt: number
       turn: number
       cause: string
       from: string | null

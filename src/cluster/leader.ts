@@ -116,7 +116,6 @@ export class Leader {
   }
 
   /** Whoever ordered is told once the registry has it; or that it is not known, where another leads. */
-
   #settleOrders(): void {
     const { election, views } = this.#deps
     const open = this.#ordering
@@ -145,8 +144,11 @@ export class Leader {
     if (epoch === undefined || this.#isWriting) return
     if (this.#readFor !== epoch) {
       views.read(() => {
-        this.#readFor = epoch
-        this.#wishes = undefined
+        // Asked twice, it is told twice: what was ordered in between stays.
+        if (this.#readFor !== epoch) {
+          this.#readFor = epoch
+          this.#wishes = undefined
+        }
         this.act()
       })
       return

@@ -53,7 +53,7 @@ export function refusalOf(order: Order, planning: Planning): TroupeError | undef
       return refusalOfMove(order, planning)
     // What is so already need not be made so.
     case 'unpin':
-      return order.shard < planning.shardCount ? undefined : noShard(order.shard, planning)
+      return refusalOfShard(order.shard, planning)
     case 'undrain': {
       const { members, wishes } = planning
       const known = [...members.map(({ name }) => name), ...wishes.drains.map(({ node }) => node)]
@@ -85,8 +85,9 @@ function refusalOfMove(
   { shard, to, isPinned }: MoveOrder,
   planning: Planning,
 ): TroupeError | undefined {
-  const { shardCount, members, wishes } = planning
-  if (shard >= shardCount) return noShard(shard, planning)
+  const { members, wishes } = planning
+  const unknown = refusalOfShard(shard, planning)
+  if (unknown) return unknown
   if (!members.some(({ name }) => name === to)) return notThere(to, planning)
   const pin = wishes.moves.find((one) => one.shard === shard && one.isPinned)
   if (pin && pin.to !== to && !isPinned) {
@@ -105,7 +106,9 @@ function notThere(node: string, { members }: Planning): TroupeError {
   return new TroupeError('not-found', `the node ${node} is not there; ${there}`)
 }
 
-function noShard(shard: number, { shardCount }: Planning): TroupeError {
+/** Programs order, too: a view with a wish for no shard could be read by nobody. */
+function refusalOfShard(shard: number, { shardCount }: Planning): TroupeError | undefined {
+  if (Number.isSafeInteger(shard) && shard >= 0 && shard < shardCount) return undefined
   const why = `there is no shard ${shard}: they are numbered from 0 to ${shardCount - 1}`
   return new TroupeError('not-found', why)
 }

@@ -78,8 +78,9 @@ function drainsBy(drains: readonly Drain[], { kind, node, by }: DrainOrder, at: 
 }
 
 function movesBy(moves: readonly Move[], { shard, to, isPinned, by }: MoveOrder, at: number) {
-  const isSame = (one: Move) => one.shard === shard && one.to === to && one.isPinned === isPinned
-  if (moves.some(isSame)) return moves
+  // Who is pinned there stays so: to be moved there takes nothing back.
+  const isSo = (one: Move) => one.shard === shard && one.to === to && (one.isPinned || !isPinned)
+  if (moves.some(isSo)) return moves
   const others = moves.filter((one) => one.shard !== shard)
   return [...others, { shard, to, isPinned, by, at }].sort((a, b) => a.shard - b.shard)
 }

@@ -62,7 +62,8 @@ export function serveApi(options: ApiRequestsOptions): ApiRequests {
   const { transport, subjects, name } = options.node
   const subscriptions: Subscription[] = ROLES.flatMap((role) => [
     transport.subscribe(subjects.api(role), { queue: QUEUE }, desk.answering(role)),
-    transport.subscribe(subjects.apiMore(role, name), {}, desk.continuing(role)),
+    // A group of one: what comes while it ends is refused, and not left without an answer.
+    transport.subscribe(subjects.apiMore(role, name), { queue: name }, desk.continuing(role)),
   ])
   return {
     close: async (graceMs) => {

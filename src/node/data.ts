@@ -54,6 +54,8 @@ export interface DataFormat {
   member?: string
   /** Of a member that has not brought all that it had alone into the cluster yet: of that attempt. */
   publication?: string
+  /** Of a member whose cluster began with data: the id of the directory that they came from. */
+  founder?: string
 }
 
 /** Where the data came from, if it was a backup. */

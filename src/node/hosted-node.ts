@@ -137,18 +137,16 @@ class HostedNode implements TroupeNode {
 
   async start(): Promise<void> {
     const { transport, subjects } = this.#ground
-    await this.#shards.start()
-    await this.#startWorkers()
     this.apps = this.#plan.apps.map((app, index) => ({
       app,
       context: this.#contextOf(app, this.#plan.sections[index]),
     }))
+    this.#answerAsLeader()
+    await this.#shards.start()
+    await this.#startWorkers()
     await this.#singletons.start()
     this.#served.start(this.apps, this.#worker)
     for (const { app, context } of this.apps) {
-      for (const [report, answer] of Object.entries(app.leaderReports?.(context) ?? {})) {
-        this.#shards.leader.on(`${app.name}/${report}`, answer)
-      }
       for (const subject of app.subjects?.(context) ?? []) {
         this.#answering.push(serveSubject(transport, subjects, this.log, app.name, subject))
       }
@@ -158,6 +156,15 @@ class HostedNode implements TroupeNode {
       }
     }
     this.log.info({ node: this.name, machines: [...this.machines.keys()] }, 'the node serves')
+  }
+
+  /** Before it can lead: what a leader does not know yet it would say that it does not know at all. */
+  #answerAsLeader(): void {
+    for (const { app, context } of this.apps) {
+      for (const [report, answer] of Object.entries(app.leaderReports?.(context) ?? {})) {
+        this.#shards.leader.on(`${app.name}/${report}`, answer)
+      }
+    }
   }
 
   async #startWorkers(): Promise<void> {

@@ -132,7 +132,9 @@ async function agree(
         chunkBytesMax: resolveClusterLimits(place?.limits).checkpointChunkBytesMax,
       })
     await publishing?.begin()
-    const agreed = legacy?.shardCount ?? (await joining.agreeOnShards(data.shardCount, shardCount))
+    const agreed = legacy
+      ? { shardCount: legacy.shardCount, founder: id }
+      : await joining.agreeOnShards(data, shardCount)
     await joining.claimName(id, replace)
     await publishing?.run()
     return await data.settle(agreed)

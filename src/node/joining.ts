@@ -48,6 +48,16 @@ export interface Founder {
   id: string
 }
 
+/** What a data directory keeps of its cluster. */
+export interface Agreed {
+  shardCount: number
+  /** Whose data the cluster began with, if with any. */
+  founder?: string
+}
+
+/** The same, of a directory that may be new. */
+type Known = { readonly [Fact in keyof Agreed]?: Agreed[Fact] | undefined }
+
 export class Joining {
   readonly #deps: JoiningDeps
 
@@ -57,11 +67,12 @@ export class Joining {
 
   /**
    * The number of shards of the cluster. Whoever comes first decides it.
-   * @param known by the data directory @param wanted by the options
+   * @param directory what it knows @param wanted by the options
    * @throws TroupeError `invalid-config` when they differ
    */
-  async agreeOnShards(known: number | undefined, wanted: number | undefined): Promise<number> {
+  async agreeOnShards(directory: Known, wanted: number | undefined): Promise<Agreed> {
     const { cluster, log } = this.#deps
+    const { shardCount: known } = directory
     const shardCount = known ?? wanted ?? SHARD_COUNT
     const outcome = await this.#claim(FACTS_KEY, pack({ form: FACTS_FORM, shardCount }))
     if (outcome.isWon) {
@@ -71,7 +82,7 @@ export class Joining {
           'the registry knew nothing of this cluster although this node has data of it: NATS may have lost its own',
         )
       }
-      return shardCount
+      return { shardCount }
     }
     const facts = this.#readFacts(outcome.value)
     for (const [whose, count] of [
@@ -82,8 +93,10 @@ export class Joining {
       const why = `the cluster "${cluster}" has ${facts.shardCount} shards, but ${whose} ${count}: the number is fixed when a cluster is made`
       throw new TroupeError('invalid-config', why)
     }
-    if (facts.founder) await this.#requirePublished(facts.founder, known !== undefined)
-    return facts.shardCount
+    const { founder } = facts
+    if (!founder) return { shardCount: facts.shardCount }
+    await this.#requirePublished(founder, directory.founder === founder.id)
+    return { shardCount: facts.shardCount, founder: founder.id }
   }
 
   /**
@@ -122,7 +135,10 @@ export class Joining {
     return new TroupeError('conflict', why)
   }
 
-  /** Whoever has taken part before knows that it is, also when NATS has lost that. */
+  /**
+   * Whoever has taken part with these data knows that they are, also when NATS has lost that. One that is
+   * left of an older cluster of that name knows nothing of them.
+   */
   async #requirePublished(founder: Founder, isKnown: boolean): Promise<void> {
     if (isKnown) await this.declarePublished(founder.id)
     else await this.#awaitPublication(founder)

@@ -81,11 +81,20 @@ export class ClusterLeader implements LeaderLine {
     const { clock } = this.#deps
     const endMs = clock.monotonic() + timeoutMs
     for (;;) {
-      const answer = await this.#try(question, told)
+      const answer = await this.#within(endMs - clock.monotonic(), this.#try(question, told))
       if (answer.isOver) return answer.value
       if (!answer.error.retry || clock.monotonic() + AGAIN_MS >= endMs) throw answer.error
       await new Promise<void>((resolve) => clock.after(AGAIN_MS, resolve))
     }
+  }
+
+  /** Neither one who stands still nor a report that does not end is waited for any longer. */
+  #within(timeoutMs: number, answer: Promise<Answered>): Promise<Answered> {
+    return new Promise((resolve, reject) => {
+      const leader = this.name() ?? ''
+      const cancel = this.#deps.clock.after(Math.max(0, timeoutMs), () => resolve(silent(leader)))
+      answer.finally(cancel).then(resolve, reject)
+    })
   }
 
   async #try(question: string, told: unknown): Promise<Answered> {
@@ -96,9 +105,7 @@ export class ClusterLeader implements LeaderLine {
       leader === name
         ? await this.#answer(question, told)
         : await peers.ask(leader, 'leader', question, told ?? null)
-    if (!Array.isArray(answer)) {
-      return failed('no-answer', `the node ${leader}, which leads the cluster, does not answer`)
-    }
+    if (!Array.isArray(answer)) return silent(leader)
     const [how, value] = answer as unknown[]
     if (how === 'ok') return { isOver: true, value }
     return { isOver: false, error: TroupeError.from(value as ErrorRecord) }
@@ -120,6 +127,10 @@ export class ClusterLeader implements LeaderLine {
 
 function failed(code: 'unavailable' | 'no-answer', why: string): Answered {
   return { isOver: false, error: new TroupeError(code, why) }
+}
+
+function silent(leader: string): Answered {
+  return failed('no-answer', `the node ${leader}, which leads the cluster, does not answer`)
 }
 
 function unknown(question: string): TroupeError {

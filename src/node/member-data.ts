@@ -22,6 +22,7 @@ import {
   write,
   writeFormat,
 } from './data.ts'
+import type { Agreed } from './joining.ts'
 import { withReader } from './store-care.ts'
 
 const ID_KEY = nodeKey('id')
@@ -34,8 +35,10 @@ export interface MemberData {
   readonly shardCount: number | undefined
   /** What it has from when its node ran alone, while the cluster does not have all of it. */
   readonly legacy: Legacy | undefined
+  /** Whose data its cluster began with, as far as it began with any. */
+  readonly founder: string | undefined
   /** Once the cluster has agreed: from now on the directory is this node's. */
-  settle(shardCount: number): Promise<DataDirectory>
+  settle(agreed: Agreed): Promise<DataDirectory>
 }
 
 export interface Legacy {
@@ -60,12 +63,13 @@ export async function openMemberData(
     const format = storedFormat(store, directory)
     if (format) requireMine(format, store, directory, { name, cluster })
     const id = await idOf(store, random)
-    const legacy = format && legacyOf(format, store, name)
-    const settle = async (shardCount: number) => {
-      if (!format) await writeFormat(store, { shardCount, cluster, member: name })
-      return { store, shardCount, directoryOf: partsOf(directory) }
+    const legacy = format && legacyOf(format, store, { name, id })
+    const settle = async (agreed: Agreed) => {
+      if (!format) await writeFormat(store, { ...agreed, cluster, member: name })
+      return { store, shardCount: agreed.shardCount, directoryOf: partsOf(directory) }
     }
-    return { store, id, shardCount: format?.shardCount, legacy, settle }
+    const { shardCount, founder } = format ?? {}
+    return { store, id, shardCount, founder, legacy, settle }
   } catch (thrown) {
     await store.close()
     throw thrown
@@ -110,10 +114,10 @@ function requireMine(
 function legacyOf(
   { shardCount, cluster, member, publication }: DataFormat,
   store: Store,
-  name: string,
+  { name, id: founder }: { name: string; id: string },
 ): Legacy | undefined {
   if (member !== undefined && publication === undefined) return undefined
-  const format = { shardCount, cluster, member: name }
+  const format = { shardCount, cluster, member: name, founder }
   return {
     shardCount,
     publication,

@@ -51,6 +51,7 @@ export type Release =
   | {
       kind: 'transition'
       address: AddressText
+      createdAt: number
       turn: number
       cause: string
       from: string | null

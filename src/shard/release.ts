@@ -21,8 +21,8 @@ export function release(
       return deps.transport.publish(deps.subjects.cancel(effect.worker), pack(effect.taskId))
     case 'transition': {
       // Texts and numbers only, which need no form of their own; and it is said of every turn.
-      const { kind, address, turn, cause, from, to, status } = effect
-      const message = { kind, address, turn, cause, from, to, status }
+      const { kind, address, createdAt, turn, cause, from, to, status } = effect
+      const message = { kind, address, createdAt, turn, cause, from, to, status }
       return announce(deps, address, () => JSON.stringify(message))
     }
     case 'removed':

@@ -9,12 +9,14 @@ import {
   checkCommand,
   checkRelay,
   errorRecord,
+  isNodeName,
   type Limits,
   messageOfThrown,
   type Outcome,
   pack,
   type ShardQuery,
   type Subjects,
+  TroupeError,
   taskOperationOf,
   toErrorRecord,
   unpack,
@@ -92,6 +94,10 @@ type Checked = ReturnType<typeof checkCommand>
 function ofWorker(command: Command, worker: string): Checked {
   const { address, id, timeoutMs } = command
   try {
+    // It stands in rows and logs from now on, and NATS lets in whatever a star stands for.
+    if (!isNodeName(worker)) {
+      throw new TroupeError('malformed', `"${worker.slice(0, 64)}" cannot name a worker`)
+    }
     const own: Command = { ...taskOperationOf(command, worker), address }
     own.author = `worker ${worker}`
     if (id !== undefined) own.id = id

@@ -225,10 +225,11 @@ export function announce(
 ): void {
   flushHistory(shard, batch, head)
   if (!shard.announces) return
-  const { address, turn, stateText: to, status } = head
+  const { address, createdAt, turn, stateText: to, status } = head
   batch.releases.push({
     kind: 'transition',
     address,
+    createdAt,
     turn,
     cause: cause.type,
     from: before,

@@ -96,6 +96,24 @@ test('it goes on after what was seen, and ends when the actor is gone, heard or 
   expect(seen).toEqual(['transition 2', 'removed 2'])
 })
 
+test('turns of a later actor at the address are not taken for those of the one before', async () => {
+  const { harness, ear, seen, stop, follow, next } = await scene()
+  await next()
+  const following = follow()
+  await harness.advance(1)
+  ear.isDeaf = true
+  await harness.run(harness.client.delete('lamp/a'))
+  await harness.advance(1)
+  await harness.run(harness.client.start('lamp/a'))
+  await next()
+  ear.isDeaf = false
+  await next()
+  await harness.advance(1)
+  expect(seen).toEqual(['state 2', 'reset 3'])
+  stop.abort()
+  await following
+})
+
 test('while nobody answers it waits, and goes on then', async () => {
   const { harness, ear, seen, stop, follow, next } = await scene()
   const following = follow({ lookMs: 1_000 })

@@ -241,7 +241,7 @@ describe('reads', () => {
     await clock.settle(5_000)
     await expect(done).rejects.toMatchObject({
       code: 'no-answer',
-      message: expect.stringContaining('too long'),
+      message: expect.stringContaining('too much'),
     })
     expect(questions.length).toBeLessThanOrEqual(20)
   })

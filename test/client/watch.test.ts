@@ -122,7 +122,8 @@ test('anybody may listen: an event is JSON, and what others say on its subject i
   stop.abort()
   await watching
   expect(JSON.parse(texts.at(-1) ?? '')).toEqual({
-    ...{ kind: 'transition', address: 'lamp/a', turn: 1, cause: 'start' },
+    ...{ kind: 'transition', address: 'lamp/a', createdAt: expect.any(Number), turn: 1 },
+    cause: 'start',
     ...{ from: null, to: 'off', status: 'active' },
   })
   expect(seen.map(({ kind }) => kind)).toEqual(['transition'])

@@ -160,53 +160,53 @@ describe('a leader whose reads go back', () => {
   })
 })
 
+/** It leads while the test says so, and hears of a view that it cannot read, or of none. */
+function alone(seen: number) {
+  const clock = new VirtualClock()
+  const registry = new MemoryRegistry({ clock })
+  const elected: { epoch: number | undefined; resign: () => void } = {
+    epoch: 3,
+    resign: () => {},
+  }
+  const beat: MemberBeat = {
+    ...member('b'),
+    ...{
+      bootId: 'b-1',
+      viewNumber: seen,
+      serves: [],
+      lags: [],
+      machines: new Map(),
+      refuses: [],
+    },
+  }
+  const members = {
+    live: () => [beat],
+    lag: () => undefined,
+    servesBy: () => undefined,
+    machines: () => beat.machines,
+    refuses: () => false,
+  }
+  const shared = {
+    name: 'a',
+    clock,
+    registry,
+    log: silentLog,
+    limits: DEFAULT_CLUSTER_LIMITS,
+    shardCount: 2,
+  }
+  const memory = new ViewMemory(new MemoryStore({ clock }), 2, silentLog)
+  const views = new Views({ ...shared, memory, changed: () => {}, failed: () => {} })
+  const leader = new Leader({ ...shared, views, members, election: elected })
+  leader.start()
+  return { clock, registry, views, leader, elected }
+}
+
 describe('a leader that looks for a view that members have seen', () => {
   const SEEN = viewNumber({ leaderEpoch: 2, version: 7 })
   const waitMs = DEFAULT_CLUSTER_LIMITS.viewWaitMs
 
-  /** It leads while the test says so, and hears of a view that it cannot read. */
-  function alone() {
-    const clock = new VirtualClock()
-    const registry = new MemoryRegistry({ clock })
-    const elected: { epoch: number | undefined; resign: () => void } = {
-      epoch: 3,
-      resign: () => {},
-    }
-    const beat: MemberBeat = {
-      ...member('b'),
-      ...{
-        bootId: 'b-1',
-        viewNumber: SEEN,
-        serves: [],
-        lags: [],
-        machines: new Map(),
-        refuses: [],
-      },
-    }
-    const members = {
-      live: () => [beat],
-      lag: () => undefined,
-      servesBy: () => undefined,
-      machines: () => beat.machines,
-      refuses: () => false,
-    }
-    const shared = {
-      name: 'a',
-      clock,
-      registry,
-      log: silentLog,
-      limits: DEFAULT_CLUSTER_LIMITS,
-      shardCount: 2,
-    }
-    const memory = new ViewMemory(new MemoryStore({ clock }), 2, silentLog)
-    const views = new Views({ ...shared, memory, changed: () => {}, failed: () => {} })
-    const leader = new Leader({ ...shared, views, members, election: elected })
-    leader.start()
-    return { clock, views, elected }
-  }
-
   it('goes on without it after a while', async () => {
-    const { clock, views } = alone()
+    const { clock, views } = alone(SEEN)
     await clock.settle(waitMs - 100)
     expect(views.number).toBe(0)
     await clock.settle(2_000)
@@ -214,7 +214,7 @@ describe('a leader that looks for a view that members have seen', () => {
   })
 
   it.each([3, 5])('and waits anew when it may lead again, by epoch %i', async (epoch) => {
-    const { clock, views, elected } = alone()
+    const { clock, views, elected } = alone(SEEN)
     await clock.settle(waitMs / 2)
     elected.epoch = undefined
     await clock.settle(waitMs)
@@ -223,5 +223,38 @@ describe('a leader that looks for a view that members have seen', () => {
     expect(views.number, 'it has not looked for long yet').toBe(0)
     await clock.settle(3_000)
     expect(views.number).toBe(viewNumber({ leaderEpoch: epoch, version: 1 }))
+  })
+})
+
+describe('an order to a leader that has asked twice what was before it', () => {
+  it('stands in the view that is said to have it', async () => {
+    const { clock, registry, views, leader } = alone(0)
+    // As it begins, it asks once; this is told by a further read.
+    leader.act()
+    const put = registry.put.bind(registry)
+    const puts: (() => void)[] = []
+    registry.put = (key, value, done) => void puts.push(() => put(key, value, done))
+    const get = registry.get.bind(registry)
+    const reads: (() => void)[] = []
+    registry.get = (key, done) => void reads.push(() => get(key, done))
+    await clock.settle()
+    expect([puts.length, reads.length], 'its first view is on its way').toEqual([1, 1])
+    const pin = { kind: 'move', shard: 1, to: 'b', isPinned: true, by: 'op' } as const
+    let told = ''
+    leader.order(pin, false, ({ kind }) => {
+      told = kind
+    })
+    const arrive = async (some: (() => void)[]) => {
+      for (const call of some.splice(0)) call()
+      await clock.settle()
+    }
+    await arrive(reads)
+    while (told === '') {
+      leader.act()
+      await arrive(puts)
+      await arrive(reads)
+    }
+    expect(told).toBe('taken')
+    expect(views.view?.wishes.moves).toMatchObject([{ shard: 1, to: 'b' }])
   })
 })

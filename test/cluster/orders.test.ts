@@ -185,6 +185,9 @@ describe('an order to move a shard', () => {
     plans.rest()
     const pin = { shard, to: 'b', isPinned: true, by, at: 1 }
     expect(plans.view!.wishes.moves).toEqual([pin])
+    expect(plans.order(move(shard, 'b')), 'it is there').toBeUndefined()
+    plans.rest()
+    expect(plans.view!.wishes.moves, 'a move to there is no word against it').toEqual([pin])
     expect(plans.order(move(shard, 'c'))).toMatch(/^conflict: .*pinned to b \(by op\): unpin it/)
     plans.members = plans.members.filter(({ name }) => name !== 'b')
     plans.rest()
@@ -217,7 +220,10 @@ describe('an order to move a shard', () => {
     expect(plans.order(move(shard, 'b'))).toMatch(/^conflict: b cannot take .*: it is drained$/)
     expect(plans.order(move(shard, 'z'))).toMatch(/^not-found: the node z/)
     expect(plans.order(move(12, 'a'))).toMatch(/^not-found: there is no shard 12: .* 0 to 11$/)
-    expect(plans.order(unpin(12))).toMatch(/^not-found/)
+    for (const none of [-1, 0.5, Number.NaN, 12]) {
+      expect(plans.order(move(none, 'a')), `shard ${none}`).toMatch(/^not-found: there is no shard/)
+      expect(plans.order(unpin(none)), `shard ${none}`).toMatch(/^not-found: there is no shard/)
+    }
   })
 })
 

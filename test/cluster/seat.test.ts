@@ -192,6 +192,6 @@ it('a shard is followed from what the store shows when it has taken what the own
   expect(rowsOf(store)).toEqual(before)
   store.release()
   await bench.settle(5_000)
-  expect(await noted).not.toBe('ok')
+  expect(await noted, 'it had happened, and its tail has it for whoever asks').toBe('ok')
   expect(seat.refuses, 'it has applied what the journal lost, and knows it').toBe(true)
 })

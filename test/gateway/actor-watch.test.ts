@@ -234,10 +234,10 @@ describe('a connection', () => {
 })
 
 describe('what was published and lost', () => {
-  const transition = (turn: number): WatchedEvent => {
+  const transition = (turn: number, createdAt = 7): WatchedEvent => {
     const [from, to] = turn % 2 === 0 ? ['even', 'odd'] : ['odd', 'even']
     const base = { kind: 'transition', address: 'm/1', cause: 'ADD', status: 'active' } as const
-    return { ...base, turn, from: turn === 1 ? null : (from ?? ''), to: to ?? '' }
+    return { ...base, createdAt, turn, from: turn === 1 ? null : (from ?? ''), to: to ?? '' }
   }
   const history = (turns: readonly number[]) =>
     turns.map((turn) => ({ turn, cause: 'ADD', from: 'x', to: 'y' }) as unknown as HistoryView)
@@ -296,7 +296,7 @@ describe('what was published and lost', () => {
       ['state', 2, '7-2'],
       ['reset', 6, '7-6'],
     ])
-    expect(await told([transition(1), transition(2)], [[1], [1]], [7, 8])).toEqual([
+    expect(await told([transition(1, 8), transition(2, 8)], [[1], [1]], [7, 8])).toEqual([
       ['state', 1, '7-1'],
       ['reset', 1, '8-1'],
       ['transition', 2, '8-2'],

@@ -2,11 +2,18 @@
 import { afterEach, expect, it } from 'vitest'
 import { MemoryTransport } from '../../src/adapters/memory/index.ts'
 import { SystemClock, silentLog } from '../../src/adapters/system/index.ts'
-import { createGateway, defineApp, type Gateway, TroupeError } from '../../src/index.ts'
+import {
+  type AppContext,
+  createGateway,
+  defineApp,
+  type Gateway,
+  TroupeError,
+} from '../../src/index.ts'
 import { ClusterLeader } from '../../src/node/leader-line.ts'
 import { Peers } from '../../src/node/peers.ts'
 import { subjectsOf } from '../../src/protocol/index.ts'
 import { startRig } from '../gateway/rig.ts'
+import { until } from '../waiting.ts'
 import { ClusterRig } from './cluster-rig.ts'
 
 const statistics = defineApp({
@@ -75,6 +82,33 @@ it('is the same from every node, failures too, and comes from the next leader wh
   expect(body['by']).not.toBe(leader)
 })
 
+it('comes from a leader that is still starting', async () => {
+  rig = new ClusterRig([])
+  let goOn: (() => void) | undefined
+  const start = () =>
+    new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+  const slow = defineApp({
+    name: 'slow',
+    daemons: () => [{ name: 'slow', start, stop: async () => {} }],
+  })
+  const leaders = new Map<string, AppContext['leader']>()
+  const counting = defineApp({
+    name: 'counting',
+    leaderReports: ({ node, leader }) => {
+      leaders.set(node, leader)
+      return { stats: () => node }
+    },
+  })
+  const starting = rig.start('a', { apps: [slow, counting] })
+  await until(() => goOn !== undefined, { timeoutMs: 10_000 }, 'a, which leads')
+  await rig.start('b', { apps: [counting] })
+  expect(await leaders.get('b')!.ask('stats')).toBe('a')
+  goOn!()
+  await starting
+})
+
 it('says plainly that nobody leads, or that the leader is silent', async () => {
   const clock = new SystemClock()
   const transport = new MemoryTransport({ clock })
@@ -100,6 +134,28 @@ it('says plainly that nobody leads, or that the leader is silent', async () => {
     code: 'unavailable',
     message: 'the node a does not lead the cluster now',
   })
+  transport.close()
+})
+
+it('is waited for as long as asked, and no longer', async () => {
+  const clock = new SystemClock()
+  const transport = new MemoryTransport({ clock })
+  const subjects = subjectsOf('test')
+  transport.subscribe(subjects.node('still'), {}, () => {})
+  const peers = new Peers({ name: 'a', transport, subjects, log: silentLog })
+  let leader = 'still'
+  const line = new ClusterLeader({
+    ...{ name: 'a', peers, clock },
+    leader: () => leader,
+    leads: () => true,
+  })
+  line.on('endless', () => new Promise(() => {}))
+  const beganAtMs = clock.monotonic()
+  const noAnswer = { code: 'no-answer' }
+  await expect(line.ask('endless', null, { timeoutMs: 50 })).rejects.toMatchObject(noAnswer)
+  leader = 'a'
+  await expect(line.ask('endless', null, { timeoutMs: 50 })).rejects.toMatchObject(noAnswer)
+  expect(clock.monotonic() - beganAtMs).toBeLessThan(1_500)
   transport.close()
 })
 

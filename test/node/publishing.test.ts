@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { backupData, createNode, restoreData, type TroupeNode } from '../../src/index.ts'
 import { shardOf } from '../../src/protocol/index.ts'
+import { until } from '../waiting.ts'
 import { ClusterRig, QUICK, type RigNode } from './cluster-rig.ts'
 import { Fuse } from './fuse.ts'
 import { note, SHARDS, WardSet } from './ward-set.ts'
@@ -178,6 +179,26 @@ it('a registry that has lost the end of it hears of it again by any member', asy
   await forget('published')
   const again = await rig.start('a', JOIN)
   expect(again.said('this node brings')).toEqual([])
+})
+
+it('is not heard of by what is left of an older cluster', async () => {
+  const older = new ClusterRig(rig.apps, QUICK)
+  const left = await older.start('b', JOIN)
+  await left.stop()
+  await one()
+  await cutShort(AMONG_CHECKPOINTS)
+  const b = rig.make('b')
+  const stop = new AbortController()
+  const place = { dataDirectory: left.dataDirectory, signal: stop.signal }
+  const ended = expect(b.start({ ...JOIN, ...place })).rejects.toMatchObject({
+    code: 'unavailable',
+  })
+  const waits = () => b.said('waits until the founder').length > 0
+  await until(waits, { timeoutMs: 5_000 }, 'what b says')
+  expect(await has('published')).toBe(false)
+  stop.abort()
+  await ended
+  await older.close()
 })
 
 it('whoever else has data is refused from the first moment on', async () => {

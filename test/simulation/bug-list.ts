@@ -230,7 +230,11 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'answer a list at once',
     replacements: [
-      one('questions', 'this.#waiting.push({ value: undefined, send })', 'send(undefined)'),
+      one(
+        'questions',
+        'this.#waiting.push({ value: undefined, send, ofRows: true })',
+        'send(undefined)',
+      ),
     ],
     tune: asking,
   },

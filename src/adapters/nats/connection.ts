@@ -10,6 +10,7 @@
  */
 import {
   connect,
+  createInbox,
   DebugEvents,
   ErrorCode,
   Events,
@@ -235,6 +236,11 @@ export class Connection {
   request(subject: string, payload: Payload, options: RequestOptions): Promise<Msg> {
     if (!this.isConnected) return Promise.reject(new Error('not connected to NATS'))
     return this.#requests.ask(subject, payload, options)
+  }
+
+  /** A new subject on which answers may come to us. */
+  inbox(): string {
+    return createInbox(this.#deps.inboxPrefix)
   }
 
   /** For another one, where there is one: it takes us, and cannot do what is needed. */

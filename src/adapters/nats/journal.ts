@@ -25,9 +25,10 @@ import type {
   Log,
 } from '../../ports/index.ts'
 import { messageOfThrown } from '../../protocol/index.ts'
-import { HEADER_BYTES_MAX, publish, readInfo, readMessage, type StoredMessage } from './api.ts'
+import { HEADER_BYTES_MAX, publish, readInfo, readMessage } from './api.ts'
 import { type Line, Lines, type OpenLine } from './lines.ts'
 import { type JetStreamNames, jetStreamNames } from './names.ts'
+import { type FedSlot, SlotFeed } from './slot-feed.ts'
 import {
   checkStream,
   createStream,
@@ -72,6 +73,9 @@ interface Shard {
   created: string
   first: Mark | undefined
   last: Mark | undefined
+  /** The newest slot that was read as the last one there was. */
+  followedTo: number
+  feed: SlotFeed | undefined
   /** What is wrong with the stream is said once. */
   complaint: string
 }
@@ -94,6 +98,7 @@ export class NatsJournal implements Journal {
 
   /** What is under way stays unknown. */
   close(): Promise<void> {
+    for (const { feed } of this.#shards.values()) feed?.end()
     return this.#lines.close()
   }
 
@@ -139,6 +144,9 @@ export class NatsJournal implements Journal {
       timeoutMs: this.#timeoutMs,
     })
     if (outcome.kind !== 'stored') return outcome
+    // An owner follows nobody.
+    shard.feed?.end()
+    shard.followedTo = 0
     const { sequence } = outcome
     shard.last = { sequence, slot }
     return { kind: 'written', sequence }
@@ -167,9 +175,26 @@ export class NatsJournal implements Journal {
     return { kind: 'found', record: found.bytes, sequence: found.sequence }
   }
 
-  #slot(shard: Shard, { connection }: Line, slot: number): Promise<StoredMessage | undefined> {
+  async #slot(shard: Shard, line: Line, slot: number): Promise<FedSlot | undefined> {
+    const { connection } = line
+    const fed = feedOn(shard, line)?.take(slot)
+    this.#follow(shard, line, slot)
+    if (fed) return fed
     const query = { last_by_subj: shard.slotSubject(slot) }
     return readMessage(connection, shard.stream, query, this.#timeoutMs)
+  }
+
+  /** Who reads up to the end once more has followed it there: what comes next is sent without being asked for. */
+  #follow(shard: Shard, line: Line, slot: number): void {
+    const { last, followedTo } = shard
+    if (slot !== last?.slot || shard.line !== line) return
+    shard.followedTo = slot
+    if (followedTo === 0 || followedTo >= slot || feedOn(shard, line)) return
+    const { clock } = this.#options
+    const { stream } = shard
+    const slotOf = (subject: string) => slotIn(shard, subject)
+    const deps = { connection: line.connection, stream, slotOf, clock, timeoutMs: this.#timeoutMs }
+    shard.feed = new SlotFeed(deps, last.sequence + 1)
   }
 
   async #end(shard: Shard): Promise<JournalEndOutcome> {
@@ -207,12 +232,13 @@ export class NatsJournal implements Journal {
       shard.created = info.created
       shard.first = undefined
       shard.last = undefined
+      shard.feed?.end()
     }
     const end = emptyEnd(copyOf(line, info), last_seq)
     if (messages === 0) return end
     const [first, last] = await Promise.all([
       this.#mark(shard, line, shard.first, first_seq),
-      this.#mark(shard, line, shard.last, last_seq),
+      this.#mark(shard, line, feedOn(shard, line)?.markAt(last_seq) ?? shard.last, last_seq),
     ])
     shard.first = first
     shard.last = last
@@ -229,10 +255,8 @@ export class NatsJournal implements Journal {
     if (seen?.sequence === sequence) return seen
     const found = await readMessage(connection, shard.stream, { seq: sequence }, this.#timeoutMs)
     if (!found) throw new Error('the stream has changed meanwhile')
-    const slot = Number(found.subject.slice(found.subject.lastIndexOf('.') + 1))
-    if (Number.isSafeInteger(slot) && shard.slotSubject(slot) === found.subject) {
-      return { sequence, slot }
-    }
+    const slot = slotIn(shard, found.subject)
+    if (slot > 0) return { sequence, slot }
     const foreign = new Error(`${shard.stream} holds what is no slot: ${found.subject}`)
     throw this.#complaint(shard, foreign)
   }
@@ -287,11 +311,26 @@ export class NatsJournal implements Journal {
       shard = {
         ...{ stream, shape, slotSubject: slot, holder: undefined, line: undefined },
         ...{ isMissing: false, created: '', first: undefined, last: undefined, complaint: '' },
+        ...{ followedTo: 0, feed: undefined },
       }
       this.#shards.set(number, shard)
     }
     return shard
   }
+}
+
+/** What was sent over another line may be of another life of the server. */
+function feedOn({ feed }: Shard, line: Line): SlotFeed | undefined {
+  if (feed === undefined || feed.isOver) return undefined
+  if (feed.connection === line.connection) return feed
+  feed.end()
+  return undefined
+}
+
+/** The slot that a subject is of; 0 when it is of none. */
+function slotIn({ slotSubject }: Shard, subject: string): number {
+  const slot = Number(subject.slice(subject.lastIndexOf('.') + 1))
+  return Number.isSafeInteger(slot) && slot > 0 && slotSubject(slot) === subject ? slot : 0
 }
 
 /** No limit but the disk: what a limit would remove, some node may need. */

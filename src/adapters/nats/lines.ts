@@ -138,8 +138,9 @@ export class Lines {
     throw new Error(failures.join('; '))
   }
 
+  /** Those that were told last come first: behind older ones nobody may be, which takes its time to say. */
   get #addresses(): string[] {
-    return [...new Set([...this.#deps.servers, ...this.#told])]
+    return [...new Set([...this.#deps.servers, ...[...this.#told].reverse()])]
   }
 
   /** @throws Error for the server that was left, too */

@@ -17,6 +17,7 @@ import {
   usernamePasswordAuthenticator,
 } from 'nats'
 import { messageOfThrown, TroupeError } from '../../protocol/index.ts'
+import { isInbox } from './inboxes.ts'
 
 export interface NatsOptions {
   /** Such as `nats://10.0.0.1:4222`, or `tls://…`. The servers tell of the others of their cluster. */
@@ -64,6 +65,12 @@ interface TlsChecks {
  * @throws TroupeError `invalid-config`
  */
 export function accessOf(options: NatsOptions, only?: readonly string[]): NatsAccess {
+  const { inboxPrefix } = options
+  if (inboxPrefix !== undefined && !isInbox(`${inboxPrefix}.`)) {
+    throw bad(
+      `inboxPrefix: nobody answers below ${inboxPrefix}: name another, such as _INBOX_reader`,
+    )
+  }
   const configured = options.servers.map(serverOf)
   if (configured.length === 0)
     throw bad('servers: name at least one, such as nats://127.0.0.1:4222')

@@ -64,8 +64,10 @@ export class Requests {
     const inbox = `${createInbox(this.#inboxPrefix)}.`
     this.#nats.subscribe(`${inbox}*`, {
       callback: (error, message) => {
-        if (error !== null) this.end(error.message)
-        else this.#replied(inbox, message)
+        if (error === null) return this.#replied(inbox, message)
+        // The server does not let us hear it, and the library gives it up: the next request tries anew.
+        this.#inbox = undefined
+        this.end(error.message)
       },
     })
     return inbox

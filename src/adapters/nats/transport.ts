@@ -28,6 +28,7 @@ import type {
   TransportRequest,
 } from '../../ports/index.ts'
 import type { Connection } from './connection.ts'
+import { isInbox } from './inboxes.ts'
 
 export interface NatsTransportDeps {
   connection: Connection
@@ -40,6 +41,8 @@ export interface NatsTransportDeps {
 interface Listener {
   handle: MessageHandler
   active: boolean
+  /** One of a group, so that nobody else has what it is given. */
+  isAlone: boolean
 }
 
 interface Kept {
@@ -64,7 +67,8 @@ const UNSENDABLE = /[\s\p{Cc}]/u
 export class NatsTransport implements Transport {
   readonly #deps: NatsTransportDeps
   readonly #inbox: string
-  readonly #replies: Sub
+  /** Undefined once the server did not let us hear it: the library has given it up then. */
+  #replies: Sub | undefined
   readonly #subscriptions = new Set<Sub>()
   /** Those who are alone in answering, by their subjects. */
   readonly #sole = new Map<string, Listener>()
@@ -79,17 +83,12 @@ export class NatsTransport implements Transport {
     this.#deps = deps
     const { connection, inboxPrefix } = deps
     this.#inbox = `${createInbox(inboxPrefix)}.`
-    this.#replies = connection.nats.subscribe(`${this.#inbox}*`, {
-      callback: (error, msg) => {
-        if (error === null) this.#replied(msg)
-      },
-    })
+    this.#replies = this.#hearReplies()
     const { stop } = connection.listen({
       lost: () => this.#endPending(),
       denied: (operation, subject) => {
         if (operation === 'publish') this.#endDenied(subject)
-        // Whatever is answered is not heard.
-        else if (subject === `${this.#inbox}*`) this.#endPending()
+        else if (subject === `${this.#inbox}*`) this.#hearsNothing()
       },
     })
     this.#stopListening = stop
@@ -136,7 +135,7 @@ export class NatsTransport implements Transport {
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     checkPattern(subject)
     const { sole, ...rest } = options
-    const listener: Listener = { handle, active: true }
+    const listener: Listener = { handle, active: true, isAlone: rest.queue !== undefined }
     if (sole) this.#sole.set(subject, listener)
     const subscription = this.#deps.connection.nats.subscribe(subject, {
       ...rest,
@@ -150,7 +149,10 @@ export class NatsTransport implements Transport {
       unsubscribe: () => {
         listener.active = false
         if (this.#sole.get(subject) === listener) this.#sole.delete(subject)
-        if (this.#subscriptions.delete(subscription)) subscription.unsubscribe()
+        if (!this.#subscriptions.delete(subscription)) return
+        if (!listener.isAlone) return subscription.unsubscribe()
+        // What is on its way to it by now still arrives, and is refused.
+        subscription.drain().catch(() => {})
       },
     }
   }
@@ -160,7 +162,8 @@ export class NatsTransport implements Transport {
     if (this.#closed) return
     this.#closed = true
     this.#stopListening()
-    for (const subscription of [this.#replies, ...this.#subscriptions]) subscription.unsubscribe()
+    this.#replies?.unsubscribe()
+    for (const subscription of this.#subscriptions) subscription.unsubscribe()
     this.#subscriptions.clear()
     this.#endPending()
     this.#arrived = []
@@ -171,10 +174,25 @@ export class NatsTransport implements Transport {
     return !this.#closed && connection.isConnected
   }
 
+  #hearReplies(): Sub {
+    return this.#deps.connection.nats.subscribe(`${this.#inbox}*`, {
+      callback: (error, msg) => {
+        if (error === null) this.#replied(msg)
+      },
+    })
+  }
+
+  /** Whatever is answered is not heard. The next request tries anew, as rights may be others by then. */
+  #hearsNothing(): void {
+    this.#replies = undefined
+    this.#endPending()
+  }
+
   /** Whether it was handed over. Until a connection that is being closed is empty it takes replies. */
   #send(subject: string, payload: Uint8Array, options?: PublishOptions): boolean {
     if (!this.#canSend) return false
     try {
+      if (options?.reply) this.#replies ??= this.#hearReplies()
       this.#deps.connection.nats.publish(subject, copyOf(payload), options)
       return true
     } catch {
@@ -224,12 +242,22 @@ export class NatsTransport implements Transport {
   }
 
   #deliver(listener: Listener, msg: Msg): void {
-    if (!listener.active) return
-    const { subject, data } = msg
+    if (!listener.active) return this.#refuse(listener, msg)
+    const { subject, data, reply: to } = msg
     const payload = copyOf(data)
-    const to = msg.reply
-    if (!to) listener.handle({ subject, payload })
-    else listener.handle({ subject, payload, reply: this.#replyTo(to) })
+    if (to && isInbox(to)) {
+      listener.handle({ subject, payload, reply: this.#replyTo(to) })
+      return
+    }
+    if (to)
+      this.#deps.log.warn({ subject, to }, 'an answer is wanted where it would act: none is given')
+    listener.handle({ subject, payload })
+  }
+
+  /** Nobody acts on it: who asked need not wait to the end of its time. */
+  #refuse({ isAlone }: Listener, { reply: to }: Msg): void {
+    if (!isAlone || !to || !isInbox(to)) return
+    this.#send(to, NOTHING, { headers: newHeaders(NO_RESPONDERS, 'No Responders') })
   }
 
   #replyTo(inbox: string): (payload: Uint8Array) => void {

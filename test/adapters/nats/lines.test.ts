@@ -95,7 +95,7 @@ it('is not one that was lost before anybody could listen', async () => {
 })
 
 it('finds the server of a name among those that the first one tells of', async () => {
-  const urls = ['a', 'b', 'c']
+  const urls = ['c', 'b', 'a']
   const at: Record<string, string> = { any: 'n1', a: 'n1', c: 'n3', d: 'n2' }
   const { lines, asked, opened } = scene((server) =>
     at[server] === undefined ? undefined : new FakeConnection(at[server], urls),
@@ -145,6 +145,22 @@ it('is to a server that was told of, once those that were named are gone', async
   await turn()
   expect(lines.any()?.server).toBe('n2')
   expect(asked).toEqual(['any', 'd', 'a', 'b'])
+})
+
+it('is looked for where the servers told last that they are, before where they were', async () => {
+  const told: Record<string, string[]> = { any: ['old', 'both'], d: ['both', 'new'] }
+  const { lines, asked, opened } = scene((server) =>
+    told[server] === undefined ? undefined : new FakeConnection('n1', told[server]),
+  )
+  for (const _ of ['any', 'd']) {
+    lines.any()
+    await turn()
+    opened.at(-1)!.lost()
+  }
+  delete told['d']
+  lines.any()
+  await turn()
+  expect(asked).toEqual(['any', 'd', 'd', 'a', 'new', 'both', 'old'])
 })
 
 it('opens nothing more after it was closed, and keeps nothing open', async () => {

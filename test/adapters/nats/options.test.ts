@@ -55,6 +55,7 @@ describe('options of a connection to NATS', () => {
     ['no nkey', { servers: AWAY, nkeyFile: file('no.nk', SECRET) }, 'does not hold'],
     ['no credentials', { servers: AWAY, credsFile: file('no.creds', seed) }, 'does not hold'],
     ['half a pair', { servers: AWAY, tls: { certFile: file('a.pem', 'x') } }, 'belong together'],
+    ['no inbox', { servers: AWAY, inboxPrefix: 'troupe' }, 'nobody answers below troupe'],
     ['no authority', { servers: AWAY, tls: { caFile: join(folder, 'none') } }, 'ENOENT'],
   ])('refuses %s before it connects', async (_, options, why) => {
     const { error, told } = await attempt(options)

@@ -10,7 +10,7 @@ import { until } from '../../waiting.ts'
 import { clock } from './connections.ts'
 import { join, type Party, untilStored } from './task-parties.ts'
 
-const TASKS = 2_000
+const TASKS = 1_000
 const PRIORITIES = 5
 const PUBLISHED_TOGETHER = 100
 const SLOTS = 16

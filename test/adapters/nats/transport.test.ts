@@ -54,6 +54,18 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
     expect(heard).toEqual(['asked after'])
   })
 
+  it('tells at once who asked somebody of a group that stops to listen', async () => {
+    const heard: string[] = []
+    const subscription = transport.subscribe('a', { queue: 'q' }, ({ payload, reply }) => {
+      heard.push(Buffer.from(payload).toString())
+      subscription.unsubscribe()
+      reply?.(payload)
+    })
+    const outcomes = await Promise.all([request('a', 'first'), request('a', 'second')])
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['reply', 'no-responders'])
+    expect(heard).toEqual(['first'])
+  })
+
   it('says which connection it is on, so that nobody compares what two of them told', async () => {
     const first = transport.connection()
     await server.kill()

@@ -1,6 +1,7 @@
 /** The users of config/nats: each can do what it is for, and nothing of what it is not. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { askApi } from '../../../src/adapters/nats/api.ts'
 import {
   type Connection,
   NatsJournal,
@@ -124,6 +125,13 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     expect((await manager.streams.info('KV_TROUPE_c_REGISTRY')).state.messages).toBe(1)
   })
 
+  it('whoever takes from streams may look whether a server is cut off from JetStream', async () => {
+    for (const user of ['node', 'worker'] as const) {
+      const { connection } = await signIn(user)
+      expect(await askApi(connection, 'INFO', {}, 5_000), user).toHaveProperty('limits')
+    }
+  })
+
   it('an operator commands and looks, and cannot reach what nodes keep', async () => {
     const { node, heard } = await serve()
     const operator = await signIn('operator')
@@ -202,6 +210,27 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     node.transport.publish(subjects.event('job/1'), Buffer.from('x'))
     await until(() => seen.length > 0, SOON, 'the event')
     expect(seen).toEqual([subjects.event('job/1')])
+  })
+
+  it('whoever may only ask makes no node say what he may not say himself', async () => {
+    const { node, heard } = await serve()
+    node.transport.subscribe('$KV.>', {}, ({ subject }) => heard.push(subject))
+    await node.connection.nats.flush()
+    const reader = await signIn('reader')
+    // A server asks whether he may speak there, not where he wants the answer.
+    const elsewhere = [
+      '$KV.TROUPE_c_REGISTRY.view',
+      'troupe.c.journal.0.1',
+      subjects.admin('delete'),
+    ]
+    for (const reply of elsewhere) {
+      reader.connection.nats.publish(subjects.command('get'), Buffer.from('x'), { reply })
+    }
+    expect(await request(reader, subjects.command('list'))).toEqual(DONE)
+    node.transport.publish('troupe.c.last', Buffer.from('x'))
+    await until(() => heard.includes('troupe.c.last'), SOON, 'the last message')
+    const asked = [...elsewhere.map(() => subjects.command('get')), subjects.command('list')]
+    expect(heard).toEqual([...asked, 'troupe.c.last'])
   })
 })
 

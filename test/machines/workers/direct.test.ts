@@ -115,4 +115,10 @@ it('a worker speaks of tasks and for itself only', async () => {
     expect.objectContaining({ attempt: 1 }),
   ])
   expect((await client.get('run/5')).tasks[0]).toMatchObject({ worker: 'w9', state: 'running' })
+  for (const name of ['w 9', 'w'.repeat(65)]) {
+    const [refused] = (await rig.ask(rig.subjects.work(shardOf('run/5', SHARDS), name), [
+      start,
+    ])) as [{ error?: { code: string } }]
+    expect(refused.error?.code, 'no worker has that name').toBe('malformed')
+  }
 })

@@ -163,7 +163,7 @@ it('the key of a group admits to the queues below its own, and to no others', as
 })
 
 it.each([
-  ['limits:\n  leaseMs: 1\n', ':1: limits: of a worker', 'only the section apps counts'],
+  ['limits:\n  leaseMs: 1\n', ':1: limits: of a worker', 'only apps, nats, cluster count'],
   ['apps:\n  job: {}\n', ':2: apps.job: there is no app "job"', 'did you mean "jobs"?'],
   ['apps:\n  jobs:\n    types:\n      hive: hive\n', ':4: apps.jobs.types.hive: ', 'array'],
 ])('troupe worker refuses a configuration that means nothing: %j', async (text, place, why) => {
