@@ -100,6 +100,7 @@ const OF_SEATS: readonly PerShard<SeatReport>[] = [
 /** @throws TroupeError `invalid-config` when two apps give a metric the same name */
 export function metricsOf(node: TroupeNode, log: Log): Metrics {
   const registry = new Registry()
+  const scrape = new Scrape()
   const perShard = <T extends { shard: number }>(
     metrics: readonly PerShard<T>[],
     rows: () => Promise<readonly T[]>,
@@ -115,10 +116,16 @@ export function metricsOf(node: TroupeNode, log: Log): Metrics {
       kind(registry, log, { name, help, labels: ['shard'] }, collect)
     }
   }
-  perShard(OF_OWNED, async () => (await node.ready()).shards)
+  perShard(
+    OF_OWNED,
+    scrape.once(async () => (await node.ready()).shards),
+  )
   const { membership } = node
   if (membership) {
-    perShard(OF_SEATS, async () => membership.seats())
+    perShard(
+      OF_SEATS,
+      scrape.once(async () => membership.seats()),
+    )
     const leads = { name: 'troupe_leads', help: '1 on the node that leads the cluster' }
     gauge(registry, log, leads, async (values) =>
       values.inc(Number(membership.status().leader?.name === node.name)),
@@ -137,7 +144,28 @@ export function metricsOf(node: TroupeNode, log: Log): Metrics {
   for (const { app, context } of node.apps) {
     for (const metric of app.metrics?.(context) ?? []) registerApp(registry, app.name, metric, log)
   }
-  return { contentType: registry.contentType, text: () => registry.metrics() }
+  return { contentType: registry.contentType, text: () => scrape.of(registry) }
+}
+
+/** The metrics of one scrape share what is asked of the node. */
+class Scrape {
+  readonly #forget: (() => void)[] = []
+
+  once<T>(ask: () => Promise<T>): () => Promise<T> {
+    let asked: Promise<T> | undefined
+    this.#forget.push(() => {
+      asked = undefined
+    })
+    return () => {
+      asked ??= ask()
+      return asked
+    }
+  }
+
+  of(registry: Registry): Promise<string> {
+    for (const forget of this.#forget) forget()
+    return registry.metrics()
+  }
 }
 
 /** Counters of apps are read, not counted here: both kinds become values that are set. */

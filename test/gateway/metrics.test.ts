@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { setup } from 'xstate'
 import { createGateway, type Gateway } from '../../src/gateway/index.ts'
 import {
@@ -68,6 +68,18 @@ test('counts of actors, the shards, and what apps measure', async () => {
   expect(text, 'it is alone').not.toContain('troupe_shard_owned')
   expect(text).not.toMatch(/^troupe_epoch\{/m)
   expect(text).toContain('lamps_power_watts{room="hall"} 60')
+})
+
+test('the node is asked once in each scrape, and anew in the next', async () => {
+  await serve([])
+  const ready = vi.spyOn(node, 'ready')
+  const read = async () => (await fetch(`${gateway?.url}/metrics`)).text()
+  const first = await read()
+  expect(ready).toHaveBeenCalledTimes(1)
+  for (let n = 0; n < 3; n++) await node.client.start(`lamp/${n}`)
+  const slots = (text: string) => text.match(/^troupe_slot.*$/gm)
+  expect(slots(await read())).not.toEqual(slots(first))
+  expect(ready).toHaveBeenCalledTimes(2)
 })
 
 test('what cannot be counted now leaves the other metrics alone', async () => {
