@@ -1,11 +1,12 @@
 /** What operators see of a cluster, by HTTP and by the command, and what they can do when a node is gone. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { setup } from 'xstate'
-import { createGateway, defineApp, defineMachine, type Gateway } from '../../src/index.ts'
+import { defineApp, defineMachine } from '../../src/index.ts'
 import { run } from '../cli/rig.ts'
 import { startRig } from '../gateway/rig.ts'
 import { until } from '../waiting.ts'
-import { ClusterRig, type RigNode, SHARDS } from './cluster-rig.ts'
+import { ClusterRig, SHARDS } from './cluster-rig.ts'
+import { closeGateways, gatewayOf, troupe } from './gateways.ts'
 
 const plain = defineMachine({ machine: setup({}).createMachine({ id: 'plain' }), events: {} })
 const app = defineApp({
@@ -15,26 +16,15 @@ const app = defineApp({
 })
 
 let rig: ClusterRig
-let gateways: Gateway[]
 
 beforeEach(() => {
   rig = new ClusterRig([app])
-  gateways = []
 })
 
 afterEach(async () => {
-  await Promise.all(gateways.map((gateway) => gateway.close({ graceMs: 0 })))
+  await closeGateways()
   await rig.close()
 })
-
-async function gatewayOf({ node }: RigNode): Promise<Gateway> {
-  const gateway = await createGateway({ node, port: 0 })
-  gateways.push(gateway)
-  return gateway
-}
-
-const troupe = (gateway: Gateway, ...argv: string[]) =>
-  run(argv, { env: { TROUPE_HTTP: gateway.url } })
 
 describe('a cluster that is well', () => {
   it('is shown by every node', async () => {

@@ -1,34 +1,22 @@
 /** What operators order of a cluster, by whichever node they ask. */
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createGateway, type Gateway } from '../../src/index.ts'
-import { run } from '../cli/rig.ts'
 import { startRig } from '../gateway/rig.ts'
 import { until } from '../waiting.ts'
 import { ClusterRig, type RigNode, SHARDS } from './cluster-rig.ts'
 import { counters } from './counters.ts'
+import { closeGateways, gatewayOf, troupe } from './gateways.ts'
 
 let rig: ClusterRig
-let gateways: Gateway[]
 
 beforeEach(() => {
   rig = new ClusterRig([counters])
-  gateways = []
 })
 
 afterEach(async () => {
-  await Promise.all(gateways.map((gateway) => gateway.close({ graceMs: 0 })))
+  await closeGateways()
   await rig.close()
 })
-
-async function gatewayOf({ node }: RigNode): Promise<Gateway> {
-  const gateway = await createGateway({ node, port: 0 })
-  gateways.push(gateway)
-  return gateway
-}
-
-const troupe = (gateway: Gateway, ...argv: string[]) =>
-  run(argv, { env: { TROUPE_HTTP: gateway.url } })
 
 /** Three nodes; `other` does not lead. */
 async function three(): Promise<{ leader: RigNode; other: RigNode; third: RigNode }> {
@@ -128,8 +116,7 @@ describe('a move', () => {
     const token = 'token-of-an-operator'
     const tokenSha256 = createHash('sha256').update(token).digest('hex')
     const users = [{ name: 'op', tokenSha256, role: 'operate' as const }]
-    const guarded = await createGateway({ node: other.node, port: 0, users })
-    gateways.push(guarded)
+    const guarded = await gatewayOf(other, { users })
     for (const verb of ['drain', 'undrain', 'move', 'unpin']) {
       const response = await fetch(`${guarded.url}/troupe/v1/cluster/${verb}`, {
         method: 'POST',
