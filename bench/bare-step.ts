@@ -10,18 +10,20 @@ import {
   stepEvent,
   stepInitial,
 } from '../src/machine/index.ts'
-import { DEFAULT_LIMITS, pack } from '../src/protocol/index.ts'
+import { DEFAULT_LIMITS, type EventObject, pack } from '../src/protocol/index.ts'
 import { type ActorRecord, encodeActor, NO_INDEX } from '../src/shard/records.ts'
 
 /** Entries of the history in the record of an actor, on average (history.ts). */
 const RECENT_COUNT = 4
 
 export class BareSteps {
+  readonly #name: string
   readonly #chart
   readonly #snapshots: AnyMachineSnapshot[] = []
   readonly #record: ActorRecord
 
   constructor(definition: MachineDefinition, actors: number) {
+    this.#name = definition.name
     this.#chart = hostMachine(definition, DEFAULT_LIMITS).chart
     this.#record = typicalRecord(this.#chart.hash)
     for (let n = 0; n < actors; n++) {
@@ -32,25 +34,27 @@ export class BareSteps {
   }
 
   /** Steps and packs for a while; steps per second. */
-  run(name: string, durationMs: number): number {
+  run(durationMs: number): number {
     const count = this.#snapshots.length
     const start = performance.now()
     const end = start + durationMs
     let done = 0
     while (performance.now() < end) {
       for (let i = 0; i < 100; i++) {
-        const n = (done * 7) % count
-        const event = { type: 'NEXT', by: 'bench' }
-        const before = this.#snapshots[n]!
-        const step = stepEvent(this.#chart, before, event, identityOf(name, n))
-        if (step.kind !== 'stepped') throw new Error(step.message)
-        this.#snapshots[n] = step.snapshot
-        this.#record.turn += 1
-        encodeActor(this.#record, dehydrate(step.snapshot))
+        this.step((done * 7) % count, { type: 'NEXT', by: 'bench' })
         done += 1
       }
     }
     return (done / (performance.now() - start)) * 1_000
+  }
+
+  /** The packed record of what the actor became. */
+  step(n: number, event: EventObject): Uint8Array {
+    const step = stepEvent(this.#chart, this.#snapshots[n]!, event, identityOf(this.#name, n))
+    if (step.kind !== 'stepped') throw new Error(step.message)
+    this.#snapshots[n] = step.snapshot
+    this.#record.turn += 1
+    return encodeActor(this.#record, dehydrate(step.snapshot))
   }
 }
 

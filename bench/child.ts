@@ -8,6 +8,7 @@ import { growthPart } from './cluster/growth.ts'
 import { clusterPart } from './cluster/load.ts'
 import { clusterMember } from './cluster/members.ts'
 import { recoveryPart } from './cluster/recovery.ts'
+import { clusterReference } from './cluster/reference.ts'
 import { jobsPart } from './scenarios/jobs.ts'
 import { passiveCreate, passiveEvict, passiveOpen } from './scenarios/passive.ts'
 import { profilePart } from './scenarios/profile.ts'
@@ -30,6 +31,7 @@ const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   growth: growthPart,
   'cluster-echo': clusterEcho,
   'cluster-member': clusterMember,
+  'cluster-reference': clusterReference,
 }
 
 async function main(): Promise<void> {

@@ -186,3 +186,14 @@ export function threadTimes(): ThreadTime[] {
     return { thread, name: kindOf(position), us: ticks * 1e4 }
   })
 }
+
+/** Of this process so far. */
+export interface ThreadsCpu {
+  mainUs: number
+  otherUs: number
+}
+
+export function cpuOfThreads(): ThreadsCpu {
+  const [main, ...others] = threadTimes()
+  return { mainUs: main?.us ?? 0, otherUs: others.reduce((sum, { us }) => sum + us, 0) }
+}

@@ -162,6 +162,18 @@ export class NatsServer {
     return meta?.leader === this.name && others === (this.#member.routes?.length ?? 0)
   }
 
+  /** As an administrator changes its users: other lines in place of those that it was started with. */
+  async reload(config: string): Promise<void> {
+    const already = this.#output.length
+    writeFileSync(
+      this.#configFile,
+      configOf({ ...this.#member, options: { ...this.#member.options, config } }, this.#store),
+    )
+    this.#process?.kill('SIGHUP')
+    const isReloaded = () => /Reloaded server configuration/.test(this.#output.slice(already))
+    await until(isReloaded, { timeoutMs: STOP_MS, every: 5 }, () => `reload:\n${this.#output}`)
+  }
+
   /** As an administrator stops it. */
   async stop(): Promise<void> {
     if (this.#isFrozen) this.thaw()

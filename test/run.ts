@@ -1,20 +1,28 @@
 /**
  * The test command: build, style, types, then vitest; last a closing line with the totals.
  *
- * Decides: what a tier runs and what counts as a failure. A step that fails does not stop the ones
- * after it, so that one run shows everything; the closing line is printed in every case.
+ * Decides: what a tier runs, what runs beside what, and what counts as a failure. A step that fails does not stop
+ * the others, so that one run shows everything; the closing line is printed in every case.
  *
  *   tsx test/run.ts            the short tier (npm test)
  *   tsx test/run.ts --long     the files named *.long.test.ts (npm run test:long)
  *   tsx test/run.ts --only …   vitest alone, with its own filters and options
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { missingNatsServer } from './nats-server.ts'
-import { closingLine, slowestTests, type Tally, tally, type VitestReport } from './tally.ts'
+import { readSeed } from './seed.ts'
+import {
+  closingLine,
+  slowestTests,
+  type Tally,
+  tally,
+  type VitestReport,
+  type VitestRun,
+} from './tally.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const SLOWEST_COUNT = 8
@@ -25,66 +33,116 @@ if (mode !== undefined && mode !== '--long' && mode !== '--only') {
   process.exit(2)
 }
 
-/** npm scripts that come before vitest. Real processes run from dist, so every tier builds. */
-const STEPS: Record<string, readonly string[]> = {
-  short: ['build', 'check:style', 'check:types'],
-  '--long': ['build'],
-  '--only': [],
+interface Step {
+  name: string
+  succeeded: boolean
 }
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): boolean {
-  const child = spawnSync(command, args, {
+/** @param output `kept`: what it prints comes in one piece when it has ended, not between the lines of others */
+function run(
+  command: string,
+  args: readonly string[],
+  { env = {}, output }: { env?: NodeJS.ProcessEnv; output: 'kept' | 'live' },
+): Promise<boolean> {
+  const child = spawn(command, args, {
     cwd: ROOT,
-    stdio: 'inherit',
+    stdio: output === 'live' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })
-  if (child.error) print(`${command} could not be started: ${child.error.message}`)
-  return child.status === 0
+  let printed = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      printed += text
+    })
+  return new Promise((resolve) => {
+    const end = (succeeded: boolean) => {
+      if (printed !== '') print(`> ${[command, ...args].join(' ')}\n${printed.trimEnd()}`)
+      resolve(succeeded)
+    }
+    child.once('error', (error) => {
+      print(`${command} could not be started: ${error.message}`)
+      end(false)
+    })
+    child.once('close', (code) => end(code === 0))
+  })
 }
 
-function runVitest(filters: readonly string[]): { succeeded: boolean; report: unknown } {
+/** An npm script that comes before vitest, or runs beside it. */
+async function step(name: string): Promise<Step> {
+  print(`> npm run ${name}`)
+  return { name, succeeded: await run('npm', ['run', '--silent', name], { output: 'kept' }) }
+}
+
+async function runVitest(
+  name: string,
+  options: readonly string[],
+  how: { env: NodeJS.ProcessEnv; output: 'kept' | 'live' },
+): Promise<VitestRun> {
   const folder = mkdtempSync(join(tmpdir(), 'troupe-test-'))
   const reportFile = join(folder, 'report.json')
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config=test/vitest.config.ts']
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
   try {
-    const succeeded = run(
-      process.execPath,
-      [
-        join(ROOT, 'node_modules/vitest/vitest.mjs'),
-        'run',
-        '--config=test/vitest.config.ts',
-        '--reporter=default',
-        '--reporter=json',
-        `--outputFile.json=${reportFile}`,
-        ...filters,
-      ],
-      { TROUPE_TIER: mode === '--long' ? 'long' : 'short' },
-    )
-    return { succeeded, report: readReport(reportFile) }
+    const succeeded = await run(process.execPath, [...vitest, ...reporters, ...options], how)
+    return { name, succeeded, report: readReport(reportFile) }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-function readReport(file: string): unknown {
+function readReport(file: string): VitestReport | undefined {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'))
+    return JSON.parse(readFileSync(file, 'utf8')) as VitestReport
   } catch {
     return undefined
   }
 }
 
-function main(): Tally {
-  const failedSteps = (STEPS[mode ?? 'short'] ?? []).filter((step) => {
-    print(`> npm run ${step}`)
-    return !run('npm', ['run', '--silent', step])
-  })
-  const { succeeded, report } = runVitest(rest)
-  const totals = tally({ report: report as VitestReport | undefined, succeeded, failedSteps })
-  const slow = slowestTests(report as VitestReport | undefined, SLOWEST_COUNT)
+/** The type tests, and with them the types of everything: vitest has tsc judge the whole project. */
+function checkTypes(): Promise<VitestRun> {
+  print('> the types, with the type tests')
+  const options = ['--typecheck.only', '--typecheck.ignoreSourceErrors=false']
+  return runVitest('types', options, { env: {}, output: 'kept' })
+}
+
+/** What computes runs beside the build and the checks. The rest needs the build, and keeps time: it runs alone. */
+async function shortTier(): Promise<Tally> {
+  const building = Promise.all([step('build'), step('build:processes')])
+  const checking = Promise.all([step('check:style'), checkTypes()])
+  const computing = await shortTests('computing')
+  const built = await building
+  const [style, types] = await checking
+  const serving = await shortTests('serving')
+  const alone = await shortTests('alone')
+  return total([...built, style], [computing, serving, alone, types])
+}
+
+/** @param part of the files, see vitest.config.ts */
+function shortTests(part: 'computing' | 'serving' | 'alone'): Promise<VitestRun> {
+  const built = part === 'computing' ? {} : { TROUPE_TEST_BUILT: '1' }
+  const env = { TROUPE_TIER: 'short', TROUPE_TEST_PART: part, ...built }
+  return runVitest(`tests, ${part}`, ['--typecheck.enabled=false'], { env, output: 'live' })
+}
+
+async function longTier(): Promise<Tally> {
+  const built = await Promise.all([step('build'), step('build:processes')])
+  const env = { TROUPE_TIER: 'long', TROUPE_TEST_BUILT: '1' }
+  return total(built, [await runVitest('tests', rest, { env, output: 'live' })])
+}
+
+async function onlyVitest(): Promise<Tally> {
+  const env = { TROUPE_TIER: 'short' }
+  return total([], [await runVitest('tests', rest, { env, output: 'live' })])
+}
+
+function total(steps: readonly Step[], runs: readonly VitestRun[]): Tally {
+  const failedSteps = steps.filter(({ succeeded }) => !succeeded).map(({ name }) => name)
+  const totals = tally({ runs, failedSteps })
+  const slow = slowestTests(runs, SLOWEST_COUNT)
   if (slow.length > 0) print(['slowest tests:', ...slow].join('\n  '))
   if (missingNatsServer !== undefined)
     print(`tests with a NATS server were skipped: ${missingNatsServer}`)
@@ -94,4 +152,8 @@ function main(): Tally {
   return totals
 }
 
-process.exitCode = main().failed > 0 ? 1 : 0
+// One seed for all runs of vitest, which print it.
+process.env['TROUPE_SEED'] = String(readSeed(process.env['TROUPE_SEED'], Math.random()))
+const TIERS = { '--long': longTier, '--only': onlyVitest }
+const totals = await (mode === undefined ? shortTier : TIERS[mode])()
+process.exitCode = totals.failed > 0 ? 1 : 0

@@ -24,20 +24,39 @@ export interface Tally {
   complaints: string[]
 }
 
-export interface TallyInput {
+/** What one vitest came to. */
+export interface VitestRun {
+  /** What was tested, in words. */
+  name: string
   /** Undefined when vitest left none behind. */
   report: VitestReport | undefined
   /** Whether vitest ended with exit code 0. */
   succeeded: boolean
+}
+
+export interface TallyInput {
+  runs: readonly VitestRun[]
   failedSteps: readonly string[]
 }
 
-export function tally({ report, succeeded, failedSteps }: TallyInput): Tally {
+export function tally({ runs, failedSteps }: TallyInput): Tally {
   const complaints = failedSteps.map((step) => `npm run ${step}`)
+  const sum: Tally = { passed: 0, failed: complaints.length, skipped: 0, complaints }
+  for (const run of runs) {
+    const one = tallyOne(run)
+    sum.passed += one.passed
+    sum.failed += one.failed
+    sum.skipped += one.skipped
+    complaints.push(...one.complaints)
+  }
+  return sum
+}
+
+function tallyOne({ name, report, succeeded }: VitestRun): Tally {
+  const complaints: string[] = []
   let passed = 0
   let failedTests = 0
   let skipped = 0
-  let failedFiles = 0
   for (const file of report?.testResults ?? []) {
     const failedHere = file.assertionResults.filter((test) => test.status === 'failed').length
     const passedHere = file.assertionResults.filter((test) => test.status === 'passed').length
@@ -45,14 +64,13 @@ export function tally({ report, succeeded, failedSteps }: TallyInput): Tally {
     failedTests += failedHere
     skipped += file.assertionResults.length - failedHere - passedHere
     if (file.status === 'failed' && failedHere === 0) {
-      failedFiles++
       complaints.push(`${file.name} did not load or a hook failed: ${firstLine(file.message)}`)
     }
   }
-  if (report === undefined) complaints.push('vitest left no report')
-  else if (passed + failedTests === 0) complaints.push('no test was executed')
-  if (!succeeded && report !== undefined && failedTests + failedFiles === 0) {
-    complaints.push('vitest ended with an error that is no test of its own (see above)')
+  if (report === undefined) complaints.push(`${name}: vitest left no report`)
+  else if (passed + failedTests === 0) complaints.push(`${name}: no test was executed`)
+  if (!succeeded && failedTests + complaints.length === 0) {
+    complaints.push(`${name}: vitest ended with an error that is no test of its own (see above)`)
   }
   return { passed, failed: failedTests + complaints.length, skipped, complaints }
 }
@@ -67,8 +85,9 @@ export function closingLine({ passed, failed, skipped }: Tally): string {
 }
 
 /** Lines for the slowest tests, slowest first; tests under 300 ms are not worth a line. */
-export function slowestTests(report: VitestReport | undefined, count: number): string[] {
-  const tests = (report?.testResults ?? []).flatMap((file) => file.assertionResults)
+export function slowestTests(runs: readonly VitestRun[], count: number): string[] {
+  const files = runs.flatMap(({ report }) => report?.testResults ?? [])
+  const tests = files.flatMap((file) => file.assertionResults)
   return tests
     .map((test) => ({ name: test.fullName, durationMs: Math.round(test.duration ?? 0) }))
     .filter((test) => test.durationMs >= 300)

@@ -3,6 +3,7 @@
  * rounds. Decides: what is measured when, and what of it belongs together.
  */
 import { join } from 'node:path'
+import type { ThreadsCpu } from '../cpu-profile.ts'
 import { closedLoop, each, type Load } from '../measure.ts'
 import { openBare } from '../recorded.ts'
 import { type BareNats, openBareNats } from './echo.ts'
@@ -16,6 +17,7 @@ import {
   startMember,
 } from './members.ts'
 import { cpuUsOf, Peer } from './peers.ts'
+import { BareClient } from './reference.ts'
 
 const ACTORS = 10_000
 const STARTS_IN_FLIGHT = 2_048
@@ -39,8 +41,13 @@ export interface ClusterResult {
   transitions: Rounds
   json: Rounds
   put: Load[]
-  /** Of the rounds at 1,024 in flight: per process, and what the owner made of them. */
+  /** Of the rounds at 1,024 in flight, coalesced: per process, and what the owner made of them. */
   costs: Costs[]
+  /** Of those of a bare client at 256. */
+  jsonCosts: Costs[]
+  /** The same work without Troupe, at 1,024 in flight. */
+  reference: Load[]
+  referenceCosts: Costs[]
   profiles: { client: MemberProfile; owner: MemberProfile; transitions: number }
   ownerRssMb: number
 }
@@ -57,6 +64,7 @@ export interface Costs {
 
 interface Rig {
   bare: BareNats
+  reference: Reference
   troupe: NatsClient
   owner: Peer
   params: ClusterParams
@@ -64,6 +72,12 @@ interface Rig {
   /** Sent so far, in any way. */
   sent: () => number
   sendJson: () => Promise<unknown>
+}
+
+interface Reference {
+  client: BareClient
+  owner: Peer
+  close(): Promise<void>
 }
 
 export async function clusterPart(params: ClusterParams): Promise<ClusterResult> {
@@ -79,9 +93,11 @@ export async function clusterPart(params: ClusterParams): Promise<ClusterResult>
   await closedLoop(1_024, times.warmMs, send)
   await closedLoop(256, times.warmMs / 2, bare.echo)
   await closedLoop(256, times.warmMs / 2, rig.sendJson)
+  await rig.reference.client.load(1_024, times.warmMs)
   const result = await roundsOf(rig, times)
   await troupe.close()
   await bare.close()
+  await rig.reference.close()
   await owner.stop()
   await responder.stop()
   return result
@@ -90,14 +106,25 @@ export async function clusterPart(params: ClusterParams): Promise<ClusterResult>
 async function rigOf(params: ClusterParams, owner: Peer): Promise<Rig> {
   const bare = await openBareNats(params.url)
   const troupe = await openClient(params.url)
+  const reference = await openReference(params)
   let next = 0
   const subjectOf = (n: number) => `troupe.${CLUSTER}.actor.order.${n % ACTORS}`
   return {
-    ...{ bare, troupe, owner, params },
+    ...{ bare, troupe, owner, params, reference },
     send: () => troupe.client.send(`order/${next++ % ACTORS}`, { type: 'NEXT', by: 'bench' }),
     sent: () => next,
     sendJson: async () => requireDone(await bare.request(subjectOf(next++))),
   }
+}
+
+async function openReference({ url, data }: ClusterParams): Promise<Reference> {
+  const owner = await Peer.start('cluster-reference', { url, directory: join(data, 'reference') })
+  const client = await BareClient.open(url)
+  const close = async () => {
+    await client.close()
+    await owner.stop()
+  }
+  return { client, owner, close }
 }
 
 const startedAtMs = Date.now()
@@ -126,6 +153,9 @@ async function roundsOf(rig: Rig, times: typeof FULL): Promise<ClusterResult> {
   const json: Rounds = {}
   const puts: Load[] = []
   const costs: Costs[] = []
+  const jsonCosts: Costs[] = []
+  const reference: Load[] = []
+  const referenceCosts: Costs[] = []
   const into = async (rounds: Rounds, inFlight: number, call: () => Promise<unknown>) => {
     const load = await closedLoop(inFlight, inFlight === 1 ? oneMs : ms, call)
     rounds[inFlight] = [...(rounds[inFlight] ?? []), load]
@@ -138,35 +168,59 @@ async function roundsOf(rig: Rig, times: typeof FULL): Promise<ClusterResult> {
     await into(echo, 64, bare.echo)
     await into(transitions, 64, send)
     await into(echo, 256, bare.echo)
-    await into(json, 256, sendJson)
+    jsonCosts.push(await costsOf(rig, () => into(json, 256, sendJson)))
     await into(echo, 1_024, bare.echo)
     costs.push(await costsOf(rig, () => into(transitions, 1_024, send)))
+    referenceCosts.push(
+      await referenceCostsOf(rig, async () => {
+        reference.push(await rig.reference.client.load(1_024, ms))
+      }),
+    )
   }
   const profiles = await profilesOf(rig)
   await flushed.root.close()
   const { rssAnonMb: ownerRssMb } = await owner.ask<MemberFigures>('figures')
-  return { echo, transitions, json, put: puts, costs, profiles, ownerRssMb }
+  const all = { costs, jsonCosts, reference, referenceCosts }
+  return { echo, transitions, json, put: puts, ...all, profiles, ownerRssMb }
 }
 
 /** What a load costs each of the three processes. */
-async function costsOf({ owner, params, sent }: Rig, load: () => Promise<void>): Promise<Costs> {
-  const before = await owner.ask<MemberFigures>('figures')
-  const server = cpuUsOf(params.pid)
-  const client = process.cpuUsage()
+async function costsOf({ owner, params, sent }: Rig, load: () => Promise<unknown>): Promise<Costs> {
+  const slots = async () => (await owner.ask<MemberFigures>('figures')).slots
+  const slotsBefore = await slots()
   const sentBefore = sent()
+  const cpu = await cpuOf({ owner, server: params.pid }, load)
+  return { ...cpu, transitions: sent() - sentBefore, slots: (await slots()) - slotsBefore }
+}
+
+async function referenceCostsOf(
+  { reference, params }: Rig,
+  load: () => Promise<unknown>,
+): Promise<Costs> {
+  const { client, owner } = reference
+  const before = client.sent
+  const cpu = await cpuOf({ owner, server: params.pid }, load)
+  const { transitions, slots } = client.sent
+  return { ...cpu, transitions: transitions - before.transitions, slots: slots - before.slots }
+}
+
+async function cpuOf(
+  { owner, server }: { owner: Peer; server: number },
+  load: () => Promise<unknown>,
+): Promise<Omit<Costs, 'transitions' | 'slots'>> {
+  const before = await owner.ask<ThreadsCpu>('figures')
+  const serverBefore = cpuUsOf(server)
+  const client = process.cpuUsage()
   const start = performance.now()
   await load()
   const seconds = (performance.now() - start) / 1_000
   const { user, system } = process.cpuUsage(client)
-  const serverUs = cpuUsOf(params.pid) - server
-  const after = await owner.ask<MemberFigures>('figures')
+  const serverUs = cpuUsOf(server) - serverBefore
+  const after = await owner.ask<ThreadsCpu>('figures')
   return {
-    ...{ seconds, serverUs },
-    transitions: sent() - sentBefore,
-    clientUs: user + system,
+    ...{ seconds, serverUs, clientUs: user + system },
     ownerMainUs: after.mainUs - before.mainUs,
     ownerOtherUs: after.otherUs - before.otherUs,
-    slots: after.slots - before.slots,
   }
 }
 

@@ -8,7 +8,14 @@ import { Client } from '../../src/client/index.ts'
 import { serveSubjects } from '../../src/gateway/index.ts'
 import { createNode } from '../../src/index.ts'
 import { DEFAULT_LIMITS, subjectsOf } from '../../src/protocol/index.ts'
-import { CpuProfile, type ProfileShare, sharesOf, threadTimes } from '../cpu-profile.ts'
+import { RowFold } from '../../src/shard/row-fold.ts'
+import {
+  CpuProfile,
+  cpuOfThreads,
+  type ProfileShare,
+  sharesOf,
+  type ThreadsCpu,
+} from '../cpu-profile.ts'
 import { benchApp } from '../machines.ts'
 import { rssAnonMb } from '../measure.ts'
 import { partOfFrame } from '../profile-parts.ts'
@@ -27,9 +34,7 @@ export interface MemberOptions {
 }
 
 /** Of one process, since it started. */
-export interface MemberFigures {
-  mainUs: number
-  otherUs: number
+export interface MemberFigures extends ThreadsCpu {
   /** Slots that its shards have reached together. */
   slots: number
   serves: number
@@ -53,6 +58,7 @@ export async function clusterMember(options: MemberOptions): Promise<void> {
   if (records) recorder.install()
   const recording = recorder.start()
   const reads = firstRead()
+  const folds = foldedRows()
   const node = await createNode({
     ...{ name, cluster: CLUSTER, dataDirectory: directory, apps: [benchApp], worker: false },
     nats: { servers: [url] },
@@ -61,15 +67,13 @@ export async function clusterMember(options: MemberOptions): Promise<void> {
   const profiler = profilerOf()
   await answerAsks({
     ...profiler,
-    recorded: (): Recovered => ({ recording, readAt: reads.at }),
+    recorded: (): Recovered => ({ recording, readAt: reads.at, rowsRead: folds.rows }),
     leader: () => node.membership?.status().leader?.name,
     drain: (of) => node.membership?.order({ kind: 'drain', node: String(of), by: 'bench' }),
     figures: async (): Promise<MemberFigures> => {
       const { shards } = await node.ready()
-      const [main, ...others] = threadTimes()
       return {
-        mainUs: main?.us ?? 0,
-        otherUs: others.reduce((sum, { us }) => sum + us, 0),
+        ...cpuOfThreads(),
         slots: shards.reduce((sum, { slot }) => sum + slot, 0),
         serves: shards.filter(({ state }) => state === 'serving').length,
         rssAnonMb: rssAnonMb(),
@@ -84,6 +88,20 @@ export async function clusterMember(options: MemberOptions): Promise<void> {
 export interface Recovered {
   recording: Recording
   readAt: number
+  /** Rows in the slots that it read, of each key all changes. */
+  rowsRead: number
+}
+
+/** Counts what this process folds before it is written. */
+function foldedRows(): { rows: number } {
+  const folds = { rows: 0 }
+  const { prototype } = RowFold
+  const { add } = prototype
+  prototype.add = function (run) {
+    folds.rows += run.count
+    add.call(this, run)
+  }
+  return folds
 }
 
 /** When this process first reads a slot, on the monotonic clock. */

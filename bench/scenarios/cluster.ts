@@ -30,7 +30,7 @@ export async function cluster(bench: Bench): Promise<Report> {
 }
 
 function reportOf(result: ClusterResult): Report {
-  const { echo, transitions, json, put, ownerRssMb } = result
+  const { echo, transitions, json, reference, put, ownerRssMb } = result
   const figures = (what: string, rounds: Rounds) =>
     Object.entries(rounds).map(([inFlight, loads]) =>
       figureOf(`${what}, ${inFlight} in flight`, loads),
@@ -41,6 +41,7 @@ function reportOf(result: ClusterResult): Report {
       ...figures('bare NATS echo', echo),
       ...figures('transitions', transitions),
       ...figures('as JSON by a bare client', json),
+      figureOf('the same work without Troupe, 1024 in flight', reference),
       figureOf('limit: one flushed put', put),
     ],
     demands: demandsOf(result),
@@ -52,9 +53,21 @@ function reportOf(result: ClusterResult): Report {
   }
 }
 
-function demandsOf({ echo, transitions, json, put }: ClusterResult): Demand[] {
+function demandsOf({ echo, transitions, json, reference, put }: ClusterResult): Demand[] {
   return [
     throughput('transitions/s at 1,024 in flight', transitions, echo, 1_024, 1),
+    besideReference(
+      'the same without Troupe: its ratio to echo',
+      reference,
+      echo[1_024] ?? [],
+      'bare echo',
+    ),
+    besideReference(
+      'transitions/s at 1,024 beside that',
+      transitions[1_024] ?? [],
+      reference,
+      'the same work without Troupe',
+    ),
     throughput('JSON requests/s at 256 in flight', json, echo, 256, 0.4),
     latency('p50 at 1 in flight', transitions[1] ?? [], echo[1] ?? [], put),
   ]
@@ -79,6 +92,24 @@ function throughput(
   }
 }
 
+/** Nothing is demanded of it: it says what a demand asks for. */
+function besideReference(
+  what: string,
+  measured: readonly Load[],
+  limit: readonly Load[],
+  name: string,
+): Demand {
+  const own = measured.map(({ perSecond }) => perSecond)
+  const limits = limit.map(({ perSecond }) => perSecond)
+  return {
+    ...{ what, ratio: ratiosOf(own, limits) },
+    measured: `${spread(spreadOf(own))} /s`,
+    limit: `${spread(spreadOf(limits))} /s (${name})`,
+    demanded: 'none',
+    pass: true,
+  }
+}
+
 /** Four times across the server, and once to the disk. */
 function latency(
   what: string,
@@ -100,46 +131,48 @@ function latency(
 
 const FUNCTIONS_SHOWN = 45
 
-function breakdownsOf({ costs, profiles, transitions }: ClusterResult): Breakdown[] {
-  const of = (figure: (one: Costs) => number) => spread(spreadOf(costs.map(figure)))
-  const process = (name: string, us: (one: Costs) => number) => [
-    name,
-    of((one) => us(one) / one.transitions),
-    of((one) => us(one) / 1e6 / one.seconds),
-  ]
-  const perSlot = of((one) => one.transitions / one.slots)
+function breakdownsOf(result: ClusterResult): Breakdown[] {
+  const { costs, jsonCosts, referenceCosts, profiles, transitions } = result
+  const p50 = (transitions[1_024] ?? []).map((one) => one.p50Ms)
   return [
+    cpuOf('where the CPU of one transition goes, 1,024 in flight', costs),
+    cpuOf('the same work without Troupe', referenceCosts),
+    cpuOf('one JSON request of a bare client, 256 in flight', jsonCosts),
     {
-      title: 'where the CPU of one transition goes, 1,024 in flight',
-      columns: ['process', 'µs per transition', 'CPU s/s'],
-      rows: [
-        process('client', ({ clientUs }) => clientUs),
-        process('owner: main thread', ({ ownerMainUs }) => ownerMainUs),
-        process('owner: other threads', ({ ownerOtherUs }) => ownerOtherUs),
-        process('nats-server', ({ serverUs }) => serverUs),
-        process(
-          'together',
-          (one) => one.clientUs + one.ownerMainUs + one.ownerOtherUs + one.serverUs,
-        ),
-      ],
-    },
-    {
-      title: 'what the owner writes, 1,024 in flight',
-      columns: ['', ''],
-      rows: [
-        ['transitions in a slot', perSlot],
-        ['slots/s', of(({ slots, seconds }) => slots / seconds)],
-        [
-          'p50 of a transition in ms',
-          spread(spreadOf((transitions[1_024] ?? []).map((one) => one.p50Ms))),
-        ],
-      ],
+      title: 'p50 of a transition, 1,024 in flight',
+      columns: ['', 'ms'],
+      rows: [['from the call to its answer', spread(spreadOf(p50))]],
     },
     ...(['client', 'owner'] as const).flatMap((who) => [
       partsOf(`main thread of the ${who} by part`, profiles[who].parts, profiles.transitions),
       partsOf(`by function, ${who}`, profiles[who].functions, profiles.transitions),
     ]),
   ]
+}
+
+function cpuOf(title: string, costs: readonly Costs[]): Breakdown {
+  const of = (figure: (one: Costs) => number) => spread(spreadOf(costs.map(figure)))
+  const process = (name: string, us: (one: Costs) => number) => [
+    name,
+    of((one) => us(one) / one.transitions),
+    of((one) => us(one) / 1e6 / one.seconds),
+  ]
+  return {
+    title,
+    columns: ['process', 'µs per transition', 'CPU s/s'],
+    rows: [
+      process('client', ({ clientUs }) => clientUs),
+      process('owner: main thread', ({ ownerMainUs }) => ownerMainUs),
+      process('owner: other threads', ({ ownerOtherUs }) => ownerOtherUs),
+      process('nats-server', ({ serverUs }) => serverUs),
+      process(
+        'together',
+        (one) => one.clientUs + one.ownerMainUs + one.ownerOtherUs + one.serverUs,
+      ),
+      ['transitions in a slot', of((one) => one.transitions / one.slots), ''],
+      ['slots/s', of(({ slots, seconds }) => slots / seconds), ''],
+    ],
+  }
 }
 
 /** Self time as sampled; the profiler makes everything dearer, so its shares count. */

@@ -53,7 +53,7 @@ export async function transitionsPart({ data, quick }: Params): Promise<Result> 
   await startOrders(node, ACTORS)
   const send = sender(node)
   const steps = new BareSteps(order, ACTORS)
-  steps.run(order.name, times.stepMs)
+  steps.run(times.stepMs)
   await closedLoop(1_024, times.warmMs, send)
   const result: Result = {
     full: [],
@@ -68,7 +68,7 @@ export async function transitionsPart({ data, quick }: Params): Promise<Result> 
     perGroup: { transitions: 0, batches: 0, rows: 0, bytes: 0 },
   }
   for (let round = 0; round < ROUNDS; round++) {
-    result.stepsPerSecond.push(steps.run(order.name, times.stepMs))
+    result.stepsPerSecond.push(steps.run(times.stepMs))
     const copies = [`bare-${round}`, `in-place-${round}`].map((name) => join(data, name))
     for (const copy of copies) copyStore(join(data, 'node', 'store'), copy)
     const recording = recorder.start()

@@ -43,6 +43,7 @@ export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly Ap
       ['--name <name>', 'of the node'],
       ['--nats <url>', 'the servers of the cluster that it joins'],
       ['--cluster <name>', 'of that cluster'],
+      ['--shards <count>', 'of data or of a cluster that is made now'],
       ['--log-level <level>', 'debug, info, warn, error or silent'],
       ['--app <file...>', 'modules of your own machines, for their sections'],
     ],
@@ -79,7 +80,7 @@ export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly Ap
 
 function startFlagsOf(given: Flags): StartFlags {
   const flags: StartFlags = {}
-  for (const name of ['data', 'name', 'config', 'logLevel', 'nats', 'cluster'] as const) {
+  for (const name of ['data', 'name', 'config', 'logLevel', 'nats', 'cluster', 'shards'] as const) {
     const value = given[name]
     if (typeof value === 'string') flags[name] = value
   }
@@ -111,6 +112,7 @@ function settingsWithOrigin(
   if (flags.name !== undefined) flagged.set('name', [name, '--name'])
   if (flags.data !== undefined) flagged.set('data', [data, '--data'])
   if (flags.cluster !== undefined) flagged.set('cluster', [cluster, '--cluster'])
+  if (flags.shards !== undefined) flagged.set('shards', [settings.shards, '--shards'])
   if (flags.nats !== undefined) flagged.set('nats.servers', [nats?.servers, '--nats'])
   if (flags.logLevel !== undefined) flagged.set('log.level', [logLevel, '--log-level'])
   if (flags.http !== undefined) {

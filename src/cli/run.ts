@@ -131,6 +131,7 @@ function addStart(
       'join the cluster on this NATS server; several with commas between them',
     )
     .option('--cluster <name>', 'of that cluster (troupe)')
+    .option('--shards <count>', 'of data or of a cluster that is made now; fixed from then on (64)')
     .option('--replace', 'the data of the node that had this name is gone for good')
     .option('--log-level <level>', 'debug, info, warn, error or silent (info)')
     .option('--quiet', 'print where it listens and nothing else')

@@ -17,6 +17,7 @@ import {
   type LogLevelName,
   type NatsConfig,
   parseConfig,
+  SHARDS_MAX,
   type TlsConfig,
   TroupeError,
   type UserConfig,
@@ -31,6 +32,7 @@ export interface StartFlags {
   logLevel?: string
   nats?: string
   cluster?: string
+  shards?: string
   replace?: boolean
 }
 
@@ -38,6 +40,8 @@ export interface Settings {
   name: string
   cluster: string
   data: string
+  /** Undefined where nothing is said of it: then data keep the number that they have. */
+  shards?: number
   host: string
   port: number
   users: UserConfig[]
@@ -84,6 +88,7 @@ export function settingsOf(flags: StartFlags, cwd: string, host = hostname()): S
     name: flags.name ?? file.name ?? nameOfHost(host),
     cluster: flags.cluster ?? file.cluster ?? defaults.cluster,
     data: resolve(cwd, flags.data ?? file.data ?? defaults.data),
+    ...shardsOf(flags, file),
     host: http.host ?? file.http?.host ?? defaults.http.host,
     port: http.port ?? file.http?.port ?? defaults.http.port,
     users: usersOf(file.http?.users ?? [], cwd),
@@ -107,7 +112,7 @@ function isFlagged([first, second]: readonly string[], flags: StartFlags): boole
   if (first === 'http') return flags.http !== undefined && (second === 'host' || second === 'port')
   if (first === 'log') return flags.logLevel !== undefined
   if (first === 'nats') return flags.nats !== undefined && second === 'servers'
-  const isSingle = first === 'data' || first === 'name' || first === 'cluster'
+  const isSingle = first === 'data' || first === 'name' || first === 'cluster' || first === 'shards'
   return isSingle && flags[first] !== undefined
 }
 
@@ -126,6 +131,14 @@ export function locate(thrown: unknown, { name, lines }: ConfigFile, flags: Star
 /** @throws TroupeError `invalid-config` */
 export function configFileOf({ config }: StartFlags, cwd: string): ConfigFile | undefined {
   return config === undefined ? undefined : readConfig(resolve(cwd, config), config)
+}
+
+/** @throws UsageError */
+function shardsOf({ shards: text }: StartFlags, file: Config): { shards?: number } {
+  if (text === undefined) return file.shards === undefined ? {} : { shards: file.shards }
+  const shards = /^\d{1,9}$/.test(text) ? Number(text) : 0
+  if (shards >= 1 && shards <= SHARDS_MAX) return { shards }
+  throw new UsageError(`--shards: "${text}" is not a whole number from 1 to ${SHARDS_MAX}`)
 }
 
 /** Paths in the file begin at the working directory, as that of the data does. */

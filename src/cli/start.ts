@@ -74,6 +74,7 @@ async function serve(
       cluster: settings.cluster,
       apps,
       limits: settings.limits,
+      ...(settings.shards !== undefined && { shardCount: settings.shards }),
       worker: settings.worker,
       config: settings.apps,
       ...(settings.nats && { nats: settings.nats }),

@@ -1,6 +1,8 @@
 /**
  * From commands to shards. Decides: what is sent together (everything for one shard in one turn of
- * the event loop), and when to try again within the caller's time. A repeat carries the same id.
+ * the event loop), and when to try again within the caller's time. A repeat carries the same id. While nobody
+ * serves a shard, all that is for it waits together, and one try is made for all: whoever takes it next meets
+ * few requests, in order. What was sent before and is not answered by then is asked again with them.
  */
 import type { Clock, Transport, TransportOutcome } from '../ports/index.ts'
 import {
@@ -46,6 +48,24 @@ interface Waiting extends Asked {
   command: Command
 }
 
+/** One request, until its outcome is known, or it is asked again. */
+interface Sent {
+  batch: readonly Waiting[]
+  isOpen: boolean
+}
+
+/** What is for one shard. */
+interface Lane {
+  readonly shard: number
+  /** To be sent in this turn of the event loop; or, while nobody is there, with the next try. */
+  waiting: Waiting[]
+  readonly sent: Set<Sent>
+  /** Since when nobody has been there, on the monotonic clock; undefined when somebody is, or may be. */
+  absentSinceMs: number | undefined
+  /** When the next try is made. */
+  retryAtMs: number
+}
+
 interface Question extends Asked {
   shard: number
   payload: Uint8Array
@@ -54,6 +74,11 @@ interface Question extends Asked {
 /** First wait before another try; it doubles up to the second number. */
 const RETRY_FIRST_MS = 10
 const RETRY_MAX_MS = 1_000
+/**
+ * A shard that nobody serves is tried again after this part of the time for which nobody has: what waits is
+ * served at most so much later than it could be, and many clients of a cluster that is down stay quiet.
+ */
+const ABSENCE_RETRY_SHARE = 1 / 8
 /** Time-outs of requests are rounded up to this; a caller's own time is kept by the retries. */
 const TIMEOUT_STEP_MS = 100
 /** Commands in one request: as many as a batch takes. What is larger than can be sent is sent in parts. */
@@ -63,8 +88,9 @@ const ENTRY_BYTES_MAX = 16
 
 export class Router {
   readonly #deps: RouterDeps
-  readonly #queues = new Map<number, Waiting[]>()
-  #planned = false
+  readonly #lanes = new Map<number, Lane>()
+  /** Those that have something to be sent in this turn of the event loop. */
+  readonly #due = new Set<Lane>()
   #closed = false
 
   constructor(deps: RouterDeps) {
@@ -118,27 +144,42 @@ export class Router {
   }
 
   #enqueue(waiting: Waiting): void {
-    const shard = shardOf(waiting.command.address, this.#deps.shardCount)
-    const queue = this.#queues.get(shard)
-    if (queue) queue.push(waiting)
-    else this.#queues.set(shard, [waiting])
-    if (this.#planned) return
-    this.#planned = true
-    this.#deps.clock.defer(() => this.#flush())
+    const lane = this.#laneOf(shardOf(waiting.command.address, this.#deps.shardCount))
+    lane.waiting.push(waiting)
+    const isTryPlanned =
+      lane.absentSinceMs !== undefined && this.#deps.clock.monotonic() < lane.retryAtMs
+    // Whoever has no time for the next try is told now how it stands.
+    if (!isTryPlanned || waiting.end <= lane.retryAtMs) this.#sendSoon(lane)
+  }
+
+  #laneOf(shard: number): Lane {
+    let lane = this.#lanes.get(shard)
+    if (!lane) {
+      lane = { shard, waiting: [], sent: new Set(), absentSinceMs: undefined, retryAtMs: 0 }
+      this.#lanes.set(shard, lane)
+    }
+    return lane
+  }
+
+  #sendSoon(lane: Lane): void {
+    const isPlanned = this.#due.size > 0
+    this.#due.add(lane)
+    if (!isPlanned) this.#deps.clock.defer(() => this.#flush())
   }
 
   #flush(): void {
-    this.#planned = false
-    const queues = [...this.#queues]
-    this.#queues.clear()
-    for (const [shard, queue] of queues) {
-      for (let at = 0; at < queue.length; at += REQUEST_COUNT_MAX) {
-        this.#send(shard, queue.slice(at, at + REQUEST_COUNT_MAX))
+    const lanes = [...this.#due]
+    this.#due.clear()
+    for (const lane of lanes) {
+      const { waiting } = lane
+      lane.waiting = []
+      for (let at = 0; at < waiting.length; at += REQUEST_COUNT_MAX) {
+        this.#send(lane, waiting.slice(at, at + REQUEST_COUNT_MAX))
       }
     }
   }
 
-  #send(shard: number, batch: readonly Waiting[]): void {
+  #send(lane: Lane, batch: readonly Waiting[]): void {
     const { transport, subjects } = this.#deps
     const now = this.#deps.clock.monotonic()
     let timeoutMs = Number.POSITIVE_INFINITY
@@ -154,25 +195,80 @@ export class Router {
         waiting.reject(TroupeError.from(toErrorRecord(thrown, 'malformed')))
       return
     }
-    transport.request({ subject: subjects.shard(shard), payload, timeoutMs }, (outcome) => {
-      // Those that were applied are known by their ids, and answered again.
-      if (outcome.kind === 'too-large' && batch.length > 1) {
-        for (const part of partsOf(batch, outcome)) this.#send(shard, part)
-        return
-      }
-      const outcomes = outcomesOf(outcome, batch.length, (bytes) => unpack(bytes) as Outcome[])
-      batch.forEach((waiting, index) => {
-        this.#settle(waiting, outcomes[index] ?? MISSING)
-      })
+    const sent: Sent = { batch, isOpen: true }
+    lane.sent.add(sent)
+    transport.request({ subject: subjects.shard(lane.shard), payload, timeoutMs }, (outcome) => {
+      // It was given up, and asked again.
+      if (!sent.isOpen) return
+      lane.sent.delete(sent)
+      this.#answered(lane, batch, outcome)
     })
+  }
+
+  #answered(lane: Lane, batch: readonly Waiting[], outcome: TransportOutcome): void {
+    // Those that were applied are known by their ids, and answered again.
+    if (outcome.kind === 'too-large' && batch.length > 1) {
+      for (const part of partsOf(batch, outcome)) this.#send(lane, part)
+      return
+    }
+    if (outcome.kind === 'no-responders') return this.#nobodyThere(lane, batch)
+    const outcomes = outcomesOf(outcome, batch.length, (bytes) => unpack(bytes) as Outcome[])
+    const moved: Waiting[] = []
+    batch.forEach((waiting, index) => {
+      const own = outcomes[index] ?? MISSING
+      if (isMoved(own)) moved.push(waiting)
+      else this.#settle(waiting, own)
+    })
+    if (moved.length > 0) this.#park(lane, moved, MOVED)
+    else if (outcome.kind === 'reply' && lane.absentSinceMs !== undefined) this.#somebodyThere(lane)
+  }
+
+  /** What was sent before has gone to who is there no more: it waits with the rest. */
+  #nobodyThere(lane: Lane, batch: readonly Waiting[]): void {
+    const unanswered = [...lane.sent].flatMap((sent) => {
+      sent.isOpen = false
+      return sent.batch
+    })
+    lane.sent.clear()
+    for (const waiting of unanswered) waiting.unanswered += 1
+    this.#park(lane, [...unanswered, ...batch], NOBODY)
+  }
+
+  /** They wait for the next try, before what was not sent yet; who has no time for it is told now. */
+  #park(lane: Lane, batch: readonly Waiting[], error: ErrorRecord): void {
+    this.#planTry(lane)
+    const mayWait = ({ end }: Waiting) => !this.#closed && end > lane.retryAtMs
+    for (const waiting of batch.filter((one) => !mayWait(one))) this.#refuse(waiting, error)
+    lane.waiting = [...batch.filter(mayWait), ...lane.waiting]
+  }
+
+  #planTry(lane: Lane): void {
+    const { clock } = this.#deps
+    const nowMs = clock.monotonic()
+    if (lane.absentSinceMs !== undefined && nowMs < lane.retryAtMs) return
+    lane.absentSinceMs ??= nowMs
+    const shareMs = Math.ceil((nowMs - lane.absentSinceMs) * ABSENCE_RETRY_SHARE)
+    const waitMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_FIRST_MS, shareMs))
+    lane.retryAtMs = nowMs + waitMs
+    clock.after(waitMs, () => this.#sendSoon(lane))
+  }
+
+  #somebodyThere(lane: Lane): void {
+    lane.absentSinceMs = undefined
+    if (lane.waiting.length > 0) this.#sendSoon(lane)
   }
 
   /** Certainly or possibly applied commands are sent again under the same id. */
   #settle(waiting: Waiting, outcome: Outcome): void {
     if ('ok' in outcome) return waiting.resolve(withDurability(outcome))
     const waitMs = this.#waitBefore(waiting, outcome.error)
-    if (waitMs === undefined) return waiting.reject(TroupeError.from(outcome.error))
+    if (waitMs === undefined) return this.#refuse(waiting, outcome.error)
     this.#deps.clock.after(waitMs, () => this.#enqueue(waiting))
+  }
+
+  /** A try that nobody answered may have been applied, whatever was said of a later one that was not. */
+  #refuse({ unanswered, reject }: Waiting, error: ErrorRecord): void {
+    reject(TroupeError.from(error.retry && unanswered > 0 ? NO_ANSWER : error))
   }
 
   /** In steps, so that a transport can let many requests share one timer. */
@@ -193,6 +289,12 @@ export class Router {
   }
 }
 
+const NOBODY = errorRecord('unavailable', 'no node serves this shard now')
+const MOVED = errorRecord('moved', 'the shard is on its way to another node')
+const NO_ANSWER = errorRecord(
+  'no-answer',
+  'no answer came in time; it may or may not have been applied: send it again with the same id, or look',
+)
 const MISSING: Outcome = { error: errorRecord('internal', 'an answer is missing') }
 
 /** Every reply about an actor says what was true before it left. */
@@ -230,6 +332,11 @@ const TOO_LARGE = {
     `the answer is larger than the ${bytesMax} bytes that can be sent; what was asked for is done: ask for less of it`,
 }
 
+/** The one that serves it lets go of the shard: none of its commands is taken before another has it. */
+function isMoved(outcome: Outcome): boolean {
+  return 'error' in outcome && outcome.error.code === 'moved'
+}
+
 /** What a transport says, as one outcome per command. */
 function outcomesOf(
   outcome: TransportOutcome,
@@ -239,14 +346,9 @@ function outcomesOf(
   const all = (error: ErrorRecord): Outcome[] => new Array<Outcome>(count).fill({ error })
   switch (outcome.kind) {
     case 'no-responders':
-      return all(errorRecord('unavailable', 'no node serves this shard now'))
+      return all(NOBODY)
     case 'timeout':
-      return all(
-        errorRecord(
-          'no-answer',
-          'no answer came in time; it may or may not have been applied: send it again with the same id, or look',
-        ),
-      )
+      return all(NO_ANSWER)
     case 'too-large':
       return all(errorRecord('too-large', TOO_LARGE[outcome.what](outcome.bytesMax)))
     case 'reply':

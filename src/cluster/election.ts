@@ -1,8 +1,9 @@
 /**
  * Who leads. Decides: when a node claims the next epoch (after a silence of the leader, or as soon as that
  * is known to have ended, or where nobody has ever led), and when a leader may act: while its claim is
- * the highest and it has seen so, by its own monotonic clock, not longer ago than half the silence
- * after which others claim. Leaves to others: what a leader does (leader.ts), who has ended (probes.ts).
+ * the highest and it has seen so, by its own monotonic clock and while it could hear the others, not longer
+ * ago than half the silence after which others claim. Leaves to others: what a leader does (leader.ts), who
+ * has ended (probes.ts).
  *
  * Nothing depends on there being one leader only: two for a moment can waste work, no more.
  */
@@ -143,10 +144,12 @@ export class Election {
   }
 
   #elect(): void {
-    const { registry, limits } = this.#deps
+    const { registry, limits, transport } = this.#deps
     const highest = this.#highest
     // Should no answer come, it is asked again.
     this.#awaitSilence()
+    // It would lead those whom it does not hear.
+    if (transport.connection() === undefined) return
     registry.list(PREFIX, (outcome) => {
       // A leader was heard while the list was on its way.
       if (this.#stopped || this.#leading || this.#claiming || this.#highest > highest) return
@@ -191,9 +194,10 @@ export class Election {
 
   /** The claims say who leads; a leader is heard only as long as it has seen that they name it. */
   #confirm(): void {
-    const { registry, clock, log } = this.#deps
+    const { registry, clock, log, transport } = this.#deps
     const leading = this.#leading
-    if (!leading || this.#isConfirming) return
+    // Who hears nobody takes all for dead; others have to lead if that lasts.
+    if (!leading || this.#isConfirming || transport.connection() === undefined) return
     const askedAtMs = clock.monotonic()
     this.#isConfirming = true
     registry.list(PREFIX, (outcome) => {

@@ -21,6 +21,8 @@ export class Hosting {
   readonly #awaySinceMs = new Map<string, number>()
   /** Of what was heard so far: only what a leader has heard while it leads counts. */
   #epoch = 0
+  /** Of which it is known, by the log or by the last view, that nobody hosts them. */
+  #said: ReadonlySet<string> = new Set()
 
   constructor(deps: HostingDeps) {
     this.#deps = deps
@@ -32,9 +34,12 @@ export class Hosting {
     previous: View | undefined,
     live: readonly Pick<MemberBeat, 'machines' | 'leaving' | 'weight'>[],
   ): Set<string> {
-    const { clock, limits, log } = this.#deps
+    const { clock, limits } = this.#deps
     const nowMs = clock.monotonic()
-    if (epoch !== this.#epoch) this.#awaySinceMs.clear()
+    if (epoch !== this.#epoch) {
+      this.#awaySinceMs.clear()
+      this.#said = new Set()
+    }
     this.#epoch = epoch
     const hosted = machinesOf(live)
     const before = new Set(previous?.unhosted)
@@ -50,14 +55,23 @@ export class Hosting {
         }
       }
     }
-    const news = [...unhosted].filter((machine) => !before.has(machine))
+    this.#say(unhosted, before)
+    return unhosted
+  }
+
+  /** Once: it is asked far more often than views are made, and a view may be long on its way. */
+  #say(unhosted: ReadonlySet<string>, before: ReadonlySet<string>): void {
+    const news = [...unhosted].filter((one) => !before.has(one) && !this.#said.has(one))
+    const back = [...this.#said].filter((one) => !unhosted.has(one))
+    this.#said = new Set(unhosted)
+    const { log } = this.#deps
     if (news.length > 0) {
       log.error(
         { machines: news },
         'nobody hosts these machines any more: others take the shards that have their actors',
       )
     }
-    return unhosted
+    if (back.length > 0) log.info({ machines: back }, 'these machines are hosted again')
   }
 }
 

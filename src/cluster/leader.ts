@@ -11,8 +11,15 @@ import type { Election } from './election.ts'
 import { Hosting } from './hosting.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
-import { changesBy, type LeaderReport, type OwnerChange, plansOf, refusalOf } from './orders.ts'
-import { nextView, type Planning, type Reports } from './planning.ts'
+import {
+  changesBy,
+  type LeaderReport,
+  type OwnerChange,
+  plansOf,
+  refusalOf,
+  unownedIn,
+} from './orders.ts'
+import { isUnderWay, nextView, type Planning, type Reports } from './planning.ts'
 import { encodeView, type View, viewNumber } from './view.ts'
 import { VIEW_KEY, type Views } from './views.ts'
 import { NO_WISHES, type Order, ordered, type Wishes } from './wishes.ts'
@@ -21,6 +28,8 @@ import { NO_WISHES, type Order, ordered, type Wishes } from './wishes.ts'
 export type OrderOutcome =
   | { kind: 'taken'; changes: OwnerChange[] }
   | { kind: 'refused'; error: TroupeError }
+
+const NOTHING_UNOWNED = JSON.stringify([])
 
 /** Told when the registry has the view with this number, of this epoch. */
 interface Ordering {
@@ -55,7 +64,12 @@ export class Leader {
   /** As ordered, from then on until a view has them. */
   #wishes: Wishes | undefined
   #ordering: Ordering[] = []
+  /** What was said of shards that nobody can take, as text. */
+  #saidUnowned = NOTHING_UNOWNED
+  /** Shards are on their way to other owners: what members say next may let more of them go. */
+  #isMoving = false
   #cancelTick: (() => void) | undefined
+  #cancelSoon: (() => void) | undefined
 
   constructor(deps: LeaderDeps) {
     this.#deps = deps
@@ -68,6 +82,7 @@ export class Leader {
 
   stop(): void {
     this.#cancelTick?.()
+    this.#cancelSoon?.()
     for (const { done } of this.#ordering.splice(0)) done({ kind: 'refused', error: uncertain() })
   }
 
@@ -133,6 +148,16 @@ export class Leader {
     const { clock, limits } = this.#deps
     this.#cancelTick = clock.after(limits.leaderBeatMs, () => this.#tick())
     this.act()
+  }
+
+  /** Members have said something new. While nothing is on its way the next beat is soon enough. */
+  heard(): void {
+    const { clock, limits, election } = this.#deps
+    if (!this.#isMoving || this.#cancelSoon || election.epoch === undefined) return
+    this.#cancelSoon = clock.after(limits.planRestMs, () => {
+      this.#cancelSoon = undefined
+      this.act()
+    })
   }
 
   act(): void {
@@ -212,6 +237,7 @@ export class Leader {
       this.#sayUnowned(next, planning)
       this.#proposed = next
     }
+    this.#isMoving = next !== previous || isUnderWay(next, planning)
     this.#wishes = undefined
     for (const one of this.#ordering) one.number = Math.min(one.number, viewNumber(next))
     // Also when it is not new: an older leader may have written over it, or a write was lost.
@@ -219,12 +245,15 @@ export class Leader {
     else this.#settleOrders()
   }
 
-  #sayUnowned({ members, owners }: View, planning: Planning): void {
-    const shards = owners.flatMap((owner, shard) => (owner === null ? [shard] : []))
-    if (shards.length === 0 || members.every(({ leaving }) => leaving)) return
-    const [one] = plansOf(planning).unplaced
-    const why = one?.why.join('; ') ?? ''
-    this.#deps.log.error({ shards, why }, 'nobody who is there can take these shards')
+  /** Once for each change of it, however many views there are. */
+  #sayUnowned(next: View, planning: Planning): void {
+    const { log } = this.#deps
+    const unowned = unownedIn(next, planning)
+    const said = JSON.stringify(unowned)
+    if (said === this.#saidUnowned) return
+    this.#saidUnowned = said
+    for (const one of unowned) log.error(one, 'nobody who is there can take these shards')
+    if (unowned.length === 0) log.info({}, 'every shard has somebody who can take it again')
   }
 
   #write(view: View): void {

@@ -11,6 +11,11 @@ export interface ClusterLimits {
   leaderSilenceMs: number
   /** Up to this much more, by chance, so that not all followers claim in the same moment. */
   leaderJitterMs: number
+  /**
+   * How soon a leader plans again when members have said something new, while shards are on their way: each
+   * plan is a view that everybody reads.
+   */
+  planRestMs: number
   /** How often a node says that it is there, what it serves, and how far its standbys are. */
   memberBeatMs: number
   /**
@@ -49,10 +54,21 @@ export interface ClusterLimits {
   /** First wait before a shard is taken again; it doubles up to the second number. */
   retakeFirstMs: number
   retakeMaxMs: number
-  /** How often a standby that has everything looks for more: what an owner writes is behind by this. */
+  /**
+   * How often a standby that has everything looks for more: so much is left to read for whoever takes over. To
+   * look and to write costs about as much as the slots themselves, so it takes several at once.
+   */
   followMs: number
-  /** Slots that a standby reads and applies at once; bounds its memory at this many records. */
+  /** Slots that a standby reads and applies at once. */
   followCountMax: number
+  /** And bytes of them; one slot more may stand in it. A page of usual slots is smaller. */
+  followBytesMax: number
+  /** Standbys of a node that read much at the same time: what each reads is held in memory. */
+  catchUpsAtOnce: number
+  /** For so long at most they wait for shards that the node takes: as long as a take lasts that waits for nobody. */
+  catchUpHoldMs: number
+  /** And so much longer once it serves: what has piled up for it meanwhile is answered first. */
+  catchUpRestMs: number
   /** How long one request for a tail may take; then it is asked again. */
   tailRequestMs: number
   /** Wait between two requests for a tail to a member that did not answer. */
@@ -82,10 +98,11 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
   leaderBeatMs: 1_000,
   leaderSilenceMs: 5_000,
   leaderJitterMs: 1_000,
+  planRestMs: 100,
   memberBeatMs: 1_000,
   memberSilenceMs: 5_000,
-  memberProbeMs: 250,
-  memberGoneMs: 500,
+  memberProbeMs: 200,
+  memberGoneMs: 400,
   memberTrustMs: 60_000,
   machineAbsenceMs: 30_000,
   viewReadMs: 2_000,
@@ -94,8 +111,12 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
   handoffMs: 10_000,
   retakeFirstMs: 100,
   retakeMaxMs: 5_000,
-  followMs: 100,
+  followMs: 250,
   followCountMax: 256,
+  followBytesMax: 8 * 1024 * 1024,
+  catchUpsAtOnce: 4,
+  catchUpHoldMs: 3_000,
+  catchUpRestMs: 1_000,
   tailRequestMs: 5_000,
   tailRetryMs: 500,
   tailBytesMax: 512 * 1024,
@@ -127,6 +148,11 @@ export function resolveClusterLimits(given: Partial<ClusterLimits> = {}): Cluste
 
 /** A standby that is fewer slots behind takes over within a moment. */
 export const HANDOFF_LAG_SLOTS_MAX = 64
+
+/** @param lag slots that a standby is behind; undefined while it has not said so */
+export function isNearBy(lag: number | undefined): boolean {
+  return lag !== undefined && lag < HANDOFF_LAG_SLOTS_MAX
+}
 
 function bad(why: string): TroupeError {
   return new TroupeError('invalid-config', `cluster limits: ${why}`)

@@ -171,7 +171,8 @@ export class Members implements Reports {
   #beat(): void {
     const { transport, subjects, describe } = this.#deps
     const beat = describe()
-    transport.publish(subjects.member(), encodeBeat(beat))
+    // Who does not hear what it is sent must not be taken for one that serves.
+    if (transport.connection() !== undefined) transport.publish(subjects.member(), encodeBeat(beat))
     // A node does not depend on hearing itself.
     this.#hear(beat, '')
   }

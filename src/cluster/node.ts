@@ -110,7 +110,10 @@ export class ClusterNode {
       ...deps,
       limits,
       describe: () => this.#describe(),
-      changed: () => this.#ownership.reconcile(),
+      changed: () => {
+        this.#ownership.reconcile()
+        this.#leader.heard()
+      },
     })
     this.#probes = new Probes({
       ...deps,

@@ -5,6 +5,7 @@
  */
 import { TroupeError } from '../protocol/index.ts'
 import { coursesOf, isNear, livingAsWished, neededNow, type Planning } from './planning.ts'
+import type { View } from './view.ts'
 import { type MoveOrder, type Order, ordered } from './wishes.ts'
 
 /** The owner of a shard, now and when everything is where it is to be. */
@@ -161,4 +162,21 @@ export function plansOf(planning: Planning): Pick<LeaderReport, 'handovers' | 'u
     }
   }
   return { handovers, unplaced }
+}
+
+/** The shards that a view gives to nobody, those of one reason together; none while all are on their way out. */
+export function unownedIn(
+  { members, owners }: View,
+  planning: Planning,
+): { shards: number[]; why: string }[] {
+  if (!owners.includes(null)) return []
+  if (planning.members.every(({ leaving }) => leaving)) return []
+  const byReason = new Map<string, number[]>()
+  for (const [shard, owner] of owners.entries()) {
+    if (owner !== null) continue
+    const reasons = members.map(({ name }) => `${name} ${whyNot(name, shard, planning)}`)
+    const why = reasons.join('; ')
+    byReason.set(why, [...(byReason.get(why) ?? []), shard])
+  }
+  return [...byReason].map(([why, shards]) => ({ shards, why }))
 }

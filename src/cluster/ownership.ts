@@ -3,26 +3,33 @@
  * over. Leaves to seat.ts: each single shard.
  */
 import type { Clock, Log } from '../ports/index.ts'
+import { ReadTurns } from '../shard/index.ts'
+import { CatchUps } from './catch-ups.ts'
 import type { ClusterLimits } from './limits.ts'
 import { Seat, type SeatDeps } from './seat.ts'
 
 export type DrainOutcome = 'drained' | 'timed-out'
+
+export type OwnershipDeps = Omit<SeatDeps, 'catchUps' | 'turns'>
 
 export class Ownership {
   readonly seats: readonly Seat[]
   readonly #clock: Clock
   readonly #log: Log
   readonly #limits: ClusterLimits
-  readonly #deps: SeatDeps
+  readonly #deps: OwnershipDeps
   #drain: { done: (outcome: DrainOutcome) => void; cancel: () => void } | undefined
   #isLeaving = false
 
-  constructor(deps: SeatDeps) {
+  constructor(deps: OwnershipDeps) {
     this.#deps = deps
     this.#clock = deps.clock
     this.#log = deps.log
     this.#limits = deps.clusterLimits
-    this.seats = Array.from({ length: deps.shardCount }, (_, shard) => new Seat(shard, deps))
+    const { clock, clusterLimits: limits, shardCount } = deps
+    const turns = new ReadTurns({ clock })
+    const seatDeps = { ...deps, catchUps: new CatchUps({ clock, limits }), turns }
+    this.seats = Array.from({ length: shardCount }, (_, shard) => new Seat(shard, seatDeps))
   }
 
   get isLeaving(): boolean {

@@ -6,7 +6,7 @@
  * at once, by its standby if that can. So do those that operators wish to be elsewhere. Leaves to others:
  * who should own what in the end (placement.ts, seating.ts), who asks (leader.ts).
  */
-import { HANDOFF_LAG_SLOTS_MAX } from './limits.ts'
+import { isNearBy } from './limits.ts'
 import { type Member, place, takesShards, UNPLACED } from './placement.ts'
 import { Seating, type Seats } from './seating.ts'
 import { knows, NO_VERSIONS, newest, type Versions, without } from './versions.ts'
@@ -61,7 +61,7 @@ export function coursesOf(planning: Planning, members = livingAsWished(planning)
   const mayTake = (name: string, shard: number) =>
     knows(reports.machines(name), needed(shard)) && !reports.refuses(name, shard)
   const target = place(members, shardCount, before, pinsOf(wishes.moves))
-  const seating = new Seating(target, living, mayTake)
+  const seating = new Seating(target, living, drainedNow(planning), mayTake)
   return Array.from({ length: shardCount }, (_, shard) => {
     const present = {
       owner: before.owners[shard] ?? null,
@@ -81,6 +81,13 @@ export function coursesOf(planning: Planning, members = livingAsWished(planning)
 /** In the order of names. */
 export function livingAsWished({ members, wishes }: Planning): Member[] {
   return asWished(members, wishes).sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** Those that stay, and would take shards were it not for an operator's wish. */
+function drainedNow({ members, wishes }: Planning): ReadonlySet<string> {
+  const drained = new Set(wishes.drains.map(({ node }) => node))
+  const staying = members.filter((one) => takesShards(one) && drained.has(one.name))
+  return new Set(staying.map(({ name }) => name))
 }
 
 /** What whoever takes a shard has to know, but for machines that nobody is waited for. */
@@ -127,7 +134,16 @@ export function nextView(planning: Planning): View | undefined {
  * How many shards go from one that serves them to another at the same time: each has a moment in which
  * nobody serves it, and many at once would make that longer for all.
  */
-const HANDOVERS_AT_ONCE = 8
+const HANDOVERS_AT_ONCE = 4
+
+/** Somebody who lives is named for a shard, and does not serve it yet. */
+export function isUnderWay({ owners }: View, { members, reports }: Planning): boolean {
+  const living = new Set(members.map(({ name }) => name))
+  return owners.some(
+    (owner, shard) =>
+      owner !== null && living.has(owner) && reports.servesBy(owner, shard) === undefined,
+  )
+}
 
 class Turns {
   #left: number
@@ -149,9 +165,8 @@ class Turns {
   }
 }
 
-/** A standby that is fewer slots behind takes over within a moment. */
 export function isNear({ present, wanted, lag }: Course): boolean {
-  return present.standby === wanted.owner && lag !== undefined && lag < HANDOFF_LAG_SLOTS_MAX
+  return present.standby === wanted.owner && isNearBy(lag)
 }
 
 function nextSeats(course: Course, turns: Turns): Seats {

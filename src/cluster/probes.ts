@@ -5,7 +5,10 @@
  *
  * Decides: whom this node asks (a leader all others, they the leader: so the number of questions grows with
  * the number of nodes), and when it takes somebody for gone: once nobody has listened there for a while, as
- * seen on a connection that is old enough. Leaves to others: silence (members.ts), what follows (node.ts).
+ * seen on a connection that is old enough. Who finds most others gone at once is rather cut off from them
+ * itself, as by a route between NATS servers: then silence decides, as where nobody asks. So whoever misses
+ * one that it watches asks some others, too.
+ * Leaves to others: silence (members.ts), what follows (node.ts).
  *
  * Nothing depends on its being right: slots decide who owns a shard. A wrong word moves shards for nothing,
  * so whoever was wrongly taken for gone is judged by its silence alone for some time.
@@ -46,11 +49,19 @@ interface Probe {
   cancelNext: (() => void) | undefined
 }
 
+/**
+ * Whom a follower that misses its leader asks besides: enough to tell one dead node from a lost route, and
+ * no storm of questions where a hundred nodes miss their leader at once.
+ */
+const WITNESSES = 4
+
 export class Probes {
   readonly #deps: ProbesDeps
   readonly #probes = new Map<string, Probe>()
   /** Who was taken for gone. Heard again, it was not: until then only its silence counts. */
-  readonly #judged = new Map<string, { bootId: string; untilMs: number }>()
+  readonly #judged = new Map<string, { bootId: string; atMs: number }>()
+  /** Most others seem gone, which is said once. */
+  #isCutOff = false
   /** The present connection, and since when this node has heard all that came on it. */
   #connection: { number: number; sinceMs: number } | undefined
   #lastTickMs = 0
@@ -101,11 +112,46 @@ export class Probes {
       cancelNext?.()
       this.#probes.delete(name)
     }
-    for (const life of living.values()) {
-      const probe = this.#probeOf(life)
-      if (!probe.hasAnswered || this.#deps.watches(life)) this.#ask(probe)
+    for (const life of living.values()) this.#probeOf(life)
+    const witnesses = this.#isSuspicious() ? this.#witnesses() : NOBODY
+    for (const probe of this.#probes.values()) {
+      const { hasAnswered, life } = probe
+      const isAsked = !hasAnswered || this.#deps.watches(life) || witnesses.has(life.name)
+      if (isAsked) this.#ask(probe)
       else probe.absentSinceMs = undefined
     }
+    if (this.#isCutOff && !this.#seemsCutOff()) this.#isCutOff = false
+  }
+
+  /** Somebody is missed who would be taken for gone. */
+  #isSuspicious(): boolean {
+    return [...this.#probes.values()].some(
+      ({ absentSinceMs, life }) => absentSinceMs !== undefined && this.#deps.watches(life),
+    )
+  }
+
+  /** The next in the order of names: so not all ask the same ones. */
+  #witnesses(): ReadonlySet<string> {
+    const names = [...this.#probes.keys()].sort()
+    const after = names.filter((name) => name > this.#deps.name)
+    const before = names.filter((name) => name < this.#deps.name)
+    return new Set([...after, ...before].slice(0, WITNESSES))
+  }
+
+  /** More than one of those that were asked, and most of them, are missed; who is gone of late is, too. */
+  #seemsCutOff(): boolean {
+    const { clock, limits, watches, live } = this.#deps
+    const witnesses = this.#witnesses()
+    const there = new Set(live().map(({ name }) => name))
+    const asked = [...this.#probes.values()].filter(
+      ({ life }) => watches(life) || witnesses.has(life.name),
+    )
+    const sinceMs = clock.monotonic() - limits.memberSilenceMs
+    const goneOfLate = [...this.#judged].filter(
+      ([name, { atMs }]) => atMs > sinceMs && !there.has(name),
+    ).length
+    const missed = asked.filter((one) => one.absentSinceMs !== undefined).length + goneOfLate
+    return missed > 1 && missed * 2 > asked.length + goneOfLate
   }
 
   #lookAtConnection(): void {
@@ -121,9 +167,9 @@ export class Probes {
   }
 
   #targets(): Map<string, Life> {
-    const { clock, live, name } = this.#deps
-    const nowMs = clock.monotonic()
-    for (const [one, { untilMs }] of this.#judged) if (nowMs >= untilMs) this.#judged.delete(one)
+    const { clock, live, name, limits } = this.#deps
+    const trustedMs = clock.monotonic() - limits.memberTrustMs
+    for (const [one, { atMs }] of this.#judged) if (atMs <= trustedMs) this.#judged.delete(one)
     const others = live().filter(
       (one) => one.name !== name && this.#judged.get(one.name)?.bootId !== one.bootId,
     )
@@ -158,7 +204,7 @@ export class Probes {
   }
 
   #judge(probe: Probe, outcome: TransportOutcome, askedAtMs: number): void {
-    const { clock, limits, heardAtMs, answered } = this.#deps
+    const { clock, limits, heardAtMs, answered, watches } = this.#deps
     const { life, absentSinceMs } = probe
     probe.absentSinceMs = undefined
     if (outcome.kind === 'reply') {
@@ -167,24 +213,38 @@ export class Probes {
       probe.hasAnswered = true
       return answered(life)
     }
+    // It may have died with the question: the next one, which says so, need not wait for its time.
+    if (outcome.kind === 'timeout' && probe.hasAnswered && watches(life)) return this.#ask(probe)
     if (outcome.kind !== 'no-responders' || !this.hasListened || !probe.hasAnswered) return
     const nowMs = clock.monotonic()
     const wasBack = (heardAtMs(life) ?? 0) > (absentSinceMs ?? 0)
     probe.absentSinceMs = absentSinceMs === undefined || wasBack ? nowMs : absentSinceMs
+    if (!watches(life)) return
     const leftMs = limits.memberGoneMs - (askedAtMs - probe.absentSinceMs)
-    if (leftMs <= 0) return this.#gone(life)
+    if (leftMs <= 0) return this.#seemsCutOff() ? this.#cutOff() : this.#gone(life)
     if (leftMs >= limits.memberProbeMs) return
     probe.cancelNext = clock.after(leftMs, () => this.#ask(probe))
   }
 
+  /** They are asked further on: as soon as most are there again, who is not is gone. */
+  #cutOff(): void {
+    if (this.#isCutOff) return
+    this.#isCutOff = true
+    this.#deps.log.warn(
+      {},
+      'most other nodes seem gone at once: this one may be cut off, so their silence decides',
+    )
+  }
+
   #gone(life: Life): void {
-    const { clock, limits, log, gone } = this.#deps
+    const { clock, log, gone } = this.#deps
     const { name, bootId } = life
     this.#probes.delete(name)
-    this.#judged.set(name, { bootId, untilMs: clock.monotonic() + limits.memberTrustMs })
+    this.#judged.set(name, { bootId, atMs: clock.monotonic() })
     log.warn({ node: name }, 'a node is gone: nobody listens there any more')
     gone(life)
   }
 }
 
 const NOTHING = new Uint8Array()
+const NOBODY: ReadonlySet<string> = new Set()

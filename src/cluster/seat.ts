@@ -22,11 +22,13 @@ import {
   type LiveHost,
   type Machines,
   type OtherTails,
+  type ReadTurns,
   type ResidentBudget,
   ShardEngine,
   type ShardServer,
   serveShard,
 } from '../shard/index.ts'
+import type { CatchUps } from './catch-ups.ts'
 import { CheckpointKeeper } from './checkpoint-keeper.ts'
 import type { ClusterLimits } from './limits.ts'
 import { LiveOfShard } from './live-of-shard.ts'
@@ -64,6 +66,8 @@ export interface SeatDeps {
   views: Views
   members: Members
   otherTails: OtherTails
+  catchUps: CatchUps
+  turns: ReadTurns
   /** What this node serves or follows has changed: others wait to hear it. */
   changed: () => void
   /** Memory and disk may not agree: the process has to end. */
@@ -97,6 +101,8 @@ export class Seat {
   readonly #keeper: CheckpointKeeper
   readonly #takes = new TakeLog()
   #owning: Owning | undefined
+  /** From when this node is named until it serves, its standbys wait. */
+  #endHold: (() => void) | undefined
   #standby: Standby | undefined
   /** What the last owner or standby has given to the store is not all taken: nobody follows it yet. */
   #isEnding = false
@@ -165,6 +171,7 @@ export class Seat {
       }
     } else if (owner === name) {
       this.#takes.named(this.#deps.clock.monotonic(), () => this.#isServedElsewhere())
+      this.#endHold ??= this.#deps.catchUps.hold()
       if (this.#mayTake() && this.#hasEndedStandby()) this.#take()
     } else if (view.standbys[this.shard] === name && isFit) {
       this.#startStandby()
@@ -204,6 +211,12 @@ export class Seat {
     this.#cancelRetake?.()
     this.#cancelRetake = undefined
     this.#endHandoff()
+    this.#release()
+  }
+
+  #release(): void {
+    this.#endHold?.()
+    this.#endHold = undefined
   }
 
   #endHandoff(): void {
@@ -236,12 +249,12 @@ export class Seat {
   #take(): void {
     const { shard } = this
     const { name, otherTails, views, recordBytesMax, ownerSilenceMs } = this.#deps
-    const { clock, random, log, store, journal, checkpoints } = this.#deps
+    const { clock, random, log, store, journal, checkpoints, turns } = this.#deps
     const by = views.number
     // Whatever comes of it: the next try waits again for whoever serves the shard then.
     this.#endHandoff()
     const commit = new JournaledCommit({
-      ...{ shard, store, journal, checkpoints, clock, random, log, otherTails },
+      ...{ shard, store, journal, checkpoints, clock, random, log, otherTails, turns },
       node: name,
       viewVersion: by,
       parted: (why) => this.#refuse(why),
@@ -267,6 +280,7 @@ export class Seat {
     const { transport, subjects, limits, log, changed } = this.#deps
     log.debug({ shard: this.shard, view: owning.by }, 'this node serves a shard')
     this.#retakes = 0
+    this.#release()
     this.#takes.serves(this.#deps.clock.monotonic())
     owning.server = serveShard(owning.engine, transport, subjects, limits, { hearsWorkers: true })
     const { epoch } = owning.commit
@@ -345,8 +359,9 @@ export class Seat {
     if (this.#standby) return
     const { shard } = this
     const { store, journal, checkpoints, clock, log, clusterLimits, changed, failed } = this.#deps
+    const { catchUps } = this.#deps
     this.#standby = new Standby({
-      ...{ shard, store, journal, checkpoints, clock, log, changed },
+      ...{ shard, store, journal, checkpoints, clock, log, changed, catchUps },
       limits: clusterLimits,
       parted: (why) => this.#refuse(why),
       failed: (why) => failed({ shard, why }),

@@ -2,7 +2,8 @@
  * Who of those that may take a shard is to have it. Decides: what becomes of a target that names
  * somebody who cannot take that very shard: it stays where it is, or goes to its standby, or to who has
  * least; to who is leaving only when nobody else can take it, and to nobody rather than to one who cannot
- * read it. A standby is in another zone than the owner wherever one of such a zone can be it. Leaves to
+ * read it. One that stays, and is only to have no shards, takes even what it does not have, before nobody
+ * does: an operator wants it empty, and the actors served. A standby is in another zone than the owner wherever one of such a zone can be it. Leaves to
  * others: the target (placement.ts), who can take what, and when the target is gone to (planning.ts).
  */
 import { type Member, type Placement, takesShards } from './placement.ts'
@@ -15,6 +16,7 @@ export interface Seats {
 export class Seating {
   readonly #target: Placement
   readonly #living: ReadonlyMap<string, Member>
+  readonly #drained: ReadonlySet<string>
   readonly #mayTake: (name: string, shard: number) => boolean
   /** Whether those that are not leaving are in different zones: else a standby need not be. */
   readonly #isZoned: boolean
@@ -27,10 +29,12 @@ export class Seating {
   constructor(
     target: Placement,
     living: ReadonlyMap<string, Member>,
+    drained: ReadonlySet<string>,
     mayTake: (name: string, shard: number) => boolean,
   ) {
     this.#target = target
     this.#living = living
+    this.#drained = drained
     this.#mayTake = mayTake
     const taking = [...living.values()].filter(takesShards)
     this.#isZoned = new Set(taking.map(({ zone }) => zone)).size > 1
@@ -45,7 +49,8 @@ export class Seating {
     const mayOwn = (name: string) => this.isAble(name, shard)
     const owner =
       this.#best('owner', shard, [present.owner, present.standby], mayOwn) ??
-      first([present.owner], mayOwn)
+      first([present.owner], mayOwn) ??
+      first(this.#lastResort(present), mayOwn)
 
     const mayFollow = (name: string) => name !== owner && mayOwn(name)
     const isApart = (name: string) => mayFollow(name) && this.#zoneOf(name) !== this.#zoneOf(owner)
@@ -54,6 +59,12 @@ export class Seating {
       this.#best('standby', shard, [present.standby], mayFollow) ??
       first([present.standby], mayFollow)
     return { owner, standby }
+  }
+
+  /** Who has the data before the others. */
+  #lastResort({ standby }: Seats): string[] {
+    const names = [...this.#drained].filter((name) => name !== standby).sort()
+    return standby !== null && this.#drained.has(standby) ? [standby, ...names] : names
   }
 
   /** The target, or one of the others, or who has least. Who takes nothing new only as the target itself. */

@@ -19,7 +19,8 @@ import {
   SlotReader,
   Tail,
 } from '../shard/index.ts'
-import type { ClusterLimits } from './limits.ts'
+import type { CatchUps } from './catch-ups.ts'
+import { type ClusterLimits, isNearBy } from './limits.ts'
 
 export interface StandbyDeps {
   shard: number
@@ -29,7 +30,9 @@ export interface StandbyDeps {
   clock: Clock
   log: Log
   limits: ClusterLimits
-  /** The lag has come below or gone above what was said of it. */
+  /** Where there is much to read it waits for its turn. */
+  catchUps: CatchUps
+  /** It is near enough to take over, or is so no more: a leader waits for that. How far it is exactly, beats tell. */
   changed: () => void
   /** The store and the journal do not belong together: it follows no more. */
   parted: (why: string) => void
@@ -50,6 +53,7 @@ export class Standby {
   #idle = 0
   #isWriting = false
   #cancelLook: (() => void) | undefined
+  #endTurn: (() => void) | undefined
   #stopped: (() => void) | undefined
 
   constructor(deps: StandbyDeps) {
@@ -66,8 +70,9 @@ export class Standby {
   }
 
   start(): void {
-    if (this.#loading.isHalfDone) this.#loading.clear((failure) => this.#loaded(failure))
-    else this.#look()
+    if (this.#loading.isHalfDone) {
+      this.#inTurn(() => this.#loading.clear((failure) => this.#loaded(failure)))
+    } else this.#look()
   }
 
   /** `done` is told when the store has taken what was under way: another may go on from there. */
@@ -76,6 +81,7 @@ export class Standby {
     this.#slots.stop()
     this.#cancelLook?.()
     this.#loading.stop(() => {
+      this.#leaveTurn()
       if (!this.#isWriting) done()
     })
   }
@@ -84,7 +90,21 @@ export class Standby {
     this.#slots.end((end) => this.#compare(end))
   }
 
+  /** It is left once the store has what was read. */
+  #inTurn(begin: () => void): void {
+    this.#leaveTurn()
+    this.#endTurn = this.#deps.catchUps.enter(() => {
+      if (!this.#stopped) begin()
+    })
+  }
+
+  #leaveTurn(): void {
+    this.#endTurn?.()
+    this.#endTurn = undefined
+  }
+
   #loaded(failure?: string): void {
+    this.#leaveTurn()
     if (failure !== undefined) return this.#deps.failed(failure)
     this.#applied = this.#tail.applied()
     this.#copy = undefined
@@ -94,10 +114,12 @@ export class Standby {
   /** This store cannot go on from what it has. */
   #load(why: string): void {
     this.#report(undefined)
-    this.#loading.load((outcome) => {
-      if (outcome.kind === 'none') this.#part(why)
-      else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
-    })
+    this.#inTurn(() =>
+      this.#loading.load((outcome) => {
+        if (outcome.kind === 'none') this.#part(why)
+        else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
+      }),
+    )
   }
 
   #compare(end: KnownEnd): void {
@@ -115,15 +137,22 @@ export class Standby {
   }
 
   #follow(end: KnownEnd): void {
-    const { limits } = this.#deps
     this.#copy = end.serverId
     const from = this.#applied.slot + 1
-    this.#report(end.lastSlot - this.#applied.slot)
-    if (end.lastSlot < from) return this.#again()
+    const lag = end.lastSlot - this.#applied.slot
+    // One that is near is so until it cannot keep up: what was written since it looked last is read at once.
+    if (lag <= 0 || !isNearBy(this.#lag)) this.#report(lag)
+    if (lag <= 0) return this.#again()
     if (from < end.firstSlot) return this.#load(`slots from ${from} on were removed`)
     this.#idle = 0
-    const to = Math.min(end.lastSlot, from + limits.followCountMax - 1)
-    this.#slots.readAll(from, to, (records) => {
+    if (isNearBy(lag)) this.#read(from, end)
+    else this.#inTurn(() => this.#read(from, end))
+  }
+
+  #read(from: number, end: KnownEnd): void {
+    const { followCountMax, followBytesMax: bytesMax } = this.#deps.limits
+    const to = Math.min(end.lastSlot, from + followCountMax - 1)
+    this.#slots.readAll({ from, to, bytesMax }, (records) => {
       // Removed meanwhile, or not said by this leader: the end is asked again.
       if (!records) return this.#unknown()
       const problem = brokenChain(this.#applied, records)
@@ -143,6 +172,7 @@ export class Standby {
       writes: [...cleared, ...rowsOf(shard, slot + 1, records)],
       visible: () => {
         this.#isWriting = false
+        this.#leaveTurn()
         if (this.#stopped) return this.#stopped()
         this.#applied = { slot: slot + records.length, hash: hashBytes(records.at(-1)!) }
         this.#report(end.lastSlot - this.#applied.slot)
@@ -158,15 +188,16 @@ export class Standby {
   }
 
   #unknown(): void {
+    this.#leaveTurn()
     this.#copy = undefined
     this.#report(undefined)
     this.#again()
   }
 
   #report(lag: number | undefined): void {
-    const wasReady = this.#lag === 0
+    const wasNear = isNearBy(this.#lag)
     this.#lag = lag
-    if ((lag === 0) !== wasReady) this.#deps.changed()
+    if (isNearBy(lag) !== wasNear) this.#deps.changed()
   }
 
   /** The less there is to follow, the less often it looks. */
@@ -180,10 +211,11 @@ export class Standby {
   /** The store is left as it is: it follows no more, and nobody is told that it is near. */
   #part(why: string): void {
     const { shard, log, parted } = this.#deps
+    this.#leaveTurn()
     this.#report(undefined)
     log.error({ shard, why }, 'this store and the journal have parted: the shard is not followed')
     parted(why)
   }
 }
 
-const FOLLOW_DOUBLINGS_MAX = 3
+const FOLLOW_DOUBLINGS_MAX = 2

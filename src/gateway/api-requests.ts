@@ -18,7 +18,7 @@ import {
 } from '../protocol/index.ts'
 import { ROLE_HEADER } from './access.ts'
 import { type ApiAsk, type ApiPart, ASK, MORE, messageOf, read } from './api-messages.ts'
-import { GivenAnswer, type PartLimits } from './given-answer.ts'
+import { GivenAnswer, HeldBytes, type PartLimits } from './given-answer.ts'
 import { InnerConnections } from './inner-requests.ts'
 import { failureOf } from './statuses.ts'
 
@@ -27,6 +27,8 @@ export interface ApiLimits extends PartLimits {
   requestsMax: number
   /** Answers that have not been read to their end. */
   answersMax: number
+  /** Of requests under way and of parts that can be had again, all together; more requests are told `busy`. */
+  bytesMax: number
   /** An answer that nobody asks for is forgotten after so long. */
   idleMs: number
 }
@@ -37,6 +39,8 @@ const LIMITS: Readonly<ApiLimits> = Object.freeze({
   gatherMs: 20,
   requestsMax: 1_024,
   answersMax: 1_024,
+  // A hundred whole parts: far more than those who read need at a time.
+  bytesMax: 64 * 1_024 * 1_024,
   idleMs: 30_000,
 })
 
@@ -86,28 +90,41 @@ class ApiDesk {
   readonly #inner: InnerConnections
   readonly #open = new Set<Promise<void>>()
   readonly #given = new Map<string, Given>()
+  readonly #held: HeldBytes
 
   constructor(options: ApiRequestsOptions) {
     this.#options = options
     this.#inner = new InnerConnections(options.server)
     this.#limits = { ...LIMITS, ...options.limits }
+    this.#held = new HeldBytes(this.#limits.bytesMax)
   }
 
   /** What nobody waits for is not done. */
   answering(role: Role): MessageHandler {
     return ({ payload, reply }) => {
       if (!reply) return
-      const { requestsMax, answersMax } = this.#limits
-      if (this.#open.size >= requestsMax || this.#given.size >= answersMax) {
-        const why = `${requestsMax} requests or ${answersMax} answers are under way`
-        return reply(refusal(503, errorRecord('busy', why)))
-      }
+      const why = this.#whyFull(payload.length)
+      if (why !== undefined) return reply(refusal(503, errorRecord('busy', why)))
+      this.#held.add(payload.length)
       const work = this.#answer(role, payload)
         .catch((thrown: unknown) => this.#failed(thrown))
         .then(reply)
-        .finally(() => this.#open.delete(work))
+        .finally(() => {
+          this.#held.add(-payload.length)
+          this.#open.delete(work)
+        })
       this.#open.add(work)
     }
+  }
+
+  /** Why no more can be taken. */
+  #whyFull(bytes: number): string | undefined {
+    const { requestsMax, answersMax, bytesMax } = this.#limits
+    if (this.#open.size >= requestsMax || this.#given.size >= answersMax) {
+      return `${requestsMax} requests or ${answersMax} answers are under way`
+    }
+    if (this.#held.left >= bytes) return undefined
+    return `requests and answers of ${bytesMax} bytes are under way`
   }
 
   continuing(role: Role): MessageHandler {
@@ -136,9 +153,12 @@ class ApiDesk {
     const { statusCode: status = 500 } = incoming
     const type = incoming.headers['content-type']
     const about = { status, ...(type === undefined ? {} : { type }) }
-    const answer = new GivenAnswer(incoming, node.clock, this.#limits)
+    const answer = new GivenAnswer(incoming, node.clock, this.#limits, this.#held)
     const first = await answer.part(1)
-    if (!first || first.end) return messageOf(about, first?.bytes)
+    if (!first || first.end) {
+      answer.stop()
+      return messageOf(about, first?.bytes)
+    }
     const stream = randomBytes(16).toString('base64url')
     this.#given.set(stream, { role, answer, cancelIdle: this.#idle(stream) })
     return messageOf({ ...about, more: { node: node.name, stream } }, first.bytes)

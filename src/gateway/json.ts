@@ -2,7 +2,11 @@
  * JSON as it comes in. Decides: what counts as JSON here, and that nothing in it can reach into the
  * prototypes of JavaScript. JSON goes out by `toJson` of the protocol; both keep bigints.
  */
+import { isUtf8 } from 'node:buffer'
 import { fromJson, TroupeError } from '../protocol/index.ts'
+
+/** Some programs begin a text with it. */
+const BYTE_ORDER_MARK = '\uFEFF'
 
 const SUSPICIOUS = /__proto__|\\u005f/i
 
@@ -16,11 +20,9 @@ export function readJson(bytes: Uint8Array): unknown {
 
 /** @throws TroupeError `malformed` when the bytes are not UTF-8 */
 export function textOf(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw new TroupeError('malformed', 'the body is not UTF-8', { cause })
-  }
+  if (!isUtf8(bytes)) throw new TroupeError('malformed', 'the body is not UTF-8')
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  return text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text
 }
 
 function refusePrototypes(value: unknown): void {

@@ -12,10 +12,11 @@
  */
 import type { Client } from '../client/index.ts'
 import { type TroupeNode, troupeVersion } from '../node/index.ts'
-import type { Log, Subscription } from '../ports/index.ts'
+import type { Log, MessageHandler, Subscription } from '../ports/index.ts'
 import {
   AUTHOR_LENGTH_MAX,
   canonicalAddress,
+  type ErrorRecord,
   errorRecord,
   formatAddress,
   type Limits,
@@ -119,7 +120,9 @@ class Desk {
   readonly #log: Log
   readonly #requestsMax: number
   readonly #answerBytesMax: number
-  readonly #open = new Set<Promise<void>>()
+  #underWay = 0
+  /** Told when nothing is under way. */
+  #idle: (() => void) | undefined
 
   constructor({ node, requestsMax, answerBytesMax }: SubjectRequestsOptions, log: Log) {
     this.#node = node
@@ -134,41 +137,46 @@ class Desk {
     return this.#node.transport.subscribe(pattern, { queue: QUEUE }, (message) => {
       const { subject, payload, reply } = message
       const max = this.#requestsMax
-      if (this.#open.size >= max) {
+      if (this.#underWay >= max) {
         const error = errorRecord('busy', `${max} requests are under way (requestsMax)`)
         reply?.(this.#bytesOf({ error }))
         return
       }
-      const answering = this.#answer(endpoint, subject, () => handle(subject, bodyOf(payload)))
-        .then((answer) => {
-          if (reply) reply(this.#bytesOf(answer))
-          else if ('error' in answer) this.#log.warn({ subject, ...answer }, UNHEARD)
-        })
-        .finally(() => this.#open.delete(answering))
-      this.#open.add(answering)
+      this.#underWay += 1
+      void this.#answer(endpoint, message, () => handle(subject, bodyOf(payload)))
     })
   }
 
   async done(): Promise<void> {
-    await Promise.all(this.#open)
+    if (this.#underWay === 0) return
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve
+    })
   }
 
   async #answer(
     endpoint: ServiceEndpoint,
-    subject: string,
+    { subject, reply }: Parameters<MessageHandler>[0],
     handle: () => Promise<unknown>,
-  ): Promise<object> {
+  ): Promise<void> {
     const { clock } = this.#node
     const beganAt = clock.monotonic()
+    let answer: { ok: unknown } | { error: ErrorRecord }
     try {
-      const ok = (await handle()) ?? null
-      endpoint.count(clock.monotonic() - beganAt, undefined)
-      return { ok }
+      answer = { ok: (await handle()) ?? null }
     } catch (thrown) {
       const error = toErrorRecord(thrown)
-      endpoint.count(clock.monotonic() - beganAt, error)
       if (error.code === 'internal') this.#log.error({ subject, error }, 'a request failed')
-      return { error }
+      answer = { error }
+    }
+    const error = 'error' in answer ? answer.error : undefined
+    endpoint.count(clock.monotonic() - beganAt, error)
+    try {
+      if (reply) reply(this.#bytesOf(answer))
+      else if (error) this.#log.warn({ subject, error }, UNHEARD)
+    } finally {
+      this.#underWay -= 1
+      if (this.#underWay === 0) this.#idle?.()
     }
   }
 
@@ -207,7 +215,7 @@ function decoded(token: string): string {
 }
 
 /** The short way for most of what is sent. */
-async function sendTo(
+function sendTo(
   sender: Client,
   node: TroupeNode,
   address: string,

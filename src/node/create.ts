@@ -21,7 +21,7 @@ async function createAlone(options: NodeOptions): Promise<TroupeNode> {
   const plan = planOf(options)
   const clock = new SystemClock()
   const random = new SystemRandom()
-  const data = await openData(plan.dataDirectory, plan.cluster, random)
+  const data = await openData(plan.dataDirectory, plan.cluster, random, options.shardCount)
   const transport = new MemoryTransport({ clock })
   const ground = {
     ...{ data, clock, random, transport },
@@ -47,6 +47,7 @@ async function createMember(
     ...{ options: access, replicas, name, cluster, clock, random, log },
     signal: options.signal,
     messageBytesMax: limits.batchBytesMax,
+    shardCount: options.shardCount,
   })
   const place = { ...(zone !== undefined && { zone }), ...(weight !== undefined && { weight }) }
   const more = { plan, place, replace: replace ?? false, clock, random }

@@ -8,10 +8,8 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { LmdbStore } from '../adapters/lmdb/index.ts'
 import type { Random, Store, StoreWrite } from '../ports/index.ts'
-import { pack, TroupeError, unpack } from '../protocol/index.ts'
+import { DEFAULT_CONFIG, pack, TroupeError, unpack } from '../protocol/index.ts'
 import type { OwnerCondition } from '../shard/index.ts'
-
-export const SHARD_COUNT = 64
 
 /** Rows of the node itself lie behind those of every shard: 0xffff is no shard. */
 const FORMAT_KEY = Uint8Array.of(0xff, 0xff, 0x01)
@@ -67,15 +65,19 @@ export interface RestoredFrom {
   restoredAt: number
 }
 
-/** @throws TroupeError `store-failed`, `invalid-config` */
+/**
+ * @param shardCount of data that are made now; those that are there have to have as many
+ * @throws TroupeError `store-failed`, `invalid-config`
+ */
 export async function openData(
   directory: string,
   cluster: string,
   random: Random,
+  shardCount?: number,
 ): Promise<EmbeddedData> {
   const store = openStore(directory)
   try {
-    const format = await readFormat(store, directory, cluster)
+    const format = await readFormat(store, directory, cluster, shardCount)
     const owner = { key: OWNER_KEY, equals: Buffer.from(random.id()) }
     await write(store, [[owner.key, owner.equals]])
     return { store, owner, shardCount: format.shardCount, directoryOf: partsOf(directory) }
@@ -109,10 +111,16 @@ export function partsOf(directory: string): DataDirectory['directoryOf'] {
   }
 }
 
-async function readFormat(store: Store, directory: string, cluster: string): Promise<DataFormat> {
+async function readFormat(
+  store: Store,
+  directory: string,
+  cluster: string,
+  wanted: number | undefined,
+): Promise<DataFormat> {
   const known = storedFormat(store, directory)
   if (!known) {
-    const format: DataFormat = { version: FORMAT_VERSION, shardCount: SHARD_COUNT, cluster }
+    const shardCount = wanted ?? DEFAULT_CONFIG.shards
+    const format: DataFormat = { version: FORMAT_VERSION, shardCount, cluster }
     await writeFormat(store, format)
     return format
   }
@@ -121,7 +129,19 @@ async function readFormat(store: Store, directory: string, cluster: string): Pro
     throw new TroupeError('invalid-config', why)
   }
   requireCluster(known, cluster, directory)
+  requireShards(known, wanted, directory)
   return known
+}
+
+/** @param wanted by whoever starts it @throws TroupeError `invalid-config` */
+export function requireShards(
+  { shardCount }: Pick<DataFormat, 'shardCount'>,
+  wanted: number | undefined,
+  directory: string,
+): void {
+  if (wanted === undefined || wanted === shardCount) return
+  const why = `shards: ${directory} has ${shardCount}, and this node was told of ${wanted}: the number is fixed when data are made; leave it out, or name another directory`
+  throw new TroupeError('invalid-config', why)
 }
 
 /** @throws TroupeError `invalid-config` */

@@ -2,7 +2,7 @@
  * What a node stands on, and how it has its shards: the two places where a node that is alone and a node
  * of a cluster differ.
  */
-import type { Clock, Random, TaskQueue, Transport } from '../ports/index.ts'
+import type { Clock, Random, Registry, TaskQueue, Transport } from '../ports/index.ts'
 import type { EventObject, ShardStatus, Subjects } from '../protocol/index.ts'
 import type { LiveHost } from '../shard/index.ts'
 import type { DataDirectory } from './data.ts'
@@ -21,6 +21,10 @@ export interface Ground {
   answerMs?: number
   /** The other nodes, where there are any. */
   peers?: Peers
+  /** What all nodes share, where there are others. */
+  registry?: Registry
+  /** What is wrong with what it stands on, in words for people. */
+  troubles?(): string[]
   /** Closes what was opened for it but the store. */
   close(): Promise<void>
 }

@@ -107,6 +107,7 @@ class HostedNode implements TroupeNode {
       ...{ client: this.client, shardCount, others: () => this.#othersHeard() },
       runs: new UploadedRuns({ directory, clock, log, bytesMax: limits.uploadedRunBytesMax }),
       mirror: this.#mirrorOf(ground),
+      registry: ground.registry,
     })
   }
 
@@ -223,6 +224,7 @@ class HostedNode implements TroupeNode {
 
   async ready(): Promise<ReadyReport> {
     const { shards, reasons } = this.#shards.status()
+    reasons.unshift(...(this.#ground.troubles?.() ?? []))
     if ((this.#stopping ?? this.#handingOver) !== undefined) {
       reasons.unshift('the node is stopping')
     }

@@ -16,7 +16,7 @@ import type {
 } from '../ports/index.ts'
 import { subjectsOf } from '../protocol/index.ts'
 import { ClusterShards, type Place } from './cluster-shards.ts'
-import type { DataDirectory } from './data.ts'
+import { type DataDirectory, requireShards } from './data.ts'
 import { serveFacts } from './facts.ts'
 import { startNode } from './hosted-node.ts'
 import { Joining } from './joining.ts'
@@ -35,13 +35,13 @@ export interface ClusterPorts {
   checkpoints: Checkpoints
   /** What the journal takes in one message. Default: anything. */
   recordBytesMax?: number
+  /** What is wrong with them now, in words for people. */
+  troubles?(): string[]
   close(): Promise<void>
 }
 
 export interface JoinOptions extends NodeOptions {
   place?: Place
-  /** Of a cluster that is made now. Default 64. */
-  shardCount?: number
   /** An operator's word that the data of the node that had this name is gone for good. */
   replace?: boolean
   clock?: Clock
@@ -72,8 +72,9 @@ export async function joinCluster(options: JoinOptions, ports: ClusterPorts): Pr
   const ground = {
     answerMs: place.answerMs ?? ANSWER_MS,
     peers,
-    ...{ data, transport, taskQueue, clock, random },
+    ...{ data, transport, taskQueue, registry, clock, random },
     subjects,
+    troubles: () => ports.troubles?.() ?? [],
     close: async () => {
       for (const answer of answers) answer.unsubscribe()
       await ports.close()
@@ -124,6 +125,7 @@ async function agree(
   const data = await openMemberData(plan.dataDirectory, plan, random)
   try {
     const { legacy, id, store } = data
+    if (legacy) requireShards(legacy, shardCount, plan.dataDirectory)
     const publishing =
       legacy &&
       new Publishing({

@@ -8,8 +8,7 @@
  * name that there are none.
  */
 import type { Clock, Log, Registry } from '../ports/index.ts'
-import { pack, TroupeError, unpack } from '../protocol/index.ts'
-import { SHARD_COUNT } from './data.ts'
+import { DEFAULT_CONFIG, pack, TroupeError, unpack } from '../protocol/index.ts'
 import type { Peers } from './peers.ts'
 
 /** Beside the claims of leaders and the view (cluster/). */
@@ -73,7 +72,7 @@ export class Joining {
   async agreeOnShards(directory: Known, wanted: number | undefined): Promise<Agreed> {
     const { cluster, log } = this.#deps
     const { shardCount: known } = directory
-    const shardCount = known ?? wanted ?? SHARD_COUNT
+    const shardCount = known ?? wanted ?? DEFAULT_CONFIG.shards
     const outcome = await this.#claim(FACTS_KEY, pack({ form: FACTS_FORM, shardCount }))
     if (outcome.isWon) {
       if (known !== undefined) {
@@ -86,11 +85,11 @@ export class Joining {
     }
     const facts = this.#readFacts(outcome.value)
     for (const [whose, count] of [
-      ['the data directory of this node has', known],
-      ['this node was told of', wanted],
+      ['but the data directory of this node has', known],
+      ['and this node was told of', wanted],
     ] as const) {
       if (count === undefined || count === facts.shardCount) continue
-      const why = `the cluster "${cluster}" has ${facts.shardCount} shards, but ${whose} ${count}: the number is fixed when a cluster is made`
+      const why = `shards: the cluster "${cluster}" has ${facts.shardCount}, ${whose} ${count}: the number is fixed when a cluster is made`
       throw new TroupeError('invalid-config', why)
     }
     const { founder } = facts

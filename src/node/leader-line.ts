@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../ports/index.ts'
 import { type ErrorRecord, TroupeError, toErrorRecord } from '../protocol/index.ts'
-import type { Peers } from './peers.ts'
+import type { PeerOutcome, Peers } from './peers.ts'
 
 /** Whatever it returns can be packed. What it throws is thrown where it was asked. */
 export type LeaderAnswer = (told: unknown) => unknown
@@ -57,6 +57,7 @@ export interface ClusterLeaderDeps {
   leads: () => boolean
 }
 
+type TooLarge = Extract<PeerOutcome, { kind: 'too-large' }>
 type Answered = { isOver: true; value: unknown } | { isOver: false; error: TroupeError }
 
 export class ClusterLeader implements LeaderLine {
@@ -101,14 +102,16 @@ export class ClusterLeader implements LeaderLine {
     const leader = this.name()
     if (leader === undefined) return failed('unavailable', 'nobody leads the cluster now')
     const { peers, name } = this.#deps
-    const answer =
-      leader === name
-        ? await this.#answer(question, told)
-        : await peers.ask(leader, 'leader', question, told ?? null)
-    if (!Array.isArray(answer)) return silent(leader)
-    const [how, value] = answer as unknown[]
-    if (how === 'ok') return { isOver: true, value }
-    return { isOver: false, error: TroupeError.from(value as ErrorRecord) }
+    if (leader === name) return answered(await this.#answer(question, told))
+    const outcome = await peers.inquire(leader, 'leader', question, told ?? null)
+    switch (outcome.kind) {
+      case 'answer':
+        return answered(outcome.answer)
+      case 'silence':
+        return silent(leader)
+      case 'too-large':
+        return tooLarge(leader, outcome)
+    }
   }
 
   /** The failure of a question is an answer, too. */
@@ -125,12 +128,24 @@ export class ClusterLeader implements LeaderLine {
   }
 }
 
-function failed(code: 'unavailable' | 'no-answer', why: string): Answered {
+function answered([how, value]: readonly unknown[]): Answered {
+  if (how === 'ok') return { isOver: true, value }
+  return { isOver: false, error: TroupeError.from(value as ErrorRecord) }
+}
+
+function failed(code: 'unavailable' | 'no-answer' | 'too-large', why: string): Answered {
   return { isOver: false, error: new TroupeError(code, why) }
 }
 
 function silent(leader: string): Answered {
   return failed('no-answer', `the node ${leader}, which leads the cluster, does not answer`)
+}
+
+/** To ask again would not make it smaller. */
+function tooLarge(leader: string, { what, bytesMax }: TooLarge): Answered {
+  const which = what === 'request' ? 'a question to' : 'the answer of'
+  const why = `${which} the node ${leader}, which leads the cluster, is larger than the ${bytesMax} bytes that can be sent (max_payload)`
+  return failed('too-large', why)
 }
 
 function unknown(question: string): TroupeError {

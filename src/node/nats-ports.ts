@@ -11,11 +11,12 @@ import {
   NatsRegistry,
   NatsTaskQueue,
   NatsTransport,
+  type ProbeNeeds,
   probe,
 } from '../adapters/nats/index.ts'
-import { DEFAULT_CLUSTER_LIMITS } from '../cluster/index.ts'
+import { type ClusterLimits, resolveClusterLimits } from '../cluster/index.ts'
 import type { Clock, Log, Random } from '../ports/index.ts'
-import { SHARD_COUNT } from './data.ts'
+import { DEFAULT_CONFIG } from '../protocol/index.ts'
 import type { ClusterPorts } from './join.ts'
 
 export interface NatsPortsDeps {
@@ -31,10 +32,15 @@ export interface NatsPortsDeps {
   signal: AbortSignal | undefined
   /** Of what is sent in one message at most. */
   messageBytesMax: number
+  /** Of a cluster that is made now. Default: as everywhere. */
+  shardCount?: number | undefined
+  clusterLimits?: Partial<ClusterLimits> | undefined
 }
 
 /** The registry, the tasks and the checkpoints. */
 const OTHER_STREAMS = 3
+/** Subjects in one reason. */
+const NAMED_MAX = 3
 /** Headers of a message, which count as its bytes. */
 const HEADER_BYTES = 1_024
 
@@ -57,11 +63,10 @@ export async function openNatsPorts(deps: NatsPortsDeps): Promise<ClusterPorts> 
 async function portsOver(
   connection: Connection,
   connector: NatsConnector,
-  { cluster, replicas, options, clock, log, signal, messageBytesMax }: NatsPortsDeps,
+  deps: NatsPortsDeps,
 ): Promise<ClusterPorts> {
-  const { journalRetentionMs: retentionMs } = DEFAULT_CLUSTER_LIMITS
-  const needs = { replicas, messageBytesMax, streams: SHARD_COUNT + OTHER_STREAMS, retentionMs }
-  await probe({ connection, needs, clock, log })
+  const { cluster, replicas, options, clock, log, signal } = deps
+  await probe({ connection, needs: needsOf(deps), clock, log, signal })
   const shared = { connection, cluster, replicas, clock, log }
   const { inboxPrefix } = options
   const inbox = inboxPrefix === undefined ? {} : { inboxPrefix }
@@ -76,6 +81,7 @@ async function portsOver(
   })
   return {
     ...{ transport, journal, registry, taskQueue, checkpoints },
+    troubles: () => troublesOf(connection),
     recordBytesMax: connection.payloadBytesMax - HEADER_BYTES,
     close: async () => {
       await taskQueue.close()
@@ -85,4 +91,32 @@ async function portsOver(
       await connection.close()
     },
   }
+}
+
+function needsOf({
+  replicas,
+  messageBytesMax,
+  shardCount,
+  clusterLimits,
+}: NatsPortsDeps): ProbeNeeds {
+  const { journalRetentionMs: retentionMs } = resolveClusterLimits(clusterLimits)
+  const streams = (shardCount ?? DEFAULT_CONFIG.shards) + OTHER_STREAMS
+  return { replicas, messageBytesMax, streams, retentionMs }
+}
+
+/** A node does not get on by itself where NATS refuses what it needs: who runs the servers has to know. */
+function troublesOf({ isConnected, rights }: Connection): string[] {
+  if (!isConnected) return ['there is no connection to NATS']
+  const refusals = rights.refusals()
+  return [['publish', 'send to'] as const, ['subscription', 'hear'] as const].flatMap(
+    ([operation, verb]) => {
+      const subjects = refusals.filter((one) => one.operation === operation)
+      if (subjects.length === 0) return []
+      const named = subjects.slice(0, NAMED_MAX).map(({ subject }) => subject)
+      const more = subjects.length > NAMED_MAX ? ` and ${subjects.length - NAMED_MAX} more` : ''
+      return [
+        `NATS does not allow our user to ${verb} ${named.join(', ')}${more}: give it the rights of a node (config/nats/users.conf); it is tried again by itself`,
+      ]
+    },
+  )
 }

@@ -10,6 +10,7 @@ import {
   isNodeName,
   type Limits,
   resolveLimits,
+  SHARDS_MAX,
   sectionsOf,
   TroupeError,
 } from '../protocol/index.ts'
@@ -23,6 +24,11 @@ export interface NodeOptions {
   name?: string
   /** Default `troupe`. */
   cluster?: string
+  /**
+   * Of data, or of a cluster, that is made now. What is there keeps its number: with another one the start
+   * is refused. Default 64.
+   */
+  shardCount?: number
   apps: readonly App[]
   limits?: Partial<Limits>
   log?: Log
@@ -67,6 +73,7 @@ export interface NodePlan {
 /** @throws TroupeError naming what is wrong */
 export function planOf(options: NodeOptions): NodePlan {
   checkNames(options)
+  checkShards(options)
   const { apps, dataDirectory, worker } = options
   const limits = resolveLimits(options.limits)
   const registered = register(apps, limits)
@@ -79,6 +86,14 @@ export function planOf(options: NodeOptions): NodePlan {
     log: options.log ?? silentLog,
     ...{ dataDirectory, limits, apps, registered },
   }
+}
+
+function checkShards({ shardCount: count }: NodeOptions): void {
+  if (count === undefined || (Number.isInteger(count) && count >= 1 && count <= SHARDS_MAX)) return
+  throw new TroupeError(
+    'invalid-config',
+    `shards: ${count} is not a whole number from 1 to ${SHARDS_MAX}`,
+  )
 }
 
 /** Both stand in subjects, where a dot or a star would mean something else. */

@@ -4,7 +4,7 @@
  * whoever asks says what it means.
  */
 import { hostname } from 'node:os'
-import type { Log, Subscription, Transport } from '../ports/index.ts'
+import type { Log, Subscription, Transport, TransportOutcome } from '../ports/index.ts'
 import { pack, type Subjects, toErrorRecord, unpack } from '../protocol/index.ts'
 
 export interface PeersDeps {
@@ -21,6 +21,11 @@ export interface ProcessPlace {
 
 /** Whatever it returns can be packed. What it throws is logged, and nobody is answered. */
 export type PeerAnswer = (...told: unknown[]) => unknown
+
+export type PeerOutcome =
+  | { kind: 'answer'; answer: unknown[] }
+  | { kind: 'silence' }
+  | Extract<TransportOutcome, { kind: 'too-large' }>
 
 const ASK_MS = 2_000
 
@@ -50,15 +55,22 @@ export class Peers {
   }
 
   /** Undefined when nobody answers. */
-  ask(node: string, question: string, ...told: unknown[]): Promise<unknown> {
+  async ask(node: string, question: string, ...told: unknown[]): Promise<unknown> {
+    const outcome = await this.inquire(node, question, ...told)
+    return outcome.kind === 'answer' ? outcome.answer : undefined
+  }
+
+  /** The same for whom it matters that an answer could not be sent. */
+  async inquire(node: string, question: string, ...told: unknown[]): Promise<PeerOutcome> {
     const { transport, subjects } = this.#deps
     const payload = pack([question, ...told])
     const request = { subject: subjects.node(node), payload, timeoutMs: ASK_MS }
-    return new Promise((resolve) => {
-      transport.request(request, (outcome) =>
-        resolve(outcome.kind === 'reply' ? read(outcome.payload) : undefined),
-      )
-    })
+    const outcome = await new Promise<TransportOutcome>((resolve) =>
+      transport.request(request, resolve),
+    )
+    if (outcome.kind === 'too-large') return outcome
+    const answer = outcome.kind === 'reply' ? read(outcome.payload) : undefined
+    return answer === undefined ? { kind: 'silence' } : { kind: 'answer', answer }
   }
 
   /** Who runs under this node's own name; undefined when nobody answers. */

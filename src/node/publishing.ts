@@ -10,7 +10,7 @@
  */
 import type { Checkpoints, Clock, Journal, Log, Random, Store } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
-import { type Found, publishedRow, ShardPublication } from '../shard/index.ts'
+import { type Found, publishedRow, ShardPublication, type Uploaded } from '../shard/index.ts'
 import type { Joining } from './joining.ts'
 import type { Legacy } from './member-data.ts'
 import type { CareProgress } from './store-care.ts'
@@ -65,7 +65,9 @@ export class Publishing {
         { node: name, shards: legacy.shardCount },
         'this node brings what it had alone into the cluster, which begins with it',
       )
-      await this.#publish(legacy.publication ?? (await this.#prepare()))
+      const begun = legacy.publication
+      if (begun !== undefined) await this.#upload(begun)
+      await this.#publish(begun ?? (await this.#prepare()))
       await joining.declarePublished(id)
       log.info({ node: name }, 'all that this node had alone is in the cluster')
     }
@@ -89,32 +91,42 @@ export class Publishing {
 
   /** Again, until nothing had to be done: what NATS has not synced may go with its process. */
   async #publish(publication: string): Promise<void> {
-    const { joining } = this.#deps
     for (let isWhole = false; !isWhole; ) {
-      isWhole = true
-      await this.#upload(publication)
-      await this.#each<'began' | 'had begun' | 'taken by others'>(
-        'begin the journals',
-        publication,
-        (one, done) => one.begin(done),
-        (outcome) => {
-          if (outcome === 'taken by others') throw joining.hasData()
-          isWhole &&= outcome === 'had begun'
-        },
-      )
+      // To look through all checkpoints takes longer: only behind journals that have all begun.
+      isWhole = (await this.#begin(publication)) && (await this.#upload(publication))
     }
   }
 
-  #upload(publication: string): Promise<void> {
-    return this.#each<string | undefined>(
+  /** True when all had begun before. */
+  async #begin(publication: string): Promise<boolean> {
+    let hadBegun = true
+    await this.#each<'began' | 'had begun' | 'taken by others'>(
+      'begin the journals',
+      publication,
+      (one, done) => one.begin(done),
+      (outcome) => {
+        if (outcome === 'taken by others') throw this.#deps.joining.hasData()
+        hadBegun &&= outcome === 'had begun'
+      },
+    )
+    return hadBegun
+  }
+
+  /** True when all was there before. */
+  async #upload(publication: string): Promise<boolean> {
+    let wasThere = true
+    await this.#each<Uploaded>(
       'publish shards',
       publication,
       (one, done) => one.upload(done),
-      (problem) => {
-        if (problem === undefined) return
-        throw new TroupeError('unavailable', `a shard could not be published: ${problem}`)
+      (outcome) => {
+        if (outcome.kind === 'failed') {
+          throw new TroupeError('unavailable', `a shard could not be published: ${outcome.why}`)
+        }
+        wasThere &&= outcome.kind === 'was there'
       },
     )
+    return wasThere
   }
 
   /** @param what has to be absent; checkpoints may be those of an earlier try */

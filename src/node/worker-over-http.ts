@@ -2,7 +2,7 @@
 import { HttpCaller, HttpLink, HttpRunUploads } from '../adapters/http/index.ts'
 import type { Clock, Log, Random } from '../ports/index.ts'
 import { pack, type Subjects, subjectsOf, unpack } from '../protocol/index.ts'
-import type { WorkerAnswer, WorkerCondition } from '../worker/index.ts'
+import { readAnswer, type WorkerAnswer, type WorkerCondition } from '../worker/index.ts'
 import type { WorkerAccess } from './worker-access.ts'
 
 export interface HttpAccessDeps {
@@ -47,7 +47,7 @@ export class HttpAccess implements WorkerAccess {
   async report(condition: WorkerCondition): Promise<WorkerAnswer & { shardCount: number }> {
     const body = pack({ ...condition, instance: this.#instance })
     const answer = await this.#caller.call('report', body, { timeoutMs: REPORT_MS })
-    return { ...(unpack(answer) as WorkerAnswer), shardCount: 1 }
+    return { ...readAnswer(unpack(answer)), shardCount: 1 }
   }
 
   /** Orders come as answers to reports, and the node gives nothing to a worker that is to have nothing. */

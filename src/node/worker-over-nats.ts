@@ -16,6 +16,7 @@ import { pack, type Subjects, subjectsOf, toErrorRecord, unpack } from '../proto
 import {
   type DirectAnswer,
   NodeCaller,
+  readOrder,
   type WorkerCondition,
   type WorkerOrder,
 } from '../worker/index.ts'
@@ -26,6 +27,8 @@ export interface NatsAccessDeps {
   cluster: string
   group: string
   worker: string
+  /** Of the worker's data directory. */
+  instance?: string
   clock: Clock
   random: Random
   log: Log
@@ -61,7 +64,7 @@ export async function openNatsAccess(deps: NatsAccessDeps): Promise<WorkerAccess
 }
 
 export interface DirectAccessDeps
-  extends Pick<NatsAccessDeps, 'cluster' | 'group' | 'worker' | 'random' | 'log'>,
+  extends Pick<NatsAccessDeps, 'cluster' | 'group' | 'worker' | 'instance' | 'random' | 'log'>,
     Pick<WorkerAccess, 'target' | 'transport' | 'taskQueue' | 'close'> {}
 
 /** The same over whichever transport and queue. */
@@ -73,17 +76,20 @@ export class DirectAccess implements WorkerAccess {
   readonly answerMs = ANSWER_MS
   readonly #deps: DirectAccessDeps
   readonly #session: string
-  #orders: Subscription | undefined
+  readonly #presence: Subscription
+  /** Set once it was let in. */
+  #ordered: ((order: WorkerOrder) => void) | undefined
 
   constructor(deps: DirectAccessDeps) {
-    const { target, transport, taskQueue, cluster, worker, group, random } = deps
+    const { target, transport, taskQueue, cluster, worker, group, random, instance } = deps
     this.target = target
     this.transport = transport
     this.taskQueue = taskQueue
     this.#deps = deps
-    this.#session = random.id()
+    this.#session = instance === undefined ? random.id() : `${instance}:${random.id()}`
     const subjects = this.subjectsOf(cluster)
     this.uploads = new NodeCaller({ transport, subjects, worker, group, session: this.#session })
+    this.#presence = this.#listen(subjects)
   }
 
   /** Commands go to where owners hear workers. */
@@ -96,27 +102,31 @@ export class DirectAccess implements WorkerAccess {
     return this.uploads.report(condition)
   }
 
-  /** Not before: of two processes of one name, the one that was there first says so. */
   enter(ordered: (order: WorkerOrder) => void): void {
-    const { transport, cluster, worker, log } = this.#deps
-    const subject = subjectsOf(cluster).order(worker)
-    this.#orders = transport.subscribe(subject, {}, ({ payload, reply }) => {
-      if (reply) return reply(pack(this.#session))
+    this.#ordered = ordered
+  }
+
+  close(): Promise<void> {
+    this.#presence.unsubscribe()
+    return this.#deps.close()
+  }
+
+  abandon(): Promise<void> {
+    return this.close()
+  }
+
+  /** Before it asks for its name: from the moment that it has it, it answers as who has it. */
+  #listen(subjects: Subjects): Subscription {
+    const { transport, worker, log } = this.#deps
+    const subject = subjects.order(worker, this.#session)
+    return transport.subscribe(subject, {}, ({ payload, reply }) => {
+      if (reply) return reply(pack(true))
       try {
-        ordered(unpack(payload) as WorkerOrder)
+        this.#ordered?.(readOrder(unpack(payload)))
       } catch (thrown) {
         // The answer to its next report says the same.
         log.warn({ error: toErrorRecord(thrown) }, 'an order could not be read')
       }
     })
-  }
-
-  close(): Promise<void> {
-    this.#orders?.unsubscribe()
-    return this.#deps.close()
-  }
-
-  abandon(): Promise<void> {
-    return this.#deps.close()
   }
 }

@@ -5,7 +5,7 @@
  */
 import { statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { Log, Subscription, Transport } from '../ports/index.ts'
+import type { Log, Registry, Subscription, Transport } from '../ports/index.ts'
 import { pack, TroupeError, toErrorRecord, unpack } from '../protocol/index.ts'
 import {
   DirectWorkers,
@@ -31,6 +31,8 @@ type Deps = Omit<RemoteWorkersDeps, 'registrar' | 'transport'> & {
   shardCount: number
   /** What lies on other nodes, where there are any. */
   mirror: RunMirror | undefined
+  /** What all of these share. */
+  registry: Registry | undefined
   /** The other nodes that are there. */
   others: () => string[]
 }
@@ -116,7 +118,7 @@ export class NodeWorkers implements ServedWorkers {
 
   /** In a cluster: whoever is heard here is known everywhere, and workers may come without a key. */
   #shared(kept: WorkerRegistrar): WorkerRegistrar {
-    const { transport, subjects, node, others } = this.#deps
+    const { transport, subjects, node, others, registry } = this.#deps
     const heard = async (report: WorkerReport): Promise<WorkerOrder> => {
       const order = await kept.heard(report)
       transport.publish(subjects.workerReports(), pack(report))
@@ -126,10 +128,11 @@ export class NodeWorkers implements ServedWorkers {
     this.#overhearing = transport.subscribe(subjects.workerReports(), {}, ({ payload }) =>
       this.#overhear(kept, payload),
     )
-    if (kept.queuesOf) {
+    if (kept.queuesOf && registry) {
       const queuesOf = kept.queuesOf.bind(kept)
       const nodes = () => [node, ...others()]
-      this.#direct = new DirectWorkers({ ...this.#deps, nodes, registrar: { heard, queuesOf } })
+      const more = { nodes, registry, registrar: { heard, queuesOf } }
+      this.#direct = new DirectWorkers({ ...this.#deps, ...more })
       this.#direct.start()
     }
     return registrar

@@ -22,6 +22,7 @@ export interface Journal {
 export interface JournalWrite {
   shard: number
   slot: number
+  /** Its bytes must not change any more: what is unknown may still be sent. */
   record: Uint8Array
   /** The stream's sequence of slot `slot - 1`; 0 for an empty stream. */
   afterSequence: number

@@ -26,6 +26,8 @@ export interface TaskMessage {
    * without it.
    */
   name: string
+  /** What only who was given this message knows: the owner asks for it when the task is started. */
+  ticket: string
   /** Unix ms before which it is not delivered. */
   notBefore?: number
 }

@@ -18,8 +18,8 @@ export interface Transport {
    */
   hears(subject: string): boolean
   /**
-   * Which connection carries messages now: another number after each loss, undefined while there is none.
-   * Always the same where nothing can be lost. Only on one and the same connection do two outcomes tell
+   * Which connection carries messages now: another number after each loss, undefined while there is none, or
+   * while it does not bring all that is listened for. Always the same where nothing can be lost. Only on one and the same connection do two outcomes tell
    * something of what was between them.
    */
   connection(): number | undefined

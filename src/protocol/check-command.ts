@@ -19,7 +19,7 @@ const FIELDS: Record<OperationName, Record<string, FieldKind>> = {
   get: {},
   history: { limit: 'count?', beforeTurn: 'count?' },
   events: {},
-  'task.start': { taskId: 'text', worker: 'text' },
+  'task.start': { taskId: 'text', worker: 'text', ticket: 'text?' },
   'task.attach': { taskId: 'text', token: 'text', worker: 'text' },
   'task.beat': { taskId: 'text', token: 'text', progress: 'any' },
   'task.done': { taskId: 'text', token: 'text', output: 'any' },

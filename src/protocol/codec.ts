@@ -65,7 +65,30 @@ export function unpackAll(bytes: Uint8Array): unknown[] {
  * `{"$plain":[key,value]}`. Undefined becomes null, as everywhere in JSON.
  */
 export function toJson(value: unknown, indent?: number): string {
+  // A replacer makes it twice as dear, and most of what is said needs none.
+  if (isPlain(value, PLAIN_DEPTH_MAX)) return JSON.stringify(value ?? null, undefined, indent)
   return JSON.stringify(value ?? null, replacer, indent)
+}
+
+/** Deeper values are written with the replacer: so is what contains itself. */
+const PLAIN_DEPTH_MAX = 16
+
+/** Whether JSON has a form of its own for all of it. */
+function isPlain(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) {
+    return typeof value !== 'bigint' && typeof value !== 'function'
+  }
+  if (depth === 0) return false
+  if (Array.isArray(value)) return value.every((inner) => isPlain(inner, depth - 1))
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false
+  let count = 0
+  let isTag = false
+  for (const key in value) {
+    if (!isPlain((value as Record<string, unknown>)[key], depth - 1)) return false
+    count += 1
+    isTag = TAGS.has(key)
+  }
+  return count !== 1 || !isTag
 }
 
 const TAGS = new Set(['$bigint', '$map', '$set', '$bytes', '$plain'])
@@ -86,9 +109,18 @@ function isTagged(value: unknown): value is object {
   return first !== undefined && others.length === 0 && TAGS.has(first)
 }
 
+/** Events and requests of people: what is that short cannot nest too deep either. */
+const SHORT_LENGTH_MAX = 4_096
+
+/** With which every tag begins, as it is or escaped. */
+const TAG_SIGN = /\$|\\u0024/
+
 /** Reads `toJson`'s form back. @throws TroupeError `malformed` */
 export function fromJson(text: string): unknown {
   try {
+    // A reviver makes it several times as dear: without the sign of a tag there is nothing to revive.
+    // What nests too deep for our functions is refused by it, so that it is left out for short texts only.
+    if (text.length <= SHORT_LENGTH_MAX && !TAG_SIGN.test(text)) return JSON.parse(text)
     return JSON.parse(text, reviver)
   } catch (cause) {
     throw new TroupeError('malformed', `not JSON: ${(cause as Error).message}`, { cause })

@@ -26,7 +26,8 @@ export type Operation =
   | { op: 'get' }
   | { op: 'history'; limit?: number; beforeTurn?: number }
   | { op: 'events' }
-  | { op: 'task.start'; taskId: string; worker: string }
+  /** `ticket` is what the task's message carries: a worker shows by it that a queue gave it the task. */
+  | { op: 'task.start'; taskId: string; worker: string; ticket?: string }
   | { op: 'task.attach'; taskId: string; token: string; worker: string }
   | { op: 'task.beat'; taskId: string; token: string; progress?: unknown }
   | { op: 'task.done'; taskId: string; token: string; output?: unknown }

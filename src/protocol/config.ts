@@ -31,6 +31,8 @@ export interface Config {
   cluster?: string
   /** The data directory; relative paths are relative to the working directory. */
   data?: string
+  /** Of data, or of a cluster, that is made now: what is there keeps its number, and another is refused. */
+  shards?: number
   http?: HttpConfig
   /** Further addresses, each for the routes of one app. */
   listeners?: ListenerConfig[]
@@ -47,6 +49,7 @@ export interface Config {
 export const DEFAULT_CONFIG = Object.freeze({
   cluster: 'troupe',
   data: '.data',
+  shards: 64,
   http: Object.freeze({
     host: '127.0.0.1',
     port: 9800,
@@ -59,6 +62,12 @@ export const DEFAULT_CONFIG = Object.freeze({
   log: Object.freeze({ level: 'info' as LogLevelName }),
   apps: Object.freeze({}),
 })
+
+/**
+ * Each is a stream in NATS, and is asked by every list. Two bytes of each key would have room for more, but
+ * what a view of more costs its readers was not worked out.
+ */
+export const SHARDS_MAX = 4_096
 
 /** Names of nodes and clusters stand in subjects and file names. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
@@ -75,12 +84,19 @@ const positive = z
 const section = <TShape extends z.ZodRawShape>(shape: TShape) =>
   z.strictObject(shape, { error: 'a section of keys and values' }).partial()
 
+const SHARDS_WANTED = `a whole number from 1 to ${SHARDS_MAX}`
+const shards = z
+  .int({ error: SHARDS_WANTED })
+  .min(1, { error: SHARDS_WANTED })
+  .max(SHARDS_MAX, { error: SHARDS_WANTED })
+
 const limitShape = Object.fromEntries(Object.keys(DEFAULT_LIMITS).map((key) => [key, positive]))
 const LEVEL_WANTED = `one of: ${LOG_LEVELS.join(', ')}`
 const SCHEMA = section({
   name,
   cluster: name,
   data: text,
+  shards,
   http: section(httpShape),
   listeners,
   nats: natsSection,

@@ -45,8 +45,8 @@ export interface Subjects {
   workerQuestions(question: string): string
   /** The pattern of all questions of all workers to one node. */
   workerQuestionsTo(node: string): string
-  /** Tells a worker what it is to do; asked, it says which process it is. */
-  order(worker: string): string
+  /** Tells one process of a worker what it is to do; asked, it says that it is there. */
+  order(worker: string, session: string): string
   /** What nodes hear of workers, for the other nodes. */
   workerReports(): string
   /** The leader's heartbeat. */
@@ -88,7 +88,8 @@ export function subjectsOf(cluster: string): Subjects {
       [`${root}.worker`, ...[worker, question, node ?? []].flat().map(toSubjectToken)].join('.'),
     workerQuestions: (question) => `${root}.worker.*.${question}`,
     workerQuestionsTo: (node) => `${root}.worker.*.*.${toSubjectToken(node)}`,
-    order: (worker) => `${root}.order.${toSubjectToken(worker)}`,
+    order: (worker, session) =>
+      `${root}.order.${toSubjectToken(worker)}.${toSubjectToken(session)}`,
     workerReports: () => `${root}.worker.report`,
     leader: () => `${root}.leader`,
     member: () => `${root}.member`,
@@ -110,9 +111,13 @@ export function questionOf(subject: string): { worker: string; question: string 
 }
 
 function tokensOf(address: AddressText): string {
+  // Asked for with every turn; few addresses have anything to encode.
+  if (!RESERVED.test(address)) return address.replaceAll('/', '.')
   const rest = address.slice(machineOf(address).length + 1)
   return `${machineOf(address)}.${rest.split('/').map(tokenOfPart).join('.')}`
 }
+
+const RESERVED = /[.*>]/
 
 /** A part of an address is encoded already, but for the characters that NATS reserves. */
 function tokenOfPart(part: string): string {

@@ -1,6 +1,7 @@
 /**
- * What a worker may ask of actors. Decides: that it speaks of tasks only, and for itself only, and that
- * of its command nothing else counts. Leaves to others: who may speak as that worker.
+ * What a worker may ask of actors. Decides: that it speaks of tasks only, and for itself only, that it
+ * starts none without a ticket, and that of its command nothing else counts. Leaves to others: who may
+ * speak as that worker.
  */
 import { type Command, type Operation, TASK_OPERATIONS } from './command.ts'
 import { TroupeError } from './errors.ts'
@@ -14,7 +15,8 @@ export function taskOperationOf(command: Command, worker: string): TaskOperation
   }
   switch (command.op) {
     case 'task.start':
-      return { op: command.op, taskId: command.taskId, worker }
+      // Without one it is refused as with a wrong one: the id of a task can be guessed.
+      return { op: command.op, taskId: command.taskId, worker, ticket: command.ticket ?? '' }
     case 'task.attach':
       return { op: command.op, taskId: command.taskId, token: command.token, worker }
     case 'task.beat': {

@@ -10,7 +10,6 @@ import type {
   Checkpoints,
   ChunkName,
   Clock,
-  StoreRow,
 } from '../ports/index.ts'
 import {
   type Checkpoint,
@@ -21,6 +20,7 @@ import {
   encodeCheckpoint,
 } from './checkpoint-form.ts'
 import { Retries } from './retries.ts'
+import type { RowRun } from './row-run.ts'
 
 /** Between two tries. */
 const AGAIN = { firstMs: 20, maxMs: 5_000 }
@@ -95,7 +95,7 @@ export class CheckpointAccess {
    */
   read(
     checkpoint: Checkpoint,
-    each: (rows: readonly StoreRow[], next: () => void) => void,
+    each: (rows: RowRun, next: () => void) => void,
     done: (problem?: string) => void,
   ): void {
     const { chunks, rows: rowCount, digest: expected } = checkpoint
@@ -110,7 +110,7 @@ export class CheckpointAccess {
         const rows = bytes && decodeChunk(this.#shard, index, bytes)
         if (!rows) return done(`chunk ${index} ${bytes ? 'cannot be read' : 'is gone'}`)
         digest = digestOf(digest, bytes)
-        count += rows.length
+        count += rows.count
         each(rows, () => readFrom(index + 1))
       })
     }

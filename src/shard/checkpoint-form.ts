@@ -1,13 +1,14 @@
 /**
  * The form of a checkpoint: which rows of a shard stand in it, its chunks, and its record.
  *
- * Decides: that a chunk is one pack, complete in itself; that the chunks are one after the other what the
+ * Decides: that a chunk is complete in itself; that the chunks are one after the other what the
  * record says, by a digest that goes through all of them; and that rows of a node's own (raw records,
  * what was set aside) do not travel. Leaves to others: where the bytes lie (ports/checkpoints.ts).
  */
-import type { CheckpointRecord, StoreRow } from '../ports/index.ts'
+import type { CheckpointRecord, StoreRow, StoreWrite } from '../ports/index.ts'
 import { hashBytes, pack, unpack } from '../protocol/index.ts'
-import { begin, TABLE } from './keys.ts'
+import { begin, HEAD, TABLE } from './keys.ts'
+import { decodeRun, eachRow, encodeRun, type RowRun } from './row-run.ts'
 
 /** What the record of a checkpoint says. */
 export interface Checkpoint {
@@ -22,7 +23,7 @@ export interface Checkpoint {
   digest: string
 }
 
-const FORM = 1
+const FORM = 2
 
 export const EMPTY_DIGEST = '0'.repeat(16)
 
@@ -46,28 +47,34 @@ export function decodeCheckpoint({ slot, value }: CheckpointRecord): Checkpoint 
 }
 
 export function encodeChunk(shard: number, index: number, rows: readonly StoreRow[]): Uint8Array {
-  return pack([FORM, shard, index, rows.map(({ key, value }) => [key, value])])
+  const writes = rows.map(({ key, value }): StoreWrite => [key, value])
+  return encodeRun([FORM, shard, index], writes)
 }
 
-/** Undefined when it is not this chunk: damaged bytes may still unpack, to anything. */
-export function decodeChunk(
-  shard: number,
-  index: number,
-  bytes: Uint8Array,
-): StoreRow[] | undefined {
-  const [form, of, at, rows] = listOf(bytes)
-  if (form !== FORM || of !== shard || at !== index || !Array.isArray(rows)) return undefined
-  const range = checkpointRange(shard)
-  const read = rows.map((row: unknown) => rowOf(row, range))
-  return read.every((row) => row !== undefined) ? read : undefined
+/** Its rows where they lie. Undefined when it is not this chunk: damaged bytes may still be rows, of anything. */
+export function decodeChunk(shard: number, index: number, bytes: Uint8Array): RowRun | undefined {
+  try {
+    const { head, rows } = decodeRun(bytes)
+    const [form, of, at] = head
+    if (form !== FORM || of !== shard || at !== index) return undefined
+    return holdsOnlyRowsOf(shard, rows) ? rows : undefined
+  } catch {
+    return undefined
+  }
 }
 
-/** A row of this shard that batches write, or nothing. */
-function rowOf(row: unknown, { from, to }: { from: Buffer; to: Buffer }): StoreRow | undefined {
-  const [key, value] = Array.isArray(row) ? (row as unknown[]) : []
-  if (!(key instanceof Uint8Array) || !(value instanceof Uint8Array)) return undefined
-  const isInside = Buffer.compare(key, from) >= 0 && Buffer.compare(key, to) < 0
-  return isInside ? { key, value } : undefined
+/** Rows that batches write, none of which is removed. */
+function holdsOnlyRowsOf(shard: number, run: RowRun): boolean {
+  const { from, to } = checkpointRange(shard)
+  const { bytes } = run
+  let isSo = true
+  eachRow(run, (keyAt, keyLength, valueLength) => {
+    const table = bytes[keyAt + HEAD - 1] ?? 0
+    const isOfShard = bytes[keyAt] === from[0] && bytes[keyAt + 1] === from[1]
+    const isInside = table >= from[HEAD - 1]! && table < to[HEAD - 1]!
+    if (keyLength < HEAD || valueLength < 0 || !isOfShard || !isInside) isSo = false
+  })
+  return isSo
 }
 
 export function digestOf(before: string, chunk: Uint8Array): string {

@@ -3,9 +3,9 @@
  *
  * Decides: which one (the newest that is whole and belongs to the journal), what goes (every row that
  * batches wrote), what stays (raw records, for others may need them; those off the chain are set aside),
- * and that a load cut short is recognised
- * and begun again. Leaves to others: when a store cannot go on, and the slots behind the checkpoint
- * (taking.ts, cluster/standby.ts).
+ * that a checkpoint is read through before it takes the place of anything, and that a load cut short is
+ * recognised and begun again. Leaves to others: when a store cannot go on, and the slots behind the
+ * checkpoint (taking.ts, cluster/standby.ts).
  */
 import type { Checkpoints, Clock, Log, Store, StoreWrite } from '../ports/index.ts'
 import { hashBytes, pack } from '../protocol/index.ts'
@@ -13,6 +13,7 @@ import { CheckpointAccess } from './checkpoint-access.ts'
 import { type Checkpoint, checkpointRange } from './checkpoint-form.ts'
 import { placeOf } from './checkpoint-place.ts'
 import { appliedKey, loadingKey, quarantineKey, slotOfTailKey, tailKey } from './keys.ts'
+import { writesOf } from './row-run.ts'
 import type { KnownEnd, SlotReader } from './slot-reader.ts'
 import { recordOf } from './tail.ts'
 
@@ -104,14 +105,24 @@ export class CheckpointLoading {
     this.#judge(checkpoint, end, (verdict) => {
       if (verdict === 'unclear') return this.#waitAndLoad(done)
       if (verdict !== 'joins') return without(verdict)
-      // Read through before anything goes: a store that has parted is better than none.
-      this.#access.verify(checkpoint, (problem) => {
-        if (problem !== undefined) return without(problem)
+      const replace = () => {
         this.#tried.add(attempt)
         const failed = (failure: string) => done({ kind: 'failed', why: failure })
         this.#setAside(end, failed, () => this.#replace(checkpoint, done))
+      }
+      if (this.#hasNothing()) return replace()
+      // Read through before anything goes: a store that has parted is better than none.
+      this.#access.verify(checkpoint, (problem) => {
+        if (problem === undefined) replace()
+        else without(problem)
       })
     })
+  }
+
+  #hasNothing(): boolean {
+    const { shard, store } = this.#deps
+    const [row] = store.range({ ...checkpointRange(shard), limit: 1 })
+    return row === undefined
   }
 
   /** Tells `joins`, `unclear`, or what is wrong. */
@@ -184,12 +195,14 @@ export class CheckpointLoading {
       this.#access.read(
         checkpoint,
         (found, next) => {
-          const writes = found.map(({ key, value }): StoreWrite => [key, value])
-          this.#write(writes, failed, next)
+          this.#write(writesOf(found), failed, next)
         },
         (problem) => {
-          // Removed since it was read through, as a newer one may be there by now.
-          if (problem !== undefined) return this.load(done)
+          if (problem !== undefined) {
+            // Never whole, or removed since it was read through, as a newer one may be there by now.
+            log.error({ shard, slot, why: problem }, 'a checkpoint is of no use')
+            return this.load(done)
+          }
           const whole: StoreWrite[] = [
             [appliedKey(shard), pack([slot, hash])],
             [loadingKey(shard), null],

@@ -18,7 +18,15 @@ import {
 import { type Answer, type Batch, ROW_BYTES } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import type { Heads } from './heads.ts'
-import { DEDUPE_STEP_MS, dedupeKey, dedupeRangeBefore, TIME_MAX_MS } from './keys.ts'
+import {
+  DEDUPE_STEP_MS,
+  dedupeKey,
+  dedupeRangeBefore,
+  issuedAtOfDedupeKey,
+  TABLE,
+  TIME_MAX_MS,
+  tableRange,
+} from './keys.ts'
 import type { Head } from './records.ts'
 
 /** Rows removed per batch: eviction must not make a batch slow. */
@@ -35,6 +43,10 @@ export class Dedupe {
   readonly #shard: ShardContext
   /** Ids issued before this are forgotten. Stored with the shard, and never goes back. */
   floor: number
+  /** When the newest of the ids in the store was issued, once it was looked for; and of the batch since. */
+  #newest: number | undefined
+  #newestOfBatch = 0
+  #batch: Batch | undefined
 
   constructor(shard: ShardContext, floor: number) {
     this.#shard = shard
@@ -60,7 +72,7 @@ export class Dedupe {
     if (isAhead && issuedAt > TIME_MAX_MS)
       return { known: { error: tooNew(command, aheadMs, limits) } }
     const key = dedupeKey(shard, issuedAt, command.address, command.id)
-    const row = store.get(key)
+    const row = issuedAt <= this.#newestBefore(batch) ? store.get(key) : undefined
     if (row) return { known: decodeAnswer(row, command.address, heads) }
     // Asked last: what was taken before the clock was set back is known all the same.
     if (isAhead) return { known: { error: tooNew(command, aheadMs, limits) } }
@@ -68,7 +80,26 @@ export class Dedupe {
     return { name, key }
   }
 
+  /** No id in the store is newer: most commands come with one that is, so that nothing is looked for. */
+  #newestBefore(batch: Batch): number {
+    this.#newest ??= this.#newestStored()
+    if (this.#batch !== batch) {
+      // What the batch before has remembered is in the store by now.
+      this.#newest = Math.max(this.#newest, this.#newestOfBatch)
+      this.#batch = batch
+    }
+    return this.#newest
+  }
+
+  #newestStored(): number {
+    const { shard, store } = this.#shard
+    const range = { ...tableRange(shard, TABLE.dedupe), reverse: true, limit: 1 }
+    for (const { key } of store.range(range)) return issuedAtOfDedupeKey(key)
+    return 0
+  }
+
   remember(batch: Batch, { name, key }: Unanswered, answer: Answer): void {
+    this.#newestOfBatch = Math.max(this.#newestOfBatch, issuedAtOfDedupeKey(key))
     batch.write(key, encodeAnswer(answer))
     batch.answers.set(name, answer)
   }

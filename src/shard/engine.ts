@@ -28,11 +28,12 @@ import { Dedupe } from './dedupe.ts'
 import { deliverLive } from './deliveries.ts'
 import { Draining } from './draining.ts'
 import { type EngineDeps, makeContext } from './engine-deps.ts'
+import { Flight, type Reply, replyOf } from './flight.ts'
 import { Gathering } from './gathering.ts'
 import { Inbound } from './inbound.ts'
 import { updateIndexRows } from './index-rows.ts'
 import { actorKey, metaKey } from './keys.ts'
-import { brokeOnIt, Mailbox, type MailItem, type Reply, replyOf, tell, traceOf } from './mailbox.ts'
+import { brokeOnIt, Mailbox, type MailItem, notServed, traceOf } from './mailbox.ts'
 import { Pace } from './pace.ts'
 import { Questions } from './questions.ts'
 import { readShard } from './recovery.ts'
@@ -69,7 +70,7 @@ export class ShardEngine {
   #nextSlot = 1
   readonly #time: ShardTime
   #pumpPlanned = false
-  #inFlight: { batch: Batch; replies: Reply[]; count: number; since: number } | undefined
+  #inFlight: Flight | undefined
   /** Whose item, or what that sends, is stepped just now. */
   #inHand: Reply | undefined
   readonly #questions: Questions
@@ -202,9 +203,7 @@ export class ShardEngine {
   }
 
   #unavailable(): ErrorRecord {
-    if (this.#state === 'leaving')
-      return errorRecord('moved', `shard ${this.shard} is moving to another node; try again`)
-    return errorRecord('unavailable', `shard ${this.shard} is not served here now; try again`)
+    return notServed(this.shard, this.#state === 'leaving')
   }
 
   #recover(): void {
@@ -259,14 +258,14 @@ export class ShardEngine {
       return this.#broke(thrown, replies)
     }
     if (batch.writes.length === 0 && replies.length === 0) return this.#goOn()
-    const count = replies.length
-    this.#inFlight = { batch, replies, count, since: this.#deps.clock.monotonic() }
+    const flight = new Flight(batch, replies, this.#deps.clock.monotonic())
+    this.#inFlight = flight
     const settled = (outcome: CommitOutcome) => this.#settled(outcome)
     if (batch.writes.length === 0) return this.#deps.commit.confirm(settled)
     batch.write(metaKey(this.shard), pack([batch.slot, now, this.#dedupe.floor]))
     this.#nextSlot += 1
     const { slot, writes } = batch
-    this.#deps.commit.commit({ slot, writes, certain: () => tell(replies, false) }, settled)
+    this.#deps.commit.commit({ slot, writes, certain: () => flight.certain() }, settled)
   }
 
   /** A broken invariant: memory may be wrong, the store is not, unless it is somebody else's by now. */
@@ -320,23 +319,23 @@ export class ShardEngine {
       return this.#stop(outcome.why, outcome)
     }
     this.#inFlight = undefined
-    const { batch, replies, count, since } = flight
+    const { batch, count, since } = flight
     if (outcome.kind !== 'committed') {
-      for (const { send } of replies) send({ error: this.#unavailable() })
+      flight.refused(this.#unavailable())
       return this.#stop(outcome.why, outcome)
     }
     const ms = this.#deps.clock.monotonic() - since
     if (batch.writes.length > 0) this.#pace.committed(count, ms)
     if (this.#state === 'stopped') {
       // What is true is told; the next owner finds what is to be released.
-      return tell(replies, true)
+      return flight.committed()
     }
     for (const head of batch.dirty) {
       head.dirty = false
       head.encoded = undefined
     }
     this.#context.heads.settle()
-    tell(replies, true)
+    flight.committed()
     this.#channels.committed(batch)
     for (const effect of batch.releases) {
       if (effect.kind === 'timer') this.#timers.add(effect)
@@ -379,6 +378,7 @@ export class ShardEngine {
     this.#deps.commit.stop()
     this.#context.heads.clear()
     this.#refuseWaiting()
+    this.#inFlight?.end(this.#unavailable())
     this.#leaving?.done()
   }
 
@@ -394,7 +394,7 @@ export class ShardEngine {
     const answer = item.kind === 'command' && this.#inFlight?.batch.answerTo(item.command)
     if (!answer) return false
     const value = withDurability(answer, this.#deps.commit.durability)
-    this.#inFlight?.replies.push({ ...replyOf(item), value })
+    this.#inFlight?.add({ ...replyOf(item), value })
     return true
   }
 }

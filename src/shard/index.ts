@@ -16,7 +16,8 @@ export { JournaledCommit } from './journaled-commit.ts'
 export type { JournaledCommitDeps, OtherTail, OtherTails } from './journaled-deps.ts'
 export { nodeKey } from './keys.ts'
 export { type Incarnation, newIncarnation, reincarnated } from './new-incarnation.ts'
-export { type Found, publishedRow, ShardPublication } from './publication.ts'
+export { type Found, publishedRow, ShardPublication, type Uploaded } from './publication.ts'
+export { ReadTurns } from './read-turns.ts'
 export { ResidentBudget } from './resident-budget.ts'
 export {
   judgeRollOut,

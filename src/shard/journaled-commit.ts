@@ -8,12 +8,12 @@
 import type { StoreWrite } from '../ports/index.ts'
 import { hashBytes, invariant, pack } from '../protocol/index.ts'
 import type { CommitOutcome, CommitPath, CommitRequest, TakeOutcome } from './commit.ts'
-import type { JournaledCommitDeps } from './journaled-deps.ts'
+import type { JournaledCommitDeps, Ownership, Position } from './journaled-deps.ts'
 import { appliedKey, tailKey } from './keys.ts'
 import { SlotReader } from './slot-reader.ts'
 import { type Epoch, encodeRecord } from './slot-records.ts'
 import { Tail } from './tail.ts'
-import { type Ownership, type Position, Taking } from './taking.ts'
+import { Taking } from './taking.ts'
 
 const OWNER_SILENCE_MS = 30_000
 

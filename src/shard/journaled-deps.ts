@@ -1,5 +1,7 @@
-/** What the journaled commit path is made of. */
+/** What the journaled commit path is made of, and what it owns. */
 import type { Checkpoints, Clock, Journal, Log, Random, Store } from '../ports/index.ts'
+import type { ReadTurns } from './read-turns.ts'
+import type { Epoch } from './slot-records.ts'
 import type { TailRow } from './tail.ts'
 
 /** What another member kept of a shard's journal. */
@@ -24,6 +26,19 @@ export interface OtherTails {
   ): { stop(): void }
 }
 
+/** The newest slot of an owner, and which copy of the stream said so. */
+export interface Position {
+  slot: number
+  hash: string
+  sequence: number
+  serverId: string
+}
+
+export interface Ownership {
+  epoch: Epoch
+  last: Position
+}
+
 export interface JournaledCommitDeps {
   shard: number
   store: Store
@@ -40,6 +55,8 @@ export interface JournaledCommitDeps {
   recordBytesMax?: number
   /** Without it only the own tail is asked when the journal may have lost its end. */
   otherTails?: OtherTails
+  /** For shards that have much to read; without them all of a node read at once. */
+  turns?: ReadTurns
   /** Without them a store that lacks removed slots, or has parted from the journal, cannot go on. */
   checkpoints?: Checkpoints
   /**

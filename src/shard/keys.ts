@@ -159,6 +159,11 @@ export function dedupeRangeBefore(shard: number, timeMs: number): { from: Buffer
   return { from: begin(shard, TABLE.dedupe, 0), to }
 }
 
+/** Of a key of `dedupeKey`. */
+export function issuedAtOfDedupeKey(key: Uint8Array): number {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(HEAD, 6)
+}
+
 export function timerKey(shard: number, dueAtMs: number, effectId: string): Buffer {
   const key = begin(shard, TABLE.timer, 6 + effectId.length)
   key.writeUIntBE(keyTime(dueAtMs), HEAD, 6)

@@ -6,7 +6,7 @@
  * others: asking the members (cluster/tails.ts), writing the chain again (taking.ts).
  */
 import { hashBytes } from '../protocol/index.ts'
-import { epochSlotOf, type SlotRecord } from './slot-records.ts'
+import { epochSlotOf, type RecordHead } from './slot-records.ts'
 import { recordOf, type TailRow } from './tail.ts'
 
 /** What one member kept, and the newest slot that its store has applied. */
@@ -24,7 +24,7 @@ export interface JournalEnd {
 
 interface Link {
   row: TailRow
-  record: SlotRecord
+  record: RecordHead
   hash: string
   before: Link | undefined
 }

@@ -25,25 +25,10 @@ export type MailItem =
   /** Nothing to do but what a batch always does. */
   | { kind: 'wake' }
 
-/** An answer that waits for the commit of what it was judged on. */
-export interface Reply {
-  value: unknown
-  send: (value: unknown) => void
-  /** It is made of the store's rows, as it is sent. */
-  ofRows?: true
-}
-
-/** Made before it is known what is to be told, so that there is somebody to tell whatever happens. */
-export function replyOf({ done }: Extract<MailItem, { done: unknown }>): Reply {
-  return { value: undefined, send: done as (value: unknown) => void }
-}
-
-/** Tells each of them once; while rows are certain and not there yet, those wait that are made of rows. */
-export function tell(replies: Reply[], areRowsThere: boolean): void {
-  for (const reply of replies.splice(0)) {
-    if (areRowsThere || !reply.ofRows) reply.send(reply.value)
-    else replies.push(reply)
-  }
+export function notServed(shard: number, isMoving: boolean): ErrorRecord {
+  return isMoving
+    ? errorRecord('moved', `shard ${shard} is moving to another node; try again`)
+    : errorRecord('unavailable', `shard ${shard} is not served here now; try again`)
 }
 
 /** To the sender of what a shard broke on: not to be tried again, the next owner would break as well. */

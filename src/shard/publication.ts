@@ -38,6 +38,9 @@ export interface PublicationDeps {
 /** What the cluster has of a shard already. */
 export type Found = 'nothing' | 'slots' | 'checkpoints'
 
+/** What became of its checkpoint. */
+export type Uploaded = { kind: 'made' } | { kind: 'was there' } | { kind: 'failed'; why: string }
+
 export class ShardPublication {
   readonly #deps: PublicationDeps
   readonly #access: CheckpointAccess
@@ -66,35 +69,41 @@ export class ShardPublication {
     })
   }
 
-  /** Removes what an earlier try has left. Only while the journal has no slot: then nobody goes by it. */
+  /** Removes what an earlier try has left. Only while nobody else takes part: then nobody goes by it. */
   clear(done: () => void): void {
     this.#access.removeBelow(Number.MAX_SAFE_INTEGER, done)
   }
 
-  /** Makes the checkpoint, if it is not there; `problem` is why it could not be made. */
-  upload(done: (problem?: string) => void): void {
+  /** Makes the checkpoint, if it is not there as a whole. */
+  upload(done: (outcome: Uploaded) => void): void {
     const { slot, hash } = this.#place
     this.#access.list((all) => {
-      const isThere = all.some((one) => one.slot === slot && one.hash === hash)
-      if (isThere) done()
-      else this.#upload(done)
+      const recorded = all.find((one) => one.slot === slot && one.hash === hash)
+      if (!recorded) return this.#upload(done)
+      this.#access.verify(recorded, (problem) => {
+        if (problem === undefined) return done({ kind: 'was there' })
+        // A record is created once: the broken one has to go first.
+        this.clear(() => this.#upload(done))
+      })
     })
   }
 
-  #upload(done: (problem?: string) => void): void {
+  #upload(done: (outcome: Uploaded) => void): void {
     const { shard, store, random, chunkBytesMax } = this.#deps
     const begun = { ...this.#place, attempt: random.id() }
-    const snapshot = store.snapshot()
-    writeChunks({ shard, snapshot, access: this.#access, chunkBytesMax }, begun, (written) => {
-      if (written.kind === 'written') return this.#record(written.checkpoint, done)
-      snapshot.close()
-      done(written.why)
+    // Nobody serves the shard meanwhile, so every snapshot of it is the same.
+    const renewed = () => store.snapshot()
+    const deps = { shard, snapshot: renewed(), renewed, access: this.#access, chunkBytesMax }
+    writeChunks(deps, begun, (written) => {
+      if (written.kind === 'written') this.#record(written.checkpoint, done)
+      else done(written)
     })
   }
 
-  #record(checkpoint: Checkpoint, done: (problem?: string) => void): void {
+  #record(checkpoint: Checkpoint, done: (outcome: Uploaded) => void): void {
+    const why = `another has recorded a checkpoint of slot ${checkpoint.slot}`
     this.#access.record(checkpoint, (ours) =>
-      done(ours ? undefined : `another has recorded a checkpoint of slot ${checkpoint.slot}`),
+      done(ours ? { kind: 'made' } : { kind: 'failed', why }),
     )
   }
 

@@ -13,7 +13,7 @@ import {
 } from '../protocol/index.ts'
 import type { ShardContext } from './context.ts'
 import type { Counters } from './counters.ts'
-import type { Reply } from './mailbox.ts'
+import type { Reply } from './flight.ts'
 import { answerQuery } from './queries.ts'
 
 export interface QuestionsDeps {

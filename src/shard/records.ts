@@ -49,7 +49,7 @@ export interface TaskEntry {
   priority: number
   input: unknown
   attempt: number
-  /** '' while no attempt holds it. */
+  /** Of the attempt that runs; while it is queued the ticket that a start has to show; '' otherwise. */
   token: string
   worker: string
   since: number

@@ -30,11 +30,27 @@ export type SlotWriteOutcome =
 const AGAIN = { firstMs: 5, maxMs: 1_000 }
 /** Slots read at once when many are wanted. */
 const READS_MAX = 128
+/** And while it is not known how large they are: as much memory as a page of them takes. */
+const READS_FIRST = 16
+
+/**
+ * Bytes of records that one shard holds in memory before they are in the store. As many as a page of slots has
+ * under load; with 64 shards that are all taken at once, and nothing but the largest records, half a gigabyte.
+ */
+export const READ_BYTES_MAX = 8 * 1024 * 1024
+
+export interface SlotRange {
+  from: number
+  to: number
+  bytesMax: number
+}
 
 export class SlotReader {
   readonly #shard: number
   readonly #journal: Journal
   readonly #retries: Retries
+  /** Bytes of a record by what was read last, rather too many; 0 while that is not known. */
+  #usual = 0
 
   constructor(shard: number, journal: Journal, clock: Clock) {
     this.#shard = shard
@@ -69,27 +85,47 @@ export class SlotReader {
     })
   }
 
-  /** Reads `from..to`, many at once; undefined when one of them is missing. */
-  readAll(from: number, to: number, done: (records: Uint8Array[] | undefined) => void): void {
-    const records = new Array<Uint8Array>(Math.max(0, to - from + 1))
-    if (records.length === 0) return done(records)
+  /**
+   * Reads from `from` on, many at once, up to `to` or until no more fit in `bytesMax`, but one at least;
+   * undefined when one of them is missing. What is on its way is judged by the size of those before.
+   */
+  readAll(
+    { from, to, bytesMax }: SlotRange,
+    done: (records: Uint8Array[] | undefined) => void,
+  ): void {
+    const records: Uint8Array[] = []
     let next = from
-    let missing = records.length
+    let underWay = 0
+    let bytes = 0
     let ended = false
-    const readNext = () => {
-      const slot = next++
-      this.read(slot, (found) => {
-        if (ended) return
-        if (found) {
-          records[slot - from] = found.record
-          missing -= 1
-        }
-        ended = !found || missing === 0
-        if (ended) done(found ? records : undefined)
-        else if (next <= to) readNext()
-      })
+    const mayRead = () => {
+      if (next > to || underWay >= READS_MAX) return false
+      if (underWay + records.length === 0) return true
+      if (this.#usual === 0) return underWay < READS_FIRST
+      return bytes + (underWay + 1) * this.#usual <= bytesMax
     }
-    for (let reads = Math.min(READS_MAX, records.length); reads > 0; reads--) readNext()
+    const readNext = () => {
+      while (mayRead()) {
+        const at = next - from
+        next += 1
+        underWay += 1
+        this.read(from + at, (found) => {
+          if (ended) return
+          if (!found) return end(undefined)
+          records[at] = found.record
+          underWay -= 1
+          bytes += found.record.length
+          this.#usual = Math.max(found.record.length, this.#usual / 2)
+          readNext()
+        })
+      }
+      if (underWay === 0 && !ended) end(records)
+    }
+    const end = (read: Uint8Array[] | undefined) => {
+      ended = true
+      done(read)
+    }
+    readNext()
   }
 
   /** Writes until it is certain whose record the slot holds, if that can be known at all. */

@@ -4,7 +4,8 @@
  * the copy of the stream that it was sent to.
  */
 import type { StoreWrite } from '../ports/index.ts'
-import { pack, TroupeError, unpack } from '../protocol/index.ts'
+import { TroupeError } from '../protocol/index.ts'
+import { decodeRun, encodeRun, type RowRun, writesOf } from './row-run.ts'
 
 /** The token of an owner: the slot of its claim and a random id. */
 export interface Epoch {
@@ -12,7 +13,8 @@ export interface Epoch {
   claimId: string
 }
 
-export type SlotRecord =
+/** What a record says of itself, without the rows of a batch. */
+export type RecordHead =
   | {
       kind: 'claim'
       prev: string
@@ -26,52 +28,54 @@ export type SlotRecord =
        */
       generation?: number
     }
-  | {
-      kind: 'batch'
-      prev: string
-      serverId: string
-      epoch: Epoch
-      batchId: string
-      writes: readonly StoreWrite[]
-    }
+  | { kind: 'batch'; prev: string; serverId: string; epoch: Epoch; batchId: string }
   | { kind: 'release'; prev: string; serverId: string; epoch: Epoch; to: string }
+
+type BatchHead = Extract<RecordHead, { kind: 'batch' }>
+
+export type SlotRecord =
+  | Exclude<RecordHead, BatchHead>
+  | (BatchHead & { writes: readonly StoreWrite[] })
 
 /** What stands before slot 1. */
 export const GENESIS_HASH = '0'.repeat(16)
 
-const FORM = 1
+const FORM = 2
 
 export function encodeRecord(record: SlotRecord): Uint8Array {
   switch (record.kind) {
     case 'claim': {
       const { prev, serverId, node, claimId, viewVersion, generation } = record
       const fields = [FORM, 'c', prev, serverId, node, claimId, viewVersion]
-      return pack(generation === undefined ? fields : [...fields, generation])
+      return encodeRun(generation === undefined ? fields : [...fields, generation], [])
     }
     case 'batch': {
-      const { slot, claimId } = record.epoch
-      return pack([
-        FORM,
-        'b',
-        record.prev,
-        record.serverId,
-        slot,
-        claimId,
-        record.batchId,
-        record.writes,
-      ])
+      const { prev, serverId, epoch, batchId, writes } = record
+      return encodeRun([FORM, 'b', prev, serverId, epoch.slot, epoch.claimId, batchId], writes)
     }
     case 'release': {
-      const { slot, claimId } = record.epoch
-      return pack([FORM, 'r', record.prev, record.serverId, slot, claimId, record.to])
+      const { prev, serverId, epoch, to } = record
+      return encodeRun([FORM, 'r', prev, serverId, epoch.slot, epoch.claimId, to], [])
     }
   }
 }
 
-/** @throws TroupeError `malformed` for bytes that this version cannot read: to guess would lose data */
+/**
+ * Its rows are read where they lie; claims and releases have none.
+ * @throws TroupeError `malformed` for bytes that this version cannot read: to guess would lose data
+ */
+export function readRecord(bytes: Uint8Array): { head: RecordHead; rows: RowRun } {
+  const { head, rows } = decodeRun(bytes)
+  return { head: headOf(head), rows }
+}
+
+/** @throws TroupeError as `readRecord` does */
 export function decodeRecord(bytes: Uint8Array): SlotRecord {
-  const fields = unpack(bytes)
-  if (!Array.isArray(fields)) throw unreadable('no list of fields')
+  const { head, rows } = readRecord(bytes)
+  return head.kind === 'batch' ? { ...head, writes: writesOf(rows) } : head
+}
+
+function headOf(fields: readonly unknown[]): RecordHead {
   const [form, kind, prev, ...f] = fields as [unknown, unknown, string, ...unknown[]]
   if (form !== FORM) throw unreadable(`form ${String(form)}; this version reads ${FORM}`)
   switch (kind) {
@@ -92,7 +96,6 @@ export function decodeRecord(bytes: Uint8Array): SlotRecord {
         serverId: f[0] as string,
         epoch: { slot: f[1] as number, claimId: f[2] as string },
         batchId: f[3] as string,
-        writes: f[4] as StoreWrite[],
       }
     case 'r':
       return {
@@ -108,12 +111,12 @@ export function decodeRecord(bytes: Uint8Array): SlotRecord {
 }
 
 /** The slot of the claim under which a record was written. */
-export function epochSlotOf(slot: number, record: SlotRecord): number {
+export function epochSlotOf(slot: number, record: RecordHead): number {
   return record.kind === 'claim' ? slot : record.epoch.slot
 }
 
 /** Whether the owner of this epoch wrote it. */
-export function isOfEpoch(slot: number, record: SlotRecord, epoch: Epoch): boolean {
+export function isOfEpoch(slot: number, record: RecordHead, epoch: Epoch): boolean {
   const claimId = record.kind === 'claim' ? record.claimId : record.epoch.claimId
   return epochSlotOf(slot, record) === epoch.slot && claimId === epoch.claimId
 }

@@ -9,7 +9,8 @@ import type { Log, Store, StoreWrite } from '../ports/index.ts'
 import { hashBytes, pack, unpack } from '../protocol/index.ts'
 import { appliedKey, quarantineKey, slotOfTailKey, TABLE, tableRange, tailKey } from './keys.ts'
 import { generationRow } from './lineage.ts'
-import { decodeRecord, GENESIS_HASH, type SlotRecord } from './slot-records.ts'
+import { RowFold } from './row-fold.ts'
+import { GENESIS_HASH, type RecordHead, readRecord } from './slot-records.ts'
 
 export interface TailRow {
   slot: number
@@ -121,28 +122,22 @@ export function appliedOf(bytes: Uint8Array | undefined): Applied {
  * many of them change only the last change is there: who is far behind has little to write.
  */
 export function rowsOf(shard: number, first: number, records: readonly Uint8Array[]): StoreWrite[] {
-  const changes = new Map<string, StoreWrite>()
-  const writes: StoreWrite[] = []
-  let hash = ''
+  const fold = new RowFold()
+  const generations: StoreWrite[] = []
+  const raw: StoreWrite[] = []
   for (const [index, bytes] of records.entries()) {
-    const record = decodeRecord(bytes)
+    const { head, rows } = readRecord(bytes)
     const slot = first + index
-    if (record.kind === 'batch')
-      for (const write of record.writes) changes.set(textOf(write), write)
-    if (record.kind === 'claim' && record.generation !== undefined) {
-      const write = generationRow(shard, slot, record.generation)
-      changes.set(textOf(write), write)
+    fold.add(rows)
+    if (head.kind === 'claim' && head.generation !== undefined) {
+      generations.push(generationRow(shard, slot, head.generation))
     }
-    writes.push([tailKey(shard, slot), bytes])
-    hash = hashBytes(bytes)
+    raw.push([tailKey(shard, slot), bytes])
   }
-  writes.push([appliedKey(shard), pack([first + records.length - 1, hash])])
-  return [...changes.values(), ...writes]
-}
-
-/** One character for each byte of the key. */
-function textOf([key]: StoreWrite): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
+  const newest = records.at(-1)
+  const hash = newest ? hashBytes(newest) : ''
+  const applied: StoreWrite = [appliedKey(shard), pack([first + records.length - 1, hash])]
+  return [...fold.writes(), ...generations, ...raw, applied]
 }
 
 /** What is wrong with records that should follow `applied`; undefined when they do. */
@@ -165,9 +160,9 @@ export function followsAnother({ slot, hash }: Applied, [bytes]: readonly Uint8A
 }
 
 /** Undefined when this version cannot read it. */
-export function recordOf({ bytes }: TailRow): SlotRecord | undefined {
+export function recordOf({ bytes }: TailRow): RecordHead | undefined {
   try {
-    return decodeRecord(bytes)
+    return readRecord(bytes).head
   } catch {
     return undefined
   }

@@ -9,17 +9,12 @@
 import { hashBytes, invariant } from '../protocol/index.ts'
 import { CheckpointLoading } from './checkpoint-loading.ts'
 import type { TakeOutcome } from './commit.ts'
-import type { JournaledCommitDeps, OtherTail } from './journaled-deps.ts'
+import type { JournaledCommitDeps, OtherTail, Ownership } from './journaled-deps.ts'
 import { generationsIn, generationsOf, newGeneration } from './lineage.ts'
 import { lostChain } from './lost-chain.ts'
-import type { KnownEnd, SlotReader } from './slot-reader.ts'
-import {
-  decodeRecord,
-  type Epoch,
-  encodeRecord,
-  GENESIS_HASH,
-  type SlotRecord,
-} from './slot-records.ts'
+import { ReadTurn } from './read-turns.ts'
+import { type KnownEnd, READ_BYTES_MAX, type SlotReader } from './slot-reader.ts'
+import { encodeRecord, GENESIS_HASH, type RecordHead, readRecord } from './slot-records.ts'
 import {
   type Applied,
   brokenChain,
@@ -30,25 +25,14 @@ import {
   type TailRow,
 } from './tail.ts'
 
-/** Records in one transaction of the store; so many, and the claim, are held in memory. */
+/** Records in one transaction of the store; so many at most, and the claim, are held in memory. */
 const APPLIED_AT_ONCE = 256
+/** Whoever is behind by more waits for a turn to read; a standby that follows is not. */
+const NEAR_SLOTS = 64
 
 /** A slot that is missing is asked for again so often, and after so long. */
 const GAPS_MAX = 10
 const GAP_AGAIN_MS = 200
-
-/** The newest slot of an owner, and which copy of the stream said so. */
-export interface Position {
-  slot: number
-  hash: string
-  sequence: number
-  serverId: string
-}
-
-export interface Ownership {
-  epoch: Epoch
-  last: Position
-}
 
 export type TakingOutcome =
   | ({ kind: 'taken' } & Ownership)
@@ -60,6 +44,7 @@ export class Taking {
   readonly #tail: Tail
   readonly #done: (outcome: TakingOutcome) => void
   readonly #loading: CheckpointLoading | undefined
+  readonly #turn: ReadTurn
   #applied: Applied
   /** Of the slots behind `applied`; they do not change while the copy of the stream is the same. */
   #records: Uint8Array[] = []
@@ -80,7 +65,11 @@ export class Taking {
     this.#deps = deps
     this.#slots = slots
     this.#tail = tail
-    this.#done = done
+    this.#turn = new ReadTurn(deps.turns)
+    this.#done = (outcome) => {
+      this.#turn.end()
+      done(outcome)
+    }
     this.#applied = tail.applied()
     const { checkpoints } = deps
     this.#loading = checkpoints && new CheckpointLoading({ ...deps, checkpoints }, slots)
@@ -89,6 +78,7 @@ export class Taking {
   stop(): void {
     this.#stopped = true
     this.#collecting?.stop()
+    this.#turn.end()
     this.#loading?.stop(() => {})
   }
 
@@ -180,8 +170,8 @@ export class Taking {
   /** The claim under which a record was written; undefined when it is long gone. */
   #claimOf(
     slot: number,
-    record: SlotRecord,
-    done: (claim: (SlotRecord & { kind: 'claim' }) | undefined) => void,
+    record: RecordHead,
+    done: (claim: (RecordHead & { kind: 'claim' }) | undefined) => void,
   ): void {
     if (record.kind === 'claim') return done(record)
     invariant(record.epoch.slot < slot, 'an owner writes behind its claim')
@@ -264,13 +254,22 @@ export class Taking {
   }
 
   #readOn(end: KnownEnd): void {
+    const behind = end.lastSlot - this.#applied.slot - this.#records.length
+    if (behind <= NEAR_SLOTS) this.#readPage(end)
+    else this.#turn.take(() => this.#readPage(end))
+  }
+
+  #readPage(end: KnownEnd): void {
     const from = this.#applied.slot + 1 + this.#records.length
     const to = Math.min(end.lastSlot, this.#applied.slot + APPLIED_AT_ONCE)
-    this.#slots.readAll(from, to, (records) => {
+    this.#slots.readAll({ from, to, bytesMax: READ_BYTES_MAX }, (records) => {
       if (!records) return this.#meetGap(from, end)
       this.#records.push(...records)
       const problem = brokenChain(this.#applied, this.#records)
-      if (problem === undefined) return to < end.lastSlot ? this.#follow(end) : this.#claim(end)
+      if (problem === undefined) {
+        const isMore = this.#applied.slot + this.#records.length < end.lastSlot
+        return isMore ? this.#follow(end) : this.#claim(end)
+      }
       // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.
       if (followsAnother(this.#applied, this.#records)) this.#load(problem)
       else this.#part(problem)
@@ -296,11 +295,14 @@ export class Taking {
 
   /** This store cannot go on from what it has: a checkpoint takes its place, if one helps. */
   #load(why: string, offChain: readonly number[] = []): void {
-    if (!this.#loading) return this.#part(why, offChain)
-    this.#loading.load((outcome) => {
-      if (outcome.kind === 'none') this.#part(why, offChain)
-      else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
-    })
+    const loading = this.#loading
+    if (!loading) return this.#part(why, offChain)
+    this.#turn.take(() =>
+      loading.load((outcome) => {
+        if (outcome.kind === 'none') this.#part(why, offChain)
+        else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
+      }),
+    )
   }
 
   #loaded(failure?: string): void {
@@ -318,7 +320,7 @@ export class Taking {
       slot === this.#applied.slot + this.#records.length + 1,
       'a claim stands behind everything that was read',
     )
-    const newestId = newest && decodeRecord(newest).serverId
+    const newestId = newest && readRecord(newest).head.serverId
     const isAsked = this.#others?.copy === end.serverId
     if (newestId !== undefined && newestId !== end.serverId && !isAsked) {
       log.warn({ shard, slot }, 'the journal may have lost its end; no other member was asked')

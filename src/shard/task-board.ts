@@ -68,8 +68,9 @@ export class TaskBoard {
   }
 
   #message(taskId: string, row: TaskRow): TaskMessage {
-    const { queue, priority, attempt, name } = row
-    return { taskId, name, queue, priority, messageId: messageIdOf(this.#deps, taskId, attempt) }
+    const { queue, priority, attempt, name, ticket } = row
+    const messageId = messageIdOf(this.#deps, taskId, attempt)
+    return { taskId, name, queue, priority, ticket, messageId }
   }
 
   #planSweep(delayMs: number): void {

@@ -1,6 +1,7 @@
 /**
- * The rows of tasks and their publication. Decides: the form of a task row, and that a message id is
- * never used twice (a queue swallows repeats).
+ * The rows of tasks and their publication. Decides: the form of a task row, that a message carries the
+ * ticket that was committed with its task, and that a message id is never used twice (a queue swallows
+ * repeats).
  */
 import type { AnyTask, Effect, WorkerLostPolicy } from '../machine/index.ts'
 import { pack, TroupeError, unpack } from '../protocol/index.ts'
@@ -30,7 +31,7 @@ export function newTask(
     ...placeOf(task, effect.input),
     input: effect.input,
     attempt: 0,
-    token: '',
+    token: shard.random.id(),
     worker: '',
     since: now,
     state: 'queued',
@@ -79,8 +80,10 @@ export function writeTaskRow(shard: ShardContext, batch: Batch, task: TaskEntry)
   batch.write(taskKey(shard.shard, task.effectId), encodeTaskRow(task))
 }
 
-export function encodeTaskRow({ state, queue, priority, attempt, name }: TaskEntry): Uint8Array {
-  return pack([state === 'queued' ? 1 : 0, queue, priority, attempt, name])
+export function encodeTaskRow(task: TaskEntry): Uint8Array {
+  const { state, queue, priority, attempt, name, token } = task
+  const isQueued = state === 'queued'
+  return pack([isQueued ? 1 : 0, queue, priority, attempt, name, isQueued ? token : ''])
 }
 
 export interface TaskRow {
@@ -90,21 +93,24 @@ export interface TaskRow {
   attempt: number
   /** Empty when it was written before rows held the name. */
   name: string
+  /** Empty unless it is queued. */
+  ticket: string
 }
 
 export function decodeTaskRow(bytes: Uint8Array): TaskRow {
-  const [queued, queue, priority, attempt, name = ''] = unpack(bytes) as [
+  const [queued, queue, priority, attempt, name = '', ticket = ''] = unpack(bytes) as [
     number,
     string,
     number,
     number,
     string?,
+    string?,
   ]
-  return { queued: queued === 1, queue, priority, attempt, name }
+  return { queued: queued === 1, queue, priority, attempt, name, ticket }
 }
 
 export function publishTask(shard: ShardContext, batch: Batch, task: TaskEntry): void {
-  const { effectId, queue, priority, attempt, name } = task
+  const { effectId, queue, priority, attempt, name, token: ticket } = task
   batch.releases.push({
     kind: 'publish-task',
     message: {
@@ -112,6 +118,7 @@ export function publishTask(shard: ShardContext, batch: Batch, task: TaskEntry):
       priority,
       taskId: effectId,
       name,
+      ticket,
       messageId: messageIdOf(shard, effectId, attempt),
     },
   })

@@ -1,6 +1,7 @@
 /**
- * A worker asks to begin an attempt. Decides: whether it may, and that a machine that wants to know
- * of it is told in the same commit, before the code of the task runs.
+ * A worker asks to begin an attempt. Decides: whether it may (it was given the task's message, and nobody
+ * else runs it), and that a machine that wants to know of it is told in the same commit, before the code
+ * of the task runs.
  */
 import { startedType } from '../machine/index.ts'
 import { type Command, errorRecord } from '../protocol/index.ts'
@@ -20,6 +21,7 @@ export function startAttempt(
   task: TaskEntry,
   command: Command & { op: 'task.start' },
 ): Answer {
+  if (!showsTicket(task, command)) return strange(task)
   const why = whyHeld(head, task)
   if (why !== undefined) return held(task, why)
   const refused = tellStarted(shard, batch, head, task, command.worker)
@@ -53,6 +55,17 @@ export function attemptView(head: Head, task: TaskEntry) {
     leaseMs,
     onWorkerLost,
   }
+}
+
+/** Whoever may command the actor itself need not show one. */
+function showsTicket(task: TaskEntry, { ticket }: { ticket?: string }): boolean {
+  return ticket === undefined || task.state !== 'queued' || ticket === task.token
+}
+
+/** Also told to whom an old message was delivered again: there is a newer one. */
+function strange(task: TaskEntry): Answer {
+  const why = `task ${task.effectId} is started with the ticket that its newest message carries, and with no other`
+  return { error: errorRecord('task-stale', why) }
 }
 
 function whyHeld(head: Head, task: TaskEntry): string | undefined {

@@ -180,8 +180,11 @@ export function fireTimer(
 }
 
 function requeue(shard: ShardContext, batch: Batch, head: Head, task: TaskEntry): void {
-  const queued: TaskEntry = { ...task, state: 'queued', since: batch.now, notBefore: 0 }
+  // Whoever was given it for an earlier attempt was not given it for this one.
+  const token = shard.random.id()
+  const queued: TaskEntry = { ...task, state: 'queued', token, since: batch.now, notBefore: 0 }
   replaceTask(head, queued)
+  batch.reserve(sentBytes(0, token))
   writeTaskRow(shard, batch, queued)
   if (!head.paused && !head.parked) publishTask(shard, batch, queued)
 }

@@ -7,7 +7,7 @@
  *
  * | path | holds | lives |
  * |---|---|---|
- * | `live/<name>` | task id and the id of its `task.start`, before it is sent | until the result is answered |
+ * | `live/<name>` | task id, ticket and the id of its `task.start`, before it is sent | until the result is answered |
  * | `attempts/<name>/attempt.json` | what `task.start` answered, before it runs | with the directory |
  * | `attempts/<name>/result.json` | what is reported, and under which command id | with the directory |
  * | `by-address/<address>` | the attempts that ran commands for this actor, newest last | with the last directory |
@@ -44,6 +44,8 @@ import { hashText, pack, type TaskFailure, TroupeError, unpack } from '../protoc
 /** What is known before an owner has answered. */
 export interface Intent {
   taskId: string
+  /** As its message carried it. */
+  ticket: string
   /** The id of the `task.start` command: the same again is answered as the first time. */
   commandId: string
 }

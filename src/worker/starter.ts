@@ -33,7 +33,8 @@ export class Starter {
   /** The attempt as its owner granted it, on disk; undefined when there is nothing to run. */
   async begin(name: string, delivery: TaskDelivery): Promise<AttemptRecord | undefined> {
     const { files, reporter, log, limits } = this.#deps
-    const intent: Intent = { taskId: delivery.message.taskId, commandId: reporter.newId() }
+    const { taskId, ticket } = delivery.message
+    const intent: Intent = { taskId, ticket, commandId: reporter.newId() }
     try {
       files.writeIntent(name, intent)
     } catch (thrown) {
@@ -92,7 +93,7 @@ export class Starter {
 
   #askOwner(intent: Intent, delivery?: TaskDelivery): Promise<Answered<StartedAttempt>> {
     const { client, worker, patience, limits } = this.#deps
-    const { taskId, commandId } = intent
+    const { taskId, ticket, commandId } = intent
     const options = { id: commandId, timeoutMs: limits.requestMs }
     return askUntilAnswered(
       patience,
@@ -100,7 +101,7 @@ export class Starter {
         delivery?.working()
         const asked = client.execute(
           addressOf(taskId),
-          { op: 'task.start', taskId, worker },
+          { op: 'task.start', taskId, worker, ticket },
           options,
         )
         return asked as Promise<StartedAttempt>

@@ -18,7 +18,7 @@ class ScriptedNode {
 
   /** To one of the next questions. */
   answer(number: number, ids: readonly string[]): void {
-    const message = { queue: 'q', priority: 0, messageId: 'm', taskId: 't', name: 'n' }
+    const message = { queue: 'q', priority: 0, messageId: 'm', taskId: 't', name: 'n', ticket: 't' }
     const deliveries = ids.map((id) => ({ id, consumer: 1, message }))
     this.#answers.push({ number, deliveries, messages: [] })
     this.#wake()

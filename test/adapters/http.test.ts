@@ -77,7 +77,10 @@ it('what comes for a consumer that was stopped meanwhile is for others at once',
     delivery.ack()
   })
   const publish = (taskId: string) =>
-    queue.publish({ queue: 'q', priority: 0, messageId: taskId, taskId, name: 'n' }, () => {})
+    queue.publish(
+      { queue: 'q', priority: 0, messageId: taskId, taskId, name: 'n', ticket: 't' },
+      () => {},
+    )
   for (const taskId of ['a', 'b']) {
     publish(taskId)
     await until(() => got.includes(taskId), { timeoutMs: 5_000 }, `${taskId} to come`)
@@ -96,7 +99,10 @@ it('a worker that says goodbye leaves nothing behind', async () => {
   const got: string[] = []
   link.consume({ queue: 'q', slots: 1 }, ({ message }) => got.push(message.taskId))
   const publish = (taskId: string) =>
-    queue.publish({ queue: 'q', priority: 0, messageId: taskId, taskId, name: 'n' }, () => {})
+    queue.publish(
+      { queue: 'q', priority: 0, messageId: taskId, taskId, name: 'n', ticket: 't' },
+      () => {},
+    )
   publish('a')
   await until(() => got.length === 1, { timeoutMs: 5_000 }, 'a delivery')
   await link.close()

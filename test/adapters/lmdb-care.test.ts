@@ -17,6 +17,7 @@ import {
 } from '../../src/adapters/lmdb/index.ts'
 import { write } from '../contract/store.support.ts'
 import { bytes, text } from '../contract/support.ts'
+import { scriptArguments } from '../script.ts'
 import { until } from '../waiting.ts'
 
 const WRITER = fileURLToPath(new URL('./lmdb-writer.ts', import.meta.url))
@@ -41,7 +42,7 @@ async function kill(child: ChildProcess): Promise<void> {
 
 /** A process that writes until it is killed or fenced; resolves when it is at work. */
 async function startWriter(place: string): Promise<{ child: ChildProcess; lines: string[] }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', WRITER, place, 'w'], {
+  const child = spawn(process.execPath, [...scriptArguments(WRITER), place, 'w'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   writers.push(child)
@@ -261,7 +262,7 @@ function compactor(
   place: string,
   step: string,
 ): Promise<{ code: number | null; signal: string | null; out: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', COMPACTOR, place, step], {
+  const child = spawn(process.execPath, [...scriptArguments(COMPACTOR), place, step], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let out = ''

@@ -11,6 +11,7 @@ import { LmdbStore } from '../../src/adapters/lmdb/index.ts'
 import { TroupeError } from '../../src/protocol/index.ts'
 import { write } from '../contract/store.support.ts'
 import { bytes, realTime, text, until } from '../contract/support.ts'
+import { scriptArguments } from '../script.ts'
 
 const WRITER = fileURLToPath(new URL('./lmdb-writer.ts', import.meta.url))
 
@@ -24,7 +25,7 @@ interface Writer {
 }
 
 function startWriter(directory: string, name: string, owner?: string): Writer {
-  const args = ['--import', 'tsx', WRITER, directory, name, ...(owner ? [owner] : [])]
+  const args = [...scriptArguments(WRITER), directory, name, ...(owner ? [owner] : [])]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: string[] = []
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))

@@ -198,7 +198,14 @@ describe('memory task queue', () => {
     for (let i = 0; i < count; i++) {
       const taskId = `${i}`
       queue.publish(
-        { queue: 'q', priority: (i * 31) % 100, messageId: taskId, taskId, name: 'work' },
+        {
+          queue: 'q',
+          priority: (i * 31) % 100,
+          messageId: taskId,
+          taskId,
+          name: 'work',
+          ticket: 't',
+        },
         () => {},
       )
     }
@@ -223,7 +230,7 @@ describe('memory task queue', () => {
     const queue = new MemoryTaskQueue({ clock, dedupeWindowMs: 1_000 })
     const publish = (): void =>
       queue.publish(
-        { queue: 'q', priority: 0, messageId: 'm', taskId: 't', name: 'work' },
+        { queue: 'q', priority: 0, messageId: 'm', taskId: 't', name: 'work', ticket: 't' },
         () => {},
       )
     publish()

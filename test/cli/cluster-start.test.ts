@@ -32,6 +32,9 @@ it.each([
   [['--nats', 'nats://ann:secret@127.0.0.1'], 'give user and password beside the address'],
   [['--nats', 'nats://127.0.0.1:1', '--cluster', 'a.b'], '--cluster: "a.b"'],
   [['--replace'], '--replace: only a node of a cluster'],
+  [['--shards', '0'], '--shards: "0" is not a whole number from 1 to 4096'],
+  [['--shards', '4097'], '--shards: "4097" is not'],
+  [['--shards', '1e2'], '--shards: "1e2" is not'],
 ])('refuses %j', async (argv, why) => {
   const { code, err } = await started(argv)
   expect(code).toBe(2)
@@ -75,11 +78,17 @@ describe.skipIf(missingNatsServer)('with a nats-server', () => {
   })
   afterAll(() => nats.close())
 
-  it('says whom it has joined, and that all shards are here', async () => {
+  it('says whom it has joined, and that all shards are here: as many as it was made with', async () => {
     const argv = ['--nats', nats.url, '--name', 'n1', '--cluster', 'main', '--data', 'n1']
-    const { code, out, err } = await started(argv)
+    const { code, out, err } = await started([...argv, '--shards', '5'])
     expect(code, err).toBe(0)
-    expect(out).toContain('cluster   main: n1; leader n1, 64 of 64 shards owned here')
+    expect(out).toContain('cluster   main: n1; leader n1, 5 of 5 shards owned here')
+    await writeFile(join(cwd, 'six.yaml'), 'cluster: main\nshards: 6\n')
+    const others = ['--nats', nats.url, '--name', 'n2', '--data', 'n2', '--config', 'six.yaml']
+    const refused = await started(others)
+    expect(refused).toMatchObject({ code: 2 })
+    const why = 'six.yaml:2: shards: the cluster "main" has 5, and this node was told of 6'
+    expect(refused.err).toContain(why)
   })
 
   it('brings what a node had alone into a cluster that has nothing, and only there', async () => {
@@ -141,7 +150,7 @@ describe.skipIf(missingNatsServer)('with a nats-server', () => {
       answers.push(await ask('troupe.main.cmd.get', { address }))
       answers.push(await ask('troupe.main.actor.order.1', { type: 'NONSENSE' }))
       answers.push(await ask('$SRV.PING.troupe'))
-      await until(() => events.length > 0, { timeoutMs: 5_000 }, 'an event')
+      await until(() => events.length > 0, { timeoutMs: 20_000 }, 'an event')
       await client.close()
     }
     const { code, err } = await run(

@@ -56,12 +56,14 @@ apps:
 describe('config print', () => {
   it('says of every setting its value and where that comes from', async () => {
     const flags = ['--listen', '127.0.0.2:9998', '--data', '/d', '--log-level', 'warn']
+    flags.push('--shards', '128')
     const { code, out, err } = await withFile(FILE, 'config', 'print', ...flags)
     expect(code, err).toBe(0)
     const lines = out.split('\n')
     for (const line of [
       'name: "n9"  # c.yaml:1',
       'cluster: "troupe"  # default',
+      'shards: 128  # --shards',
       'data: "/d"  # --data',
       '  host: "127.0.0.2"  # --listen',
       '  port: 9998  # --listen',

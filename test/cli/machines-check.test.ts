@@ -10,10 +10,10 @@ import { assign, setup } from 'xstate'
 import { z } from 'zod'
 import { createGateway, type Gateway } from '../../src/gateway/index.ts'
 import { createNode, defineApp, defineMachine, type TroupeNode } from '../../src/index.ts'
+import { scriptArguments } from '../script.ts'
 import { type Ran, run } from './rig.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
 
 interface Context {
   n: number
@@ -177,7 +177,7 @@ import { createMachine } from 'xstate'
 export const m = defineMachine({ machine: createMachine({ id: 'order', initial: 'x', states: { x: {} } }), version: 2, events: {} })`
   await writeFile(join(cwd, 'order.mjs'), machine)
   const argv = ['machines', 'check', '--data', '.data', '--app', 'order.mjs', '--json']
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...argv], { cwd })
+  const child = spawn(process.execPath, [...scriptArguments(MAIN), ...argv], { cwd })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk) => {
     out += chunk

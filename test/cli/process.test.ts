@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { scriptArguments } from '../script.ts'
 import { until } from '../waiting.ts'
 import { run } from './rig.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
 const START_MS = 20_000
 
 /** A user's file: nothing is installed beside it. */
@@ -81,7 +81,7 @@ function launch(...argv: string[]): Process {
 }
 
 function launchWith(env: Record<string, string>, ...argv: string[]): Process {
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...argv], {
+  const child = spawn(process.execPath, [...scriptArguments(MAIN), ...argv], {
     cwd: folder,
     stdio: 'pipe',
     env: { ...process.env, ...env },

@@ -40,6 +40,7 @@ function rig(
   return { clock, client, requests }
 }
 
+const MOVED: Outcome = { error: errorRecord('moved', 'away') }
 const OK: Outcome = { ok: { turn: 1 }, durability: 'flushed' }
 
 test('what is asked in one turn of the event loop travels in one request, in order', async () => {
@@ -131,6 +132,135 @@ test('nobody there is unavailable, within the time of the caller', async () => {
   await clock.settle(5_000)
   await expect(sent).rejects.toMatchObject({ code: 'unavailable' })
   expect(clock.monotonic() - begun).toBeLessThanOrEqual(5_000)
+})
+
+describe('while nobody serves a shard', () => {
+  function homeless(tries: { answerMs?: number } = {}) {
+    const clock = new VirtualClock()
+    const transport = new MemoryTransport({ clock })
+    const subjects = subjectsOf('test')
+    const requests: Command[][] = []
+    const serve = (
+      answer = (commands: Command[]): Outcome[] | undefined => commands.map(() => OK),
+    ) =>
+      transport.subscribe(subjects.shard(0), {}, ({ payload, reply }) => {
+        const commands = unpack(payload) as Command[]
+        requests.push(commands)
+        const outcomes = answer(commands)
+        if (outcomes) reply?.(pack(outcomes))
+      })
+    let tried = 0
+    const counting = {
+      subscribe: transport.subscribe.bind(transport),
+      request: (...[request, done]: Parameters<typeof transport.request>) => {
+        tried += 1
+        transport.request(request, done)
+      },
+    }
+    const client = new Client({
+      ...{ transport: counting, subjects, clock, random: new SeededRandom(1) },
+      ...{ limits: resolveLimits(), shardCount: 1, ...tries },
+    })
+    return { clock, client, requests, serve, tried: () => tried }
+  }
+  const typesOf = (commands: readonly Command[] = []) =>
+    commands.map((command) => (command.op === 'send' ? command.event.type : command.op))
+
+  it('one try is made for all, often enough, and all go at once and in order', async () => {
+    const { clock, client, requests, serve, tried } = homeless()
+    const sent: Promise<unknown>[] = []
+    for (let n = 0; n < 100; n++) {
+      sent.push(client.send('m/x', { type: `${n}` }))
+      await clock.settle(20)
+    }
+    expect(tried(), 'of a hundred in two seconds').toBeLessThan(40)
+    serve()
+    // At most an eighth later than it could be.
+    await clock.settle(250)
+    await Promise.all(sent)
+    expect(requests.map((commands) => typesOf(commands))).toEqual([
+      Array.from({ length: 100 }, (_, n) => `${n}`),
+    ])
+  })
+
+  it('a command is told in time how it stands, also one that has no time for the next try', async () => {
+    const { clock, client } = homeless()
+    const begun = clock.monotonic()
+    const tookMs: number[] = []
+    const told = (timeoutMs: number) =>
+      client.send('m/x', { type: 'A' }, { timeoutMs }).catch((thrown: { code: string }) => {
+        tookMs.push(clock.monotonic() - begun)
+        return thrown.code
+      })
+    const long = told(2_000)
+    await clock.settle(1_000)
+    const short = told(3)
+    await clock.settle(3_000)
+    expect(await Promise.all([long, short])).toEqual(['unavailable', 'unavailable'])
+    expect(tookMs[0]).toBe(1_000)
+    expect(tookMs[1]).toBeGreaterThan(1_750)
+    expect(tookMs[1]).toBeLessThanOrEqual(2_000)
+  })
+
+  it('what was sent before is asked again under its id, not waited for', async () => {
+    const { clock, client, requests, serve } = homeless({ answerMs: 60_000 })
+    const before = serve(() => undefined)
+    const first = client.send('m/x', { type: 'A' })
+    await clock.settle(100)
+    before.unsubscribe()
+    const second = client.send('m/x', { type: 'B' })
+    await clock.settle(100)
+    serve()
+    await clock.settle(200)
+    await Promise.all([first, second])
+    expect(requests.map((commands) => typesOf(commands))).toEqual([['A'], ['A', 'B']])
+    expect(requests[1]?.[0]?.id).toBe(requests[0]?.[0]?.id)
+  })
+
+  it('what was sent before may have been applied, and that is said', async () => {
+    const { clock, client, serve } = homeless({ answerMs: 60_000 })
+    const before = serve(() => undefined)
+    const first = client.send('m/x', { type: 'A' }, { timeoutMs: 1_000 })
+    await clock.settle(100)
+    before.unsubscribe()
+    const second = client.send('m/x', { type: 'B' }, { timeoutMs: 1_000 })
+    const codes = Promise.all(
+      [first, second].map((one) => one.catch((thrown: { code: string }) => thrown.code)),
+    )
+    await clock.settle(2_000)
+    expect(await codes).toEqual(['no-answer', 'unavailable'])
+  })
+
+  it('who lets go of it says so, and what it refused goes first to the next one', async () => {
+    const { clock, client, requests, serve } = homeless()
+    const leaving = serve((commands) => commands.map(() => MOVED))
+    const sent: Promise<unknown>[] = []
+    for (let n = 0; n < 5; n++) {
+      sent.push(client.send('m/x', { type: `${n}` }))
+      await clock.settle(1)
+    }
+    expect(
+      requests.map((commands) => typesOf(commands)),
+      'asked once',
+    ).toEqual([['0']])
+    leaving.unsubscribe()
+    serve()
+    await clock.settle(50)
+    await Promise.all(sent)
+    expect(typesOf(requests.at(-1))).toEqual(Array.from({ length: 5 }, (_, n) => `${n}`))
+  })
+
+  it('a client that is closed tries no more', async () => {
+    const { clock, client, tried } = homeless()
+    const sent = client.send('m/x', { type: 'A' }).catch((thrown: { code: string }) => thrown.code)
+    await clock.settle(100)
+    client.close()
+    await clock.settle(1_000)
+    expect(await sent).toBe('unavailable')
+    const before = tried()
+    await clock.settle(10_000)
+    expect(tried()).toBe(before)
+  })
 })
 
 describe('reads', () => {

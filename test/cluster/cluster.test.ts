@@ -1,5 +1,6 @@
 /** Nodes come, go, die and stand still: everything is served, by one of them, and nothing is lost. */
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_CLUSTER_LIMITS } from '../../src/cluster/limits.ts'
 import { judgeJournals, Load } from './load.ts'
 import { Cluster } from './nodes.ts'
 
@@ -130,6 +131,16 @@ describe('a cluster', () => {
       const claims = records.filter((one) => one.kind === 'claim')
       if (claims.at(-1)!.node === 'b') throw new Error('b claimed last')
     }
+  })
+
+  it('many shards go a few at a time, as soon as those before are there', async () => {
+    const cluster = new Cluster({ shardCount: 48 })
+    await cluster.started(ABC)
+    const begunAtMs = cluster.clock.monotonic()
+    expect(await cluster.at('b').leave()).toBe('drained')
+    const tookMs = cluster.clock.monotonic() - begunAtMs
+    // 16 shards, 4 at once: with a leader that only plans with its beat that were 4 s.
+    expect(tookMs).toBeLessThan(2 * DEFAULT_CLUSTER_LIMITS.leaderBeatMs)
   })
 
   it('callbacks go with their owner: one runs at a time, wherever that is', async () => {

@@ -97,7 +97,7 @@ describe('an election', () => {
       void world.clock.after(5, () => world.registry.claim(key, value, done))
     const both = ['a', 'b'].map((name) => world.candidate(name, { jitterMs: 1, registry }))
     // Nor do they hear each other: the claim alone tells.
-    for (const { transport } of both) transport.isCut = true
+    for (const { transport } of both) transport.lost.add(subjects.leader())
     await world.clock.settle(limits.leaderSilenceMs / 2)
     const [winner, loser] = both[0]!.election.epoch === 1 ? both : both.toReversed()
     expect([winner!.election.epoch, loser!.election.epoch]).toEqual([1, undefined])
@@ -242,11 +242,44 @@ describe('an election', () => {
     expect(b.election.epoch).toBe(2)
     expect(a.election.epoch, 'by its own clock').toBeUndefined()
     // It hears nothing of what it missed: the claims tell.
-    a.transport.isCut = true
+    b.transport.lost.add(subjects.leader())
     a.gate.release()
     expect(a.election.epoch).toBeUndefined()
     await world.clock.settle(2_000)
     expect(a.election.epoch).toBeUndefined()
+    expect(b.election.epoch).toBe(2)
+  })
+
+  it('ends where the leader does not hear the others, whatever the registry says', async () => {
+    const world = new World()
+    const a = world.candidate('a')
+    await world.clock.settle(ELECTED_MS)
+    expect(a.election.epoch).toBe(1)
+    const b = world.candidate('b')
+    await world.clock.settle(limits.leaderBeatMs)
+    a.transport.isDeaf = true
+    await world.clock.settle(limits.leaderSilenceMs / 2 + limits.leaderBeatMs)
+    expect(a.election.epoch).toBeUndefined()
+    await world.clock.settle(2 * ELECTED_MS)
+    expect([a.election.epoch, b.election.epoch]).toEqual([undefined, 2])
+    b.gate.hold()
+    a.transport.isDeaf = false
+    await world.clock.settle(3 * ELECTED_MS)
+    expect(a.election.epoch).toBe(3)
+  })
+
+  it('is not won by who does not hear the others', async () => {
+    const world = new World()
+    const a = world.candidate('a')
+    await world.clock.settle(ELECTED_MS)
+    const b = world.candidate('b')
+    await world.clock.settle(limits.leaderBeatMs)
+    b.transport.isDeaf = true
+    await world.clock.settle(3 * ELECTED_MS)
+    expect(await world.claims()).toEqual(['1'])
+    a.gate.hold()
+    b.transport.isDeaf = false
+    await world.clock.settle(3 * ELECTED_MS)
     expect(b.election.epoch).toBe(2)
   })
 

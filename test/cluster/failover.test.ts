@@ -154,3 +154,28 @@ describe('a node that is not dead', () => {
     expect(viewsSince(cluster, sinceMs)).toEqual([])
   })
 })
+
+describe('a node that may not hear any more what it is sent', () => {
+  it.each(['leader', 'owner'] as const)(
+    'gives its shards away while it lives, and comes back: %s',
+    async (which) => {
+      const { cluster, leader } = await started(12)
+      const deaf = which === 'leader' ? leader : cluster.live.find((one) => one !== leader)!
+      const others = cluster.live.filter((one) => one !== deaf)
+      deaf.transport.isDeaf = true
+      const isRid = () => {
+        const view = others[0]!.node.status().view
+        return view?.owners.every((owner) => owner !== null && owner !== deaf.name) === true
+      }
+      await cluster.until(isRid, 'others are named', 20_000)
+      await cluster.settle(10_000)
+      const { shards, leads } = deaf.node.status()
+      expect([leads, shards.filter(({ role }) => role === 'owner')]).toEqual([false, []])
+      expect(isRid(), 'and it is not named again').toBe(true)
+      const address = cluster.on(0)
+      expect(await cluster.answer(cluster.client.start(address))).toBe('ok')
+      deaf.transport.isDeaf = false
+      await cluster.until(() => cluster.isSettled(), 'it has its share again', 20_000)
+    },
+  )
+})

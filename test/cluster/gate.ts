@@ -98,6 +98,7 @@ export class GatedTransport implements Transport {
   readonly #listeners = new Set<{ leave(): void; join(): void }>()
   #connection = 1
   #isCut = false
+  #isDeaf = false
   /** Subjects whose messages from this node are lost. */
   readonly lost = new Set<string>()
 
@@ -115,14 +116,25 @@ export class GatedTransport implements Transport {
     if (isCut === this.#isCut) return
     this.#isCut = isCut
     if (isCut) this.#connection += 1
-    for (const listener of this.#listeners) {
-      if (isCut) listener.leave()
-      else if (!this.#gate.isShut) listener.join()
-    }
+    this.#listen()
+  }
+
+  /** The server has taken all its rights to hear; it may say what it likes, and has answers. */
+  set isDeaf(isDeaf: boolean) {
+    this.#isDeaf = isDeaf
+    this.#listen()
   }
 
   connection(): number | undefined {
-    return this.isCut || this.#gate.isShut ? undefined : this.#connection
+    return this.isCut || this.#isDeaf || this.#gate.isShut ? undefined : this.#connection
+  }
+
+  #listen(): void {
+    const hearsNothing = this.#isCut || this.#isDeaf
+    for (const listener of this.#listeners) {
+      if (hearsNothing) listener.leave()
+      else if (!this.#gate.isShut) listener.join()
+    }
   }
 
   request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void {
@@ -152,13 +164,13 @@ export class GatedTransport implements Transport {
             : message,
         )
       })
-    let subscription: Subscription | undefined = this.isCut ? undefined : subscribe()
+    let subscription = this.#isCut || this.#isDeaf ? undefined : subscribe()
     const leave = () => {
       subscription?.unsubscribe()
       subscription = undefined
     }
     const join = () => {
-      subscription = subscribe()
+      subscription ??= subscribe()
     }
     const listener = { leave, join }
     this.#listeners.add(listener)

@@ -6,6 +6,7 @@ import { Hosting } from '../../src/cluster/hosting.ts'
 import { DEFAULT_CLUSTER_LIMITS as limits } from '../../src/cluster/limits.ts'
 import type { View } from '../../src/cluster/view.ts'
 import { NO_WISHES } from '../../src/cluster/wishes.ts'
+import { LineLog } from '../adapters/nats/connections.ts'
 import { host } from '../shard/support.ts'
 import { Cluster } from './nodes.ts'
 
@@ -56,6 +57,25 @@ describe('a machine', () => {
     clock.advance(machineAbsenceMs)
     expect(of([staying('order')])).toEqual(['mail'])
     expect(of([staying('order'), staying('mail')], ['mail']), 'it is back').toEqual([])
+  })
+
+  it('is spoken of once for each change', () => {
+    const clock = new VirtualClock()
+    const log = new LineLog()
+    const hosting = new Hosting({ clock, limits, log })
+    const look = (...machines: string[]) => hosting.unhosted(1, viewWith(), [staying(...machines)])
+    const said = () => log.lines.splice(0).map(({ level, fields }) => [level, fields['machines']])
+    look('order')
+    clock.advance(machineAbsenceMs)
+    look('order')
+    expect(said()).toEqual([['error', ['mail']]])
+    // The view that says so is on its way.
+    look('order')
+    look('order')
+    expect(said()).toEqual([])
+    look('order', 'mail')
+    look('order', 'mail')
+    expect(said()).toEqual([['info', ['mail']]])
   })
 
   it('is not waited for again by the next leader', () => {

@@ -1,7 +1,7 @@
 /** Orders of operators: what is refused, what they make of the placement, and what ends them. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { changesBy, plansOf, refusalOf } from '../../src/cluster/orders.ts'
+import { changesBy, plansOf, refusalOf, unownedIn } from '../../src/cluster/orders.ts'
 import { nextView, type Planning, type Reports } from '../../src/cluster/planning.ts'
 import { NO_VERSIONS } from '../../src/cluster/versions.ts'
 import type { View } from '../../src/cluster/view.ts'
@@ -87,8 +87,8 @@ describe('an order to drain a node', () => {
       plans.step()
       left.push(plans.count('b'))
     }
-    expect(left[0], 'those whose standby is near').toBe(12)
-    expect(left.slice(1), 'each goes on by one at least').toEqual([11, 10, 9])
+    expect(left[0], 'those whose standby is near').toBe(16)
+    expect(left.slice(1), 'each goes on by one at least').toEqual([15, 14, 13])
     plans.reports = {}
     plans.rest()
     expect([plans.count('a'), plans.count('b'), plans.count('c')]).toEqual([30, 0, 30])
@@ -103,6 +103,49 @@ describe('an order to drain a node', () => {
     expect(plans.order(undrain('b'))).toBeUndefined()
     plans.rest()
     expect(plans.count('b')).toBe(20)
+  })
+
+  it('leaves it what nobody else can take, also what it has lost by a restart, until somebody can', () => {
+    const plans = new Plans(['a', 'b', 'c'])
+    const shard = plans.of('b')
+    const shards = () => plans.view!.owners.flatMap((owner, at) => (owner === 'b' ? [at] : []))
+    expect(plans.order(drain('b'))).toBeUndefined()
+    let isAlone = true
+    plans.reports = { refuses: (name, at) => isAlone && at === shard && name !== 'b' }
+    plans.rest()
+    expect(shards()).toEqual([shard])
+    plans.members = plans.members.filter(({ name }) => name !== 'b')
+    plans.rest()
+    expect(plans.view!.owners[shard], 'nobody who is there can').toBeNull()
+    plans.members.push(member('b', { leaving: true }))
+    plans.rest()
+    expect(plans.view!.owners[shard], 'one that stops takes nothing').toBeNull()
+    plans.members.pop()
+    plans.members.push(member('b'))
+    plans.rest()
+    expect(shards()).toEqual([shard])
+    const parted = 'has a store that has parted from the journal of the shard'
+    expect(plansOf(plans.planning).unplaced).toEqual([
+      { shard, keptBy: 'b', why: [`a ${parted}`, 'b is drained', `c ${parted}`] },
+    ])
+    isAlone = false
+    plans.rest()
+    expect(shards()).toEqual([])
+  })
+
+  it('has shards that are nobody told with the reasons of just these', () => {
+    const plans = new Plans(['a', 'b', 'c'])
+    expect(plans.order(drain('b'))).toBeUndefined()
+    plans.reports = { refuses: (name, at) => (at === 1 ? name !== 'b' : at === 3 || at === 4) }
+    plans.rest()
+    expect(plans.view!.owners[1]).toBe('b')
+    const parted = 'has a store that has parted from the journal of the shard'
+    expect(unownedIn(plans.view!, plans.planning)).toEqual([
+      { shards: [3, 4], why: `a ${parted}; b is drained; c ${parted}` },
+    ])
+    plans.reports = {}
+    plans.rest()
+    expect(unownedIn(plans.view!, plans.planning)).toEqual([])
   })
 
   it('is refused where nobody else could take them, and says of each why', () => {

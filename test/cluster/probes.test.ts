@@ -84,6 +84,21 @@ describe('a node whose process has ended', () => {
     expect(me.gone, 'and that is said once').toEqual(['a'])
   })
 
+  it('also when it died with a question', async () => {
+    const world = new World()
+    const a = world.node('a')
+    const me = world.asker(['a'])
+    await world.clock.settle(20_000)
+    const { length } = me.answers
+    while (me.answers.length === length) await world.clock.settle(1)
+    a.gate.hold()
+    // The next one is on its way when it dies.
+    await world.clock.settle(limits.memberProbeMs + 5)
+    a.gate.shut()
+    await world.clock.settle(limits.memberProbeMs + limits.memberGoneMs)
+    expect(me.gone).toEqual(['a'])
+  })
+
   it('or that has stopped in good order', async () => {
     const world = new World()
     const a = world.node('a')
@@ -280,5 +295,74 @@ describe('who asks', () => {
     expect(me.gone).toEqual([])
     await world.clock.settle(NOTICED_MS)
     expect(me.gone).toEqual(['a'])
+  })
+})
+
+describe('who misses most others at once', () => {
+  const everybody = ['a', 'b', 'c', 'd', 'e', 'f']
+
+  /** All answer, and have for long enough. */
+  async function started(names: readonly string[], watched?: readonly string[]) {
+    const world = new World()
+    const nodes = new Map(names.map((name) => [name, world.node(name)]))
+    const me = world.asker(names, watched)
+    await world.clock.settle(20_000)
+    const away = (...some: string[]) => {
+      for (const name of some) nodes.get(name)!.gate.shut()
+    }
+    return { world, me, away }
+  }
+
+  it('is rather cut off itself: their silence decides', async () => {
+    const { world, me, away } = await started(['a', 'b'])
+    away('a', 'b')
+    await world.clock.settle(20_000)
+    expect(me.gone).toEqual([])
+    world.node('b')
+    await world.clock.settle(NOTICED_MS)
+    expect(me.gone, 'who is still away when the others are back is gone').toEqual(['a'])
+  })
+
+  it('asks others about the one that it watches', async () => {
+    const { world, me, away } = await started(everybody, ['c'])
+    away('a', 'b', 'c', 'd')
+    await world.clock.settle(20_000)
+    expect(me.gone).toEqual([])
+    const other = await started(everybody, ['c'])
+    other.away('c')
+    await other.world.clock.settle(NOTICED_MS)
+    expect(other.me.gone).toEqual(['c'])
+  })
+
+  it('has missed one a moment ago', async () => {
+    const { world, me, away } = await started(['a', 'b'])
+    away('a')
+    await world.clock.settle(NOTICED_MS)
+    expect(me.gone).toEqual(['a'])
+    away('b')
+    await world.clock.settle(limits.memberSilenceMs - 2 * NOTICED_MS)
+    expect(me.gone).toEqual(['a'])
+    await world.clock.settle(3 * NOTICED_MS)
+    expect(me.gone, 'two that ended one after the other').toEqual(['a', 'b'])
+  })
+
+  it('but of many two may well end together', async () => {
+    const { world, me, away } = await started(['a', 'b', 'c', 'd'])
+    away('a', 'd')
+    await world.clock.settle(NOTICED_MS)
+    expect(me.gone.sort()).toEqual(['a', 'd'])
+  })
+
+  it('asks some others, and only while it misses one', async () => {
+    const names = [...everybody, 'counted']
+    const { world, away } = await started(names, ['a'])
+    expect(world.asked, 'until it has answered').toHaveLength(1)
+    away('a')
+    await world.clock.settle(NOTICED_MS)
+    // Of the names behind 'me', and from the first on: a, b, c and counted.
+    expect(world.asked.length).toBeGreaterThan(1)
+    const then = world.asked.length
+    await world.clock.settle(20_000)
+    expect(world.asked).toHaveLength(then)
   })
 })

@@ -8,6 +8,7 @@ import {
   SeededRandom,
 } from '../../src/adapters/memory/index.ts'
 import { silentLog } from '../../src/adapters/system/index.ts'
+import { CatchUps } from '../../src/cluster/catch-ups.ts'
 import { DEFAULT_CLUSTER_LIMITS as clusterLimits } from '../../src/cluster/limits.ts'
 import { Members } from '../../src/cluster/members.ts'
 import { Seat } from '../../src/cluster/seat.ts'
@@ -18,7 +19,7 @@ import { NO_WISHES } from '../../src/cluster/wishes.ts'
 import { hostMachine } from '../../src/machine/index.ts'
 import type { StoreTransaction } from '../../src/ports/index.ts'
 import { subjectsOf } from '../../src/protocol/index.ts'
-import { ResidentBudget } from '../../src/shard/index.ts'
+import { ReadTurns, ResidentBudget } from '../../src/shard/index.ts'
 import { appliedKey } from '../../src/shard/keys.ts'
 import { claims, rowsOf, tailOf } from '../shard/journaled-judge.ts'
 import { Nodes, SHARD } from '../shard/journaled-nodes.ts'
@@ -73,6 +74,7 @@ class Bench {
   readonly views: Views
   readonly members: Members
   readonly seat: Seat
+  readonly catchUps = new CatchUps({ clock: this.nodes.clock, limits: clusterLimits })
 
   constructor() {
     const { clock, limits } = this.nodes
@@ -92,6 +94,7 @@ class Bench {
     this.members = this.member('a', () => undefined)
     this.seat = new Seat(SHARD, {
       ...{ name: 'a', shardCount: 1, clock, store, transport, subjects, limits, clusterLimits },
+      turns: new ReadTurns({ clock }),
       random: new SeededRandom(1),
       log: silentLog,
       journal: this.a.line,
@@ -106,6 +109,7 @@ class Bench {
       views: this.views,
       members: this.members,
       otherTails: { collect: answerNothing },
+      catchUps: this.catchUps,
       changed: () => {},
       failed: ({ why }) => fail(why),
     })
@@ -194,4 +198,33 @@ it('a shard is followed from what the store shows when it has taken what the own
   await bench.settle(5_000)
   expect(await noted, 'it had happened, and its tail has it for whoever asks').toBe('ok')
   expect(seat.refuses, 'it has applied what the journal lost, and knows it').toBe(true)
+})
+
+it('while a shard is taken, those that only follow wait, and no longer', async () => {
+  const bench = new Bench()
+  let hasBegun = false
+  bench.name(1, 'a')
+  while (!bench.seat.isOwner) await bench.settle(1)
+  bench.catchUps.enter(() => {
+    hasBegun = true
+  })
+  while (!bench.serves) {
+    expect(hasBegun).toBe(false)
+    await bench.settle(1)
+  }
+  await bench.settle(clusterLimits.catchUpRestMs + 1)
+  expect(hasBegun).toBe(true)
+})
+
+it('nor once it was let go of before it served', async () => {
+  const bench = new Bench()
+  let hasBegun = false
+  bench.name(1, 'a')
+  while (!bench.seat.isOwner) await bench.settle(1)
+  bench.name(2, 'b')
+  bench.catchUps.enter(() => {
+    hasBegun = true
+  })
+  await bench.settle(clusterLimits.catchUpHoldMs / 2)
+  expect([bench.seat.isOwner, hasBegun]).toEqual([false, true])
 })

@@ -7,6 +7,7 @@ import {
   MemoryStore,
   type VirtualClock,
 } from '../../src/adapters/memory/index.ts'
+import { CatchUps } from '../../src/cluster/catch-ups.ts'
 import { DEFAULT_CLUSTER_LIMITS as limits } from '../../src/cluster/limits.ts'
 import { Standby } from '../../src/cluster/standby.ts'
 import type { Log } from '../../src/ports/index.ts'
@@ -28,6 +29,7 @@ class Follower {
   readonly failures: string[] = []
   readonly parted: string[] = []
   standby!: Standby
+  readonly catchUps: CatchUps
   changes = 0
 
   constructor(clock: VirtualClock, server: MemoryJournalServer, store?: MemoryStore) {
@@ -35,6 +37,7 @@ class Follower {
     this.store = store ?? new MemoryStore({ clock })
     this.journal = new MemoryJournal({ clock, server, latencyMs: () => 10 })
     this.checkpoints = new MemoryCheckpoints({ clock })
+    this.catchUps = new CatchUps({ clock, limits })
     this.start()
   }
 
@@ -44,7 +47,7 @@ class Follower {
     const log: Log = { debug: nothing, info: nothing, warn: nothing, error, child: () => log }
     const { clock, store, journal } = this
     this.standby = new Standby({
-      ...{ shard: SHARD, clock, store, journal, log, limits },
+      ...{ shard: SHARD, clock, store, journal, log, limits, catchUps: this.catchUps },
       checkpoints: this.checkpoints,
       changed: () => {
         this.changes += 1
@@ -102,6 +105,51 @@ describe('a standby', () => {
     await nodes.settle(1_000)
     expect(f.standby.lag).toBe(0)
     expect(rowsOf(f.store)).toEqual(rowsOf(a.store))
+  })
+
+  it('is near as soon as it has nearly everything, and that is said once', async () => {
+    const { nodes, a, f } = await followed()
+    expect(f.changes).toBe(1)
+    for (let n = 0; n < 100; n++) {
+      expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+      await nodes.settle(50)
+    }
+    await nodes.settle(1_000)
+    expect([f.standby.lag, f.changes], 'not with every slot').toEqual([0, 1])
+  })
+
+  it('that has much to read waits for its turn, and gives it back', async () => {
+    const { nodes, a, f } = await followed()
+    f.stop()
+    for (let n = 0; n < 600; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+    const goOn = f.catchUps.hold()
+    f.start()
+    await nodes.settle(1_000)
+    expect(f.standby.lag).toBe(600)
+    goOn()
+    await nodes.settle(2_000)
+    expect(f.standby.lag).toBe(0)
+    const turns = Array.from({ length: limits.catchUpsAtOnce }, () => {
+      const turn = { hasBegun: false }
+      f.catchUps.enter(() => {
+        turn.hasBegun = true
+      })
+      return turn
+    })
+    await nodes.settle(1)
+    expect(turns.every(({ hasBegun }) => hasBegun)).toBe(true)
+  })
+
+  it('that is stopped while it waits wants no turn any more', async () => {
+    const { nodes, a, f } = await followed()
+    f.stop()
+    for (let n = 0; n < 100; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+    f.catchUps.hold()
+    f.start()
+    await nodes.settle(1_000)
+    f.stop()
+    await nodes.settle(2 * limits.catchUpHoldMs)
+    expect(f.standby.lag).toBe(100)
   })
 
   it('stops only when the store has taken what was under way', async () => {

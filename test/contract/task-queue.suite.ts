@@ -36,7 +36,10 @@ export function taskQueueSuite(
     const publish = (taskId: string, more: Partial<TaskMessage> = {}): Promise<string> =>
       answer(harness, (done) =>
         harness.queue.publish(
-          { queue: 'q', priority: 0, messageId: `${taskId}:1:1`, taskId, name: 'work', ...more },
+          {
+            ...{ queue: 'q', priority: 0, messageId: `${taskId}:1:1`, taskId, name: 'work' },
+            ...{ ticket: 't', ...more },
+          },
           done,
         ),
       )
@@ -62,6 +65,7 @@ export function taskQueueSuite(
         messageId: 'before:1:1',
         taskId: 'before',
         name: 'work',
+        ticket: 't',
       })
       expect(ids(got)).toEqual(['before', 'after', 'later'])
     })

@@ -5,7 +5,7 @@ import { SystemClock } from '../../src/adapters/system/index.ts'
 import { connectTo, LineLog } from '../adapters/nats/connections.ts'
 import { missingNatsServer, type NatsServer, startNatsServer } from '../nats-server.ts'
 import { realTime } from './support.ts'
-import { QUEUE_NAMES, taskQueueSuite } from './task-queue.suite.ts'
+import { QUEUE_NAMES, type TaskQueueHarness, taskQueueSuite } from './task-queue.suite.ts'
 import { linkedNode } from './worker-link.ts'
 
 taskQueueSuite('memory, virtual time', async (ackWaitMs = 1_000) => {
@@ -21,68 +21,76 @@ taskQueueSuite('memory, virtual time', async (ackWaitMs = 1_000) => {
   }
 })
 
-taskQueueSuite('memory, real time', async (ackWaitMs = 500) => {
-  const clock = new SystemClock()
-  const queue = new MemoryTaskQueue({ clock, ackWaitMs })
-  return {
-    ...realTime,
-    queue,
-    ackWaitMs,
-    exact: true,
-    now: () => clock.now(),
-    close: async () => queue.close(),
-  }
-})
+/** Most of it on real time is waiting: the suites run beside each other, the tests of each one by one. */
+describe.concurrent('on real time', () => {
+  const apart = (name: string, create: (ackWaitMs?: number) => Promise<TaskQueueHarness>) =>
+    describe(name, () => {
+      describe.sequential('one by one', () => taskQueueSuite(name, create))
+    })
 
-/** A worker consumes over HTTP what its node publishes. */
-taskQueueSuite('a worker on its node over HTTP', async (ackWaitMs = 500) => {
-  const clock = new SystemClock()
-  const queue = new MemoryTaskQueue({ clock, ackWaitMs })
-  const node = await linkedNode(queue, QUEUE_NAMES)
-  const link = node.link()
-  return {
-    ...realTime,
-    queue: {
-      publish: (message, done) => queue.publish(message, done),
-      consume: (options, deliver) => link.consume(options, deliver),
-      depth: (name) => queue.depth(name),
-    },
-    ackWaitMs,
-    exact: true,
-    now: () => clock.now(),
-    close: async () => {
-      await node.close()
-      queue.close()
-    },
-  }
-})
-
-describe.skipIf(missingNatsServer)('with a nats-server', () => {
-  let server: NatsServer
-  let clusters = 0
-  beforeAll(async () => {
-    server = await startNatsServer()
-  })
-  afterAll(() => server.close())
-
-  taskQueueSuite('nats', async (ackWaitMs = 500) => {
+  apart('memory, real time', async (ackWaitMs = 500) => {
     const clock = new SystemClock()
-    const log = new LineLog()
-    const connection = await connectTo(server.url, log)
-    clusters += 1
-    const cluster = `c${clusters}`
-    const options = { connection, cluster, replicas: 1, clock, log, ackWaitMs }
-    const queue = await NatsTaskQueue.open(options)
+    const queue = new MemoryTaskQueue({ clock, ackWaitMs })
     return {
       ...realTime,
       queue,
       ackWaitMs,
       exact: true,
       now: () => clock.now(),
+      close: async () => queue.close(),
+    }
+  })
+
+  /** A worker consumes over HTTP what its node publishes. */
+  apart('a worker on its node over HTTP', async (ackWaitMs = 500) => {
+    const clock = new SystemClock()
+    const queue = new MemoryTaskQueue({ clock, ackWaitMs })
+    const node = await linkedNode(queue, QUEUE_NAMES)
+    const link = node.link()
+    return {
+      ...realTime,
+      queue: {
+        publish: (message, done) => queue.publish(message, done),
+        consume: (options, deliver) => link.consume(options, deliver),
+        depth: (name) => queue.depth(name),
+      },
+      ackWaitMs,
+      exact: true,
+      now: () => clock.now(),
       close: async () => {
-        await queue.close()
-        await connection.close()
+        await node.close()
+        queue.close()
       },
     }
+  })
+
+  describe.skipIf(missingNatsServer)('with a nats-server', () => {
+    let server: NatsServer
+    let clusters = 0
+    beforeAll(async () => {
+      server = await startNatsServer()
+    })
+    afterAll(() => server.close())
+
+    apart('nats', async (ackWaitMs = 500) => {
+      const clock = new SystemClock()
+      const log = new LineLog()
+      const connection = await connectTo(server.url, log)
+      clusters += 1
+      const cluster = `c${clusters}`
+      const options = { connection, cluster, replicas: 1, clock, log, ackWaitMs }
+      const queue = await NatsTaskQueue.open(options)
+      return {
+        ...realTime,
+        queue,
+        ackWaitMs,
+        exact: true,
+        now: () => clock.now(),
+        close: async () => {
+          await queue.close()
+          await connection.close()
+        },
+      }
+    })
   })
 })

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { scriptArguments } from '../script.ts'
 import { until } from '../waiting.ts'
 
 const START_TIMEOUT_MS = 30_000
@@ -27,7 +28,7 @@ export class Victim {
     const script = join(import.meta.dirname, 'server.ts')
     const child = spawn(
       process.execPath,
-      ['--import', 'tsx', script, this.#dataDirectory, String(this.#port)],
+      [...scriptArguments(script), this.#dataDirectory, String(this.#port)],
       { stdio: ['ignore', 'ignore', 'pipe'] },
     )
     this.#errors = ''

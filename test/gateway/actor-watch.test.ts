@@ -111,7 +111,7 @@ describe('a watch of an actor', () => {
     ])
     expect(second.events[1]?.data).toMatchObject({ from: 'odd', to: 'even', status: 'active' })
     const third = watch('meter/b', second.lastId)
-    await until(() => third.heartbeats > 1, { timeoutMs: 5_000 }, 'a silent watch')
+    await until(() => third.heartbeats > 1, { timeoutMs: 20_000 }, 'a silent watch')
     expect(third.events).toEqual([])
   })
 
@@ -140,7 +140,7 @@ describe('a watch of an actor', () => {
     await rig.node.client.delete('meter/d')
     // Ids hold the time at which the actor was made.
     const createdAt = Number(first.events[0]?.data.createdAt)
-    await until(() => Date.now() > createdAt + 1, { timeoutMs: 5_000 }, 'another millisecond')
+    await until(() => Date.now() > createdAt + 1, { timeoutMs: 20_000 }, 'another millisecond')
     await rig.node.client.start('meter/d')
     await send('meter/d', { type: 'ADD' })
     const second = watch('meter/d', first.lastId)
@@ -169,7 +169,7 @@ describe('a connection', () => {
   it('that is silent says that it lives', async () => {
     await rig.node.client.ensure('meter/e')
     const source = watch('meter/e')
-    await until(() => source.heartbeats >= 3, { timeoutMs: 5_000 }, 'heartbeats')
+    await until(() => source.heartbeats >= 3, { timeoutMs: 20_000 }, 'heartbeats')
     expect(source.names).toEqual(['state'])
   })
 
@@ -191,9 +191,9 @@ describe('a connection', () => {
     for (let n = 0; n < events; n++) await send('meter/f', { type: 'SHOUT', bytes: 200_000 })
     const isFree = async () => {
       const probes = [open(), open()]
-      await until(() => probes.every(({ status }) => status > 0), { timeoutMs: 5_000 }, 'answers')
+      await until(() => probes.every(({ status }) => status > 0), { timeoutMs: 20_000 }, 'answers')
       for (const probe of probes) probe.close()
-      await until(() => probes.every(({ isEnded }) => isEnded), { timeoutMs: 5_000 }, 'ends')
+      await until(() => probes.every(({ isEnded }) => isEnded), { timeoutMs: 20_000 }, 'ends')
       return probes.every(({ status }) => status === 200)
     }
     const wait = { timeoutMs: 2_000, every: 50 }
@@ -227,7 +227,7 @@ describe('a connection', () => {
         again.close()
         return again.status === 200
       },
-      { timeoutMs: 5_000 },
+      { timeoutMs: 20_000 },
       'room for another watch',
     )
   })

@@ -111,7 +111,7 @@ describe('one actor', () => {
     expect(resumed.body.paused).toBe(false)
     await until(
       async () => (await rig.call('GET', path)).body.value === 'open',
-      { timeoutMs: 5_000 },
+      { timeoutMs: 20_000 },
       'the kept event to be taken',
     )
     const audit = await rig.call('GET', `/troupe/v1/audit?actor=order/paused&limit=10`)

@@ -135,6 +135,24 @@ describe('a request', () => {
     await expect(ask({})).rejects.toThrow('no-responders')
   })
 
+  it('is told busy where those under way are as large as they may be', async () => {
+    serve({ bytesMax: 2_000 })
+    let end: (() => void) | undefined
+    handle = (_request, response) => {
+      end = () => response.end('late')
+    }
+    const first = ask({ method: 'POST' }, 'operate', 'x'.repeat(1_500))
+    await until(() => end !== undefined, SOON, 'the first is under way')
+    const second = { method: 'POST' }
+    expect(await ask(second, 'operate', 'x'.repeat(1_500))).toMatchObject({
+      ...{ status: 503, text: expect.stringContaining('2000 bytes') },
+    })
+    end!()
+    expect((await first).text).toBe('late')
+    handle = (_request, response) => void response.end('soon')
+    expect((await ask(second, 'operate', 'x'.repeat(1_500))).text).toBe('soon')
+  })
+
   it('that is not answered in time at the end is cut off, and told so', async () => {
     serve()
     let isClosed = false
@@ -227,6 +245,28 @@ describe('an answer', () => {
       await until(() => isClosed, SOON, 'the handler learns it')
     },
   )
+
+  it('is given in smaller parts while all together hold as much as they may', async () => {
+    serve({ partBytesMax: 64 * 1_024, bytesMax: 100 * 1_024 })
+    handle = (_request, response) => void response.end(Buffer.alloc(200 * 1_024))
+    const unread = await ask({})
+    expect(unread.text.length).toBe(64 * 1_024)
+    const { more: rest, text } = await ask({})
+    expect(text.length, 'what is left').toBeLessThanOrEqual(36 * 1_024)
+    const third = await ask({})
+    expect(third.text.length, 'and never less than that').toBe(16 * 1_024)
+    await more(third.more!.stream, 1, 'read', { stop: true })
+    await more(unread.more!.stream, 1, 'read', { stop: true })
+    const part = await more(rest!.stream, 1)
+    expect(part.text.length, 'whole parts again').toBe(64 * 1_024)
+    let bytes = text.length + part.text.length
+    for (let at = 2, isEnd = false; !isEnd; at++) {
+      const next = await more(rest!.stream, at)
+      bytes += next.text.length
+      isEnd = next.end === true
+    }
+    expect(bytes).toBe(200 * 1_024)
+  })
 
   it('is not made faster than it is read', async () => {
     serve({ partBytesMax: 1_024 })

@@ -241,10 +241,10 @@ describe('routes', () => {
   it('are told when the client goes away', async () => {
     const outgoing = httpRequest(`${rig.gateway.url}/slow`).on('error', () => {})
     outgoing.end()
-    await until(() => outgoing.socket?.readyState === 'open', { timeoutMs: 5_000 }, 'a connection')
+    await until(() => outgoing.socket?.readyState === 'open', { timeoutMs: 20_000 }, 'a connection')
     await rig.call('GET', '/text')
     outgoing.destroy()
-    await until(() => seen.aborted, { timeoutMs: 5_000 }, 'the signal')
+    await until(() => seen.aborted, { timeoutMs: 20_000 }, 'the signal')
   })
 
   it.each([
@@ -343,7 +343,7 @@ it('closes: streams end, requests under way finish, nothing new is taken', async
   })
   const follow = own.call('GET', '/follow')
   const work = own.call('GET', '/work')
-  await until(() => begun.stream && begun.slow, { timeoutMs: 5_000 }, 'both to begin')
+  await until(() => begun.stream && begun.slow, { timeoutMs: 20_000 }, 'both to begin')
   const closing = own.gateway.close()
   expect((await follow).text).toBe('firstlast')
   proceed()

@@ -3,7 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { fromJson } from '../../src/protocol/index.ts'
 import { until } from '../waiting.ts'
 
-const WAIT = { timeoutMs: 5_000 }
+const WAIT = { timeoutMs: 20_000 }
 
 export interface Received {
   event: string

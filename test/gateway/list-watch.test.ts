@@ -135,9 +135,9 @@ describe('a watch of a list', () => {
     await start('a')
     await send('a', 'NEXT')
     await rig.start('another-order')
-    await until(() => told(all).includes('row lamp/a/part'), { timeoutMs: 5_000 }, 'the child')
+    await until(() => told(all).includes('row lamp/a/part'), { timeoutMs: 20_000 }, 'the child')
     const isTold = () => told(roots).includes('row order/another-order')
-    await until(isTold, { timeoutMs: 5_000 }, 'the order')
+    await until(isTold, { timeoutMs: 20_000 }, 'the order')
     expect(told(roots)).toEqual(expect.arrayContaining(['live', 'row lamp/a']))
     expect(told(roots)).not.toContain('row lamp/a/part')
   })
@@ -190,10 +190,10 @@ describe('after a broken connection', () => {
     const begun = first.lastId
     await send('a', 'MOVE', { room: 'attic' })
     await first.until(2)
-    await until(() => first.lastId !== begun, { timeoutMs: 5_000 }, 'another id')
+    await until(() => first.lastId !== begun, { timeoutMs: 20_000 }, 'another id')
     first.close()
     const second = watch('?machine=lamp&state=off', first.lastId)
-    await until(() => second.heartbeats > 1, { timeoutMs: 5_000 }, 'heartbeats')
+    await until(() => second.heartbeats > 1, { timeoutMs: 20_000 }, 'heartbeats')
     expect(told(second)).toEqual([])
   })
 
@@ -223,7 +223,7 @@ describe('after a broken connection', () => {
     first.close()
     const second = watch('?machine=lamp&rows=false', first.lastId)
     // Longer than what changed is remembered without a watcher.
-    await until(() => second.heartbeats > 12, { timeoutMs: 5_000 }, 'heartbeats')
+    await until(() => second.heartbeats > 12, { timeoutMs: 20_000 }, 'heartbeats')
     await send('a', 'NEXT')
     await second.until(1)
     expect(told(second)).toEqual(['row lamp/a'])
@@ -237,12 +237,12 @@ describe('after a broken connection', () => {
     await until(
       async () => {
         const again = watch('?machine=lamp&rows=false', first.lastId)
-        await until(() => again.heartbeats > 0, { timeoutMs: 5_000 }, 'a heartbeat')
+        await until(() => again.heartbeats > 0, { timeoutMs: 20_000 }, 'a heartbeat')
         again.close()
         // Each look lets it linger anew: so they lie further apart than that.
         return again.names[0] === 'reset'
       },
-      { timeoutMs: 5_000, every: 700 },
+      { timeoutMs: 20_000, every: 700 },
       'an id that is not known any more',
     )
   })
@@ -263,11 +263,11 @@ it('a reader that is too slow for the backlog is told that it was', async () => 
   const limits = { watchBacklogMax: 5, watchLingerMs: 1 }
   const feed = new ChangeFeed(rig.node.client, 'lamp', limits)
   await start('a')
-  await until(() => feed.next === 1, { timeoutMs: 5_000 }, 'a change')
+  await until(() => feed.next === 1, { timeoutMs: 20_000 }, 'a change')
   expect(await feed.read(0, stop.signal)).toEqual({ addresses: ['lamp/a'], next: 1 })
   for (let n = 0; n < 3; n++) await start(`b${n}`)
   await send('b0', 'MOVE', { room: 'x' })
-  await until(() => feed.next === 5, { timeoutMs: 5_000 }, 'five changes')
+  await until(() => feed.next === 5, { timeoutMs: 20_000 }, 'five changes')
   expect((await feed.read(0, stop.signal))?.addresses).toEqual([
     'lamp/a',
     'lamp/b0',
@@ -275,7 +275,7 @@ it('a reader that is too slow for the backlog is told that it was', async () => 
     'lamp/b2',
   ])
   await send('b0', 'MOVE', { room: 'y' })
-  await until(() => feed.next === 6, { timeoutMs: 5_000 }, 'six changes')
+  await until(() => feed.next === 6, { timeoutMs: 20_000 }, 'six changes')
   expect(await feed.read(0, stop.signal)).toBeUndefined()
   const waiting = feed.read(6, stop.signal)
   stop.abort()

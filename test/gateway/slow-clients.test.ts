@@ -96,7 +96,7 @@ class RawClient {
   async cut(): Promise<string> {
     await until(
       () => this.closed,
-      { timeoutMs: 5_000 },
+      { timeoutMs: 20_000 },
       () => `the end after: ${this.text}`,
     )
     return this.text
@@ -187,9 +187,9 @@ describe('a body that is read as a stream', () => {
 
 it('a request in time is left alone, and so is its connection', async () => {
   const client = new RawClient().send('/whole', 2, '{}')
-  await until(() => client.text.includes('whole'), { timeoutMs: 5_000 }, 'an answer')
+  await until(() => client.text.includes('whole'), { timeoutMs: 20_000 }, 'an answer')
   await holds(() => !client.closed, { forMs: BODY_MS * 2 }, 'a connection kept for another')
   client.text = ''
   client.send('/whole', 2, '{}')
-  await until(() => client.text.includes('whole'), { timeoutMs: 5_000 }, 'another answer')
+  await until(() => client.text.includes('whole'), { timeoutMs: 20_000 }, 'another answer')
 })

@@ -67,7 +67,7 @@ describe('a route of an app', () => {
     answer = async (request) => ({
       body: (async function* () {
         yield 'a'
-        await until(() => performance.now() > began + 300, { timeoutMs: 5_000 }, 'later')
+        await until(() => performance.now() > began + 300, { timeoutMs: 20_000 }, 'later')
         yield request.signal.aborted ? 'cut' : 'z'
       })(),
     })
@@ -78,11 +78,11 @@ describe('a route of an app', () => {
   it('has what it streams too late ended for it', async () => {
     const stream = Readable.from(['late'])
     answer = async ({ signal }) => {
-      await until(() => signal.aborted, { timeoutMs: 5_000 }, 'the end of the time')
+      await until(() => signal.aborted, { timeoutMs: 20_000 }, 'the end of the time')
       return { body: stream }
     }
     expect((await rig.call('GET', '/patient', within(50))).status).toBe(504)
-    await until(() => stream.destroyed, { timeoutMs: 5_000 }, 'the end of the stream')
+    await until(() => stream.destroyed, { timeoutMs: 20_000 }, 'the end of the stream')
   })
 
   it.each(['0', '-5', '1.5', 'soon', '300001'])('is not begun for a time of %s', async (text) => {

@@ -22,7 +22,7 @@ export interface Result extends Found {
 }
 
 const QUICK = { minutesMax: 2, memoryMaxMB: 2_000 }
-const SHORT = { ...QUICK, isShort: true }
+const INSTANT = { ...QUICK, length: 'instant' } as const
 const FULL_MEMORY_MB = 6_000
 /** Assertions about the model itself: they prove nothing about a rule. */
 const OF_THE_MODEL = ['idsSuffice', 'unreachable']
@@ -37,7 +37,8 @@ function* intact(tier: 'quick' | 'full'): Generator<Result> {
     (run) => run.tier === tier,
   )) {
     const memoryMaxMB = tier === 'full' ? FULL_MEMORY_MB : QUICK.memoryMaxMB
-    const found = check({ configuration, switches: [], storage, minutesMax, memoryMaxMB })
+    const length = tier === 'full' ? 'long' : 'short'
+    const found = check({ configuration, switches: [], storage, minutesMax, memoryMaxMB, length })
     const problem = found.verdict === 'held' ? undefined : `${found.verdict}: ${found.what}`
     yield { ...found, kind: 'intact', name, size: sizeOf(configuration), storage, problem }
   }
@@ -46,7 +47,7 @@ function* intact(tier: 'quick' | 'full'): Generator<Result> {
 function* reachable(): Generator<Result> {
   const storage = 'compact'
   for (const { name, switch: one, configuration } of WITNESSES) {
-    const found = check({ configuration, switches: [one], storage, ...SHORT })
+    const found = check({ configuration, switches: [one], storage, ...INSTANT })
     const isReached = found.what === 'unreachable'
     const problem = isReached ? undefined : `not reached: ${found.verdict} ${found.what}`
     yield { ...found, kind: 'reachable', name, size: sizeOf(configuration), storage, problem }
@@ -58,7 +59,7 @@ function* mutants(): Generator<Result> {
   for (const { rule, section, without, configuration, redundantBecause } of MUTANTS) {
     // P2 is the rule itself in two of them: what counts is what happens to the other promises.
     const switches = [rule, 'P2_NOT_JUDGED']
-    const found = check({ configuration, switches, storage, ...SHORT })
+    const found = check({ configuration, switches, storage, ...INSTANT })
     const name = `${rule} (section ${section}: ${without})`
     const problem = problemOf(found, redundantBecause)
     yield { ...found, kind: 'without', name, size: sizeOf(configuration), storage, problem }

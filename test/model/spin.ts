@@ -20,9 +20,15 @@ export interface Search {
   storage: Run['storage']
   minutesMax: number
   memoryMaxMB: number
-  /** A counterexample is expected soon. */
-  isShort?: boolean
+  /** How long the search is expected to take, which says how much work the compiler is worth. */
+  length: SearchLength
 }
+
+/** `instant`: a counterexample within seconds; `short`: seconds; `long`: minutes. */
+export type SearchLength = 'instant' | 'short' | 'long'
+
+/** An optimizer takes longer over the checker (5 s and more) than the checker over a short search. */
+const EFFORTS = { instant: '-O2', short: '-Og', long: '-O2' } as const
 
 export interface Found {
   /** `violated`: a counterexample; `held`: all states were seen; `unfinished`: neither. */
@@ -53,13 +59,13 @@ export function check(search: Search): Found {
   const folder = mkdtempSync(join(tmpdir(), 'troupe-model-'))
   try {
     spin(folder, search)
-    if (search.isShort === true) {
+    if (search.length === 'instant') {
       // Most counterexamples are found sooner than an optimizer is done.
       compile(folder, search, '-O0')
       const found = explore(folder, SHORT_SECONDS)
       if (found.verdict === 'violated') return found
     }
-    compile(folder, search, '-O2')
+    compile(folder, search, EFFORTS[search.length])
     return explore(folder, search.minutesMax * 60)
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -74,7 +80,11 @@ function spin(cwd: string, { configuration, switches }: Search): void {
   run('spin', ['-a', ...values, ...names, MODEL], cwd)
 }
 
-function compile(cwd: string, { storage, memoryMaxMB }: Search, effort: '-O0' | '-O2'): void {
+function compile(
+  cwd: string,
+  { storage, memoryMaxMB }: Search,
+  effort: '-O0' | '-Og' | '-O2',
+): void {
   const states = storage === 'compact' ? ['-DHC4'] : ['-DCOLLAPSE']
   const limit = `-DMEMLIM=${memoryMaxMB}`
   run('gcc', [effort, '-w', '-DSAFETY', limit, ...states, '-o', 'pan', 'pan.c'], cwd)

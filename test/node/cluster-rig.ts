@@ -69,11 +69,13 @@ export class ClusterRig {
   readonly directory = mkdtempSync(join(tmpdir(), 'troupe-cluster-'))
   readonly apps: App[]
   readonly limits: Partial<ClusterLimits>
+  readonly shardCount: number
   readonly nodes = new Map<string, RigNode>()
 
-  constructor(apps: readonly App[], limits = LIMITS) {
+  constructor(apps: readonly App[], limits = LIMITS, shardCount = SHARDS) {
     this.apps = [...apps]
     this.limits = limits
+    this.shardCount = shardCount
   }
 
   async start(
@@ -178,8 +180,8 @@ export class RigNode {
     this.#gate = gate
     const clock = new GatedClock(this.#rig.clock, gate)
     const { dataDirectory, name } = this
-    const { apps, limits } = this.#rig
-    const given = { name, dataDirectory, apps, clock, shardCount: SHARDS, log: this.#log() }
+    const { apps, limits, shardCount } = this.#rig
+    const given = { name, dataDirectory, apps, clock, shardCount, log: this.#log() }
     const place = { limits, answerMs: 1_000, ...options.place }
     this.#node = await joinCluster(
       { ...given, ...options, place },

@@ -64,6 +64,27 @@ test('what was acknowledged is there after a restart', async () => {
   expect((await node.client.get('adder/y')).value).toBe('idle')
 })
 
+test('data keep the number of shards that they were made with', async () => {
+  const start = (options: { shardCount?: number } = {}) =>
+    createNode({ dataDirectory, apps: [app], worker: false, ...options })
+  for (const shardCount of [0, 1.5, 4_097]) {
+    await expect(start({ shardCount })).rejects.toMatchObject({
+      code: 'invalid-config',
+      message: `shards: ${shardCount} is not a whole number from 1 to 4096`,
+    })
+  }
+  for (const options of [{ shardCount: 3 }, {}, { shardCount: 3 }]) {
+    node = await start(options)
+    expect((await node.ready()).shards).toHaveLength(3)
+    await node.stop()
+  }
+  node = undefined
+  await expect(start({ shardCount: 4 })).rejects.toMatchObject({
+    code: 'invalid-config',
+    message: expect.stringContaining('has 3, and this node was told of 4'),
+  })
+})
+
 test('a second node on the same directory makes the first stop', async () => {
   node = await createNode({ dataDirectory, apps: [app] })
   await node.client.start('adder/z')

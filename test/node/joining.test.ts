@@ -79,7 +79,7 @@ describe('the number of shards', () => {
     const refused = rig.start('b', { shardCount: SHARDS * 2 })
     await expect(refused).rejects.toMatchObject({
       code: 'invalid-config',
-      message: `the cluster "troupe" has ${SHARDS} shards, but this node was told of ${SHARDS * 2}: the number is fixed when a cluster is made`,
+      message: `shards: the cluster "troupe" has ${SHARDS}, and this node was told of ${SHARDS * 2}: the number is fixed when a cluster is made`,
     })
   })
 

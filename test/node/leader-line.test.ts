@@ -109,6 +109,30 @@ it('comes from a leader that is still starting', async () => {
   await starting
 })
 
+it('an answer that is too large to be sent is no silence', async () => {
+  const clock = new SystemClock()
+  const transport = new MemoryTransport({ clock, payloadBytesMax: 1_000 })
+  const peersOf = (name: string) =>
+    new Peers({ name, transport, subjects: subjectsOf('test'), log: silentLog })
+  const b = peersOf('b')
+  b.listen()
+  b.on('leader', () => ['ok', 'x'.repeat(2_000)])
+  const line = new ClusterLeader({
+    ...{ name: 'a', peers: peersOf('a'), clock },
+    leader: () => 'b',
+    leads: () => false,
+  })
+  await expect(line.ask('stats')).rejects.toMatchObject({
+    code: 'too-large',
+    message:
+      'the answer of the node b, which leads the cluster, is larger than the 1000 bytes that can be sent (max_payload)',
+  })
+  await expect(line.ask('stats', 'x'.repeat(2_000))).rejects.toMatchObject({
+    message: expect.stringContaining('a question to the node b'),
+  })
+  transport.close()
+})
+
 it('says plainly that nobody leads, or that the leader is silent', async () => {
   const clock = new SystemClock()
   const transport = new MemoryTransport({ clock })

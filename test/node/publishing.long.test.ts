@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { createNode } from '../../src/index.ts'
 import { ProgramConnection } from '../cluster/processes/programs.ts'
 import { missingNatsServer, type NatsServer, startNatsServer, TIED } from '../nats-server.ts'
+import { scriptArguments } from '../script.ts'
 import { until } from '../waiting.ts'
 import type { WardProcessSettings } from './ward-process.ts'
 import { SHARDS, WardSet } from './ward-set.ts'
@@ -68,7 +69,7 @@ class WardProcess {
 
   start(): void {
     const script = join(import.meta.dirname, 'ward-process.ts')
-    const argv = [process.execPath, '--import', 'tsx', script, JSON.stringify(this.#settings)]
+    const argv = [process.execPath, ...scriptArguments(script), JSON.stringify(this.#settings)]
     const [command, ...args] = [...TIED, ...argv]
     this.#printed = ''
     const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'] })

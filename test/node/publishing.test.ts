@@ -11,7 +11,6 @@ import { note, SHARDS, WardSet } from './ward-set.ts'
 import { WARD, wards } from './wards.ts'
 
 const ACTORS = 64
-const JOIN = { shardCount: SHARDS }
 /** Of the calls that bring a directory: so many at least are needed once it is a member's. */
 const ENOUGH = 300
 /** The number of a call while checkpoints are made, and of one while the journals begin. */
@@ -25,7 +24,7 @@ let dataDirectory: string
 let set: WardSet
 
 beforeEach(() => {
-  rig = new ClusterRig([], QUICK)
+  rig = new ClusterRig([], QUICK, SHARDS)
   const ranFile = join(rig.directory, 'ran')
   rig.apps.push(wards(ranFile))
   set = new WardSet(ACTORS, ranFile)
@@ -57,19 +56,28 @@ async function filled(): Promise<unknown[]> {
 }
 
 describe('a node that was alone', () => {
+  it('has the shards that it has: told of others it brings nothing', async () => {
+    await one()
+    const told = { shardCount: SHARDS + 1 }
+    await expect(rig.start('a', told)).rejects.toMatchObject({
+      message: expect.stringContaining(`has ${SHARDS}, and this node was told of ${SHARDS + 1}`),
+    })
+    await (await alone()).stop()
+  })
+
   it('brings every actor as it was, and what was under way goes on once', async () => {
     const before = await filled()
     const a = await rig.start('a', { worker: false })
     expect(await set.still(a.node.client)).toEqual(before)
-    await rig.start('b', JOIN)
-    await rig.start('c', JOIN)
+    await rig.start('b')
+    await rig.start('c')
     await rig.settled()
     const { shards } = rig.at('c').report()
     expect(new Set(shards.map(({ owner }) => owner))).toEqual(new Set(['a', 'b', 'c']))
     await set.goesOn(rig.at('c').node.client)
     expect(a.said('a checkpoint is loaded'), 'the founder has it').toEqual([])
     await a.stop()
-    await a.start(JOIN)
+    await a.start()
     await rig.settled()
     expect(await set.still(a.node.client)).toEqual(await set.still(rig.at('b').node.client))
     await a.stop()
@@ -85,7 +93,7 @@ describe('a node that was alone', () => {
     let waiting: Promise<RigNode> | undefined
     for (let calls = 1; !isMember || calls < ENOUGH; calls = Math.ceil(calls * 2.3)) {
       await cutShort(calls)
-      if (!waiting && (await has('facts'))) waiting = rig.start('b', JOIN)
+      if (!waiting && (await has('facts'))) waiting = rig.start('b')
       expect(rig.nodes.has('b'), 'b waits').toBe(false)
       if (await isAlone(FIRST, notes)) {
         expect(isMember, 'it was alone until now').toBe(false)
@@ -95,7 +103,7 @@ describe('a node that was alone', () => {
         calls = 1
       }
     }
-    await expect(rig.make('b').start(JOIN)).rejects.toMatchObject(RUNS)
+    await expect(rig.make('b').start()).rejects.toMatchObject(RUNS)
     await cutShort('published')
     const { node } = await waiting!
     expect(await seen(node.client, FIRST), 'b has it all').toHaveLength(notes)
@@ -117,7 +125,7 @@ describe('a cluster with data', () => {
     ['of which the registry has lost all', () => forget('facts')],
   ])('%s is left as it is, and so is the directory', async (_what, lose) => {
     await filled()
-    const b = await rig.start('b', JOIN)
+    const b = await rig.start('b')
     await b.node.client.start(`${WARD}/b`)
     await lose()
     await expect(rig.start('a')).rejects.toMatchObject(refusal)
@@ -170,27 +178,27 @@ describe('what NATS loses meanwhile', () => {
 it('a registry that has lost the end of it hears of it again by any member', async () => {
   await one()
   await rig.start('a')
-  const b = await rig.start('b', JOIN)
+  const b = await rig.start('b')
   await b.stop()
   await forget('published')
-  await b.start(JOIN)
-  await rig.start('c', JOIN)
+  await b.start()
+  await rig.start('c')
   await rig.at('a').stop()
   await forget('published')
-  const again = await rig.start('a', JOIN)
+  const again = await rig.start('a')
   expect(again.said('this node brings')).toEqual([])
 })
 
 it('is not heard of by what is left of an older cluster', async () => {
-  const older = new ClusterRig(rig.apps, QUICK)
-  const left = await older.start('b', JOIN)
+  const older = new ClusterRig(rig.apps, QUICK, SHARDS)
+  const left = await older.start('b')
   await left.stop()
   await one()
   await cutShort(AMONG_CHECKPOINTS)
   const b = rig.make('b')
   const stop = new AbortController()
   const place = { dataDirectory: left.dataDirectory, signal: stop.signal }
-  const ended = expect(b.start({ ...JOIN, ...place })).rejects.toMatchObject({
+  const ended = expect(b.start(place)).rejects.toMatchObject({
     code: 'unavailable',
   })
   const waits = () => b.said('waits until the founder').length > 0
@@ -227,7 +235,7 @@ it('data out of a backup are data as any', async () => {
   await restoreData(backup, dataDirectory)
   const a = await rig.start('a')
   await a.stop()
-  await a.start(JOIN)
+  await a.start()
   expect(await seen(a.node.client, FIRST)).toEqual([])
 })
 

@@ -114,7 +114,7 @@ it('what lies on a node that is gone is not there, and what was read before is',
   await done(nodes[0]!, 'shell/4')
   await until(
     async () => (await output(nodes[0]!, 'shell/4')) !== '',
-    { timeoutMs: 5_000 },
+    { timeoutMs: 20_000 },
     'it is read',
   )
   for (const other of nodes.slice(1)) other.kill()

@@ -74,3 +74,23 @@ it('data that looks like a tag comes back as it was', () => {
   }
   expect(toJson(undefined)).toBe('null')
 })
+
+it('a tag is one however it is escaped', () => {
+  expect(fromJson('{"\\u0024bigint":"5"}')).toBe(5n)
+  expect(fromJson('{"a":{"$\\u006dap":[[1,2]]}}')).toEqual({ a: new Map([[1, 2]]) })
+})
+
+it('bigints are kept at any depth, and what contains itself is refused', () => {
+  const nested = (depth: number): unknown => (depth === 0 ? 5n : [{ a: nested(depth - 1), b: 1 }])
+  for (const depth of [1, 7, 8, 9, 100]) {
+    expect(fromJson(toJson(nested(depth)))).toStrictEqual(nested(depth))
+  }
+  const circle: Record<string, unknown> = {}
+  circle['itself'] = { circle }
+  expect(() => toJson(circle)).toThrow(TypeError)
+})
+
+it('what nests too deep for our functions is malformed', () => {
+  const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
+  expect(() => fromJson(deep)).toThrow(expect.objectContaining({ code: 'malformed' }))
+})

@@ -31,7 +31,7 @@ it('are golden', () => {
   expect(subjects.workerQuestion('w1', 'runs', 'n1')).toBe('troupe.main.worker.w1.runs.n1')
   expect(subjects.workerQuestions('runs')).toBe('troupe.main.worker.*.runs')
   expect(subjects.workerQuestionsTo('n1')).toBe('troupe.main.worker.*.*.n1')
-  expect(subjects.order('w1')).toBe('troupe.main.order.w1')
+  expect(subjects.order('w1', 's')).toBe('troupe.main.order.w1.s')
   expect(subjects.workerReports()).toBe('troupe.main.worker.report')
 })
 

@@ -1,5 +1,6 @@
 /** The bytes of checkpoints: whatever a disk makes of them, they are read as rows of the shard or not. */
 import { describe, expect, it } from 'vitest'
+import type { StoreWrite } from '../../src/ports/index.ts'
 import { pack } from '../../src/protocol/index.ts'
 import {
   checkpointRange,
@@ -8,7 +9,8 @@ import {
   encodeCheckpoint,
   encodeChunk,
 } from '../../src/shard/checkpoint-form.ts'
-import { actorKey, appliedKey, tailKey } from '../../src/shard/keys.ts'
+import { actorKey, appliedKey, TABLE, tailKey } from '../../src/shard/keys.ts'
+import { encodeRun, writesOf } from '../../src/shard/row-run.ts'
 
 const SHARD = 3
 /** With which values of each kind begin. */
@@ -22,10 +24,14 @@ const rows = ['counter/a', 'counter/b'].map((address) => ({
 }))
 const chunk = encodeChunk(SHARD, 0, rows)
 
+function rowsIn(bytes: Uint8Array): StoreWrite[] | undefined {
+  const run = decodeChunk(SHARD, 0, bytes)
+  return run && writesOf(run)
+}
+
 describe('a chunk', () => {
   it('is what was written, and no other chunk', () => {
-    const read = decodeChunk(SHARD, 0, chunk)
-    const plain = read?.map(({ key, value }) => [[...key], [...value]])
+    const plain = rowsIn(chunk)?.map(([key, value]) => [[...key], [...value!]])
     expect(plain).toEqual(rows.map(({ key, value }) => [[...key], [...value]]))
     expect(decodeChunk(SHARD, 1, chunk)).toBeUndefined()
     expect(decodeChunk(SHARD + 1, 0, chunk)).toBeUndefined()
@@ -38,27 +44,30 @@ describe('a chunk', () => {
       for (const value of BYTES) {
         const damaged = Uint8Array.from(chunk)
         damaged[at] = value
-        const read = decodeChunk(SHARD, 0, damaged)
+        const read = rowsIn(damaged)
         if (!read) refused += 1
-        for (const row of read ?? []) {
-          const isInside = Buffer.compare(row.key, from) >= 0 && Buffer.compare(row.key, to) < 0
-          expect(isInside && row.value instanceof Uint8Array, `byte ${at} is ${value}`).toBe(true)
+        for (const [key, content] of read ?? []) {
+          const isInside = Buffer.compare(key, from) >= 0 && Buffer.compare(key, to) < 0
+          expect(isInside && content instanceof Uint8Array, `byte ${at} is ${value}`).toBe(true)
         }
       }
     }
     expect(refused).toBeGreaterThan(1_000)
   })
 
-  it.each([null, 5, 'ab', { key: 1 }, [], [new Uint8Array(3)]])('has no row that is %j', (row) => {
-    expect(decodeChunk(SHARD, 0, pack([1, SHARD, 0, [row]]))).toBeUndefined()
+  it('has no row that is removed', () => {
+    const removed = encodeRun([2, SHARD, 0], [[actorKey(SHARD, 'counter/a'), null]])
+    expect(decodeChunk(SHARD, 0, removed)).toBeUndefined()
   })
 
   it.each([
     ['of another shard', actorKey(SHARD + 1, 'counter/a')],
     ['of what a node keeps beside it', appliedKey(SHARD)],
     ['of what a node keeps behind it', tailKey(SHARD, 1)],
+    ['with a key that names no table', actorKey(SHARD, 'counter/a').subarray(0, 2)],
   ])('has no rows %s', (_what, key) => {
-    const value = new Uint8Array(1)
+    // Where a key is too short, its value stands in the place of the table.
+    const value = Uint8Array.of(TABLE.actor)
     expect(decodeChunk(SHARD, 0, encodeChunk(SHARD, 0, [...rows, { key, value }]))).toBeUndefined()
   })
 })

@@ -7,7 +7,7 @@ import { EMPTY_DIGEST, encodeCheckpoint } from '../../src/shard/checkpoint-form.
 import { CheckpointLoading, type OtherTails, SlotReader, Tail } from '../../src/shard/index.ts'
 import { actorKey, tailKey } from '../../src/shard/keys.ts'
 import { encodeRecord } from '../../src/shard/slot-records.ts'
-import { A, noted, scene, written } from './checkpoint-scene.ts'
+import { A, chunkOf, noted, scene, written } from './checkpoint-scene.ts'
 import { bytesOf, quarantineOf, rowsOf, tailOf } from './journaled-judge.ts'
 import { type JournaledNode, type Nodes, SHARD } from './journaled-nodes.ts'
 
@@ -228,12 +228,30 @@ describe('a store that begins with a checkpoint', () => {
     expect(loaded, 'the right one at once').toMatchObject([{ fields: { slot: 4 } }])
   })
 
+  it.each(['gone', 'changed'] as const)(
+    'takes another when a chunk is %s, and nothing was read through',
+    async (how) => {
+      const { nodes, checkpoints, a, b } = await scene()
+      await written(a, checkpoints)
+      expect(await a.answer(a.note(A, '7'))).toBe('ok')
+      await written(a, checkpoints)
+      nodes.server.remove(SHARD, 8)
+      checkpoints.damage(chunkOf(9, 2), how)
+      await b.serve()
+      expect(b.errors()).toContain('a checkpoint is of no use')
+      expect(await b.seen(A)).toEqual(noted(7))
+      expect(rowsOf(b.store)).toEqual(rowsOf(a.store))
+    },
+  )
+
   it('takes another when one is damaged after it was read through', async () => {
     const { nodes, checkpoints, a, b } = await scene()
     await written(a, checkpoints)
     expect(await a.answer(a.note(A, '7'))).toBe('ok')
     await written(a, checkpoints)
     nodes.server.remove(SHARD, 8)
+    const row: StoreWrite = [actorKey(SHARD, 'counter/gone'), Uint8Array.of(1)]
+    b.store.write({ writes: [row], failed: () => {} })
     const read = checkpoints.read.bind(checkpoints)
     let reads = 0
     checkpoints.read = (chunk, done) => {

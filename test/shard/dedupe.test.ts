@@ -27,6 +27,30 @@ it('once over batches and restarts, with the first reply', async () => {
   expect((await get(h, 'counter/a')).context).toMatchObject({ n: 11 })
 })
 
+it('in whatever order ids were made, and after restarts', async () => {
+  let h = open([counter], { shardCount: 1 })
+  await start(h, 'counter/a')
+  const now = h.clock.now()
+  const ids = [0, -5_000, 5_000, -9_000, 5_000, 1_000].map((ms) => commandId(h, now + ms))
+  const add = (id: string) => h.run(h.client.send('counter/a', ADD, { id }))
+  const first: unknown[] = []
+  for (const id of ids) first.push(await add(id))
+  for (const [n, id] of ids.entries()) expect(await add(id)).toEqual(first[n])
+  h = restart(h, [counter])
+  for (const [n, id] of ids.entries()) expect(await add(id)).toEqual(first[n])
+  expect((await get(h, 'counter/a')).context).toMatchObject({ n: ids.length })
+})
+
+it('of many in one batch, the newest of which is not the last', async () => {
+  const h = open([counter], { shardCount: 1 })
+  await start(h, 'counter/a')
+  const ids = [3_000, 1_000, 2_000].map((ms) => commandId(h, h.clock.now() + ms))
+  const addAll = () => h.run(Promise.all(ids.map((id) => h.client.send('counter/a', ADD, { id }))))
+  const first = await addAll()
+  expect(await addAll()).toEqual(first)
+  expect((await get(h, 'counter/a')).context).toMatchObject({ n: ids.length })
+})
+
 it('an event that was not handled is remembered as that', async () => {
   let h = open([counter])
   await start(h, 'counter/a')

@@ -1,6 +1,7 @@
 /** Replies leave once slot and tail are there; what reads or steps waits for the rows. */
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Store, StoreTransaction } from '../../src/ports/index.ts'
+import type { Command, Outcome } from '../../src/protocol/index.ts'
 import { appliedKey, tailKey } from '../../src/shard/keys.ts'
 import { type JournaledNode, Nodes, SHARD } from './journaled-nodes.ts'
 
@@ -85,4 +86,40 @@ it('counts what a batch has answered, although that was told before', async () =
   await nodes.settle(20)
   const { count, commands } = a.engine.status().commits
   expect([count - before.count, commands - before.commands]).toEqual([1, 1])
+})
+
+describe('an owner that ends before the rows of what is certain are applied', () => {
+  /** A note and a count in one batch, and another copy of the note behind it. */
+  async function ended(how: (a: JournaledNode) => void): Promise<Record<string, string>> {
+    const { nodes, a } = await scene()
+    const told: Record<string, string> = {}
+    const tell = (who: string) => (outcome: Outcome) => {
+      told[who] = 'ok' in outcome ? 'ok' : outcome.error.code
+    }
+    const command: Command = {
+      ...{ op: 'send', event: { type: 'NOTE', text: 'once' } },
+      ...{ address: 'counter/x', id: `${nodes.clock.now()}-once` },
+    }
+    const { letGo } = holding(a.store, isSame(appliedKey(SHARD)))
+    a.engine.submit(command, 10, tell('first'))
+    a.engine.query({ kind: 'count', filter: {} }, tell('count'))
+    await nodes.settle(200)
+    expect(told).toEqual({ first: 'ok' })
+    a.engine.submit(command, 10, tell('copy'))
+    a.engine.submit({ ...command, id: `${nodes.clock.now()}-new` }, 10, tell('new'))
+    how(a)
+    letGo()
+    await nodes.settle(200)
+    return told
+  }
+
+  it('tells a second copy what the first was told, and readers to ask elsewhere', async () => {
+    const told = await ended((a) => a.engine.stop())
+    expect(told).toEqual({ first: 'ok', copy: 'ok', count: 'unavailable', new: 'unavailable' })
+  })
+
+  it('and as it hands over it waits for them', async () => {
+    const told = await ended((a) => a.engine.letGo('b', () => {}))
+    expect(told).toEqual({ first: 'ok', copy: 'ok', count: 'ok', new: 'moved' })
+  })
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { MemoryStore, VirtualClock } from '../../src/adapters/memory/index.ts'
 import type { Log, StoreRange, StoreRow, StoreWrite } from '../../src/ports/index.ts'
 import { actorKey, TABLE, tailKey } from '../../src/shard/keys.ts'
+import { ReadTurn, ReadTurns } from '../../src/shard/read-turns.ts'
 import { Tail } from '../../src/shard/tail.ts'
 import { A, noted, scene, written } from './checkpoint-scene.ts'
 import { appliedOf, rowsOf, tailOf } from './journaled-judge.ts'
@@ -56,6 +57,39 @@ describe('a taker that is far behind', () => {
     expect(await b.seen(A)).toEqual(noted(NOTES))
     expect(rowsOf(b.store)).toEqual(rowsOf(a.store))
     expect(tailOf(b.store)).toEqual(noted(SLOTS + 1).map(Number))
+  })
+
+  it('waits for its turn, and gives it back when it has the shard or is stopped', async () => {
+    const { nodes } = await scene(NOTES)
+    const turns = new ReadTurns({ clock: nodes.clock, atOnce: 1, turnMs: 60_000 })
+    const other = new ReadTurn(turns)
+    other.take(() => {})
+    const b = nodes.node('b', { commit: { turns } })
+    b.open()
+    await nodes.settle(1_000)
+    expect([b.opened, appliedOf(b.store)]).toEqual(['no', 0])
+    other.end()
+    await b.opening()
+    expect(b.opened).toBe('serves')
+    const c = nodes.node('c', { commit: { turns }, ...SLOW })
+    c.open(99)
+    await following(c, 256)
+    expect(appliedOf(c.store)).toBe(256)
+    c.engine.stop()
+    let isFree = false
+    new ReadTurn(turns).take(() => {
+      isFree = true
+    })
+    await nodes.settle(1)
+    expect(isFree).toBe(true)
+  })
+
+  it('waits for nobody when it is near', async () => {
+    const { a, nodes } = await scene(20)
+    const turns = new ReadTurns({ clock: nodes.clock, atOnce: 0 })
+    const b = nodes.node('b', { commit: { turns } })
+    await b.serve()
+    expect(rowsOf(b.store)).toEqual(rowsOf(a.store))
   })
 
   it('goes on where it was cut short', async () => {

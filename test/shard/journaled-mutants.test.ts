@@ -150,8 +150,8 @@ const MUTANTS: readonly Mutant[] = [
     ).concat(
       one(
         'taking',
-        'import type { JournaledCommitDeps, OtherTail } from',
-        "import { tailKey } from './keys.ts'\nimport type { JournaledCommitDeps, OtherTail } from",
+        'import { generationsIn,',
+        "import { tailKey } from './keys.ts'\nimport { generationsIn,",
       ),
     ),
     noticedBy: 'of two that claim at once',
@@ -160,8 +160,8 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'claims are kept in the tail',
     mutations: one(
       'tail',
-      'writes.push([tailKey(shard, slot), bytes])',
-      "if (record.kind === 'batch') writes.push([tailKey(shard, slot), bytes])",
+      'raw.push([tailKey(shard, slot), bytes])',
+      "if (head.kind === 'batch') raw.push([tailKey(shard, slot), bytes])",
     ),
     noticedBy: 'every node keeps the records',
   },
@@ -219,6 +219,11 @@ const MUTANTS: readonly Mutant[] = [
     ).concat(
       one('taking', 'this.#records.push(...records)', 'this.#records.push(...(records ?? []))'),
       one('taking', 'slot === this.#applied.slot + this.#records.length + 1,', 'true,'),
+      one(
+        'taking',
+        'this.#applied.slot + this.#records.length < end.lastSlot',
+        'to < end.lastSlot',
+      ),
     ),
     noticedBy: 'removed slots',
   },

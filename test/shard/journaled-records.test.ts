@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { pack } from '../../src/protocol/index.ts'
+import { encodeRun } from '../../src/shard/row-run.ts'
 import {
   decodeRecord,
   encodeRecord,
@@ -34,38 +35,28 @@ const record = fc.oneof(
   fc.record({ kind: fc.constant('release' as const), prev: name, serverId: name, epoch, to: name }),
 ) as fc.Arbitrary<SlotRecord>
 
+/** Keys and values are bytes, in whatever they came. */
+function plain(of: SlotRecord): unknown {
+  if (of.kind !== 'batch') return of
+  return { ...of, writes: of.writes.map(([key, value]) => [[...key], value && [...value]]) }
+}
+
 describe('a slot record', () => {
   it('comes back as it was, from its own bytes alone', () => {
     fc.assert(
       fc.property(record, (value) => {
         const once = encodeRecord(value)
-        expect(decodeRecord(once)).toEqual(value)
+        expect(plain(decodeRecord(once))).toEqual(plain(value))
         expect(Buffer.from(encodeRecord(decodeRecord(once)))).toEqual(Buffer.from(once))
       }),
     )
   })
 
-  it('shares no bytes with what it was read from', () => {
-    const value: SlotRecord = {
-      kind: 'batch',
-      prev: GENESIS_HASH,
-      serverId: 's',
-      epoch: { slot: 1, claimId: 'c' },
-      batchId: 'b',
-      writes: [[Buffer.from('key'), Buffer.from('value')]],
-    }
-    const packed = encodeRecord(value)
-    const read = decodeRecord(packed)
-    packed.fill(0)
-    expect(read).toEqual(value)
-  })
-
   it.each([
-    ['of another form', pack([2, 'c', GENESIS_HASH])],
-    ['of another kind', pack([1, 'z', GENESIS_HASH])],
-    ['that is no list', pack({ kind: 'claim' })],
-    ['that is a number', pack(1)],
-    ['of no pack at all', Uint8Array.of(0xc1)],
+    ['of another form', encodeRun([1, 'c', GENESIS_HASH], [])],
+    ['of another kind', encodeRun([2, 'z', GENESIS_HASH], [])],
+    ['that is a pack', pack([2, 'c', GENESIS_HASH])],
+    ['of no pack at all', Uint8Array.of(1, 0, 0xc1)],
     ['without bytes', new Uint8Array()],
   ])('%s is refused', (_what, packed) => {
     expect(() => decodeRecord(packed)).toThrow(expect.objectContaining({ code: 'malformed' }))

@@ -205,8 +205,13 @@ export function worker(h: Harness, name = 'w1') {
     h.client.execute(taskId.slice(0, taskId.indexOf('#')), { taskId, ...operation } as never)
   return {
     name,
-    start: (taskId: string) =>
-      execute(taskId, { op: 'task.start', worker: name }) as Promise<{
+    /** Without a ticket as whoever may command the actor itself. */
+    start: (taskId: string, ticket?: string) =>
+      execute(taskId, {
+        op: 'task.start',
+        worker: name,
+        ...(ticket !== undefined && { ticket }),
+      }) as Promise<{
         token: string
         attempt: number
         input: unknown

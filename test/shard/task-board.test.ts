@@ -87,5 +87,5 @@ it('says what it runs, at first and after a restart', async () => {
 
 it('a row that was written without the name of its task is read, and says so', () => {
   const row = decodeTaskRow(pack([1, 'q', 3, 2]))
-  expect(row).toEqual({ queued: true, queue: 'q', priority: 3, attempt: 2, name: '' })
+  expect(row).toMatchObject({ queued: true, queue: 'q', priority: 3, attempt: 2, name: '' })
 })

@@ -250,6 +250,30 @@ describe('another attempt', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
+  it('is begun with the ticket of its newest message only, also after a restart', async () => {
+    let { h, taskId } = await begun()
+    const newest = () => h.deliveries.at(-1)!.message.ticket
+    const startedWith = (ticket: string) => code(h, worker(h).start(taskId, ticket))
+    const first = newest()
+    for (const guessed of ['', `${first}x`, taskId])
+      expect(await startedWith(guessed)).toBe('task-stale')
+    expect(await theTask(h, 'm/x')).toMatchObject({ state: 'queued', attempt: 0 })
+    h = restart(h, [plain])
+    h.consume('default')
+    await h.advance(0)
+    expect(newest()).toBe(first)
+    const { token } = await h.run(worker(h).start(taskId, first))
+    expect(token).not.toBe(first)
+    expect(await code(h, worker(h).done(taskId, first))).toBe('task-stale')
+    expect(await startedWith(first)).toBe('task-held')
+    await h.run(worker(h).fail(taskId, token, 'temporary'))
+    await h.advance(10_000)
+    expect(await startedWith('')).toBe('task-stale')
+    expect(await startedWith(first)).toBe('task-stale')
+    expect(await startedWith(token)).toBe('task-stale')
+    expect(await h.run(worker(h).start(taskId, newest()))).toMatchObject({ attempt: 2 })
+  })
+
   it('is not published again once it runs', async () => {
     const { h, taskId } = await begun()
     h.deliveries[0]!.ack()

@@ -8,6 +8,7 @@
 import { MemoryCheckpoints, type VirtualClock } from '../../src/adapters/memory/index.ts'
 import type { Checkpoints, StoreRow } from '../../src/ports/index.ts'
 import { type Checkpoint, decodeCheckpoint, decodeChunk } from '../../src/shard/checkpoint-form.ts'
+import { writesOf } from '../../src/shard/row-run.ts'
 import type { ProcessClock } from './process-clock.ts'
 import type { SimRandom } from './random.ts'
 
@@ -117,7 +118,8 @@ export class SimCheckpoints {
   #rowsOf(shard: number, { slot, attempt, chunks }: Checkpoint): StoreRow[] | undefined {
     const parts = Array.from({ length: chunks }, (_, index) => {
       const bytes = this.#inner.chunk({ shard, slot, attempt, index })
-      return bytes && (decodeChunk(shard, index, bytes) ?? [])
+      const run = bytes && decodeChunk(shard, index, bytes)
+      return bytes && (run ? writesOf(run).map(([key, value]) => ({ key, value: value! })) : [])
     })
     return parts.every((part) => part !== undefined) ? parts.flat() : undefined
   }

@@ -86,8 +86,8 @@ export class SimWorker implements WorkerProcess {
   #take(delivery: TaskDelivery): void {
     const caller = this.#caller
     if (!caller) return
-    const { taskId } = delivery.message
-    this.#call(caller, taskId, { op: 'task.start', worker: this.name }, (outcome) => {
+    const { taskId, ticket } = delivery.message
+    this.#call(caller, taskId, { op: 'task.start', worker: this.name, ticket }, (outcome) => {
       if (!outcome) return delivery.retry(500)
       if ('ok' in outcome) return this.#run(caller, delivery, outcome.ok as Started)
       // Whoever holds it may die: somebody has to ask again.

@@ -56,7 +56,7 @@ describe('a worker that is held', () => {
     await holds(() => ran.length === 0, { forMs: 100 }, 'nothing runs')
     expect(worker.status().refusals).toEqual(['load: 9'])
     worker.release('machine')
-    await until(() => ran.length === 1, { timeoutMs: 5_000 }, 'it runs')
+    await until(() => ran.length === 1, { timeoutMs: 20_000 }, 'it runs')
     expect(worker.status().refusals).toEqual([])
   })
 
@@ -76,14 +76,14 @@ describe('a worker that is held', () => {
     reports.start()
     await until(
       () => worker.status().refusals.includes('offline: x'),
-      { timeoutMs: 5_000 },
+      { timeoutMs: 20_000 },
       'it is held',
     )
     answer = async () => Promise.reject(new Error('cut off'))
     publish(1)
     await holds(() => ran.length === 0, { forMs: 150 }, 'nothing runs')
     answer = async () => ({ admitted: true })
-    await until(() => ran.length === 1, { timeoutMs: 5_000 }, 'it runs')
+    await until(() => ran.length === 1, { timeoutMs: 20_000 }, 'it runs')
     reports.stop()
   })
 })

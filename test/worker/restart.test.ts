@@ -44,6 +44,7 @@ async function leave(record: Partial<AttemptRecord> = {}): Promise<AttemptRecord
   }
   await files.writeIntent('left', {
     taskId: whole.taskId,
+    ticket: 't',
     commandId: formatCommandId(Date.now(), 'x'),
   })
   await files.writeAttempt('left', whole)
@@ -115,11 +116,11 @@ describe('after a kill -9', () => {
   it('a start whose answer was lost is asked for again, under the same id', async () => {
     rig.task({ name: 'work', run: async () => 'ran' })
     const commandId = formatCommandId(Date.now(), 'of-before')
-    await files.writeIntent('left', { taskId: TASK_ID, commandId })
+    await files.writeIntent('left', { taskId: TASK_ID, ticket: 'shown', commandId })
     rig.grant({ taskId: TASK_ID, name: 'work' })
     await rig.worker()
     await until(() => rig.asked('task.done').length === 1, SOON, 'the report')
-    expect(rig.asked('task.start').map((command) => command.id)).toEqual([commandId])
+    expect(rig.asked('task.start')).toMatchObject([{ id: commandId, ticket: 'shown' }])
   })
 
   it('an attempt of a task that is not known any more is left as it is', async () => {
@@ -303,7 +304,7 @@ describe('files', () => {
   })
 
   it('an attempt that is over is not live while its files go: nobody would know that it had run', () => {
-    files.writeIntent('one', { taskId: TASK_ID, commandId: 'c' })
+    files.writeIntent('one', { taskId: TASK_ID, ticket: 't', commandId: 'c' })
     // A directory that cannot be removed stands for a crash on the way.
     writeFileSync(files.directoryOf('one'), '')
     expect(() => files.retire('one')).toThrow('cannot remove an attempt')
@@ -317,7 +318,7 @@ describe('files', () => {
       await files.writeAttempt(name, record)
       await writeFile(join(files.directoryOf(name), 'stdout'), Buffer.alloc(bytes))
       files.point(record.address, name, 1)
-      if (isLive) return files.writeIntent(name, { taskId: 't', commandId: 'c' })
+      if (isLive) return files.writeIntent(name, { taskId: 't', ticket: 't', commandId: 'c' })
       await files.retire(name)
       const at = (now - daysAgo * 86_400_000) / 1_000
       await utimes(files.directoryOf(name), at, at)

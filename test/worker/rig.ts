@@ -116,7 +116,10 @@ export class WorkerRig {
     this.grant(granted)
     const { taskId, name } = granted
     const messageId = `${taskId}:${this.random.id()}`
-    this.taskQueue.publish({ queue: 'q', priority: 0, messageId, taskId, name }, () => {})
+    this.taskQueue.publish(
+      { queue: 'q', priority: 0, messageId, taskId, name, ticket: 't' },
+      () => {},
+    )
   }
 
   /** Commands of one kind, for one task. */

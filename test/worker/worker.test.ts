@@ -46,7 +46,7 @@ describe('starting', () => {
     rig.publish({ taskId: id('a'), name: 'double', input: 21 })
     await until(() => rig.asked('task.done').length === 1, SOON, 'a result')
     expect(rig.asked('task.start')).toMatchObject([
-      { address: 'thing/a', taskId: id('a'), worker: 'w1' },
+      { address: 'thing/a', taskId: id('a'), worker: 'w1', ticket: 't' },
     ])
     expect(rig.asked('task.done')).toMatchObject([
       { taskId: id('a'), token: 'token-1', output: 42 },
@@ -94,7 +94,14 @@ describe('starting', () => {
   it('gives back a task without a name in its message that it does not have', async () => {
     await rig.worker()
     rig.grant({ taskId: id('a'), name: 'foreign' })
-    const message = { queue: 'q', priority: 0, messageId: 'm', taskId: id('a'), name: '' }
+    const message = {
+      queue: 'q',
+      priority: 0,
+      messageId: 'm',
+      taskId: id('a'),
+      name: '',
+      ticket: 't',
+    }
     rig.taskQueue.publish(message, () => {})
     await until(() => rig.asked('task.failed').length === 1, SOON, 'a report')
     expect(rig.asked('task.failed')[0]?.failure).toMatchObject({

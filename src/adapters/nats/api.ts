@@ -70,12 +70,13 @@ async function exchange<T>(
   subject: string,
   payload: Payload,
   options: RequestOptions,
+  parse: (data: Uint8Array) => T = answerOf<T>,
 ): Promise<T> {
   const { silence } = connection
   const askedAtMs = silence.nowMs
   try {
     const { data } = await connection.request(subject, payload, options)
-    const answer = answerOf<T>(data)
+    const answer = parse(data)
     silence.end()
     return answer
   } catch (thrown) {
@@ -118,6 +119,8 @@ export interface Publication {
   afterOfSubject?: number
   /** The sequence of the last message of the stream. */
   after?: number
+  /** Stays with the message. */
+  mark?: { name: string; value: string }
   timeoutMs: number
 }
 
@@ -130,13 +133,14 @@ export type PublicationOutcome =
 /** Never rejects: what is not certain is `unknown`, and may still happen. */
 export async function publish(
   connection: Connection,
-  { stream, subject, bytes, afterOfSubject, after, timeoutMs }: Publication,
+  { stream, subject, bytes, afterOfSubject, after, mark, timeoutMs }: Publication,
 ): Promise<PublicationOutcome> {
   const expected = headers()
   if (afterOfSubject !== undefined) {
     expected.set('Nats-Expected-Last-Subject-Sequence', String(afterOfSubject))
   }
   if (after !== undefined) expected.set('Nats-Expected-Last-Sequence', String(after))
+  if (mark !== undefined) expected.set(mark.name, mark.value)
   try {
     const options = { timeout: timeoutMs, headers: expected }
     const ack = await exchange<{ stream: string; seq: number }>(connection, subject, bytes, options)
@@ -170,13 +174,12 @@ export async function readMessage(
   query: { seq: number } | { last_by_subj: string } | { seq: number; next_by_subj: string },
   timeoutMs: number,
 ): Promise<StoredMessage | undefined> {
-  type Answer = {
-    message: { subject: string; seq: number; data?: string; time: string; hdrs?: string }
-  }
+  const asked = `$JS.API.STREAM.MSG.GET.${stream}`
+  const options = { timeout: timeoutMs }
   try {
-    const answer = await askApi<Answer>(connection, `STREAM.MSG.GET.${stream}`, query, timeoutMs)
-    const { subject, seq, data, time, hdrs } = answer.message
-    const bytes = Buffer.from(data ?? '', 'base64')
+    const found = await exchange(connection, asked, JSON.stringify(query), options, messageOf)
+    const { subject, seq, time, hdrs } = found.message
+    const { bytes } = found
     const headers = Buffer.from(hdrs ?? '', 'base64').toString('latin1')
     return { subject, sequence: seq, bytes, time, headers }
   } catch (thrown) {
@@ -185,6 +188,28 @@ export async function readMessage(
     if (isAbsent) return undefined
     throw thrown
   }
+}
+
+interface FoundMessage {
+  message: { subject: string; seq: number; time: string; hdrs?: string }
+}
+
+const DATA = Buffer.from('"data":"')
+const QUOTE = 0x22
+
+/**
+ * Nearly all of the answer is the message's bytes as base64: they are decoded from where they stand, and only
+ * the rest is read as JSON. No text in it can look like their name: its quotes would be escaped.
+ */
+function messageOf(data: Uint8Array): FoundMessage & { bytes: Uint8Array } {
+  const answer = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  const at = answer.indexOf(DATA)
+  if (at < 0) return { ...answerOf<FoundMessage>(answer), bytes: Buffer.alloc(0) }
+  const from = at + DATA.length
+  const to = answer.indexOf(QUOTE, from)
+  const bytes = Buffer.from(answer.toString('latin1', from, to), 'base64')
+  const rest = Buffer.concat([answer.subarray(0, from), answer.subarray(to)])
+  return { ...answerOf<FoundMessage>(rest), bytes }
 }
 
 /** Undefined when the server says that there is no such stream. */

@@ -25,6 +25,7 @@ import { messageOfThrown, TroupeError } from '../../protocol/index.ts'
 import { BackOff } from './back-off.ts'
 import { accessOf, type NatsOptions } from './options.ts'
 import { Requests } from './requests.ts'
+import { Rights } from './rights.ts'
 import { Silence } from './silence.ts'
 
 export interface ConnectorDeps {
@@ -36,6 +37,8 @@ export interface ConnectorDeps {
   log: Log
   /** For how long JetStream may be silent on a connection before another server is tried. */
   silenceMs?: number
+  /** How often it is tried again to hear what the server has refused. */
+  refusedRetryMs?: number
 }
 
 export interface OpenRequest {
@@ -64,8 +67,6 @@ const PING_MS = 2_000
 const PINGS_OUT_MAX = 2
 /** While nobody is there it is said again so often. */
 const WAIT_LOG_MS = 30_000
-/** Subjects of actors are endless. */
-const COMPLAINTS_MAX = 1_000
 /** A server may stand in the library's list under several addresses. */
 const RETURNS_MAX = 4
 /** What was published before `close` has so long to leave. */
@@ -141,11 +142,12 @@ export class NatsConnector {
     servers: string[],
     reconnects: boolean,
   ): Connection {
-    const { clock, log, options, silenceMs } = this.#deps
+    const { clock, log, options, silenceMs, refusedRetryMs } = this.#deps
     backOff.succeeded()
     const { inboxPrefix } = options
     const silence = new Silence(clock, silenceMs)
-    const deps = { clock, log, backOff, servers, reconnects, inboxPrefix, silence }
+    const rights = new Rights({ nats, clock, log, retryMs: refusedRetryMs })
+    const deps = { clock, log, backOff, servers, reconnects, inboxPrefix, silence, rights }
     const connection = new Connection(nats, deps)
     log.info(connection.where(), 'connected to NATS')
     return connection
@@ -172,6 +174,7 @@ interface ConnectionDeps {
   servers: string[]
   reconnects: boolean
   silence: Silence
+  rights: Rights
   inboxPrefix: string | undefined
 }
 
@@ -179,10 +182,11 @@ export class Connection {
   /** The library's own object. Publish only while `isConnected`: the library may drop what it holds. */
   readonly nats: NatsConnection
   readonly silence: Silence
+  readonly rights: Rights
   readonly #deps: ConnectionDeps
   readonly #requests: Requests
   readonly #listeners = new Set<ConnectionListener>()
-  /** What the server complained of on this connection, so that it is said once. */
+  /** Codes of errors that the server told on this connection, so that each is said once. */
   readonly #complaints = new Set<string>()
   #isConnected = true
   #isClosing = false
@@ -194,6 +198,7 @@ export class Connection {
   constructor(nats: NatsConnection, deps: ConnectionDeps) {
     this.nats = nats
     this.silence = deps.silence
+    this.rights = deps.rights
     this.#deps = deps
     this.#requests = new Requests(nats, deps.clock, deps.inboxPrefix)
     void this.#followStatus()
@@ -325,6 +330,7 @@ export class Connection {
     this.silence.restart()
     this.#number += 1
     this.#complaints.clear()
+    this.rights.reconnected()
     const afterMs = Math.round(clock.monotonic() - this.#lostAtMs)
     log.info({ ...this.where(), afterMs }, 'connected to NATS again')
     this.#tell((listener) => listener.back?.())
@@ -341,15 +347,15 @@ export class Connection {
   }
 
   #complained(error: string, denied: Status['permissionContext']): void {
-    const { log } = this.#deps
-    if (denied?.operation === 'publish') this.#requests.denied(denied.subject, error)
-    if (denied) this.#tell((listener) => listener.denied?.(denied.operation, denied.subject))
-    const what = denied === undefined ? error : `${denied.operation} ${denied.subject}`
-    if (this.#complaints.has(what) || this.#complaints.size >= COMPLAINTS_MAX) return
-    this.#complaints.add(what)
-    if (denied === undefined) return log.warn({ error }, 'NATS reports an error')
+    if (denied === undefined) {
+      if (!this.#complaints.has(error)) this.#deps.log.warn({ error }, 'NATS reports an error')
+      this.#complaints.add(error)
+      return
+    }
     const { operation, subject } = denied
-    log.error({ operation, subject }, 'NATS does not allow this to our user')
+    if (operation === 'publish') this.#requests.denied(subject, error)
+    this.rights.refuse({ operation, subject })
+    this.#tell((listener) => listener.denied?.(operation, subject))
   }
 
   #ended(error: Error | undefined): void {
@@ -357,6 +363,7 @@ export class Connection {
       this.#deps.log.warn({ why: error.message }, 'the connection to NATS has ended')
     }
     this.#lost()
+    this.rights.close()
     this.#tell((listener) => listener.closed?.())
     this.#listeners.clear()
   }

@@ -30,6 +30,14 @@ import { type Line, Lines, type OpenLine } from './lines.ts'
 import { type JetStreamNames, jetStreamNames } from './names.ts'
 import { type FedSlot, SlotFeed } from './slot-feed.ts'
 import {
+  firstMark,
+  isMarked,
+  lastMark,
+  type Mark,
+  markOf,
+  StrangeMessageError,
+} from './slot-marks.ts'
+import {
   checkStream,
   createStream,
   mayBeSucceeded,
@@ -53,12 +61,6 @@ export interface NatsJournalOptions {
 
 /** Longer than a stream takes to elect a leader; what is unknown is asked again anyway. */
 const TIMEOUT_MS = 5_000
-
-/** Sequences of slots that were seen. Both count by one, so that they stay where they are. */
-interface Mark {
-  sequence: number
-  slot: number
-}
 
 interface Shard {
   stream: string
@@ -103,9 +105,7 @@ export class NatsJournal implements Journal {
   }
 
   write(request: JournalWrite, done: (outcome: JournalWriteOutcome) => void): void {
-    // The library sends from the caller's bytes, but later.
-    const record = Buffer.from(request.record)
-    settle(this.#write({ ...request, record }), done)
+    settle(this.#write(request), done)
   }
 
   read(shard: number, slot: number, done: (outcome: JournalReadOutcome) => void): void {
@@ -141,6 +141,7 @@ export class NatsJournal implements Journal {
       bytes: record,
       afterOfSubject: 0,
       after: afterSequence,
+      mark: markOf(slot),
       timeoutMs: this.#timeoutMs,
     })
     if (outcome.kind !== 'stored') return outcome
@@ -181,7 +182,9 @@ export class NatsJournal implements Journal {
     this.#follow(shard, line, slot)
     if (fed) return fed
     const query = { last_by_subj: shard.slotSubject(slot) }
-    return readMessage(connection, shard.stream, query, this.#timeoutMs)
+    const found = await readMessage(connection, shard.stream, query, this.#timeoutMs)
+    // What is no slot is removed by who reads the end.
+    return found && isMarked(slot, found.headers) ? found : undefined
   }
 
   /** Who reads up to the end once more has followed it there: what comes next is sent without being asked for. */
@@ -236,29 +239,20 @@ export class NatsJournal implements Journal {
     }
     const end = emptyEnd(copyOf(line, info), last_seq)
     if (messages === 0) return end
+    const { connection } = line
+    const slotOf = (subject: string) => slotIn(shard, subject)
+    const { log } = this.#options
+    const slots = { connection, stream: shard.stream, slotOf, log, timeoutMs: this.#timeoutMs }
+    const newest = feedOn(shard, line)?.markAt(last_seq) ?? shard.last
     const [first, last] = await Promise.all([
-      this.#mark(shard, line, shard.first, first_seq),
-      this.#mark(shard, line, feedOn(shard, line)?.markAt(last_seq) ?? shard.last, last_seq),
-    ])
+      firstMark(slots, first_seq, shard.first),
+      lastMark(slots, info.state, newest),
+    ]).catch((thrown: unknown) => {
+      throw thrown instanceof StrangeMessageError ? this.#complaint(shard, thrown) : thrown
+    })
     shard.first = first
     shard.last = last
     return { ...end, firstSlot: first.slot, lastSlot: last.slot }
-  }
-
-  /** Which slot a message holds. */
-  async #mark(
-    shard: Shard,
-    { connection }: Line,
-    seen: Mark | undefined,
-    sequence: number,
-  ): Promise<Mark> {
-    if (seen?.sequence === sequence) return seen
-    const found = await readMessage(connection, shard.stream, { seq: sequence }, this.#timeoutMs)
-    if (!found) throw new Error('the stream has changed meanwhile')
-    const slot = slotIn(shard, found.subject)
-    if (slot > 0) return { sequence, slot }
-    const foreign = new Error(`${shard.stream} holds what is no slot: ${found.subject}`)
-    throw this.#complaint(shard, foreign)
   }
 
   /** The end is not confirmed by this: the owner itself has to ask for it on a new line. */

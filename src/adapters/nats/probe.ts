@@ -64,6 +64,8 @@ export interface ProbeOptions {
   needs: ProbeNeeds
   clock: Clock
   log: Log
+  /** Ends the wait. */
+  signal?: AbortSignal | undefined
   /** How long JetStream may take until it answers: its servers may be about to elect a leader. */
   waitMs?: number
 }
@@ -79,23 +81,38 @@ export async function probe({
   needs,
   clock,
   log,
+  signal,
   waitMs = WAIT_MS,
 }: ProbeOptions): Promise<Capabilities> {
   const endMs = clock.monotonic() + waitMs
+  const aborted = abortOf(signal)
   for (;;) {
     try {
       const leftMs = Math.max(1, endMs - clock.monotonic())
-      const facts = await factsOf(connection, Math.min(ANSWER_MS, leftMs))
+      const asked = factsOf(connection, Math.min(ANSWER_MS, leftMs))
+      const facts = await Promise.race([asked, aborted])
       const { capabilities, notes } = judge(facts, needs)
       log.info({ ...capabilities }, 'the NATS server can do what is needed')
       for (const { level, note } of notes) log[level]({ version: facts.version }, note)
       return capabilities
     } catch (thrown) {
       if (thrown instanceof TroupeError) throw thrown
-      if (clock.monotonic() >= endMs) throw silent(thrown)
+      if (signal?.aborted || clock.monotonic() >= endMs) throw silent(thrown)
     }
     await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
   }
+}
+
+/** Rejects once it is aborted. */
+function abortOf(signal: AbortSignal | undefined): Promise<never> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    const abort = () => reject(new Error('this was told to end'))
+    if (signal?.aborted) abort()
+    else signal?.addEventListener('abort', abort, { once: true })
+  })
+  // It may come when nobody waits any more.
+  aborted.catch(() => {})
+  return aborted
 }
 
 interface AccountInfo {

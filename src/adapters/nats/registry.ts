@@ -117,16 +117,15 @@ export class NatsRegistry implements Registry {
         if (!isStopped) changed(key)
       })
     }
-    const subscription = connection.nats.subscribe(`${changes}.${patternOf(prefix)}`, {
-      callback: (error, { subject }) => {
-        if (error === null) hint(subject.slice(changes.length + 1))
-      },
-    })
     const back = () => {
       this.list(prefix, (outcome) => {
         if (outcome.kind === 'listed') for (const { key } of outcome.entries) hint(key)
       })
     }
+    const subscription = connection.rights.hear(`${changes}.${patternOf(prefix)}`, {
+      heard: ({ subject }) => hint(subject.slice(changes.length + 1)),
+      again: back,
+    })
     const listening = connection.listen({ back })
     const watch = {
       stop: () => {

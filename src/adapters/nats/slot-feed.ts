@@ -10,6 +10,7 @@ import type { Msg, Subscription } from 'nats'
 import type { Clock } from '../../ports/index.ts'
 import { askApi } from './api.ts'
 import type { Connection } from './connection.ts'
+import { hasMark } from './slot-marks.ts'
 
 export interface SlotFeedDeps {
   connection: Connection
@@ -129,8 +130,8 @@ export class SlotFeed {
     if (message.data.length === 0 && code > 0) return this.#answered(code, description)
     const sequence = sequenceOf(message)
     const slot = this.#deps.slotOf(message.subject)
-    // What is no slot is complained of by who reads the end.
-    if (slot === 0) return this.end()
+    // What is no slot is removed by who reads the end.
+    if (!hasMark(slot, message.headers)) return this.end()
     this.#slots.set(slot, { sequence, bytes: Buffer.from(message.data) })
     this.#newest = { sequence, slot }
     this.#missing -= 1

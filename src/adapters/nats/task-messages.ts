@@ -21,15 +21,17 @@ export function decodeTask(bytes: Uint8Array): TaskMessage | undefined {
     return undefined
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { queue, priority, messageId, taskId, name, notBefore } = value as Partial<TaskMessage>
+  const { queue, priority, messageId, taskId, name, ticket, notBefore } =
+    value as Partial<TaskMessage>
   const isTask =
     typeof queue === 'string' &&
     typeof priority === 'number' &&
     typeof messageId === 'string' &&
     typeof taskId === 'string' &&
     typeof name === 'string' &&
+    typeof ticket === 'string' &&
     (notBefore === undefined || typeof notBefore === 'number')
   if (!isTask) return undefined
-  const message: TaskMessage = { queue, priority, messageId, taskId, name }
+  const message: TaskMessage = { queue, priority, messageId, taskId, name, ticket }
   return notBefore === undefined ? message : { ...message, notBefore }
 }

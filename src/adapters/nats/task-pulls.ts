@@ -8,9 +8,10 @@
  * a message as delivered that nobody saw.
  * Leaves to others: when to ask and for how many (task-reader.ts), what becomes of messages.
  */
-import { createInbox, type Msg, type Subscription } from 'nats'
+import { createInbox, type Msg } from 'nats'
 import type { Clock } from '../../ports/index.ts'
 import type { Connection } from './connection.ts'
+import type { Hearing } from './rights.ts'
 
 export interface PullRequest {
   stream: string
@@ -56,19 +57,16 @@ interface Pull {
 export class TaskPulls {
   readonly #deps: TaskPullsDeps
   readonly #inbox: string
-  readonly #subscription: Subscription
+  readonly #hearing: Hearing
   readonly #byId = new Map<string, Pull>()
   readonly #bySubject = new Map<string, Pull>()
   #count = 0
 
   constructor(deps: TaskPullsDeps) {
     this.#deps = deps
-    const { nats } = deps.connection
     this.#inbox = createInbox(deps.inboxPrefix)
-    this.#subscription = nats.subscribe(`${this.#inbox}.*`, {
-      callback: (error, message) => {
-        if (error === null) this.#take(message)
-      },
+    this.#hearing = deps.connection.rights.hear(`${this.#inbox}.*`, {
+      heard: (message) => this.#take(message),
     })
   }
 
@@ -104,12 +102,8 @@ export class TaskPulls {
   /** What is on its way still comes. */
   async close(): Promise<void> {
     this.abandon('the queue is closed')
-    if (this.#deps.connection.isConnected && !this.#subscription.isClosed()) {
-      // It fails only when the connection ends first.
-      await this.#subscription.drain().catch(() => {})
-    } else {
-      this.#subscription.unsubscribe()
-    }
+    if (this.#deps.connection.isConnected) await this.#hearing.drain()
+    else this.#hearing.unsubscribe()
   }
 
   #take(message: Msg): void {

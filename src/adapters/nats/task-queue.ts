@@ -10,7 +10,7 @@
  * before those that wait.
  * Leaves to others: asking (task-reader.ts, task-lane.ts, task-pulls.ts), publishing, depths.
  */
-import { DiscardPolicy, type Msg, RetentionPolicy, StorageType, type Subscription } from 'nats'
+import { DiscardPolicy, type Msg, RetentionPolicy, StorageType } from 'nats'
 import type {
   Clock,
   ConsumeOptions,
@@ -23,6 +23,7 @@ import type {
 import { messageOfThrown } from '../../protocol/index.ts'
 import { readInfo } from './api.ts'
 import type { Connection } from './connection.ts'
+import type { Hearing } from './rights.ts'
 import { createStream, type StreamShape } from './streams.ts'
 import { ACK, Delivery, nak } from './task-delivery.ts'
 import { TaskLane } from './task-lane.ts'
@@ -74,7 +75,7 @@ const IDLE_MS = 600_000
 
 interface Queue {
   reader: TaskReader
-  priorities: Subscription
+  priorities: Hearing
   /** Deliveries of it that are out. */
   out: number
   usedAtMs: number
@@ -259,10 +260,9 @@ export class NatsTaskQueue implements TaskQueue {
     const { connection, clock } = this.#options
     let queue = this.#queues.get(name)
     if (queue === undefined) {
-      const priorities = connection.nats.subscribe(this.#names.priorities(name), {
-        callback: (error, message) => {
-          if (error === null) this.#found(name, Number(message.string()))
-        },
+      const priorities = connection.rights.hear(this.#names.priorities(name), {
+        heard: (message) => this.#found(name, Number(message.string())),
+        again: () => this.#survey.refresh(0),
       })
       queue = { reader: new TaskReader(), priorities, out: 0, usedAtMs: 0 }
       this.#queues.set(name, queue)

@@ -29,6 +29,7 @@ import type {
 } from '../../ports/index.ts'
 import type { Connection } from './connection.ts'
 import { isInbox } from './inboxes.ts'
+import type { Hearing } from './rights.ts'
 
 export interface NatsTransportDeps {
   connection: Connection
@@ -69,7 +70,7 @@ export class NatsTransport implements Transport {
   readonly #inbox: string
   /** Undefined once the server did not let us hear it: the library has given it up then. */
   #replies: Sub | undefined
-  readonly #subscriptions = new Set<Sub>()
+  readonly #subscriptions = new Set<Hearing>()
   /** Those who are alone in answering, by their subjects. */
   readonly #sole = new Map<string, Listener>()
   readonly #pending = new Map<string, Pending>()
@@ -129,7 +130,8 @@ export class NatsTransport implements Transport {
   }
 
   connection(): number | undefined {
-    return this.#canSend ? this.#deps.connection.number : undefined
+    const { number, rights } = this.#deps.connection
+    return this.#canSend && !rights.isDeaf ? number : undefined
   }
 
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
@@ -137,12 +139,9 @@ export class NatsTransport implements Transport {
     const { sole, ...rest } = options
     const listener: Listener = { handle, active: true, isAlone: rest.queue !== undefined }
     if (sole) this.#sole.set(subject, listener)
-    const subscription = this.#deps.connection.nats.subscribe(subject, {
+    const subscription = this.#deps.connection.rights.hear(subject, {
       ...rest,
-      callback: (error, msg) => {
-        // An error is a refusal of the server, which the connection logs.
-        if (error === null) this.#arrive(() => this.#deliver(listener, msg))
-      },
+      heard: (msg) => this.#arrive(() => this.#deliver(listener, msg)),
     })
     this.#subscriptions.add(subscription)
     return {
@@ -152,7 +151,7 @@ export class NatsTransport implements Transport {
         if (!this.#subscriptions.delete(subscription)) return
         if (!listener.isAlone) return subscription.unsubscribe()
         // What is on its way to it by now still arrives, and is refused.
-        subscription.drain().catch(() => {})
+        void subscription.drain()
       },
     }
   }

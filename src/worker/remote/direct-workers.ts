@@ -2,12 +2,12 @@
  * Workers that take tasks from the queues themselves and speak to owners without a node in between, as
  * the node sees them that hears their reports.
  *
- * Decides: that a worker is heard by one node, which tells the others; that a name is one process's; that
- * a worker is told at once what an operator wants of it. Leaves to others: who may come in (whoever lets
- * it speak on its subjects), which queues a group has (`registrar.ts`), its tasks (their owners).
+ * Decides: that a worker is heard by one node, which tells the others; that a worker is told at once what
+ * an operator wants of it. Leaves to others: who may come in (whoever lets it speak on its subjects), whose
+ * a name is (`name-claims.ts`), which queues a group has (`registrar.ts`), its tasks (their owners).
  */
 import type { Client } from '../../client/index.ts'
-import type { Log, RunKept, Subscription, Transport } from '../../ports/index.ts'
+import type { Clock, Log, Registry, RunKept, Subscription, Transport } from '../../ports/index.ts'
 import {
   isNodeName,
   pack,
@@ -18,9 +18,15 @@ import {
   unpack,
 } from '../../protocol/index.ts'
 import { keepUpload } from './keep-upload.ts'
-import type { NodeAnswer } from './node-caller.ts'
-import type { DirectAnswer, WorkerOrder, WorkerRegistrar } from './registrar.ts'
-import { readDirectReport, readUpload } from './shapes.ts'
+import { NameClaims, type Presence } from './name-claims.ts'
+import type { WorkerRegistrar } from './registrar.ts'
+import {
+  type DirectAnswer,
+  type NodeAnswer,
+  readDirectReport,
+  readUpload,
+  type WorkerOrder,
+} from './shapes.ts'
 import type { UploadedRuns } from './uploaded-runs.ts'
 
 export interface DirectWorkersDeps {
@@ -29,10 +35,13 @@ export interface DirectWorkersDeps {
   shardCount: number
   /** Whose workers have their names: the nodes of the cluster. */
   nodes: () => readonly string[]
+  /** Where it stands whose a name is. */
+  registry: Registry
   registrar: Pick<Required<WorkerRegistrar>, 'heard' | 'queuesOf'>
   client: Client
   transport: Pick<Transport, 'request' | 'publish' | 'subscribe'>
   subjects: Subjects
+  clock: Clock
   log: Log
   /** What commands of these workers wrote. */
   runs: UploadedRuns
@@ -42,15 +51,28 @@ const QUESTIONS = ['report', 'runs']
 /** One node answers a question to any. */
 const NODES = 'nodes'
 const WHO_MS = 2_000
+/**
+ * Whoever does not answer and was not heard for so long, three times as long as a worker is silent, has lost
+ * its name. Where workers have a NATS account of their own, nobody is told that nobody listens there.
+ */
+const SILENCE_MS = 30_000
 
 export class DirectWorkers {
   readonly #deps: DirectWorkersDeps
   /** Those that this node has heard last, and which process of that name. */
   readonly #sessions = new Map<string, string>()
+  readonly #names: NameClaims
+  /** When a worker was heard last, by any node, on the monotonic clock. */
+  readonly #heardAtMs = new Map<string, number>()
+  readonly #beganMs: number
   #subscriptions: Subscription[] = []
 
   constructor(deps: DirectWorkersDeps) {
     this.#deps = deps
+    const { registry, clock } = deps
+    this.#beganMs = clock.monotonic()
+    // Two of one name would be told each other's cancels, and go on with each other's attempts.
+    this.#names = new NameClaims({ registry, presenceOf: (...who) => this.#presenceOf(...who) })
   }
 
   start(): void {
@@ -73,14 +95,16 @@ export class DirectWorkers {
 
   /** Told by the node that hears it; should that be lost, its next report is answered so. */
   admit(worker: string, order: WorkerOrder): void {
-    if (!this.#sessions.has(worker)) return
+    const session = this.#sessions.get(worker)
+    if (session === undefined) return
     const { transport, subjects } = this.#deps
-    transport.publish(subjects.order(worker), pack(order))
+    transport.publish(subjects.order(worker, session), pack(order))
   }
 
   /** Another node hears it now. */
   forget(worker: string): void {
     this.#sessions.delete(worker)
+    this.#heardAtMs.set(worker, this.#deps.clock.monotonic())
   }
 
   async #answer(subject: string, payload: Uint8Array): Promise<NodeAnswer> {
@@ -99,16 +123,20 @@ export class DirectWorkers {
 
   /** @throws TroupeError `conflict` while another process of that name is there */
   async #report(name: string, body: unknown): Promise<DirectAnswer> {
-    const { node, cluster, shardCount, registrar, log } = this.#deps
+    const { node, cluster, shardCount, registrar, clock, log } = this.#deps
     const { group, session, condition } = readDirectReport(body)
     const queues = await registrar.queuesOf(group)
     if (this.#sessions.get(name) !== session) {
-      await this.#requireOnly(name, session)
+      await this.#names.take(name, session)
       log.info({ worker: name, group }, 'a worker has come')
     }
     const order = await registrar.heard({ ...condition, name, group, node })
-    if (condition.state === 'stopped') this.#sessions.delete(name)
-    else this.#sessions.set(name, session)
+    this.#heardAtMs.set(name, clock.monotonic())
+    this.#sessions.set(name, session)
+    if (condition.state === 'stopped') {
+      this.#sessions.delete(name)
+      await this.#names.leave(name, session)
+    }
     return { ...order, cluster, queues, shardCount }
   }
 
@@ -127,21 +155,20 @@ export class DirectWorkers {
     throw new TroupeError('conflict', why)
   }
 
-  /** Two of one name would be told each other's cancels, and go on with each other's attempts. */
-  async #requireOnly(worker: string, session: string): Promise<void> {
+  /** A process listens on a subject of its own, before it comes for its name. */
+  #presenceOf(worker: string, session: string): Promise<Presence> {
     const { transport, subjects } = this.#deps
-    const request = { subject: subjects.order(worker), payload: pack(null), timeoutMs: WHO_MS }
-    const outcome = await new Promise<{ kind: string; payload?: Uint8Array }>((resolve) =>
-      transport.request(request, resolve),
+    const subject = subjects.order(worker, session)
+    return new Promise((resolve) =>
+      transport.request({ subject, payload: pack(null), timeoutMs: WHO_MS }, ({ kind }) => {
+        if (kind === 'no-responders') resolve('gone')
+        else if (kind === 'reply') resolve('there')
+        else resolve(this.#silenceMs(worker) > SILENCE_MS ? 'gone' : 'unclear')
+      }),
     )
-    if (outcome.kind === 'no-responders') return
-    if (outcome.kind !== 'reply' || !outcome.payload) {
-      // It may be about to end, or a machine that stands still.
-      const why = `something under the name ${worker} is connected and does not say who it is`
-      throw new TroupeError('unavailable', why)
-    }
-    if (unpack(outcome.payload) === session) return
-    const why = `another worker ${worker} is there: start this one with another --name`
-    throw new TroupeError('conflict', why)
+  }
+
+  #silenceMs(worker: string): number {
+    return this.#deps.clock.monotonic() - (this.#heardAtMs.get(worker) ?? this.#beganMs)
   }
 }

@@ -2,13 +2,18 @@
 export { DirectWorkers, type DirectWorkersDeps } from './direct-workers.ts'
 export { NodeCaller, type NodeCallerDeps } from './node-caller.ts'
 export type {
-  DirectAnswer,
-  WorkerAnswer,
   WorkerClaim,
-  WorkerOrder,
   WorkerRegistrar,
   WorkerReport,
 } from './registrar.ts'
 export { RemoteWorkers, type RemoteWorkersDeps, type WorkerAdmission } from './remote-workers.ts'
-export { readOverheard, type WorkerCondition } from './shapes.ts'
+export {
+  type DirectAnswer,
+  readAnswer,
+  readOrder,
+  readOverheard,
+  type WorkerAnswer,
+  type WorkerCondition,
+  type WorkerOrder,
+} from './shapes.ts'
 export { UploadedRuns, type UploadedRunsDeps } from './uploaded-runs.ts'

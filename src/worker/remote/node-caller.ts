@@ -12,9 +12,14 @@ import type {
   Transport,
   TransportOutcome,
 } from '../../ports/index.ts'
-import { type ErrorRecord, pack, type Subjects, TroupeError, unpack } from '../../protocol/index.ts'
-import type { DirectAnswer } from './registrar.ts'
-import type { WorkerCondition } from './shapes.ts'
+import { pack, type Subjects, TroupeError, unpack } from '../../protocol/index.ts'
+import {
+  type DirectAnswer,
+  readDirectAnswer,
+  readKept,
+  readNodeAnswer,
+  type WorkerCondition,
+} from './shapes.ts'
 
 export interface NodeCallerDeps {
   transport: Pick<Transport, 'request'>
@@ -24,9 +29,6 @@ export interface NodeCallerDeps {
   /** One life of the worker's process. */
   session: string
 }
-
-/** What a node answers, and which. */
-export type NodeAnswer = { node: string } & ({ ok: unknown } | { error: ErrorRecord })
 
 const REPORT_MS = 10_000
 /** A node flushes what it keeps. */
@@ -44,11 +46,11 @@ export class NodeCaller implements RunUploads {
   async report(condition: WorkerCondition): Promise<DirectAnswer> {
     const { group, session } = this.#deps
     const answer = await this.#call('report', { ...condition, group, session }, REPORT_MS)
-    return answer as DirectAnswer
+    return readDirectAnswer(answer)
   }
 
   async bring(upload: RunUpload): Promise<RunKept> {
-    return (await this.#call('runs', upload, BRING_MS)) as RunKept
+    return readKept(await this.#call('runs', upload, BRING_MS))
   }
 
   async #call(question: string, body: object, timeoutMs: number): Promise<unknown> {
@@ -72,7 +74,7 @@ export class NodeCaller implements RunUploads {
   }
 
   #read(payload: Uint8Array): unknown {
-    const answer = unpack(payload) as NodeAnswer
+    const answer = readNodeAnswer(unpack(payload))
     this.#node = answer.node
     if ('error' in answer) throw TroupeError.from(answer.error)
     return answer.ok

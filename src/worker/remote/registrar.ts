@@ -2,7 +2,7 @@
  * Who may take tasks as a worker. Decides: what an app answers that keeps the list of workers. Leaves to
  * others: how workers reach their node.
  */
-import type { WorkerCondition } from './shapes.ts'
+import type { WorkerCondition, WorkerOrder } from './shapes.ts'
 
 export interface WorkerClaim {
   group: string
@@ -16,28 +16,6 @@ export interface WorkerReport extends WorkerCondition {
   group: string
   /** The node that hears it. */
   node: string
-}
-
-/** What a worker is to do. */
-export interface WorkerOrder {
-  /** False: it is given no new tasks. */
-  admitted: boolean
-  /** Why not, in words. */
-  reason?: string
-  /** How often it reports at least. Default 10 s. */
-  reportMs?: number
-}
-
-/** What a worker in a process of its own is told when it reports. */
-export interface WorkerAnswer extends WorkerOrder {
-  cluster: string
-  /** Those of its group. */
-  queues: readonly string[]
-}
-
-/** The same for a worker that speaks to owners itself. */
-export interface DirectAnswer extends WorkerAnswer {
-  shardCount: number
 }
 
 export interface WorkerRegistrar {

@@ -2,7 +2,7 @@
  * All workers in processes of their own that this node serves.
  *
  * Decides: that a worker's name is one worker's at a time, which commands a worker may send (those about
- * tasks), and to which tasks its key admits it (those of its group's queues). Leaves to others: who may
+ * tasks), and to which queues its key admits it; only who was given a task there has its ticket. Leaves to others: who may
  * come in (`registrar.ts`), how requests travel (the gateway), one worker's deliveries (`session.ts`).
  */
 import type { Client } from '../../client/index.ts'
@@ -29,9 +29,9 @@ import {
   unpack,
 } from '../../protocol/index.ts'
 import { keepUpload } from './keep-upload.ts'
-import type { WorkerAnswer, WorkerRegistrar } from './registrar.ts'
+import type { WorkerRegistrar } from './registrar.ts'
 import { RemoteSession } from './session.ts'
-import { readPoll, readReport, readTell, readUpload } from './shapes.ts'
+import { readPoll, readReport, readTell, readUpload, type WorkerAnswer } from './shapes.ts'
 import type { UploadedRuns } from './uploaded-runs.ts'
 
 export interface RemoteWorkersDeps {
@@ -195,10 +195,6 @@ export class RemoteWorkers {
     if ('error' in checked) throw TroupeError.from(checked.error)
     const { command } = checked
     const operation = taskOperationOf(command, admission.worker)
-    // What comes later carries the token of the attempt, which only its worker was told.
-    if (operation.op === 'task.start') {
-      await this.#requireQueueOf(admission, command.address, operation.taskId, timeoutMs)
-    }
     const options = { timeoutMs, ...(command.id === undefined ? {} : { id: command.id }) }
     const client = this.#deps.client.as(`worker ${admission.worker}`)
     const answer = await client.execute(command.address, operation, options)
@@ -218,20 +214,6 @@ export class RemoteWorkers {
       }
     }
     this.#granted.set(token, { worker, address })
-  }
-
-  async #requireQueueOf(
-    { group, queues }: WorkerAdmission,
-    address: string,
-    taskId: string,
-    timeoutMs: number,
-  ): Promise<void> {
-    const view = await this.#deps.client.get(address, { timeoutMs })
-    const task = view.tasks.find((one) => one.taskId === taskId)
-    // A task that is gone is answered as such.
-    if (task === undefined || admitsTo(queues, task.queue)) return
-    const why = `task ${taskId} waits in the queue ${task.queue}, which is not one of group ${group}`
-    throw new TroupeError('forbidden', why)
   }
 
   #sessionOf(

@@ -1,17 +1,40 @@
 /**
- * The shapes that a worker sends, as they are checked. Decides: what is refused before anybody looks at
- * it: a key proves whose worker it is, not that its program is in order. A worker may be newer than its
- * node: what it says beyond this is left out.
+ * The shapes that a worker sends, and what it is told, as they are checked. Decides: what is refused before
+ * anybody looks at it: a key proves whose worker it is, not that its program is in order, and NATS lets
+ * whoever may speak on a subject say anything. A worker may be newer than its node, or older: what is said
+ * beyond this is left out.
  */
 import { z } from 'zod'
-import type { LinkPoll, LinkTell, RunUpload } from '../../ports/index.ts'
-import { TroupeError } from '../../protocol/index.ts'
+import type { LinkPoll, LinkTell, RunKept, RunUpload } from '../../ports/index.ts'
+import { type ErrorRecord, TroupeError } from '../../protocol/index.ts'
 
 const COUNT = z.int().min(0)
 const CONSUMERS_MAX = 1_000
 /** A queue, with what an app has put below it. */
 const QUEUE = z.string().min(1).max(1_024)
 const SETTLED_MAX = 10_000
+
+/** What a worker is to do. */
+export interface WorkerOrder {
+  /** False: it is given no new tasks. */
+  admitted: boolean
+  /** Why not, in words. */
+  reason?: string
+  /** How often it reports at least. Default 10 s. */
+  reportMs?: number
+}
+
+/** What a worker in a process of its own is told when it reports. */
+export interface WorkerAnswer extends WorkerOrder {
+  cluster: string
+  /** Those of its group. */
+  queues: readonly string[]
+}
+
+/** The same for a worker that speaks to owners itself. */
+export interface DirectAnswer extends WorkerAnswer {
+  shardCount: number
+}
 
 const state = {
   session: z.string().min(1).max(64),
@@ -71,7 +94,8 @@ export function readReport(value: unknown): { instance: string; condition: Worke
 
 const directReport = z.object({
   ...condition,
-  session: z.string().min(1).max(64),
+  // With the name of its directory.
+  session: z.string().min(1).max(128),
   group: z.string().max(64),
 })
 
@@ -85,7 +109,51 @@ export function readDirectReport(value: unknown): {
   return { session, group, condition: rest }
 }
 
+const order = {
+  admitted: z.boolean(),
+  reason: z.string().max(1_024).optional(),
+  reportMs: z.number().min(1).optional(),
+}
+const answer = {
+  ...order,
+  cluster: z.string().min(1).max(64),
+  queues: z.array(QUEUE).max(CONSUMERS_MAX),
+}
+const orderShape = z.object(order)
+const answerShape = z.object(answer)
+const directAnswerShape = z.object({ ...answer, shardCount: z.int().min(1) })
+
+/** What an operator wants of a worker. @throws TroupeError `malformed` */
+export function readOrder(value: unknown): WorkerOrder {
+  return read(orderShape, value) as WorkerOrder
+}
+
+/** The same, as the answer to a report. @throws TroupeError `malformed` */
+export function readAnswer(value: unknown): WorkerAnswer {
+  return read(answerShape, value) as WorkerAnswer
+}
+
+/** @throws TroupeError `malformed` */
+export function readDirectAnswer(value: unknown): DirectAnswer {
+  return read(directAnswerShape, value) as DirectAnswer
+}
+
 const NAME = z.string().min(1).max(64)
+
+/** What a node answers, and which. */
+export type NodeAnswer = { node: string } & ({ ok: unknown } | { error: ErrorRecord })
+const nodeAnswer = z.object({
+  node: NAME,
+  ok: z.unknown().optional(),
+  error: z.looseObject({ code: z.string(), message: z.string() }).optional(),
+})
+
+/** @throws TroupeError `malformed` */
+export function readNodeAnswer(value: unknown): NodeAnswer {
+  const { node, ok, error } = read(nodeAnswer, value)
+  return error === undefined ? { node, ok } : { node, error: error as unknown as ErrorRecord }
+}
+
 const overheard = z.object({ ...condition, name: NAME, group: z.string().max(64), node: NAME })
 
 /** A worker's condition, and who it is: what another node has heard. @throws TroupeError `malformed` */
@@ -95,7 +163,14 @@ export function readOverheard(
   return read(overheard, value)
 }
 
+const stream = z.enum(['stdout', 'stderr'])
 const sizes = z.object({ stdout: COUNT, stderr: COUNT })
+const kept = z.object({ ...sizes.shape, full: z.array(stream).max(2).optional() })
+
+/** How much of a run a node has. @throws TroupeError `malformed` */
+export function readKept(value: unknown): RunKept {
+  return read(kept, value) as RunKept
+}
 
 const upload = z.object({
   // It becomes the name of a directory.
@@ -108,7 +183,7 @@ const upload = z.object({
   parts: z
     .array(
       z.object({
-        stream: z.enum(['stdout', 'stderr']),
+        stream,
         offset: COUNT,
         bytes: z.instanceof(Uint8Array),
       }),

@@ -2,7 +2,7 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { JetStreamManager } from 'nats'
+import { headers, type JetStreamManager } from 'nats'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { Connection } from '../../../src/adapters/nats/index.ts'
 import { journalSuite } from '../../contract/journal.suite.ts'
@@ -174,15 +174,45 @@ describe.skipIf(missingNatsServer)('the journal over one nats-server', () => {
     expect((await party.write(1, 2, lastSequence, 'x'.repeat(1_048_320))).kind).toBe('written')
   })
 
-  it('does not take foreign messages for slots', async () => {
+  it.each([
+    ['under the subject of the next slot', '3'],
+    ['under one that is no slot', 'x3'],
+  ])('what no node wrote is no slot, and nothing is lost or stuck by it: %s', async (_, token) => {
+    const cluster = newCluster()
+    const party = partyOf({ cluster })
+    const before = await party.fill(1, 2)
+    const { nats } = await connectionTo(server)
+    const js = nats.jetstream()
+    for (let n = 0; n < 2; n++) await js.publish(`troupe.${cluster}.journal.1.${token}`, 'x')
+    expect((await party.read(1, 3)).kind).toBe('empty')
+    // Its writer is told that the end is another: what it remembers of it does not count any more.
+    expect((await party.write(1, 3, before.lastSequence)).kind).toBe('refused')
+    const end = await party.end(1)
+    expect(end).toMatchObject({ firstSlot: 1, lastSlot: 2, lastSequence: 4 })
+    expect(end.serverId).toBe(before.serverId)
+    const said = party.log.lines.filter(({ message }) => message.includes('that no node wrote'))
+    expect(said.map(({ level, fields }) => [level, fields['sequence']])).toEqual([
+      ['error', 4],
+      ['error', 3],
+    ])
+    expect((await party.write(1, 3, end.lastSequence)).kind).toBe('written')
+    const other = partyOf({ cluster })
+    expect(await other.end(1)).toMatchObject({ firstSlot: 1, lastSlot: 3, lastSequence: 5 })
+    expect((await other.read(1, 3)).kind).toBe('found')
+  })
+
+  it('what was written as slots are and has no mark is left for people to judge', async () => {
     const cluster = newCluster()
     const party = partyOf({ cluster })
     await party.fill(1, 2)
     const { nats } = await connectionTo(server)
-    await nats.jetstream().publish(`troupe.${cluster}.journal.1.x3`, 'x')
+    const asSlots = { expect: { lastSubjectSequence: 0 } }
+    await nats.jetstream().publish(`troupe.${cluster}.journal.1.3`, 'x', asSlots)
     const why = expect.stringContaining('no slot')
     expect(await party.tryEnd(1)).toEqual({ kind: 'unknown', why })
     expect(party.log.said('cannot be used')).toBeDefined()
+    const { streams } = await nats.jetstreamManager()
+    expect((await streams.info(`TROUPE_${cluster}_JOURNAL_1`)).state.messages).toBe(3)
   })
 
   it('takes no word of another stream for its own', async () => {
@@ -208,7 +238,12 @@ describe.skipIf(missingNatsServer)('the journal over one nats-server', () => {
     const { config } = await streams.info(name)
     await streams.delete(name)
     await streams.add(config)
-    for (const slot of [8, 9]) await nats.jetstream().publish(`troupe.${cluster}.journal.1.${slot}`)
+    for (const slot of [8, 9]) {
+      const marked = headers()
+      marked.set('Troupe-Slot', String(slot))
+      const subject = `troupe.${cluster}.journal.1.${slot}`
+      await nats.jetstream().publish(subject, undefined, { headers: marked })
+    }
     const end = await party.end(1)
     expect(end).toMatchObject({ firstSlot: 8, lastSlot: 9, lastSequence: 2 })
     expect(end.serverId).not.toBe(before.serverId)

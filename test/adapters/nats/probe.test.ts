@@ -185,7 +185,7 @@ describe.skipIf(missingNatsServer)('probing a server', () => {
     expect(found.serverCluster).toBe('C')
   })
 
-  it('waits for JetStream as long as it is told to', async () => {
+  it('waits for JetStream as long as it is told to, and no longer', async () => {
     const server = await startNatsServer()
     onTestFinished(() => server.close())
     const log = new LineLog()
@@ -196,6 +196,10 @@ describe.skipIf(missingNatsServer)('probing a server', () => {
     await server.freeze()
     const asked = { connection, needs: NEEDS, clock, log }
     await expect(probe({ ...asked, waitMs: 100 })).rejects.toMatchObject({ code: 'unavailable' })
+    const stop = new AbortController()
+    const stopped = probe({ ...asked, signal: stop.signal })
+    stop.abort()
+    await expect(stopped).rejects.toMatchObject({ code: 'unavailable' })
     let pauses = 0
     const counting: Clock = {
       now: () => clock.now(),

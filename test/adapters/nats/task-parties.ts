@@ -21,7 +21,14 @@ export class Party {
   }
 
   publish(taskId: string, more: Partial<TaskMessage> = {}): Promise<'published' | 'unknown'> {
-    const message = { queue: 'q', priority: 0, messageId: `${taskId}:1:1`, taskId, name: 'work' }
+    const message = {
+      queue: 'q',
+      priority: 0,
+      messageId: `${taskId}:1:1`,
+      taskId,
+      name: 'work',
+      ticket: 't',
+    }
     return new Promise((resolve) => this.queue.publish({ ...message, ...more }, resolve))
   }
 

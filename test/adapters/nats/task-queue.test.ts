@@ -85,7 +85,14 @@ describe.skipIf(missingNatsServer)('task queues over NATS', () => {
     const party = await join(server.url, { cluster })
     const { nats } = party.connection
     await nats.request(`troupe.${cluster}.task.q.0`, 'not a task')
-    const elsewhere = { queue: 'r', priority: 0, messageId: 'm', taskId: 't', name: 'n' }
+    const elsewhere = {
+      queue: 'r',
+      priority: 0,
+      messageId: 'm',
+      taskId: 't',
+      name: 'n',
+      ticket: 't',
+    }
     await nats.request(`troupe.${cluster}.task.q.0`, JSON.stringify(elsewhere))
     await party.publish('a')
     const { got, ids } = party.consume(5)
@@ -110,7 +117,7 @@ describe.skipIf(missingNatsServer)('task queues over NATS', () => {
     const cluster = newCluster()
     const party = await join(server.url, { cluster, surveyMs: 200 })
     const { got } = party.consume(5)
-    const message = { queue: 'q', priority: 4, messageId: 'm', taskId: 't', name: 'n' }
+    const message = { queue: 'q', priority: 4, messageId: 'm', taskId: 't', name: 'n', ticket: 't' }
     const subject = `troupe.${cluster}.task.q.4`
     await party.connection.nats.request(subject, JSON.stringify(message))
     await until(() => got.length === 1, SOON, 'the message')

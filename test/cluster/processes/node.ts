@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ClusterReport } from '../../../src/node/index.ts'
 import { TIED } from '../../nats-server.ts'
+import { scriptArguments } from '../../script.ts'
 import type { Happening } from '../../simulation/events.ts'
 import { until } from '../../waiting.ts'
 import type { Direction, Link } from './link.ts'
@@ -81,8 +82,8 @@ export class ClusterNodeProcess {
   async start(): Promise<void> {
     if (this.#child) throw new Error(`${this.name} runs`)
     const [command, ...args] = [
-      ...[...TIED, process.execPath, '--import', 'tsx'],
-      ...[SCRIPT, JSON.stringify(this.#settings)],
+      ...[...TIED, process.execPath],
+      ...[...scriptArguments(SCRIPT), JSON.stringify(this.#settings)],
     ]
     const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#errors = ''

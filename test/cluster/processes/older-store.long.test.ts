@@ -5,7 +5,8 @@ import { missingNatsServer } from '../../nats-server.ts'
 import { CheckedWork } from './checked.ts'
 import { Processes } from './harness.ts'
 
-const TIME_MS = 170_000
+/** As long as all the waits in it may take: the one that is in vain says why. */
+const TIME_MS = 300_000
 
 let cluster: Processes | undefined
 let work: CheckedWork | undefined

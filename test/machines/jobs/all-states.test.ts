@@ -5,13 +5,14 @@ import { nodesOf } from '../../../src/machine/chart.ts'
 import { KINDS } from './kinds.ts'
 import { restarted } from './restarts.ts'
 
-it(
+// Each has a node of its own, and most of it is waiting for what is due.
+it.concurrent(
   'an upgrade loses no job, runs none twice, and delays none by more than it takes',
   () => restarted({ count: 4, intervalS: 8, runS: 8, signals: ['SIGTERM'], slackMs: 5_000 }),
   120_000,
 )
 
-it(
+it.concurrent(
   'so does kill -9, twice',
   () =>
     restarted({ count: 3, intervalS: 8, runS: 8, signals: ['SIGKILL', 'SIGKILL'], slackMs: 5_000 }),

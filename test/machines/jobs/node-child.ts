@@ -1,6 +1,7 @@
 /** A node in a process of its own, driven by the routes of operators; it can be killed at any moment. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { scriptArguments } from '../../script.ts'
 
 export interface ChildOptions {
   port?: number
@@ -31,7 +32,7 @@ export class NodeChild {
     const port = this.url === '' ? this.#options.port : Number(new URL(this.url).port)
     const options = JSON.stringify({ ...this.#options, port })
     const script = join(import.meta.dirname, 'node-process.ts')
-    const child = spawn(process.execPath, ['--import', 'tsx', script, this.#data, options], {
+    const child = spawn(process.execPath, [...scriptArguments(script), this.#data, options], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, TROUPE_TEST_AHEAD_MS: String(this.aheadMs) },
     })

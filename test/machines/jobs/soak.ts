@@ -7,6 +7,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { JobRow } from '../../../machines/jobs/job-view.ts'
+import { scriptArguments } from '../../script.ts'
 import { until } from '../../waiting.ts'
 import { endRuns } from '../../worker/process/runs.ts'
 import { NodeChild } from './node-child.ts'
@@ -140,7 +141,7 @@ export class Soak {
     const script = join(import.meta.dirname, 'worker-process.ts')
     const words = ['--server', this.#node.url, '--data', join(this.directory, name), '--name', name]
     const argv = [...words, '--group', String(GROUP), '--slots', '8', '--log-level', 'error']
-    const worker = spawn(process.execPath, ['--import', 'tsx', script, ...argv], {
+    const worker = spawn(process.execPath, [...scriptArguments(script), ...argv], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         ...process.env,

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { platform } from '../../../machines/platform/index.ts'
 import { createNode, defineApp, type TroupeNode } from '../../../src/index.ts'
+import { scriptArguments } from '../../script.ts'
 import { until } from '../../waiting.ts'
 import { order } from './bulk-machines.ts'
 
@@ -27,7 +28,7 @@ class Child {
 
   async start(): Promise<void> {
     const script = join(import.meta.dirname, 'bulk-process.ts')
-    const args = ['--import', 'tsx', script, this.#directory]
+    const args = [...scriptArguments(script), this.#directory]
     const started = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#process = started
     this.#url = await new Promise<string>((resolve, reject) => {

@@ -88,6 +88,18 @@ export class DirectRig extends ClusterRig {
     )
   }
 
+  /** As the queue gives it to whoever may take from it. */
+  async ticketOf(taskId: string): Promise<string> {
+    const tickets = new Map<string, string>()
+    const slots = { queue: 'job.group.2', slots: 8 }
+    const consumer = this.taskQueue.consume(slots, ({ message }) =>
+      tickets.set(message.taskId, message.ticket),
+    )
+    const ticket = await until(() => tickets.get(taskId), SOON, 'the message of the task')
+    consumer.stop()
+    return ticket
+  }
+
   shows(at: RigNode, name: string, wanted: Record<string, unknown>): Promise<unknown> {
     return until(
       async () => {

@@ -105,13 +105,17 @@ it('a worker speaks of tasks and for itself only', async () => {
   const { tasks } = await client.get('run/5')
   const work = rig.subjects.work(shardOf('run/5', SHARDS), 'w9')
   const taskId = tasks[0]!.taskId
+  const ticket = await rig.ticketOf(taskId)
   const kill = { op: 'send', address: 'run/5', id: `${Date.now()}-a`, event: { type: 'KILL' } }
-  const start = { op: 'task.start', address: 'run/5', id: `${Date.now()}-b`, taskId, worker: 'w1' }
-  const asked = [kill, { op: 'get', address: 'run/5' }, { ...start, when: { state: 'killed' } }]
+  const guess = { op: 'task.start', address: 'run/5', id: `${Date.now()}-g`, taskId, worker: 'w1' }
+  const start = { ...guess, id: `${Date.now()}-b`, ticket, when: { state: 'killed' } }
+  const asked = [kill, { op: 'get', address: 'run/5' }, guess, start]
   const answers = (await rig.ask(work, asked)) as { error?: { code: string }; ok?: object }[]
   expect(answers.map(({ error, ok }) => error?.code ?? ok)).toEqual([
     'forbidden',
     'forbidden',
+    // The id of a task can be guessed; what its message carries goes to who takes from its queue.
+    'task-stale',
     expect.objectContaining({ attempt: 1 }),
   ])
   expect((await client.get('run/5')).tasks[0]).toMatchObject({ worker: 'w9', state: 'running' })

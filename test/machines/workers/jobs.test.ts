@@ -47,7 +47,7 @@ it('a job that is killed ends on its worker, and its log stays', async () => {
   await until(() => worker.status().running.length === 0, { timeoutMs: 10_000 }, 'its end')
   await until(
     async () => (await troupe('jobs', 'log', job, '--stdout')).out === 'hello\n',
-    { timeoutMs: 5_000, every: 100 },
+    { timeoutMs: 20_000, every: 100 },
     'its log',
   )
 })

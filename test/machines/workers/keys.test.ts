@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openLog } from '../../../src/index.ts'
+import type { LinkAnswer } from '../../../src/ports/index.ts'
 import { until } from '../../waiting.ts'
 import { IDLE, WorkersRig } from './rig.ts'
 
@@ -26,6 +27,16 @@ async function command(fields: Record<string, unknown>) {
 async function taskOf(id: string): Promise<string> {
   const { tasks } = await rig.node.client.get(`run/${id}`)
   return tasks[0]?.taskId ?? ''
+}
+
+/** What the queue of group 2 gives with a task to a worker that asks for some. */
+async function ticketOf(id: string): Promise<string> {
+  const consumers = [{ id: 1, queue: 'job.group.2', slots: 4 }]
+  const body = { session: 's', instance: 'by-hand', version: 1, consumers, after: 0 }
+  const { answer } = await rig.ask('poll', { key, body })
+  const taskId = await taskOf(id)
+  const { deliveries } = answer as LinkAnswer
+  return deliveries.find(({ message }) => message.taskId === taskId)?.message.ticket ?? ''
 }
 
 it('a wrong key, a missing one and a group that does not exist are answered alike', async () => {
@@ -142,19 +153,22 @@ it('a key does not admit to the queues of another group', async () => {
 it('a key does not admit to tasks of other queues, nor to anything but tasks', async () => {
   await rig.run('other', 'true', 'job.group.3')
   await rig.run('mine', 'sleep 5', 'job.group.2')
-  const start = async (id: string) =>
+  const mine = await ticketOf('mine')
+  const start = async (id: string, ticket?: string) =>
     command({
       op: 'task.start',
       address: `run/${id}`,
       taskId: await taskOf(id),
       worker: 'somebody-else',
-      id: `${Date.now()}-${id}`,
+      id: `${Date.now()}-${id}${ticket}`,
+      ticket,
     })
-  expect((await start('other')).error).toMatchObject({ code: 'forbidden' })
+  for (const guess of [undefined, '', mine])
+    expect((await start('other', guess)).error).toMatchObject({ code: 'task-stale' })
   expect((await rig.node.client.get('run/other')).tasks[0]?.state).toBe('queued')
   const send = { op: 'send', address: 'run/mine', event: { type: 'KILL' }, id: `${Date.now()}-k` }
   expect((await command(send)).error).toMatchObject({ code: 'forbidden' })
-  expect((await start('mine')).error).toBeUndefined()
+  expect((await start('mine', mine)).error).toBeUndefined()
   // It speaks for itself, whatever name it gives.
   expect((await rig.node.client.get('run/mine')).tasks[0]).toMatchObject({
     state: 'running',
@@ -197,8 +211,9 @@ describe('a session', () => {
 it('a worker attaches in its own name, whatever name it gives', async () => {
   await rig.run('mine', 'sleep 5', 'job.group.2')
   const taskId = await taskOf('mine')
+  const ticket = await ticketOf('mine')
   const common = { address: 'run/mine', taskId, worker: 'w9' }
-  const started = await command({ ...common, op: 'task.start', id: `${Date.now()}-s` })
+  const started = await command({ ...common, op: 'task.start', id: `${Date.now()}-s`, ticket })
   const { token } = started.ok as { token: string }
   const worker = 'somebody-else'
   const attach = { ...common, op: 'task.attach', token, worker, id: `${Date.now()}-a` }

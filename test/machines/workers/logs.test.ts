@@ -102,7 +102,7 @@ it('a command that was killed has all that it wrote', async () => {
   const uploaded = join(rig.directory, 'node', 'uploaded-runs', 'attempts', run, 'exit')
   await until(
     async () => (await readFile(uploaded, 'utf8')).includes('killed'),
-    { timeoutMs: 5_000 },
+    { timeoutMs: 20_000 },
     'its end to be known on the node',
   )
 })

@@ -42,6 +42,8 @@ export class NatsRig {
       ...{ name: 'n1', cluster: CLUSTER, clock, random, log, replicas: 1, signal: undefined },
       options: accessTo(server, 'node'),
       messageBytesMax: DEFAULT_LIMITS.batchBytesMax,
+      shardCount: SHARDS,
+      clusterLimits: QUICK,
     })
     const node = await joinCluster(
       {

@@ -19,7 +19,7 @@ const SOON = { timeoutMs: 20_000 }
 const subjects = subjectsOf(CLUSTER)
 
 /** One worker w1 of `job.group.2` with the priority 0, as the remarks of the configuration have it. */
-const restricted = USERS.replace(/.*STREAM\.MSG\.GET\.TROUPE_troupe_TASKS.*\n/, '')
+const restricted = USERS.replaceAll(/.*STREAM\.MSG\.GET\.TROUPE_troupe_TASKS.*\n/g, '')
   .replaceAll(/(TROUPE_troupe_TASKS)\.\*/g, '$1.job=2egroup=2e2_0')
   .replaceAll(/(\.work\.\*|\.worker|\.order|\.cancel)\.\*/g, '$1.w1')
 
@@ -51,7 +51,7 @@ describe.skipIf(missingNatsServer).each([
     const connection = await connectorTo(rig.access('node')).open({ reconnect: true })
     const names = taskNames(CLUSTER)
     const [task] = (await rig.node.client.get(address)).tasks
-    const ids = { taskId: task!.taskId, messageId: 'again', name: task!.name }
+    const ids = { taskId: task!.taskId, messageId: 'again', name: task!.name, ticket: 'old' }
     const { bytes } = encodeTask({ queue: task!.queue, priority: 0, ...ids })
     await connection.nats.jetstream().publish(names.task(task!.queue, 0), bytes)
     const manager = await connection.nats.jetstreamManager()
@@ -79,6 +79,8 @@ describe.skipIf(missingNatsServer).each([
     // Two of one name: a node asks the first one who it is.
     const second = rig.worker('w1', new LineLog(), 'elsewhere')
     await expect(second).rejects.toMatchObject({ code: 'conflict' })
+    await worker.stop()
+    worker = await rig.worker('w1', log, 'elsewhere')
     expect(denied(log)).toEqual([])
   })
 
@@ -93,7 +95,7 @@ describe.skipIf(missingNatsServer).each([
       ...[subjects.actor('run/1'), subjects.command('send'), subjects.admin('delete')],
       ...[subjects.shard(1), subjects.query(1), subjects.relay(1), subjects.node('n1')],
       ...[subjects.leader(), subjects.member(), subjects.tail('n1'), subjects.workerReports()],
-      ...[subjects.order('w2'), subjects.cancel('w2'), subjects.event('run/1')],
+      ...[subjects.order('w2', 's'), subjects.cancel('w2'), subjects.event('run/1')],
       ...['troupe.troupe.journal.0.1', 'troupe.troupe.task.job.0', 'troupe.troupe.checkpoint.0'],
       ...['$KV.TROUPE_troupe_REGISTRY.view', '$JS.API.STREAM.INFO.KV_TROUPE_troupe_REGISTRY'],
       ...['$JS.API.STREAM.MSG.GET.TROUPE_troupe_JOURNAL_0', '$JS.API.STREAM.NAMES'],
@@ -115,7 +117,25 @@ describe.skipIf(missingNatsServer).each([
     const isDenied = () => denied(said).length >= all.length
     await until(isDenied, SOON, () => `refusals; there are only ${denied(said).join()}`)
     expect(new Set(denied(said))).toEqual(new Set(all))
+    // Nor by asking JetStream to answer there: that is said in the account of workers.
+    const state = () => statesOf(rig)
+    const before = await state()
+    for (const to of ['troupe.troupe.journal.0.2', 'troupe.troupe.task.job.0']) {
+      connection.nats.publish('$JS.API.INFO', '', { reply: to })
+    }
+    await connection.nats.request('$JS.API.INFO', '')
+    expect(await state()).toEqual(before)
     transport.close()
     await connection.close()
   })
 })
+
+/** The last sequences of a journal and of the queues. */
+async function statesOf(rig: NatsRig): Promise<number[]> {
+  const connection = await connectorTo(rig.access('node')).open({ reconnect: true })
+  const { streams } = await connection.nats.jetstreamManager()
+  const names = ['TROUPE_troupe_JOURNAL_0', 'TROUPE_troupe_TASKS']
+  const infos = await Promise.all(names.map((name) => streams.info(name)))
+  await connection.close()
+  return infos.map(({ state }) => state.last_seq)
+}

@@ -69,7 +69,7 @@ it('SIGTERM: nothing new, and the end once what runs has ended', async () => {
   const ended = worker.signal('SIGTERM')
   await until(
     async () => (await rig.workerView('w2'))?.refusals.includes('it is stopping'),
-    { timeoutMs: 5_000 },
+    { timeoutMs: 20_000 },
     'the list to show it',
   )
   await rig.run('b', 'true', 'job.group.2')

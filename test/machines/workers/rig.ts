@@ -21,6 +21,7 @@ import {
   type WorkerProcess,
 } from '../../../src/index.ts'
 import { pack, unpack } from '../../../src/protocol/index.ts'
+import { scriptArguments } from '../../script.ts'
 import { until } from '../../waiting.ts'
 import { endRuns } from '../../worker/process/runs.ts'
 import { commands } from './commands.ts'
@@ -198,7 +199,7 @@ export class WorkersRig {
   /** `troupe worker` in the directory `data`; resolves at once. */
   spawn(data: string, words: readonly string[], key?: string): StartedWorker {
     const argv = ['--server', this.url, '--data', join(this.directory, data), ...words]
-    const child = spawn(process.execPath, ['--import', 'tsx', SCRIPT, ...argv], {
+    const child = spawn(process.execPath, [...scriptArguments(SCRIPT), ...argv], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...(key === undefined ? {} : { TROUPE_WORKER_KEY: key }) },
     })

@@ -1,6 +1,7 @@
 /** `troupe` with the families of these tests in a process of its own, to be killed by them. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { scriptArguments } from '../../script.ts'
 import { until } from '../../waiting.ts'
 
 const SCRIPT = join(import.meta.dirname, 'troupe-main.ts')
@@ -12,7 +13,7 @@ export class TroupeProcess {
   #output = ''
 
   constructor(words: readonly string[]) {
-    const child = spawn(process.execPath, ['--import', 'tsx', SCRIPT, ...words], {
+    const child = spawn(process.execPath, [...scriptArguments(SCRIPT), ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     for (const stream of [child.stdout, child.stderr]) {

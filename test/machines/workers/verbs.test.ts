@@ -76,7 +76,7 @@ it('drain waits until nothing runs', async () => {
   const draining = troupe('workers', 'drain', 'w2').finally(() => {
     drained = true
   })
-  await until(async () => !drained && (await running()), { timeoutMs: 5_000 }, 'it waits')
+  await until(async () => !drained && (await running()), { timeoutMs: 20_000 }, 'it waits')
   await rig.node.client.send('run/a', { type: 'KILL' })
   expect((await draining).out).toMatch(/^w2 {2}offline/)
 })

@@ -19,6 +19,7 @@ import type { ProcessSpec } from '../../../src/worker/process/index.ts'
 import { DEFAULT_PROCESS_LIMITS } from '../../../src/worker/process/limits.ts'
 import { RunningProcess } from '../../../src/worker/process/running.ts'
 import { SHIM_SCRIPT, shimWords } from '../../../src/worker/process/shim.ts'
+import { scriptArguments } from '../../script.ts'
 import { holds } from '../../waiting.ts'
 import { eventually, realClock, silentLog } from './real-time.ts'
 import { lives, Runs } from './runs.ts'
@@ -275,7 +276,7 @@ describe('a launcher', () => {
 
   function startNode(names: readonly string[], shell: string): ChildProcess {
     const dirs = names.map((name) => runs.dir(name)).join(':')
-    const words = ['--import', 'tsx', join(import.meta.dirname, 'worker.ts'), dirs, shell, '100']
+    const words = [...scriptArguments(join(import.meta.dirname, 'worker.ts')), dirs, shell, '100']
     const cwd = join(import.meta.dirname, '../../..')
     return spawn(process.execPath, words, { cwd, stdio: 'ignore' })
   }

@@ -28,7 +28,8 @@ async function session(id: number): Promise<number[]> {
   return pids.filter((pid) => processStat(pid)?.sessionId === id)
 }
 
-describe('orphanMs', () => {
+// Most of it is waiting, and each has a command of its own.
+describe.concurrent('orphanMs', () => {
   it('spares a command while the heartbeat beats and ends its group when it stops', async () => {
     const { heartbeat, file } = await beat('a')
     const shell = 'sleep 60 & echo $!; trap "" TERM; while :; do sleep 0.1; done'

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { bootId } from '../../../src/worker/process/identity.ts'
 import { shimArguments } from '../../../src/worker/process/shim.ts'
+import { scriptArguments } from '../../script.ts'
 import { eventually } from './real-time.ts'
 import { lives, Runs } from './runs.ts'
 
@@ -19,7 +20,7 @@ const repository = join(import.meta.dirname, '../../..')
 
 function startWorker(names: readonly string[], shell: string): ChildProcess {
   const worker = join(import.meta.dirname, 'worker.ts')
-  const words = ['--import', 'tsx', worker, names.map((name) => runs.dir(name)).join(':'), shell]
+  const words = [...scriptArguments(worker), names.map((name) => runs.dir(name)).join(':'), shell]
   return spawn(process.execPath, words, { cwd: repository, stdio: 'ignore' })
 }
 

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { MemoryTransport } from '../../../src/adapters/memory/index.ts'
+import { MemoryRegistry, MemoryTransport } from '../../../src/adapters/memory/index.ts'
 import { SystemClock, SystemRandom } from '../../../src/adapters/system/index.ts'
 import { Client } from '../../../src/client/index.ts'
-import type { Transport } from '../../../src/ports/index.ts'
+import type { Clock, Transport } from '../../../src/ports/index.ts'
 import {
   errorRecord,
   pack,
@@ -35,6 +35,16 @@ const CONDITION: WorkerCondition = {
 
 let directory: string
 let transport: MemoryTransport
+/** What all nodes share. */
+let registry: MemoryRegistry
+/** How far the nodes' clocks are ahead. */
+let laterMs: number
+const realTime: Clock = {
+  now: () => clock.now(),
+  monotonic: () => clock.monotonic(),
+  after: (delayMs, call) => clock.after(delayMs, call),
+  defer: (call) => clock.defer(call),
+}
 /** Of all nodes, in their order. */
 let heard: WorkerReport[]
 let nodes: DirectWorkers[]
@@ -42,8 +52,10 @@ let nodes: DirectWorkers[]
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'troupe-direct-'))
   transport = new MemoryTransport({ clock })
+  registry = new MemoryRegistry({ clock })
   heard = []
   nodes = []
+  laterMs = 0
 })
 
 afterEach(async () => {
@@ -67,13 +79,14 @@ function node(name: string, { request }: Asks = transport): DirectWorkers {
   const runs = new UploadedRuns({ directory: join(directory, name), clock, log: silentLog })
   runs.open()
   const workers = new DirectWorkers({
-    ...{ node: name, cluster: 'c', shardCount: 1, nodes: () => ['n1', 'n2'], subjects },
+    ...{ node: name, cluster: 'c', shardCount: 1, nodes: () => ['n1', 'n2'], subjects, registry },
     transport: {
       request: request.bind(transport),
       publish: (...told) => transport.publish(...told),
       subscribe: (...told) => transport.subscribe(...told),
     },
     ...{ client: new Client({ ...base, shardCount: 1 }), runs, log: silentLog },
+    clock: { ...realTime, monotonic: () => clock.monotonic() + laterMs },
     registrar: {
       queuesOf: async (group) => {
         if (group === 'none') throw new TroupeError('forbidden', 'it takes none')
@@ -92,6 +105,10 @@ function node(name: string, { request }: Asks = transport): DirectWorkers {
 
 const caller = (worker: string, session = 's', through: Asks = transport) =>
   new NodeCaller({ transport: through, subjects, worker, group: '2', session })
+
+/** A process of that name that says that it is there. */
+const appears = (worker: string, session: string) =>
+  transport.subscribe(subjects.order(worker, session), {}, ({ reply }) => reply?.(pack(true)))
 
 /** The owner of every task; it knows one token. */
 function owner(token: string): void {
@@ -152,7 +169,7 @@ it('the first of a run proves itself by its token; nobody goes on with the run o
 
 it('a name is one process at a time: the one that is there says so', async () => {
   node('n1')
-  const present = transport.subscribe(subjects.order('w1'), {}, ({ reply }) => reply?.(pack('a')))
+  const present = appears('w1', 'a')
   await caller('w1', 'a').report(CONDITION)
   await expect(caller('w1', 'b').report(CONDITION)).rejects.toMatchObject({ code: 'conflict' })
   present.unsubscribe()
@@ -161,22 +178,83 @@ it('a name is one process at a time: the one that is there says so', async () =>
   await expect(caller('n2').report(CONDITION)).rejects.toMatchObject({ code: 'conflict' })
 })
 
+it('of two that come in the same moment one is let in, and stays', async () => {
+  for (const name of ['n1', 'n2']) node(name)
+  for (const worker of ['w1', 'w2', 'w3']) {
+    const sessions = ['a', 'b', 'c', 'd']
+    for (const session of sessions) appears(worker, session)
+    const callers = sessions.map((session) => caller(worker, session))
+    const ends = await Promise.allSettled(callers.map((one) => one.report(CONDITION)))
+    const winner = ends.findIndex(({ status }) => status === 'fulfilled')
+    const refused = ends.filter((_, index) => index !== winner)
+    for (const end of refused) expect(end).toMatchObject({ reason: { code: 'conflict' } })
+    await callers[winner]!.report(CONDITION)
+  }
+})
+
+it('a name that goes on is not taken back by a list that is older than that', async () => {
+  node('n1')
+  await caller('w1', 'first').report(CONDITION)
+  await caller('w1', 'second').report(CONDITION)
+  const present = appears('w1', 'second')
+  // What the list had was removed before it was read.
+  const list = registry.list.bind(registry)
+  registry.list = (_prefix, done) => {
+    registry.list = list
+    clock.defer(() => done({ kind: 'listed', entries: [] }))
+  }
+  await expect(caller('w1', 'third').report(CONDITION)).rejects.toMatchObject({ code: 'conflict' })
+  await caller('w1', 'second').report(CONDITION)
+  present.unsubscribe()
+  await caller('w1', 'third').report(CONDITION)
+})
+
+it('while the registry does not answer nobody new is let in, and may ask again', async () => {
+  node('n1')
+  registry.failNext({ on: 'list', happened: false })
+  const asked = caller('w1').report(CONDITION)
+  await expect(asked).rejects.toMatchObject({ code: 'unavailable', retry: true })
+  registry.failNext({ on: 'claim', happened: true })
+  await expect(caller('w1').report(CONDITION)).rejects.toMatchObject({ code: 'unavailable' })
+  await caller('w1').report(CONDITION)
+})
+
 it('one that holds the name and says nothing may go yet: that is worth asking again', async () => {
-  node('n1', silentOn(subjects.order('w1')))
+  node('n1', silentOn(subjects.order('w1', 'a')))
+  await caller('w1', 'a').report(CONDITION)
   const asked = caller('w1', 'b').report(CONDITION)
   await expect(asked).rejects.toMatchObject({ code: 'unavailable', retry: true })
+  laterMs = 29_000
+  await expect(caller('w1', 'b').report(CONDITION)).rejects.toMatchObject({ code: 'unavailable' })
+  laterMs = 31_000
+  await caller('w1', 'b').report(CONDITION)
+})
+
+it('the next process on its data directory has the name at once', async () => {
+  node('n1', silentOn(subjects.order('w1', 'd:a')))
+  await caller('w1', 'd:a').report(CONDITION)
+  await expect(caller('w1', 'e:b').report(CONDITION)).rejects.toMatchObject({ retry: true })
+  await caller('w1', 'd:b').report(CONDITION)
+})
+
+it('one that has said that it ends is not asked any more', async () => {
+  node('n1', silentOn(subjects.order('w1', 'a')))
+  await caller('w1', 'a').report(CONDITION)
+  await caller('w1', 'a').report({ ...CONDITION, state: 'stopped' })
+  await caller('w1', 'b').report(CONDITION)
 })
 
 it('an order is told by the node that hears the worker', async () => {
   const orders: unknown[] = []
   const one = node('n1')
   await caller('w1').report(CONDITION)
-  transport.subscribe(subjects.order('w1'), {}, ({ payload }) => orders.push(unpack(payload)))
+  const subject = subjects.order('w1', 's')
+  transport.subscribe(subject, {}, ({ payload }) => orders.push(unpack(payload)))
   one.admit('w2', { admitted: true })
   one.admit('w1', { admitted: false, reason: 'lunch' })
   one.forget('w1')
   one.admit('w1', { admitted: true })
-  transport.publish(subjects.order('w1'), pack('last'))
+  transport.publish(subject, pack('last'))
   await until(() => orders.includes('last'), SOON, 'the last message')
   expect(orders).toEqual([{ admitted: false, reason: 'lunch' }, 'last'])
 })
@@ -198,4 +276,15 @@ it('what is no report, no name and no question is refused, and the rest goes on'
   const none = new NodeCaller({ transport, subjects, worker: 'w1', group: 'none', session: 's' })
   await expect(none.report(CONDITION)).rejects.toMatchObject({ code: 'forbidden' })
   await caller('w1').report(CONDITION)
+})
+
+it('what is no answer of a node is refused by the worker', async () => {
+  const answers: unknown[] = [null, 'ok', { ok: {} }, { node: 'n1', ok: { admitted: 'yes' } }]
+  answers.push({ node: 'n1', ok: { admitted: true, cluster: 'c', queues: 'all', shardCount: 1 } })
+  for (const answer of answers) {
+    const questions = subjects.workerQuestions('report')
+    const stranger = transport.subscribe(questions, {}, ({ reply }) => reply?.(pack(answer)))
+    await expect(caller('w1').report(CONDITION)).rejects.toMatchObject({ code: 'malformed' })
+    stranger.unsubscribe()
+  }
 })

@@ -49,7 +49,7 @@ function ask(after: number, consumers?: LinkConsumer[]): Asked {
 }
 
 async function publish(taskId: string): Promise<void> {
-  const message = { queue: 'q', priority: 0, messageId: taskId, taskId, name: 'work' }
+  const message = { queue: 'q', priority: 0, messageId: taskId, taskId, name: 'work', ticket: 't' }
   queue.publish(message, () => {})
   await clock.settle(1)
 }
@@ -173,7 +173,14 @@ it('what waits for a worker that does not ask is bounded: the oldest hints go fi
 
 it('a delivery that nobody settled is forgotten in time', async () => {
   const acknowledged: string[] = []
-  const message = { queue: 'q', priority: 0, messageId: 'm', taskId: 't', name: 'work' }
+  const message = {
+    queue: 'q',
+    priority: 0,
+    messageId: 'm',
+    taskId: 't',
+    name: 'work',
+    ticket: 't',
+  }
   let deliver: (delivery: TaskDelivery) => void = () => {}
   const taskQueue = {
     consume: (_options: unknown, take: typeof deliver) => {

@@ -66,5 +66,5 @@ it('clears away what is old soon after each start', async () => {
   await clock.settle(DAY_MS + 1)
   open()
   await clock.settle(60_000)
-  await until(() => !existsSync(found), { timeoutMs: 5_000 }, 'the old run to go')
+  await until(() => !existsSync(found), { timeoutMs: 20_000 }, 'the old run to go')
 })

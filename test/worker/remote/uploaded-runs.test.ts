@@ -9,7 +9,7 @@ import { until } from '../../waiting.ts'
 import { silentLog } from '../process/real-time.ts'
 
 const DAY_MS = 86_400_000
-const SOON = { timeoutMs: 5_000 }
+const SOON = { timeoutMs: 20_000 }
 
 let directory: string
 let clock: VirtualClock
