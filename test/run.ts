@@ -2,7 +2,7 @@
  * The test command: build, style, types, then vitest; last a closing line with the totals.
  *
  * Decides: what a tier runs, what runs beside what, and what counts as a failure. A step that fails does not stop
- * the others, so that one run shows everything; the closing line is printed in every case.
+ * the others, so that one run shows everything; the closing line is printed in every case but for a wrong option.
  *
  *   tsx test/run.ts            the short tier (npm test)
  *   tsx test/run.ts --long     the files named *.long.test.ts (npm run test:long)
@@ -26,12 +26,17 @@ import {
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const SLOWEST_COUNT = 8
+/** What only this file says to vitest: left over in a shell, it would have yesterday's build tested. */
+const OWN_VARIABLES = ['TROUPE_TEST_BUILT', 'TROUPE_TEST_PART']
 
 const [mode, ...rest] = process.argv.slice(2)
 if (mode !== undefined && mode !== '--long' && mode !== '--only') {
   print(`unknown option ${mode}: use npm test, npm run test:long or npm run test:only -- <filter>`)
   process.exit(2)
 }
+
+/** Where the runs of vitest leave their reports. */
+let reportFolder = ''
 
 interface Step {
   name: string
@@ -82,16 +87,11 @@ async function runVitest(
   options: readonly string[],
   how: { env: NodeJS.ProcessEnv; output: 'kept' | 'live' },
 ): Promise<VitestRun> {
-  const folder = mkdtempSync(join(tmpdir(), 'troupe-test-'))
-  const reportFile = join(folder, 'report.json')
+  const reportFile = join(reportFolder, `${name}.json`)
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config=test/vitest.config.ts']
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
-  try {
-    const succeeded = await run(process.execPath, [...vitest, ...reporters, ...options], how)
-    return { name, succeeded, report: readReport(reportFile) }
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+  const succeeded = await run(process.execPath, [...vitest, ...reporters, ...options], how)
+  return { name, succeeded, report: readReport(reportFile) }
 }
 
 function readReport(file: string): VitestReport | undefined {
@@ -146,14 +146,34 @@ function total(steps: readonly Step[], runs: readonly VitestRun[]): Tally {
   if (slow.length > 0) print(['slowest tests:', ...slow].join('\n  '))
   if (missingNatsServer !== undefined)
     print(`tests with a NATS server were skipped: ${missingNatsServer}`)
+  return close(totals)
+}
+
+function close(totals: Tally): Tally {
   for (const complaint of totals.complaints) print(`failed: ${complaint}`)
   print('')
   print(closingLine(totals))
   return totals
 }
 
-// One seed for all runs of vitest, which print it.
-process.env['TROUPE_SEED'] = String(readSeed(process.env['TROUPE_SEED'], Math.random()))
+/** What fails here fails before anything was started. */
+async function runTier(tier: () => Promise<Tally>): Promise<Tally> {
+  for (const name of OWN_VARIABLES) delete process.env[name]
+  try {
+    // One seed for all runs of vitest, which print it.
+    process.env['TROUPE_SEED'] = String(readSeed(process.env['TROUPE_SEED'], Math.random()))
+    reportFolder = mkdtempSync(join(tmpdir(), 'troupe-test-'))
+  } catch (thrown) {
+    const complaints = [thrown instanceof Error ? thrown.message : String(thrown)]
+    return close({ passed: 0, failed: 1, skipped: 0, complaints })
+  }
+  try {
+    return await tier()
+  } finally {
+    rmSync(reportFolder, { recursive: true, force: true })
+  }
+}
+
 const TIERS = { '--long': longTier, '--only': onlyVitest }
-const totals = await (mode === undefined ? shortTier : TIERS[mode])()
-process.exitCode = totals.failed > 0 ? 1 : 0
+const { failed } = await runTier(mode === undefined ? shortTier : TIERS[mode])
+process.exitCode = failed > 0 ? 1 : 0

@@ -49,6 +49,7 @@ export default defineConfig({
     // Here only the type tests count; the test command has all sources judged in the same go.
     typecheck: {
       enabled: !isLong,
+      checker: fileURLToPath(new URL('tsc.sh', import.meta.url)),
       include: ['test/**/*.test-d.ts'],
       exclude: [FIXTURES],
       tsconfig: 'tsconfig.json',

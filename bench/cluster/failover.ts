@@ -4,6 +4,7 @@
  * cluster is whole again, and what is measured in between.
  */
 import { join } from 'node:path'
+import type { SeatReport } from '../../src/node/index.ts'
 import { closedLoop, each, pause, quantile } from '../measure.ts'
 import { type MemberFigures, openClient, SHARDS, startMember } from './members.ts'
 import type { Peer } from './peers.ts'
@@ -34,6 +35,8 @@ export interface FailoverResult {
   failoversMs: number[]
   /** Longer than usual, of each shard at each restart. */
   handoffsMs: number[]
+  /** Of each handover in them: from when the next owner is named until it serves. */
+  handoversMs: number[]
   /** Longer than usual, of each shard. */
   leaderMs: number[]
   failures: string[]
@@ -63,11 +66,16 @@ export async function failoverPart(params: FailoverParams): Promise<FailoverResu
     await pause(times.settleMs)
   }
   const handoffsMs: number[] = []
+  const handoversMs: number[] = []
   for (const name of NAMES.slice(0, times.restarts)) {
+    const before = await cluster.handovers()
     stream.begin()
     await cluster.restart(name)
     await pause(times.settleMs)
     handoffsMs.push(...beyond(stream.pauses()))
+    for (const [seat, ms] of await cluster.handovers()) {
+      if (before.get(seat) !== ms) handoversMs.push(ms)
+    }
   }
   const leaderMs = beyond(await cluster.leaderLost(stream))
   await stream.stop()
@@ -75,7 +83,7 @@ export async function failoverPart(params: FailoverParams): Promise<FailoverResu
   await cluster.stop()
   const { failures } = stream
   return {
-    ...{ usualMs, failoversMs, handoffsMs, leaderMs },
+    ...{ usualMs, failoversMs, handoffsMs, handoversMs, leaderMs },
     saturation: perSecond,
     failures: [...failures],
   }
@@ -115,6 +123,17 @@ class Members {
     await this.start(name)
     await this.isWhole()
     return failoverMs
+  }
+
+  /** How long the last handover of each shard to each node took. */
+  async handovers(): Promise<Map<string, number>> {
+    const handovers = new Map<string, number>()
+    for (const [name, peer] of this.#peers) {
+      for (const { shard, pauseMs } of await peer.ask<SeatReport[]>('seats')) {
+        if (pauseMs !== null) handovers.set(`${name}/${shard}`, pauseMs)
+      }
+    }
+    return handovers
   }
 
   async restart(name: string): Promise<void> {

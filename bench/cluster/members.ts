@@ -7,6 +7,7 @@ import { SystemClock, SystemRandom, silentLog } from '../../src/adapters/system/
 import { Client } from '../../src/client/index.ts'
 import { serveSubjects } from '../../src/gateway/index.ts'
 import { createNode } from '../../src/index.ts'
+import type { SeatReport } from '../../src/node/index.ts'
 import { DEFAULT_LIMITS, subjectsOf } from '../../src/protocol/index.ts'
 import { RowFold } from '../../src/shard/row-fold.ts'
 import {
@@ -70,6 +71,7 @@ export async function clusterMember(options: MemberOptions): Promise<void> {
     recorded: (): Recovered => ({ recording, readAt: reads.at, rowsRead: folds.rows }),
     leader: () => node.membership?.status().leader?.name,
     drain: (of) => node.membership?.order({ kind: 'drain', node: String(of), by: 'bench' }),
+    seats: (): SeatReport[] => node.membership?.seats() ?? [],
     figures: async (): Promise<MemberFigures> => {
       const { shards } = await node.ready()
       return {

@@ -160,8 +160,8 @@ export class NatsApi implements NodeCaller {
         if (body.length > 0) yield body
       }
     } finally {
-      // Otherwise the node waits for a reader who has gone.
-      if (!isOver) line.transport.publish(subject, messageOf({ ...about, part: 1, stop: true }))
+      // Also of an answer that was read to its end: the node keeps the last part for who has lost it.
+      line.transport.publish(subject, messageOf({ ...about, part: 1, stop: true }))
     }
   }
 

@@ -118,9 +118,9 @@ async function serve(
   const giveUp = new AbortController()
   let worker: WorkerProcess | undefined
   let asked = 0
-  let end = (_signal: string) => {}
-  const ended = new Promise<string>((resolveEnd) => {
-    end = resolveEnd
+  let tell = (_signal: string) => {}
+  const ended = new Promise<string>((resolveEnded) => {
+    tell = resolveEnded
   })
   const forget = terminal.onSignal(
     (signal) => {
@@ -129,15 +129,24 @@ async function serve(
       // The first waits for what runs, the second leaves it to itself, the third is the end.
       if (asked > 2) terminal.exit(signalExitCode(signal))
       if (asked > 1) void worker?.stop()
-      end(signal)
+      tell(signal)
     },
     ['SIGINT', 'SIGTERM', 'SIGUSR2'],
   )
   try {
     worker = await createWorker({ ...options, signal: giveUp.signal })
     greet(worker, options, flags, terminal)
-    const signal = await ended
-    if (flags.handOver || signal === 'SIGUSR2') await worker.stop()
+    const end = await Promise.race([ended, worker.lost])
+    if (end instanceof TroupeError) {
+      terminal.writeError(
+        `${end.message}; this one takes nothing new, and ends when what it runs has\n`,
+      )
+      // As if a signal had come.
+      asked += 1
+      await worker.drain(drainMs)
+      throw end
+    }
+    if (flags.handOver || end === 'SIGUSR2') await worker.stop()
     else await worker.drain(drainMs)
     return EXIT.ok
   } catch (thrown) {

@@ -45,11 +45,15 @@ interface Asked {
 }
 
 interface Waiting extends Asked {
+  /** In the order in which they were asked. */
+  number: number
   command: Command
 }
 
 /** One request, until its outcome is known, or it is asked again. */
 interface Sent {
+  /** In the order in which they were sent. */
+  number: number
   batch: readonly Waiting[]
   isOpen: boolean
 }
@@ -57,7 +61,7 @@ interface Sent {
 /** What is for one shard. */
 interface Lane {
   readonly shard: number
-  /** To be sent in this turn of the event loop; or, while nobody is there, with the next try. */
+  /** To be sent in this turn of the event loop; or, while nobody is there, with the next tries. */
   waiting: Waiting[]
   readonly sent: Set<Sent>
   /** Since when nobody has been there, on the monotonic clock; undefined when somebody is, or may be. */
@@ -88,6 +92,7 @@ const ENTRY_BYTES_MAX = 16
 
 export class Router {
   readonly #deps: RouterDeps
+  #count = 0
   readonly #lanes = new Map<number, Lane>()
   /** Those that have something to be sent in this turn of the event loop. */
   readonly #due = new Set<Lane>()
@@ -105,7 +110,8 @@ export class Router {
   command(command: Command, timeoutMs: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const end = this.endOf(timeoutMs)
-      this.#enqueue({ command, end, tries: 0, unanswered: 0, resolve, reject })
+      const number = ++this.#count
+      this.#enqueue({ number, command, end, tries: 0, unanswered: 0, resolve, reject })
     })
   }
 
@@ -145,11 +151,12 @@ export class Router {
 
   #enqueue(waiting: Waiting): void {
     const lane = this.#laneOf(shardOf(waiting.command.address, this.#deps.shardCount))
-    lane.waiting.push(waiting)
     const isTryPlanned =
       lane.absentSinceMs !== undefined && this.#deps.clock.monotonic() < lane.retryAtMs
     // Whoever has no time for the next try is told now how it stands.
-    if (!isTryPlanned || waiting.end <= lane.retryAtMs) this.#sendSoon(lane)
+    if (isTryPlanned && waiting.end <= lane.retryAtMs) return this.#send(lane, [waiting])
+    lane.waiting.push(waiting)
+    if (!isTryPlanned) this.#sendSoon(lane)
   }
 
   #laneOf(shard: number): Lane {
@@ -171,9 +178,11 @@ export class Router {
     const lanes = [...this.#due]
     this.#due.clear()
     for (const lane of lanes) {
-      const { waiting } = lane
-      lane.waiting = []
-      for (let at = 0; at < waiting.length; at += REQUEST_COUNT_MAX) {
+      const { waiting, absentSinceMs } = lane
+      // A try is one request: the rest goes once somebody has answered it.
+      const count = absentSinceMs === undefined ? waiting.length : REQUEST_COUNT_MAX
+      lane.waiting = waiting.slice(count)
+      for (let at = 0; at < Math.min(count, waiting.length); at += REQUEST_COUNT_MAX) {
         this.#send(lane, waiting.slice(at, at + REQUEST_COUNT_MAX))
       }
     }
@@ -193,25 +202,27 @@ export class Router {
     } catch (thrown) {
       for (const waiting of batch)
         waiting.reject(TroupeError.from(toErrorRecord(thrown, 'malformed')))
+      if (lane.waiting.length > 0) this.#sendSoon(lane)
       return
     }
-    const sent: Sent = { batch, isOpen: true }
+    const sent: Sent = { number: ++this.#count, batch, isOpen: true }
     lane.sent.add(sent)
     transport.request({ subject: subjects.shard(lane.shard), payload, timeoutMs }, (outcome) => {
       // It was given up, and asked again.
       if (!sent.isOpen) return
       lane.sent.delete(sent)
-      this.#answered(lane, batch, outcome)
+      this.#answered(lane, sent, outcome)
     })
   }
 
-  #answered(lane: Lane, batch: readonly Waiting[], outcome: TransportOutcome): void {
+  #answered(lane: Lane, sent: Sent, outcome: TransportOutcome): void {
+    const { batch } = sent
     // Those that were applied are known by their ids, and answered again.
     if (outcome.kind === 'too-large' && batch.length > 1) {
       for (const part of partsOf(batch, outcome)) this.#send(lane, part)
       return
     }
-    if (outcome.kind === 'no-responders') return this.#nobodyThere(lane, batch)
+    if (outcome.kind === 'no-responders') return this.#nobodyThere(lane, sent)
     const outcomes = outcomesOf(outcome, batch.length, (bytes) => unpack(bytes) as Outcome[])
     const moved: Waiting[] = []
     batch.forEach((waiting, index) => {
@@ -219,33 +230,39 @@ export class Router {
       if (isMoved(own)) moved.push(waiting)
       else this.#settle(waiting, own)
     })
-    if (moved.length > 0) this.#park(lane, moved, MOVED)
-    else if (outcome.kind === 'reply' && lane.absentSinceMs !== undefined) this.#somebodyThere(lane)
+    if (moved.length > 0) return this.#park(lane, moved, MOVED)
+    if (lane.absentSinceMs === undefined) return
+    if (outcome.kind === 'reply') this.#somebodyThere(lane)
+    else if (lane.waiting.length > 0) this.#planTry(lane)
   }
 
   /** What was sent before has gone to who is there no more: it waits with the rest. */
-  #nobodyThere(lane: Lane, batch: readonly Waiting[]): void {
-    const unanswered = [...lane.sent].flatMap((sent) => {
+  #nobodyThere(lane: Lane, { number, batch }: Sent): void {
+    const before = [...lane.sent].filter((sent) => sent.number < number)
+    for (const sent of before) {
       sent.isOpen = false
-      return sent.batch
-    })
-    lane.sent.clear()
+      lane.sent.delete(sent)
+    }
+    const unanswered = before.flatMap((sent) => sent.batch)
     for (const waiting of unanswered) waiting.unanswered += 1
     this.#park(lane, [...unanswered, ...batch], NOBODY)
   }
 
-  /** They wait for the next try, before what was not sent yet; who has no time for it is told now. */
+  /** They wait for the next try, in order with what was not sent yet; who has no time for it is told now. */
   #park(lane: Lane, batch: readonly Waiting[], error: ErrorRecord): void {
     this.#planTry(lane)
+    const all = [...batch, ...lane.waiting].sort((a, b) => a.number - b.number)
     const mayWait = ({ end }: Waiting) => !this.#closed && end > lane.retryAtMs
-    for (const waiting of batch.filter((one) => !mayWait(one))) this.#refuse(waiting, error)
-    lane.waiting = [...batch.filter(mayWait), ...lane.waiting]
+    lane.waiting = all.filter(mayWait)
+    for (const waiting of all.filter((one) => !mayWait(one))) this.#refuse(waiting, error)
   }
 
   #planTry(lane: Lane): void {
     const { clock } = this.#deps
     const nowMs = clock.monotonic()
     if (lane.absentSinceMs !== undefined && nowMs < lane.retryAtMs) return
+    // Nobody has asked for long: that says nothing of how long nobody was there.
+    if (nowMs - lane.retryAtMs > RETRY_MAX_MS) lane.absentSinceMs = undefined
     lane.absentSinceMs ??= nowMs
     const shareMs = Math.ceil((nowMs - lane.absentSinceMs) * ABSENCE_RETRY_SHARE)
     const waitMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_FIRST_MS, shareMs))

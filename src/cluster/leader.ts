@@ -29,6 +29,9 @@ export type OrderOutcome =
   | { kind: 'taken'; changes: OwnerChange[] }
   | { kind: 'refused'; error: TroupeError }
 
+/** Between two plans of its own time. */
+const PLAN_RESTS = 5
+
 const NOTHING_UNOWNED = JSON.stringify([])
 
 /** Told when the registry has the view with this number, of this epoch. */
@@ -68,6 +71,9 @@ export class Leader {
   #saidUnowned = NOTHING_UNOWNED
   /** Shards are on their way to other owners: what members say next may let more of them go. */
   #isMoving = false
+  /** When the last plan changed something, and how long the last one took. */
+  #changedAtMs = 0
+  #planMs = 0
   #cancelTick: (() => void) | undefined
   #cancelSoon: (() => void) | undefined
 
@@ -150,17 +156,21 @@ export class Leader {
     this.act()
   }
 
-  /** Members have said something new. While nothing is on its way the next beat is soon enough. */
+  /**
+   * Members have said something new. While nothing is on its way, or has been for long without an end, the
+   * next beat is soon enough; and no more of the time goes to plans than a part of it.
+   */
   heard(): void {
     const { clock, limits, election } = this.#deps
     if (!this.#isMoving || this.#cancelSoon || election.epoch === undefined) return
-    this.#cancelSoon = clock.after(limits.planRestMs, () => {
+    const restMs = Math.max(limits.planRestMs, PLAN_RESTS * this.#planMs)
+    this.#cancelSoon = clock.after(restMs, () => {
       this.#cancelSoon = undefined
-      this.act()
+      this.act(true)
     })
   }
 
-  act(): void {
+  act(isBetweenBeats = false): void {
     const { election, views } = this.#deps
     const epoch = election.epoch
     // Only the time in which it may lead counts: else it might have been unable to read.
@@ -179,7 +189,7 @@ export class Leader {
       return
     }
     const seen = this.#seen()
-    if (!this.#isMissing(seen)) this.#plan(epoch, seen)
+    if (!this.#isMissing(seen)) this.#plan(epoch, seen, isBetweenBeats)
   }
 
   /** Reads may be stale: members say which views there are, and the next one goes on from the last. */
@@ -225,19 +235,24 @@ export class Leader {
     }
   }
 
-  #plan(epoch: number, seen: number): void {
-    const { election, views, log } = this.#deps
-    const planning = this.#planning(epoch, seen)
+  #plan(epoch: number, seen: number, isBetweenBeats: boolean): void {
+    const { election, views, log, clock, limits } = this.#deps
+    const beganAtMs = clock.monotonic()
+    const planning = { ...this.#planning(epoch, seen), isBetweenBeats }
     const { previous } = planning
     const next = nextView(planning)
+    const nowMs = clock.monotonic()
+    this.#planMs = nowMs - beganAtMs
     if (!next) return election.resign('the versions of this epoch are used up')
     if (next !== previous) {
       const names = next.members.map(({ name }) => name)
       log.info({ epoch, version: next.version, members: names }, 'a new view')
       this.#sayUnowned(next, planning)
       this.#proposed = next
+      this.#changedAtMs = nowMs
     }
-    this.#isMoving = next !== previous || isUnderWay(next, planning)
+    const isFresh = nowMs - this.#changedAtMs < limits.handoffMs
+    this.#isMoving = isFresh && (next !== previous || isUnderWay(next, planning))
     this.#wishes = undefined
     for (const one of this.#ordering) one.number = Math.min(one.number, viewNumber(next))
     // Also when it is not new: an older leader may have written over it, or a write was lost.

@@ -63,12 +63,6 @@ export interface ClusterLimits {
   followCountMax: number
   /** And bytes of them; one slot more may stand in it. A page of usual slots is smaller. */
   followBytesMax: number
-  /** Standbys of a node that read much at the same time: what each reads is held in memory. */
-  catchUpsAtOnce: number
-  /** For so long at most they wait for shards that the node takes: as long as a take lasts that waits for nobody. */
-  catchUpHoldMs: number
-  /** And so much longer once it serves: what has piled up for it meanwhile is answered first. */
-  catchUpRestMs: number
   /** How long one request for a tail may take; then it is asked again. */
   tailRequestMs: number
   /** Wait between two requests for a tail to a member that did not answer. */
@@ -114,9 +108,6 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
   followMs: 250,
   followCountMax: 256,
   followBytesMax: 8 * 1024 * 1024,
-  catchUpsAtOnce: 4,
-  catchUpHoldMs: 3_000,
-  catchUpRestMs: 1_000,
   tailRequestMs: 5_000,
   tailRetryMs: 500,
   tailBytesMax: 512 * 1024,

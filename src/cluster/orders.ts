@@ -120,7 +120,6 @@ function whyNot(name: string, shard: number, planning: Planning): string | undef
   const member = members.find((one) => one.name === name)
   if (!member) return 'is not there'
   if (member.leaving) return 'is stopping'
-  if (wishes.drains.some(({ node }) => node === name)) return 'is drained'
   if (member.weight === 0) return 'has the weight 0'
   if (reports.refuses(name, shard))
     return 'has a store that has parted from the journal of the shard'
@@ -128,7 +127,9 @@ function whyNot(name: string, shard: number, planning: Planning): string | undef
   const lacks = [...neededNow(previous, unhosted)(shard)].filter(
     ([machine, version]) => (has.get(machine) ?? 0) < version,
   )
-  if (lacks.length === 0) return undefined
+  // Last: who is drained takes a shard all the same where nobody else can, if it can.
+  if (lacks.length === 0)
+    return wishes.drains.some(({ node }) => node === name) ? 'is drained' : undefined
   const machines = lacks.map(([machine, version]) => `${machine} in version ${version}`)
   return `does not host what the shard has: ${machines.join(', ')}`
 }

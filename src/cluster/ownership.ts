@@ -4,13 +4,12 @@
  */
 import type { Clock, Log } from '../ports/index.ts'
 import { ReadTurns } from '../shard/index.ts'
-import { CatchUps } from './catch-ups.ts'
 import type { ClusterLimits } from './limits.ts'
 import { Seat, type SeatDeps } from './seat.ts'
 
 export type DrainOutcome = 'drained' | 'timed-out'
 
-export type OwnershipDeps = Omit<SeatDeps, 'catchUps' | 'turns'>
+export type OwnershipDeps = Omit<SeatDeps, 'turns'>
 
 export class Ownership {
   readonly seats: readonly Seat[]
@@ -26,9 +25,8 @@ export class Ownership {
     this.#clock = deps.clock
     this.#log = deps.log
     this.#limits = deps.clusterLimits
-    const { clock, clusterLimits: limits, shardCount } = deps
-    const turns = new ReadTurns({ clock })
-    const seatDeps = { ...deps, catchUps: new CatchUps({ clock, limits }), turns }
+    const { clock, shardCount } = deps
+    const seatDeps = { ...deps, turns: new ReadTurns({ clock }) }
     this.seats = Array.from({ length: shardCount }, (_, shard) => new Seat(shard, seatDeps))
   }
 

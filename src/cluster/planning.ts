@@ -38,6 +38,8 @@ export interface Planning {
   wishes: Wishes
   /** The highest view that any member has seen; the next one has to be above, or they ignore it. */
   seen: number
+  /** Made between two beats of the leader, since members have said something new. */
+  isBetweenBeats?: boolean
 }
 
 /** Where a shard stands, and where it is to be in the end. */
@@ -137,26 +139,25 @@ export function nextView(planning: Planning): View | undefined {
 const HANDOVERS_AT_ONCE = 4
 
 /** Somebody who lives is named for a shard, and does not serve it yet. */
-export function isUnderWay({ owners }: View, { members, reports }: Planning): boolean {
-  const living = new Set(members.map(({ name }) => name))
-  return owners.some(
-    (owner, shard) =>
-      owner !== null && living.has(owner) && reports.servesBy(owner, shard) === undefined,
-  )
+export function isUnderWay({ owners }: View, planning: Planning): boolean {
+  return owners.some((owner, shard) => isAwaited(owner, shard, planning))
+}
+
+function isAwaited(owner: string | null, shard: number, { members, reports }: Planning): boolean {
+  if (owner === null || reports.servesBy(owner, shard) !== undefined) return false
+  return members.some(({ name }) => name === owner)
 }
 
 class Turns {
   #left: number
 
-  constructor({ previous, members, reports }: Planning) {
-    const living = new Set(members.map(({ name }) => name))
-    const isUnderWay = (shard: number) => {
-      const owner = previous!.owners[shard] ?? ''
-      return living.has(owner) && reports.servesBy(owner, shard) === undefined
-    }
-    const under = (previous?.former ?? []).filter((some, n) => some.length > 0 && isUnderWay(n))
-    // What cannot be taken, since it waits for the records of others, does not hold up the rest.
-    this.#left = Math.max(1, HANDOVERS_AT_ONCE - under.length)
+  constructor(planning: Planning) {
+    const { previous, isBetweenBeats = false } = planning
+    const under = (previous?.former ?? []).filter(
+      (some, shard) => some.length > 0 && isAwaited(previous!.owners[shard]!, shard, planning),
+    )
+    // What cannot be taken, since it waits for the records of others, does not hold up the rest for ever.
+    this.#left = Math.max(isBetweenBeats ? 0 : 1, HANDOVERS_AT_ONCE - under.length)
   }
 
   take(): boolean {

@@ -213,10 +213,11 @@ export class Probes {
       probe.hasAnswered = true
       return answered(life)
     }
-    // It may have died with the question: the next one, which says so, need not wait for its time.
-    if (outcome.kind === 'timeout' && probe.hasAnswered && watches(life)) return this.#ask(probe)
-    if (outcome.kind !== 'no-responders' || !this.hasListened || !probe.hasAnswered) return
     const nowMs = clock.monotonic()
+    // It may have died with the question: the next one, which says so, need not wait for its time.
+    const isSilent = outcome.kind === 'timeout' && nowMs - askedAtMs >= limits.memberProbeMs
+    if (isSilent && probe.hasAnswered && watches(life)) return this.#ask(probe)
+    if (outcome.kind !== 'no-responders' || !this.hasListened || !probe.hasAnswered) return
     const wasBack = (heardAtMs(life) ?? 0) > (absentSinceMs ?? 0)
     probe.absentSinceMs = absentSinceMs === undefined || wasBack ? nowMs : absentSinceMs
     if (!watches(life)) return

@@ -28,7 +28,6 @@ import {
   type ShardServer,
   serveShard,
 } from '../shard/index.ts'
-import type { CatchUps } from './catch-ups.ts'
 import { CheckpointKeeper } from './checkpoint-keeper.ts'
 import type { ClusterLimits } from './limits.ts'
 import { LiveOfShard } from './live-of-shard.ts'
@@ -66,7 +65,6 @@ export interface SeatDeps {
   views: Views
   members: Members
   otherTails: OtherTails
-  catchUps: CatchUps
   turns: ReadTurns
   /** What this node serves or follows has changed: others wait to hear it. */
   changed: () => void
@@ -101,7 +99,7 @@ export class Seat {
   readonly #keeper: CheckpointKeeper
   readonly #takes = new TakeLog()
   #owning: Owning | undefined
-  /** From when this node is named until it serves, its standbys wait. */
+  /** While it waits for the owner before, and takes, those that only follow wait. */
   #endHold: (() => void) | undefined
   #standby: Standby | undefined
   /** What the last owner or standby has given to the store is not all taken: nobody follows it yet. */
@@ -171,7 +169,6 @@ export class Seat {
       }
     } else if (owner === name) {
       this.#takes.named(this.#deps.clock.monotonic(), () => this.#isServedElsewhere())
-      this.#endHold ??= this.#deps.catchUps.hold()
       if (this.#mayTake() && this.#hasEndedStandby()) this.#take()
     } else if (view.standbys[this.shard] === name && isFit) {
       this.#startStandby()
@@ -238,6 +235,7 @@ export class Seat {
       return false
     }
     if (this.#isHandoffOver || !this.#isServedElsewhere()) return true
+    this.#endHold ??= this.#deps.turns.hold()
     // It finishes what is under way and says so; a claim over it would make its last batch fail.
     this.#cancelHandoff ??= clock.after(clusterLimits.handoffMs, () => {
       this.#isHandoffOver = true
@@ -253,6 +251,7 @@ export class Seat {
     const by = views.number
     // Whatever comes of it: the next try waits again for whoever serves the shard then.
     this.#endHandoff()
+    this.#endHold ??= turns.hold()
     const commit = new JournaledCommit({
       ...{ shard, store, journal, checkpoints, clock, random, log, otherTails, turns },
       node: name,
@@ -303,6 +302,7 @@ export class Seat {
     if (this.#owning !== owning) return
     this.#owning = undefined
     this.#keeper.stop()
+    this.#release()
     owning.server?.stop()
     owning.live.end()
     this.#deps.changed()
@@ -359,9 +359,9 @@ export class Seat {
     if (this.#standby) return
     const { shard } = this
     const { store, journal, checkpoints, clock, log, clusterLimits, changed, failed } = this.#deps
-    const { catchUps } = this.#deps
+    const { turns } = this.#deps
     this.#standby = new Standby({
-      ...{ shard, store, journal, checkpoints, clock, log, changed, catchUps },
+      ...{ shard, store, journal, checkpoints, clock, log, changed, turns },
       limits: clusterLimits,
       parted: (why) => this.#refuse(why),
       failed: (why) => failed({ shard, why }),

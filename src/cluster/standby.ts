@@ -15,11 +15,12 @@ import {
   CheckpointLoading,
   followsAnother,
   type KnownEnd,
+  ReadTurn,
+  type ReadTurns,
   rowsOf,
   SlotReader,
   Tail,
 } from '../shard/index.ts'
-import type { CatchUps } from './catch-ups.ts'
 import { type ClusterLimits, isNearBy } from './limits.ts'
 
 export interface StandbyDeps {
@@ -31,7 +32,7 @@ export interface StandbyDeps {
   log: Log
   limits: ClusterLimits
   /** Where there is much to read it waits for its turn. */
-  catchUps: CatchUps
+  turns: ReadTurns
   /** It is near enough to take over, or is so no more: a leader waits for that. How far it is exactly, beats tell. */
   changed: () => void
   /** The store and the journal do not belong together: it follows no more. */
@@ -45,6 +46,7 @@ export class Standby {
   readonly #slots: SlotReader
   readonly #tail: Tail
   readonly #loading: CheckpointLoading
+  readonly #turn: ReadTurn
   #applied: Applied
   /** The copy of the stream that was seen to hold what is applied. */
   #copy: string | undefined
@@ -53,7 +55,6 @@ export class Standby {
   #idle = 0
   #isWriting = false
   #cancelLook: (() => void) | undefined
-  #endTurn: (() => void) | undefined
   #stopped: (() => void) | undefined
 
   constructor(deps: StandbyDeps) {
@@ -61,6 +62,7 @@ export class Standby {
     this.#slots = new SlotReader(deps.shard, deps.journal, deps.clock)
     this.#tail = new Tail(deps.shard, deps.store, deps.log)
     this.#applied = this.#tail.applied()
+    this.#turn = new ReadTurn(deps.turns, 'follow')
     this.#loading = new CheckpointLoading(deps, this.#slots)
   }
 
@@ -71,7 +73,7 @@ export class Standby {
 
   start(): void {
     if (this.#loading.isHalfDone) {
-      this.#inTurn(() => this.#loading.clear((failure) => this.#loaded(failure)))
+      this.#turn.take(() => this.#loading.clear((failure) => this.#loaded(failure)))
     } else this.#look()
   }
 
@@ -81,7 +83,7 @@ export class Standby {
     this.#slots.stop()
     this.#cancelLook?.()
     this.#loading.stop(() => {
-      this.#leaveTurn()
+      this.#turn.end()
       if (!this.#isWriting) done()
     })
   }
@@ -90,21 +92,8 @@ export class Standby {
     this.#slots.end((end) => this.#compare(end))
   }
 
-  /** It is left once the store has what was read. */
-  #inTurn(begin: () => void): void {
-    this.#leaveTurn()
-    this.#endTurn = this.#deps.catchUps.enter(() => {
-      if (!this.#stopped) begin()
-    })
-  }
-
-  #leaveTurn(): void {
-    this.#endTurn?.()
-    this.#endTurn = undefined
-  }
-
   #loaded(failure?: string): void {
-    this.#leaveTurn()
+    this.#turn.end()
     if (failure !== undefined) return this.#deps.failed(failure)
     this.#applied = this.#tail.applied()
     this.#copy = undefined
@@ -114,7 +103,7 @@ export class Standby {
   /** This store cannot go on from what it has. */
   #load(why: string): void {
     this.#report(undefined)
-    this.#inTurn(() =>
+    this.#turn.take(() =>
       this.#loading.load((outcome) => {
         if (outcome.kind === 'none') this.#part(why)
         else this.#loaded(outcome.kind === 'failed' ? outcome.why : undefined)
@@ -140,13 +129,23 @@ export class Standby {
     this.#copy = end.serverId
     const from = this.#applied.slot + 1
     const lag = end.lastSlot - this.#applied.slot
-    // One that is near is so until it cannot keep up: what was written since it looked last is read at once.
-    if (lag <= 0 || !isNearBy(this.#lag)) this.#report(lag)
+    // What one page holds is read at once: one that was near until now is so in a moment.
+    const isPage = lag <= this.#deps.limits.followCountMax
+    if (lag <= 0 || !isPage || !isNearBy(this.#lag)) this.#report(lag)
     if (lag <= 0) return this.#again()
     if (from < end.firstSlot) return this.#load(`slots from ${from} on were removed`)
     this.#idle = 0
-    if (isNearBy(lag)) this.#read(from, end)
-    else this.#inTurn(() => this.#read(from, end))
+    if (isPage) this.#read(from, end)
+    else this.#turn.take(() => this.#readNow(from, end.serverId))
+  }
+
+  /** It has waited for its turn: by now the stream may be another copy. */
+  #readNow(from: number, copy: string): void {
+    this.#slots.end((end) => {
+      if (end.serverId === copy && end.lastSlot >= from) return this.#read(from, end)
+      this.#turn.end()
+      this.#compare(end)
+    })
   }
 
   #read(from: number, end: KnownEnd): void {
@@ -172,7 +171,7 @@ export class Standby {
       writes: [...cleared, ...rowsOf(shard, slot + 1, records)],
       visible: () => {
         this.#isWriting = false
-        this.#leaveTurn()
+        this.#turn.end()
         if (this.#stopped) return this.#stopped()
         this.#applied = { slot: slot + records.length, hash: hashBytes(records.at(-1)!) }
         this.#report(end.lastSlot - this.#applied.slot)
@@ -188,7 +187,7 @@ export class Standby {
   }
 
   #unknown(): void {
-    this.#leaveTurn()
+    this.#turn.end()
     this.#copy = undefined
     this.#report(undefined)
     this.#again()
@@ -211,7 +210,7 @@ export class Standby {
   /** The store is left as it is: it follows no more, and nobody is told that it is near. */
   #part(why: string): void {
     const { shard, log, parted } = this.#deps
-    this.#leaveTurn()
+    this.#turn.end()
     this.#report(undefined)
     log.error({ shard, why }, 'this store and the journal have parted: the shard is not followed')
     parted(why)

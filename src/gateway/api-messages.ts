@@ -9,7 +9,8 @@
  *
  * An answer that does not fit a message, or goes on, says where the rest is (`more`). Its reader asks for it
  * part by part, so nobody is sent more than he takes; a part whose message was lost is asked for again. A part
- * without a body is a sign of life. Decides: the form, for both sides.
+ * without a body is a sign of life, or says the end of what came before. Who has all, or wants no more, says
+ * `stop`: until then the node keeps the last part. Decides: the form, for both sides.
  */
 import { z } from 'zod'
 import { TroupeError } from '../protocol/index.ts'
@@ -46,7 +47,7 @@ export const MORE = z.strictObject({
   stream: z.string(),
   /** The one that is wanted: the next, or the same again. */
   part: z.int().min(1),
-  /** Nobody wants more. */
+  /** Nobody wants more, nor the same again. */
   stop: z.literal(true).optional(),
 })
 export type ApiMore = z.infer<typeof MORE>

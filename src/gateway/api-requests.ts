@@ -105,12 +105,12 @@ class ApiDesk {
       if (!reply) return
       const why = this.#whyFull(payload.length)
       if (why !== undefined) return reply(refusal(503, errorRecord('busy', why)))
-      this.#held.add(payload.length)
+      this.#held.addRequest(payload.length)
       const work = this.#answer(role, payload)
         .catch((thrown: unknown) => this.#failed(thrown))
         .then(reply)
         .finally(() => {
-          this.#held.add(-payload.length)
+          this.#held.addRequest(-payload.length)
           this.#open.delete(work)
         })
       this.#open.add(work)
@@ -123,7 +123,7 @@ class ApiDesk {
     if (this.#open.size >= requestsMax || this.#given.size >= answersMax) {
       return `${requestsMax} requests or ${answersMax} answers are under way`
     }
-    if (this.#held.left >= bytes) return undefined
+    if (this.#held.leftForRequests >= bytes) return undefined
     return `requests and answers of ${bytesMax} bytes are under way`
   }
 

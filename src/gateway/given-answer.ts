@@ -1,9 +1,9 @@
 /**
  * An answer on its way to somebody who asks for it part by part. Decides: how much is a part, also where all
- * answers together hold as much as they may, how long somebody waits for one, and that the last one can be
- * had again.
+ * answers together hold as much as they may, how long somebody waits for one, that the last one can be
+ * had again, and that an answer that was read to its end keeps next to nothing.
  */
-import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { Clock } from '../ports/index.ts'
 
 export interface PartLimits {
@@ -15,26 +15,48 @@ export interface PartLimits {
   gatherMs: number
 }
 
-/** What many hold together, in bytes. */
+/** Of all room: what answers leave to requests. Else who reads many could keep everybody from asking. */
+const REQUESTS_PART = 1 / 4
+
+/** What requests and answers hold together, in bytes. */
 export class HeldBytes {
   readonly #max: number
-  #held = 0
+  #ofRequests = 0
+  #ofAnswers = 0
 
   constructor(max: number) {
     this.#max = max
   }
 
-  get left(): number {
-    return this.#max - this.#held
+  /** Whatever answers hold, requests have their part. */
+  get leftForRequests(): number {
+    const own = this.#max * REQUESTS_PART - this.#ofRequests
+    return Math.max(own, this.#left)
   }
 
-  add(bytes: number): void {
-    this.#held += bytes
+  /** Less than nothing where others took their least although there was nothing left. */
+  get leftForAnswers(): number {
+    const own = this.#max * (1 - REQUESTS_PART) - this.#ofAnswers
+    return Math.min(own, this.#left)
+  }
+
+  get #left(): number {
+    return this.#max - this.#ofRequests - this.#ofAnswers
+  }
+
+  addRequest(bytes: number): void {
+    this.#ofRequests += bytes
+  }
+
+  addAnswer(bytes: number): void {
+    this.#ofAnswers += bytes
   }
 }
 
 /** So much goes on whatever others hold: else whoever holds little would wait for who does not read. */
 const PART_BYTES_MIN = 16 * 1_024
+/** A later part that is larger does not say that it is the last: nobody asks for it to be freed then. */
+const LAST_BYTES_MAX = PART_BYTES_MIN
 
 export interface Part {
   bytes: Uint8Array
@@ -44,7 +66,7 @@ export interface Part {
 }
 
 export class GivenAnswer {
-  readonly #answer: IncomingMessage
+  readonly #answer: Readable
   readonly #clock: Clock
   readonly #limits: PartLimits
   readonly #held: HeldBytes
@@ -56,7 +78,7 @@ export class GivenAnswer {
   #number = 0
   #last: Promise<Part> | undefined
 
-  constructor(answer: IncomingMessage, clock: Clock, limits: PartLimits, held: HeldBytes) {
+  constructor(answer: Readable, clock: Clock, limits: PartLimits, held: HeldBytes) {
     this.#answer = answer
     this.#clock = clock
     this.#limits = limits
@@ -87,15 +109,20 @@ export class GivenAnswer {
 
   #hold(bytes: number): void {
     if (this.#isStopped) return
-    this.#held.add(bytes - this.#bytes)
+    this.#held.addAnswer(bytes - this.#bytes)
     this.#bytes = bytes
   }
 
-  /** Bytes that still belong to the part. */
+  /** Bytes that still belong to the part: none or less where others took the room while it was gathered. */
   get #room(): number {
     const { partBytesMax } = this.#limits
-    const most = Math.max(PART_BYTES_MIN, this.#bytes + this.#held.left)
+    const most = Math.max(PART_BYTES_MIN, this.#bytes + this.#held.leftForAnswers)
     return Math.min(partBytesMax, most) - this.#bytes
+  }
+
+  /** The first part is freed with its end at once: nobody is told where to ask for it again. */
+  #mayEnd({ length }: Uint8Array): boolean {
+    return this.#number === 1 || length <= LAST_BYTES_MAX
   }
 
   async #gather(): Promise<Part> {
@@ -103,16 +130,17 @@ export class GivenAnswer {
     const chunks: Uint8Array[] = []
     let endMs = this.#clock.monotonic() + silenceMs
     for (;;) {
-      const chunk = this.#read(this.#room)
+      const room = this.#room
+      if (room <= 0) return { bytes: Buffer.concat(chunks) }
+      const chunk = this.#read(room)
       if (chunk) {
         if (chunks.length === 0) endMs = Math.min(endMs, this.#clock.monotonic() + gatherMs)
         chunks.push(chunk)
         this.#hold(this.#bytes + chunk.length)
-        if (this.#room <= 0) return { bytes: Buffer.concat(chunks) }
         continue
       }
       const bytes = Buffer.concat(chunks)
-      if (this.#answer.readableEnded) return { bytes, end: true }
+      if (this.#answer.readableEnded) return this.#mayEnd(bytes) ? { bytes, end: true } : { bytes }
       if (this.#failure || this.#answer.destroyed) {
         // What came before it broke off is good; the next part tells.
         return bytes.length > 0 ? { bytes } : { bytes, broken: 'the node broke it off' }

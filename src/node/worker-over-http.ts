@@ -1,6 +1,6 @@
 /** A worker's way over HTTP: one node, which has queues and owners behind it, and lets it in by a key. */
 import { HttpCaller, HttpLink, HttpRunUploads } from '../adapters/http/index.ts'
-import type { Clock, Log, Random } from '../ports/index.ts'
+import { type Clock, type Log, type Random, WORKER_FORM } from '../ports/index.ts'
 import { pack, type Subjects, subjectsOf, unpack } from '../protocol/index.ts'
 import { readAnswer, type WorkerAnswer, type WorkerCondition } from '../worker/index.ts'
 import type { WorkerAccess } from './worker-access.ts'
@@ -45,7 +45,7 @@ export class HttpAccess implements WorkerAccess {
 
   /** The node finds the shards. */
   async report(condition: WorkerCondition): Promise<WorkerAnswer & { shardCount: number }> {
-    const body = pack({ ...condition, instance: this.#instance })
+    const body = pack({ ...condition, instance: this.#instance, form: WORKER_FORM })
     const answer = await this.#caller.call('report', body, { timeoutMs: REPORT_MS })
     return { ...readAnswer(unpack(answer)), shardCount: 1 }
   }

@@ -71,6 +71,11 @@ export interface WorkerOptions {
 
 export interface WorkerProcess {
   readonly name: string
+  /**
+   * Resolves when it is refused for good, since another process has its name by now, or its nodes speak another
+   * form: it takes nothing new. Drain it then; what it runs is still its own.
+   */
+  readonly lost: Promise<TroupeError>
   status(): WorkerStatus
   /**
    * Takes nothing new and waits until all that runs has ended and is answered for, for at most
@@ -163,8 +168,10 @@ interface Parts {
 
 class RemoteWorkerProcess implements WorkerProcess {
   readonly name: string
+  readonly lost: Promise<TroupeError>
   readonly #parts: Parts
   readonly #log: Log
+  #lost: (why: TroupeError) => void = () => {}
   #worker: Worker | undefined
   #reports: Reports | undefined
   #stopping: Promise<void> | undefined
@@ -174,6 +181,9 @@ class RemoteWorkerProcess implements WorkerProcess {
     this.name = options.name
     this.#parts = parts
     this.#log = options.log ?? silentLog
+    this.lost = new Promise((resolve) => {
+      this.#lost = resolve
+    })
   }
 
   async start({ tasks, machines }: Registered): Promise<void> {
@@ -206,6 +216,7 @@ class RemoteWorkerProcess implements WorkerProcess {
       ...(acceptance === undefined ? {} : { acceptance }),
       ...(figures === undefined ? {} : { figures }),
       send: (condition) => access.report(condition),
+      lost: (why) => this.#lost(why),
       clock,
       log,
     })

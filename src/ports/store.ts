@@ -46,6 +46,9 @@ export interface StoreSnapshot {
   close(): void
 }
 
+/** Bytes of a key that every store takes, at most: LMDB's limit with pages of 4 KiB. */
+export const STORE_KEY_BYTES_MAX = 1_978
+
 /** Ten times what a shard of some gigabytes takes to be read and written elsewhere. */
 export const SNAPSHOT_OPEN_MAX_MS = 600_000
 

@@ -61,7 +61,10 @@ export const ERROR_CODES = {
   },
   'task-gone': { retry: false, means: 'the task is no longer wanted' },
   'task-held': { retry: false, means: 'another worker holds the present attempt of the task' },
-  'task-stale': { retry: false, means: 'the token belongs to an attempt that was given up' },
+  'task-stale': {
+    retry: false,
+    means: 'the token or ticket is not of the present attempt',
+  },
   'not-hosted': {
     retry: false,
     means: 'a machine cannot be hosted durably; the error names the place',

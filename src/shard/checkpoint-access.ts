@@ -42,13 +42,22 @@ export class CheckpointAccess {
   }
 
   /** Those that this version can read, the newest first. */
-  list(done: (checkpoints: Checkpoint[]) => void, tries = 0): void {
+  list(done: (checkpoints: Checkpoint[]) => void): void {
+    this.#records((records) => done(readable(records)))
+  }
+
+  /** Of all that are recorded, also by versions of another form, the newest first: whether there is any. */
+  slots(done: (slots: number[]) => void): void {
+    this.#records((records) => done(records.map(({ slot }) => slot).sort((a, b) => b - a)))
+  }
+
+  #records(done: (records: readonly CheckpointRecord[]) => void, tries = 0): void {
     this.#checkpoints.list(this.#shard, (outcome) => {
       if (this.#retries.stopped) return
       if (outcome.kind === 'unknown') {
-        return this.#retries.again(tries, () => this.list(done, tries + 1))
+        return this.#retries.again(tries, () => this.#records(done, tries + 1))
       }
-      done(readable(outcome.records))
+      done(outcome.records)
     })
   }
 

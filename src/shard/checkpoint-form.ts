@@ -5,7 +5,12 @@
  * record says, by a digest that goes through all of them; and that rows of a node's own (raw records,
  * what was set aside) do not travel. Leaves to others: where the bytes lie (ports/checkpoints.ts).
  */
-import type { CheckpointRecord, StoreRow, StoreWrite } from '../ports/index.ts'
+import {
+  type CheckpointRecord,
+  STORE_KEY_BYTES_MAX,
+  type StoreRow,
+  type StoreWrite,
+} from '../ports/index.ts'
 import { hashBytes, pack, unpack } from '../protocol/index.ts'
 import { begin, HEAD, TABLE } from './keys.ts'
 import { decodeRun, eachRow, encodeRun, type RowRun } from './row-run.ts'
@@ -63,7 +68,7 @@ export function decodeChunk(shard: number, index: number, bytes: Uint8Array): Ro
   }
 }
 
-/** Rows that batches write, none of which is removed. */
+/** Rows that batches write, none of which is removed, and each of which a store takes. */
 function holdsOnlyRowsOf(shard: number, run: RowRun): boolean {
   const { from, to } = checkpointRange(shard)
   const { bytes } = run
@@ -72,7 +77,8 @@ function holdsOnlyRowsOf(shard: number, run: RowRun): boolean {
     const table = bytes[keyAt + HEAD - 1] ?? 0
     const isOfShard = bytes[keyAt] === from[0] && bytes[keyAt + 1] === from[1]
     const isInside = table >= from[HEAD - 1]! && table < to[HEAD - 1]!
-    if (keyLength < HEAD || valueLength < 0 || !isOfShard || !isInside) isSo = false
+    const isKey = keyLength >= HEAD && keyLength <= STORE_KEY_BYTES_MAX
+    if (!isKey || valueLength < 0 || !isOfShard || !isInside) isSo = false
   })
   return isSo
 }

@@ -82,9 +82,9 @@ export class CheckpointLoading {
     )
   }
 
-  /** The slot of the newest checkpoint there is, if any, whatever it is worth. */
+  /** The slot of the newest checkpoint there is, if any, whatever it is worth, and whoever can read it. */
   newest(done: (slot: number | undefined) => void): void {
-    this.#access.list(([newest]) => done(newest?.slot))
+    this.#access.slots(([newest]) => done(newest))
   }
 
   /** Nothing is left of the shard then but raw records. */

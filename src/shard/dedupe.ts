@@ -46,7 +46,8 @@ export class Dedupe {
   /** When the newest of the ids in the store was issued, once it was looked for; and of the batch since. */
   #newest: number | undefined
   #newestOfBatch = 0
-  #batch: Batch | undefined
+  /** Of that batch. One that writes nothing leaves its slot to the next, and has remembered nothing. */
+  #slot: number | undefined
 
   constructor(shard: ShardContext, floor: number) {
     this.#shard = shard
@@ -83,10 +84,10 @@ export class Dedupe {
   /** No id in the store is newer: most commands come with one that is, so that nothing is looked for. */
   #newestBefore(batch: Batch): number {
     this.#newest ??= this.#newestStored()
-    if (this.#batch !== batch) {
+    if (this.#slot !== batch.slot) {
       // What the batch before has remembered is in the store by now.
       this.#newest = Math.max(this.#newest, this.#newestOfBatch)
-      this.#batch = batch
+      this.#slot = batch.slot
     }
     return this.#newest
   }

@@ -61,10 +61,14 @@ export class Flight {
 
   /**
    * Nobody waits for its rows here any more: who wants them asks elsewhere. Of what may have happened or not
-   * nobody is told either.
+   * nobody is told either; of a batch that writes nothing there is no doubt.
    */
   end(error: ErrorRecord): void {
-    if (!this.#isCertain) return
-    for (const { send, value, ofRows } of this.#replies.splice(0)) send(ofRows ? { error } : value)
+    const hasWritten = this.batch.writes.length > 0
+    for (const reply of this.#replies.splice(0)) {
+      if (reply.ofRows || !hasWritten) reply.send({ error })
+      else if (this.#isCertain) reply.send(reply.value)
+      else this.#replies.push(reply)
+    }
   }
 }

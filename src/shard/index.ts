@@ -17,7 +17,7 @@ export type { JournaledCommitDeps, OtherTail, OtherTails } from './journaled-dep
 export { nodeKey } from './keys.ts'
 export { type Incarnation, newIncarnation, reincarnated } from './new-incarnation.ts'
 export { type Found, publishedRow, ShardPublication, type Uploaded } from './publication.ts'
-export { ReadTurns } from './read-turns.ts'
+export { ReadTurn, ReadTurns } from './read-turns.ts'
 export { ResidentBudget } from './resident-budget.ts'
 export {
   judgeRollOut,

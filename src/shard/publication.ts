@@ -65,7 +65,7 @@ export class ShardPublication {
   look(done: (found: Found) => void): void {
     this.#slots.end((end) => {
       if (end.lastSequence > 0) return done('slots')
-      this.#access.list((all) => done(all.length > 0 ? 'checkpoints' : 'nothing'))
+      this.#access.slots((all) => done(all.length > 0 ? 'checkpoints' : 'nothing'))
     })
   }
 
@@ -78,14 +78,27 @@ export class ShardPublication {
   upload(done: (outcome: Uploaded) => void): void {
     const { slot, hash } = this.#place
     this.#access.list((all) => {
-      const recorded = all.find((one) => one.slot === slot && one.hash === hash)
-      if (!recorded) return this.#upload(done)
+      const recorded = all.find((one) => one.slot === slot)
+      if (!recorded) return this.#uploadUnread(done)
+      if (recorded.hash !== hash) return done(takenByAnother(slot))
       this.#access.verify(recorded, (problem) => {
         if (problem === undefined) return done({ kind: 'was there' })
-        // A record is created once: the broken one has to go first.
-        this.clear(() => this.#upload(done))
+        this.#uploadAnew(done)
       })
     })
+  }
+
+  /** What stands in its slot, if anything, is of another form: begun by another version, and of no use. */
+  #uploadUnread(done: (outcome: Uploaded) => void): void {
+    this.#access.slots((slots) => {
+      if (slots.includes(this.#place.slot)) this.#uploadAnew(done)
+      else this.#upload(done)
+    })
+  }
+
+  /** A record is created once: the broken one has to go first. */
+  #uploadAnew(done: (outcome: Uploaded) => void): void {
+    this.clear(() => this.#upload(done))
   }
 
   #upload(done: (outcome: Uploaded) => void): void {
@@ -101,9 +114,8 @@ export class ShardPublication {
   }
 
   #record(checkpoint: Checkpoint, done: (outcome: Uploaded) => void): void {
-    const why = `another has recorded a checkpoint of slot ${checkpoint.slot}`
     this.#access.record(checkpoint, (ours) =>
-      done(ours ? { kind: 'made' } : { kind: 'failed', why }),
+      done(ours ? { kind: 'made' } : takenByAnother(checkpoint.slot)),
     )
   }
 
@@ -138,6 +150,10 @@ export class ShardPublication {
     const record = recordOf({ slot: this.#place.slot + 1, bytes })
     return record?.kind === 'claim' && record.node === node && record.claimId === id
   }
+}
+
+function takenByAnother(slot: number): Uploaded {
+  return { kind: 'failed', why: `another has recorded a checkpoint of slot ${slot}` }
 }
 
 /** What makes the rows of a store those of the checkpoint: then it reads on from there. */

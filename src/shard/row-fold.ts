@@ -2,7 +2,8 @@
  * Rows of many runs, one after the other: of each key its last change.
  *
  * Decides: how keys are told apart: by a table of their hashes over the bytes where they lie. A text for
- * each key, as a Map wants it, would cost more than all else that is done with the row.
+ * each key, as a Map wants it, would cost more than all else that is done with the row. A Map has only the
+ * keys that find no place near that of their hash: ids are chosen by users, who may choose many of one hash.
  * Leaves to others: the form of the rows (row-run.ts).
  */
 import type { StoreWrite } from '../ports/index.ts'
@@ -20,12 +21,16 @@ const VALUE_LENGTH = 4
 const ROWS_MIN = 1_024
 /** Places of the table for each row: half of them stay empty at least, so that a search is short. */
 const PLACES = 2
+/** Places that are looked at for a key. With half of them empty hardly any key needs more, if nobody wills it. */
+const SEARCHED_MAX = 32
 
 export class RowFold {
   readonly #runs: { run: RowRun; view: DataView }[] = []
   #rows = new Int32Array(ROWS_MIN * WIDTH)
   /** Numbers of rows from 1 on, at the place of their hash or behind it; 0 is an empty place. */
   #table = new Int32Array(ROWS_MIN * PLACES)
+  /** Numbers of rows that found no place there, by the text of their keys. */
+  readonly #crowded = new Map<string, number>()
   #count = 0
 
   /** What it changes takes the place of what runs before it have changed. */
@@ -62,8 +67,8 @@ export class RowFold {
   #find(hash: number, view: DataView, keyAt: number, keyLength: number): number {
     const table = this.#table
     const mask = table.length - 1
-    let place = hash & mask
-    for (;;) {
+    for (let searched = 0; searched < SEARCHED_MAX; searched++) {
+      const place = (hash + searched) & mask
       const row = table[place] ?? 0
       if (row === 0) {
         table[place] = ++this.#count
@@ -71,8 +76,17 @@ export class RowFold {
       }
       const at = (row - 1) * WIDTH
       if (this.#number(at + HASH) === hash && this.#holds(at, view, keyAt, keyLength)) return at
-      place = (place + 1) & mask
     }
+    return this.#findCrowded(textOf(view, keyAt, keyLength))
+  }
+
+  #findCrowded(key: string): number {
+    let row = this.#crowded.get(key)
+    if (row === undefined) {
+      row = ++this.#count
+      this.#crowded.set(key, row)
+    }
+    return (row - 1) * WIDTH
   }
 
   #holds(at: number, view: DataView, keyAt: number, keyLength: number): boolean {
@@ -93,17 +107,33 @@ export class RowFold {
     rows.set(this.#rows)
     this.#rows = rows
     this.#table = new Int32Array(rowsMax * PLACES)
-    const mask = this.#table.length - 1
-    for (let row = 0; row < this.#count; row++) {
-      let place = this.#number(row * WIDTH + HASH) & mask
-      while (this.#table[place] !== 0) place = (place + 1) & mask
-      this.#table[place] = row + 1
+    this.#crowded.clear()
+    for (let row = 1; row <= this.#count; row++) this.#place(row)
+  }
+
+  #place(row: number): void {
+    const table = this.#table
+    const mask = table.length - 1
+    const at = (row - 1) * WIDTH
+    const hash = this.#number(at + HASH)
+    for (let searched = 0; searched < SEARCHED_MAX; searched++) {
+      const place = (hash + searched) & mask
+      if (table[place] !== 0) continue
+      table[place] = row
+      return
     }
+    const { view } = this.#runs[this.#number(at + RUN)]!
+    const key = textOf(view, this.#number(at + KEY_AT), this.#number(at + KEY_LENGTH))
+    this.#crowded.set(key, row)
   }
 
   #number(at: number): number {
     return this.#rows[at] ?? 0
   }
+}
+
+function textOf({ buffer, byteOffset }: DataView, at: number, length: number): string {
+  return Buffer.from(buffer, byteOffset + at, length).toString('latin1')
 }
 
 /** Four bytes at a time; keys differ at their ends, so that the last ones are mixed through. */

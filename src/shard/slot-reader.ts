@@ -30,12 +30,15 @@ export type SlotWriteOutcome =
 const AGAIN = { firstMs: 5, maxMs: 1_000 }
 /** Slots read at once when many are wanted. */
 const READS_MAX = 128
-/** And while it is not known how large they are: as much memory as a page of them takes. */
-const READS_FIRST = 16
+/** And so many at first, whatever was read before: of the largest records, of a MiB each, a page of bytes. */
+const READS_FIRST = 8
+/** With each record that arrives two more are read at once: those that arrive tell how large the next may be. */
+const READS_MORE = 2
 
 /**
  * Bytes of records that one shard holds in memory before they are in the store. As many as a page of slots has
- * under load; with 64 shards that are all taken at once, and nothing but the largest records, half a gigabyte.
+ * under load; with 64 shards that are all taken at once, and nothing but the largest records, half a GiB. Where
+ * large records come behind many small ones, those that are on their way by then come on top of it.
  */
 export const READ_BYTES_MAX = 8 * 1024 * 1024
 
@@ -87,7 +90,8 @@ export class SlotReader {
 
   /**
    * Reads from `from` on, many at once, up to `to` or until no more fit in `bytesMax`, but one at least;
-   * undefined when one of them is missing. What is on its way is judged by the size of those before.
+   * undefined when one of them is missing. What is on its way is judged by the size of those before, and it
+   * is little at first: records may have grown since.
    */
   readAll(
     { from, to, bytesMax }: SlotRange,
@@ -96,12 +100,13 @@ export class SlotReader {
     const records: Uint8Array[] = []
     let next = from
     let underWay = 0
+    let arrived = 0
     let bytes = 0
     let ended = false
     const mayRead = () => {
-      if (next > to || underWay >= READS_MAX) return false
-      if (underWay + records.length === 0) return true
-      if (this.#usual === 0) return underWay < READS_FIRST
+      if (next > to) return false
+      if (underWay >= Math.min(READS_MAX, READS_FIRST + READS_MORE * arrived)) return false
+      if (underWay + arrived === 0) return true
       return bytes + (underWay + 1) * this.#usual <= bytesMax
     }
     const readNext = () => {
@@ -114,6 +119,7 @@ export class SlotReader {
           if (!found) return end(undefined)
           records[at] = found.record
           underWay -= 1
+          arrived += 1
           bytes += found.record.length
           this.#usual = Math.max(found.record.length, this.#usual / 2)
           readNext()

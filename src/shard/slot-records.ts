@@ -4,8 +4,8 @@
  * the copy of the stream that it was sent to.
  */
 import type { StoreWrite } from '../ports/index.ts'
-import { TroupeError } from '../protocol/index.ts'
-import { decodeRun, encodeRun, type RowRun, writesOf } from './row-run.ts'
+import { TroupeError, unpack } from '../protocol/index.ts'
+import { decodeRun, encodeRun, type RowRun } from './row-run.ts'
 
 /** The token of an owner: the slot of its claim and a random id. */
 export interface Epoch {
@@ -65,19 +65,33 @@ export function encodeRecord(record: SlotRecord): Uint8Array {
  * @throws TroupeError `malformed` for bytes that this version cannot read: to guess would lose data
  */
 export function readRecord(bytes: Uint8Array): { head: RecordHead; rows: RowRun } {
-  const { head, rows } = decodeRun(bytes)
+  const { head, rows } = runOf(bytes)
   return { head: headOf(head), rows }
 }
 
-/** @throws TroupeError as `readRecord` does */
-export function decodeRecord(bytes: Uint8Array): SlotRecord {
-  const { head, rows } = readRecord(bytes)
-  return head.kind === 'batch' ? { ...head, writes: writesOf(rows) } : head
+/** What stands in no run may be a record of the first form: that is another failure than damage. */
+function runOf(bytes: Uint8Array): { head: unknown[]; rows: RowRun } {
+  try {
+    return decodeRun(bytes)
+  } catch (thrown) {
+    const form = formOfPack(bytes)
+    throw form === undefined ? thrown : ofAnotherForm(form)
+  }
+}
+
+/** Records of the first form are one pack, a list that begins with the form. */
+function formOfPack(bytes: Uint8Array): number | undefined {
+  try {
+    const [form] = unpack(bytes) as unknown[]
+    return typeof form === 'number' && form < FORM ? form : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function headOf(fields: readonly unknown[]): RecordHead {
   const [form, kind, prev, ...f] = fields as [unknown, unknown, string, ...unknown[]]
-  if (form !== FORM) throw unreadable(`form ${String(form)}; this version reads ${FORM}`)
+  if (form !== FORM) throw ofAnotherForm(form)
   switch (kind) {
     case 'c':
       return {
@@ -119,6 +133,10 @@ export function epochSlotOf(slot: number, record: RecordHead): number {
 export function isOfEpoch(slot: number, record: RecordHead, epoch: Epoch): boolean {
   const claimId = record.kind === 'claim' ? record.claimId : record.epoch.claimId
   return epochSlotOf(slot, record) === epoch.slot && claimId === epoch.claimId
+}
+
+function ofAnotherForm(form: unknown): TroupeError {
+  return unreadable(`form ${String(form)}; this version reads ${FORM}`)
 }
 
 function unreadable(what: string): TroupeError {

@@ -6,7 +6,7 @@
  * acknowledged. A row beyond `applied` is a candidate only: the journal says what is true.
  */
 import type { Log, Store, StoreWrite } from '../ports/index.ts'
-import { hashBytes, pack, unpack } from '../protocol/index.ts'
+import { hashBytes, pack, toErrorRecord, unpack } from '../protocol/index.ts'
 import { appliedKey, quarantineKey, slotOfTailKey, TABLE, tableRange, tailKey } from './keys.ts'
 import { generationRow } from './lineage.ts'
 import { RowFold } from './row-fold.ts'
@@ -145,8 +145,9 @@ export function brokenChain(applied: Applied, records: readonly Uint8Array[]): s
   let prev = applied.hash
   for (const [index, bytes] of records.entries()) {
     const slot = applied.slot + 1 + index
-    const record = recordOf({ slot, bytes })
-    if (!record) return `slot ${slot} holds a record that this version cannot read`
+    const record = headOrWhyNot(bytes)
+    if (typeof record === 'string')
+      return `slot ${slot} holds a record that this version cannot read: ${record}`
     if (record.prev !== prev) return `the chain of records is broken at slot ${slot}`
     prev = hashBytes(bytes)
   }
@@ -161,9 +162,14 @@ export function followsAnother({ slot, hash }: Applied, [bytes]: readonly Uint8A
 
 /** Undefined when this version cannot read it. */
 export function recordOf({ bytes }: TailRow): RecordHead | undefined {
+  const record = headOrWhyNot(bytes)
+  return typeof record === 'string' ? undefined : record
+}
+
+function headOrWhyNot(bytes: Uint8Array): RecordHead | string {
   try {
     return readRecord(bytes).head
-  } catch {
-    return undefined
+  } catch (thrown) {
+    return toErrorRecord(thrown).message
   }
 }

@@ -34,6 +34,10 @@ const NEAR_SLOTS = 64
 const GAPS_MAX = 10
 const GAP_AGAIN_MS = 200
 
+/** A message that is gone leaves nothing but its sequence: whether it was a slot cannot be known any more. */
+const WAS_EMPTIED =
+  'the journal was emptied: it holds no slot, but held something. If nothing was ever kept in this shard, and only what no node wrote was removed (the logs of its nodes say so), remove its stream; else put the journal back from a backup'
+
 export type TakingOutcome =
   | ({ kind: 'taken' } & Ownership)
   | Exclude<TakeOutcome, { kind: 'taken' }>
@@ -65,7 +69,7 @@ export class Taking {
     this.#deps = deps
     this.#slots = slots
     this.#tail = tail
-    this.#turn = new ReadTurn(deps.turns)
+    this.#turn = new ReadTurn(deps.turns, 'serve')
     this.#done = (outcome) => {
       this.#turn.end()
       done(outcome)
@@ -94,12 +98,12 @@ export class Taking {
       if (end.serverId !== this.#copy || end.lastSlot < read) this.#records = []
       this.#copy = end.serverId
       if (end.lastSlot === 0 && end.lastSequence > 0) {
-        return this.#part('the journal was emptied: it holds no slot, but held some')
+        return this.#part(WAS_EMPTIED)
       }
       if (end.lastSlot === 0) return this.#compare(end, undefined)
       this.#slots.read(end.lastSlot, (found) => {
         // Lost between two questions.
-        if (!found) return this.run()
+        if (!found) return this.#askAgain(`slot ${end.lastSlot} ends the journal, and is not in it`)
         this.#compare(end, found.record)
       })
     })
@@ -242,14 +246,16 @@ export class Taking {
       if (slot === this.#applied.slot && slot === end.firstSlot - 1) return this.#readOn(seen)
       const why = `slots from ${slot} on were removed, and no checkpoint covers them`
       if (slot < end.firstSlot) return this.#load(why)
-      // A leader that was deposed says so for a moment.
-      if (this.#gaps === GAPS_MAX) {
-        return this.#part(`not all slots from ${slot} on are in the journal, which begins before`)
-      }
-      this.#gaps += 1
-      this.#deps.clock.after(GAP_AGAIN_MS, () => {
-        if (!this.#stopped) this.run()
-      })
+      this.#askAgain(`not all slots from ${slot} on are in the journal, which begins before`)
+    })
+  }
+
+  /** A leader that was deposed says so for a moment. @param why nothing is left but to part then */
+  #askAgain(why: string): void {
+    if (this.#gaps === GAPS_MAX) return this.#part(why)
+    this.#gaps += 1
+    this.#deps.clock.after(GAP_AGAIN_MS, () => {
+      if (!this.#stopped) this.run()
     })
   }
 

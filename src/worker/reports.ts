@@ -1,10 +1,11 @@
 /**
  * What a worker says of itself, to whoever keeps the list of workers. Decides: how often (regularly, and
- * soon after a change), that it looks at its machine at the same times, and that what it is told to do
- * is done. Leaves to others: how a report travels.
+ * soon after a change), that it looks at its machine at the same times, that what it is told to do
+ * is done, and that it takes nothing once it is not known there any more. Leaves to others: how a report
+ * travels, how such a worker ends.
  */
 import type { Clock, Log } from '../ports/index.ts'
-import { toErrorRecord } from '../protocol/index.ts'
+import { TroupeError, toErrorRecord } from '../protocol/index.ts'
 import { type AcceptanceLimits, type HostFigures, hostFigures, refusalOf } from './acceptance.ts'
 import type { WorkerCondition, WorkerOrder } from './remote/index.ts'
 import type { Worker } from './worker.ts'
@@ -17,6 +18,11 @@ export interface ReportsDeps {
   /** Default: those of this machine. */
   figures?: () => HostFigures
   send: (condition: WorkerCondition) => Promise<WorkerOrder>
+  /**
+   * It is refused for good: another process has its name now, which is told its cancels and what an operator
+   * wants; or its nodes do not understand it. May be called more than once.
+   */
+  lost?: (why: TroupeError) => void
   clock: Clock
   log: Log
 }
@@ -97,18 +103,37 @@ export class Reports {
   }
 
   async #send(condition: WorkerCondition): Promise<void> {
-    const { send, clock, log } = this.#deps
+    const { worker, send, clock } = this.#deps
     this.#sentAtMs = clock.monotonic()
     this.#sentState = stateOf(condition)
     try {
       this.obey(await send(condition))
+      worker.release('name')
       this.#troubled = false
     } catch (thrown) {
       // It is due again at the next regular time.
-      if (!this.#troubled) log.warn({ error: toErrorRecord(thrown) }, 'a report got no answer')
-      this.#troubled = true
+      if (isFinal(thrown)) this.#lose(thrown)
+      else this.#trouble(thrown, 'a report got no answer')
     }
   }
+
+  #lose(why: TroupeError): void {
+    const { worker, lost } = this.#deps
+    worker.hold('name', why.message)
+    this.#trouble(why, 'the worker is refused: it takes nothing new')
+    lost?.(why)
+  }
+
+  /** Said once, until something goes well again. */
+  #trouble(thrown: unknown, text: string): void {
+    if (!this.#troubled) this.#deps.log.warn({ error: toErrorRecord(thrown) }, text)
+    this.#troubled = true
+  }
+}
+
+/** Asked again, its nodes would say the same. */
+function isFinal(thrown: unknown): thrown is TroupeError {
+  return thrown instanceof TroupeError && thrown.code === 'conflict'
 }
 
 /** What is told as soon as it changes. */

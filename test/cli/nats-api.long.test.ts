@@ -7,6 +7,7 @@ import type { Subscription } from '../../src/ports/index.ts'
 import { subjectsOf } from '../../src/protocol/index.ts'
 import { clock, connectTo, LineLog } from '../adapters/nats/connections.ts'
 import { missingNatsServer, type NatsServer, startNatsServer } from '../nats-server.ts'
+import { until } from '../waiting.ts'
 
 const subjects = subjectsOf('c')
 const GET = { method: 'GET', path: '/' } as const
@@ -24,12 +25,17 @@ describe.skipIf(missingNatsServer)('an answer in parts', () => {
     const connection = await connectTo(server.url)
     const transport = new NatsTransport({ connection, clock, log: new LineLog() })
     let asks = 0
+    let stops = 0
     const first = messageOf(HEAD, Buffer.from('a'))
     transport.subscribe(subjects.api('read'), {}, ({ reply }) => reply?.(first))
     const more: Subscription = transport.subscribe(subjects.apiMore('read', 'n1'), {}, (asked) => {
+      if (!asked.reply) {
+        stops += 1
+        return
+      }
       asks += 1
       const part = give(asks)
-      if (part) asked.reply?.(part)
+      if (part) asked.reply(part)
     })
     await connection.nats.flush()
     const { signal } = new AbortController()
@@ -41,7 +47,7 @@ describe.skipIf(missingNatsServer)('an answer in parts', () => {
       transport.close()
       await connection.close()
     })
-    return { api, leave: () => more.unsubscribe() }
+    return { api, leave: () => more.unsubscribe(), stops: () => stops }
   }
 
   it('asks for a part again that was lost', async () => {
@@ -50,6 +56,12 @@ describe.skipIf(missingNatsServer)('an answer in parts', () => {
     let text = ''
     for await (const bytes of await api.stream(GET, undefined, 800)) text += Buffer.from(bytes)
     expect(text).toBe('ab')
+  })
+
+  it('tells the node that it has all, so that nothing is kept for it', async () => {
+    const { api, stops } = await begin(() => messageOf({ part: 1, end: true }, Buffer.from('b')))
+    for await (const _ of await api.stream(GET, undefined, 5_000));
+    await until(() => stops() === 1, { timeoutMs: 20_000 }, 'it stops')
   })
 
   it('says that the node is gone which had the rest, and not that there is none', async () => {

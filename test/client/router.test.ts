@@ -10,6 +10,7 @@ import {
   resolveLimits,
   type ShardQuery,
   subjectsOf,
+  TroupeError,
   unpack,
 } from '../../src/protocol/index.ts'
 
@@ -150,10 +151,12 @@ describe('while nobody serves a shard', () => {
         if (outcomes) reply?.(pack(outcomes))
       })
     let tried = 0
+    let bytes = 0
     const counting = {
       subscribe: transport.subscribe.bind(transport),
       request: (...[request, done]: Parameters<typeof transport.request>) => {
         tried += 1
+        bytes += request.payload.length
         transport.request(request, done)
       },
     }
@@ -161,7 +164,7 @@ describe('while nobody serves a shard', () => {
       ...{ transport: counting, subjects, clock, random: new SeededRandom(1) },
       ...{ limits: resolveLimits(), shardCount: 1, ...tries },
     })
-    return { clock, client, requests, serve, tried: () => tried }
+    return { clock, client, requests, serve, tried: () => tried, bytes: () => bytes }
   }
   const typesOf = (commands: readonly Command[] = []) =>
     commands.map((command) => (command.op === 'send' ? command.event.type : command.op))
@@ -181,6 +184,56 @@ describe('while nobody serves a shard', () => {
     expect(requests.map((commands) => typesOf(commands))).toEqual([
       Array.from({ length: 100 }, (_, n) => `${n}`),
     ])
+  })
+
+  it('more than one request of them go in order, too, and are told the truth', async () => {
+    const { clock, client, requests, serve, tried } = homeless({ answerMs: 1_000 })
+    const codes = new Set<unknown>()
+    const sent = Array.from({ length: 1_100 }, (_, n) => client.send('m/x', { type: `${n}` }))
+    const hopeless = Array.from({ length: 600 }, () =>
+      client.send('m/x', { type: 'late' }, { timeoutMs: 1_000 }).catch((thrown: unknown) => {
+        codes.add(thrown instanceof TroupeError ? thrown.code : thrown)
+      }),
+    )
+    await clock.settle(2_000)
+    await Promise.all(hopeless)
+    expect([...codes], 'nothing of them was ever with anybody').toEqual(['unavailable'])
+    expect(tried()).toBeLessThan(60)
+    serve()
+    await clock.settle(1_000)
+    await Promise.all(sent)
+    expect(requests.flatMap((commands) => typesOf(commands))).toEqual(
+      Array.from({ length: 1_100 }, (_, n) => `${n}`),
+    )
+  })
+
+  it('those that have no time for the next try go alone', async () => {
+    const { clock, client, bytes } = homeless()
+    for (let n = 0; n < 500; n++) client.send('m/x', { type: `${n}` }).catch(() => {})
+    await clock.settle(10_000)
+    const before = bytes()
+    for (let n = 0; n < 50; n++)
+      client.send('m/x', { type: 'now' }, { timeoutMs: 5 }).catch(() => {})
+    await clock.settle(1)
+    expect(bytes() - before).toBeLessThan(50 * 500)
+    client.close()
+    await clock.settle(2_000)
+  })
+
+  it('and after a long rest it is asked often again', async () => {
+    const { clock, client, serve } = homeless()
+    const first = client.send('m/x', { type: 'A' }, { timeoutMs: 100 }).catch(() => {})
+    await clock.settle(60_000)
+    await first
+    let isDone = false
+    const second = client.send('m/x', { type: 'B' }).then(() => {
+      isDone = true
+    })
+    await clock.settle(20)
+    serve()
+    await clock.settle(30)
+    expect(isDone).toBe(true)
+    await second
   })
 
   it('a command is told in time how it stands, also one that has no time for the next try', async () => {

@@ -1,10 +1,10 @@
 /** From one owner to the next: what the old one still does, and how long the new one waits. */
 import { describe, expect, it } from 'vitest'
 import { encodeView, viewNumber } from '../../src/cluster/view.ts'
-import { decodeRecord } from '../../src/shard/slot-records.ts'
 import { kinds, tailOf } from '../shard/journaled-judge.ts'
 import { Nodes, REAL, SHARD } from '../shard/journaled-nodes.ts'
 import { started } from '../shard/journaled-ownership.ts'
+import { decodeRecord } from '../shard/slot-record.ts'
 import { judgeJournals, Load } from './load.ts'
 import { Cluster } from './nodes.ts'
 

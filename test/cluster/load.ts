@@ -4,7 +4,8 @@
  */
 import { expect } from 'vitest'
 import { hashBytes } from '../../src/protocol/index.ts'
-import { decodeRecord, GENESIS_HASH } from '../../src/shard/slot-records.ts'
+import { GENESIS_HASH } from '../../src/shard/slot-records.ts'
+import { decodeRecord } from '../shard/slot-record.ts'
 import type { Cluster } from './nodes.ts'
 
 const NOTE_MS = 150

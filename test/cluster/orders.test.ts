@@ -54,8 +54,8 @@ class Plans {
     return undefined
   }
 
-  step(): boolean {
-    const next = nextView(this.planning)!
+  step(more: Partial<Planning> = {}): boolean {
+    const next = nextView({ ...this.planning, ...more })!
     const isNew = next !== this.view
     this.view = next
     this.wishes = next.wishes
@@ -89,6 +89,8 @@ describe('an order to drain a node', () => {
     }
     expect(left[0], 'those whose standby is near').toBe(16)
     expect(left.slice(1), 'each goes on by one at least').toEqual([15, 14, 13])
+    plans.step({ isBetweenBeats: true })
+    expect(plans.count('b'), 'but not between two beats').toBe(13)
     plans.reports = {}
     plans.rest()
     expect([plans.count('a'), plans.count('b'), plans.count('c')]).toEqual([30, 0, 30])
@@ -141,7 +143,7 @@ describe('an order to drain a node', () => {
     expect(plans.view!.owners[1]).toBe('b')
     const parted = 'has a store that has parted from the journal of the shard'
     expect(unownedIn(plans.view!, plans.planning)).toEqual([
-      { shards: [3, 4], why: `a ${parted}; b is drained; c ${parted}` },
+      { shards: [3, 4], why: `a ${parted}; b ${parted}; c ${parted}` },
     ])
     plans.reports = {}
     plans.rest()

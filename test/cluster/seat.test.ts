@@ -8,7 +8,6 @@ import {
   SeededRandom,
 } from '../../src/adapters/memory/index.ts'
 import { silentLog } from '../../src/adapters/system/index.ts'
-import { CatchUps } from '../../src/cluster/catch-ups.ts'
 import { DEFAULT_CLUSTER_LIMITS as clusterLimits } from '../../src/cluster/limits.ts'
 import { Members } from '../../src/cluster/members.ts'
 import { Seat } from '../../src/cluster/seat.ts'
@@ -21,6 +20,7 @@ import type { StoreTransaction } from '../../src/ports/index.ts'
 import { subjectsOf } from '../../src/protocol/index.ts'
 import { ReadTurns, ResidentBudget } from '../../src/shard/index.ts'
 import { appliedKey } from '../../src/shard/keys.ts'
+import { READ_TURN_LIMITS } from '../../src/shard/read-turns.ts'
 import { claims, rowsOf, tailOf } from '../shard/journaled-judge.ts'
 import { Nodes, SHARD } from '../shard/journaled-nodes.ts'
 import { counter } from '../shard/support.ts'
@@ -74,7 +74,7 @@ class Bench {
   readonly views: Views
   readonly members: Members
   readonly seat: Seat
-  readonly catchUps = new CatchUps({ clock: this.nodes.clock, limits: clusterLimits })
+  readonly turns = new ReadTurns({ clock: this.nodes.clock })
 
   constructor() {
     const { clock, limits } = this.nodes
@@ -94,7 +94,7 @@ class Bench {
     this.members = this.member('a', () => undefined)
     this.seat = new Seat(SHARD, {
       ...{ name: 'a', shardCount: 1, clock, store, transport, subjects, limits, clusterLimits },
-      turns: new ReadTurns({ clock }),
+      turns: this.turns,
       random: new SeededRandom(1),
       log: silentLog,
       journal: this.a.line,
@@ -109,7 +109,6 @@ class Bench {
       views: this.views,
       members: this.members,
       otherTails: { collect: answerNothing },
-      catchUps: this.catchUps,
       changed: () => {},
       failed: ({ why }) => fail(why),
     })
@@ -205,14 +204,14 @@ it('while a shard is taken, those that only follow wait, and no longer', async (
   let hasBegun = false
   bench.name(1, 'a')
   while (!bench.seat.isOwner) await bench.settle(1)
-  bench.catchUps.enter(() => {
+  bench.turns.enter('follow', () => {
     hasBegun = true
   })
   while (!bench.serves) {
     expect(hasBegun).toBe(false)
     await bench.settle(1)
   }
-  await bench.settle(clusterLimits.catchUpRestMs + 1)
+  await bench.settle(READ_TURN_LIMITS.restMs + 1)
   expect(hasBegun).toBe(true)
 })
 
@@ -222,9 +221,9 @@ it('nor once it was let go of before it served', async () => {
   bench.name(1, 'a')
   while (!bench.seat.isOwner) await bench.settle(1)
   bench.name(2, 'b')
-  bench.catchUps.enter(() => {
+  bench.turns.enter('follow', () => {
     hasBegun = true
   })
-  await bench.settle(clusterLimits.catchUpHoldMs / 2)
+  await bench.settle(READ_TURN_LIMITS.holdMs / 2)
   expect([bench.seat.isOwner, hasBegun]).toEqual([false, true])
 })

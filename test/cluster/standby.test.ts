@@ -7,12 +7,12 @@ import {
   MemoryStore,
   type VirtualClock,
 } from '../../src/adapters/memory/index.ts'
-import { CatchUps } from '../../src/cluster/catch-ups.ts'
 import { DEFAULT_CLUSTER_LIMITS as limits } from '../../src/cluster/limits.ts'
 import { Standby } from '../../src/cluster/standby.ts'
 import type { Log } from '../../src/ports/index.ts'
 import { pack } from '../../src/protocol/index.ts'
 import { actorKey, loadingKey } from '../../src/shard/keys.ts'
+import { READ_TURN_LIMITS, ReadTurns } from '../../src/shard/read-turns.ts'
 import { appliedOf, bytesOf, quarantineOf, rowsOf, tailOf } from '../shard/journaled-judge.ts'
 import { type JournaledNode, Nodes, REAL, SHARD } from '../shard/journaled-nodes.ts'
 import { started } from '../shard/journaled-ownership.ts'
@@ -29,7 +29,7 @@ class Follower {
   readonly failures: string[] = []
   readonly parted: string[] = []
   standby!: Standby
-  readonly catchUps: CatchUps
+  readonly turns: ReadTurns
   changes = 0
 
   constructor(clock: VirtualClock, server: MemoryJournalServer, store?: MemoryStore) {
@@ -37,7 +37,7 @@ class Follower {
     this.store = store ?? new MemoryStore({ clock })
     this.journal = new MemoryJournal({ clock, server, latencyMs: () => 10 })
     this.checkpoints = new MemoryCheckpoints({ clock })
-    this.catchUps = new CatchUps({ clock, limits })
+    this.turns = new ReadTurns({ clock })
     this.start()
   }
 
@@ -47,7 +47,7 @@ class Follower {
     const log: Log = { debug: nothing, info: nothing, warn: nothing, error, child: () => log }
     const { clock, store, journal } = this
     this.standby = new Standby({
-      ...{ shard: SHARD, clock, store, journal, log, limits, catchUps: this.catchUps },
+      ...{ shard: SHARD, clock, store, journal, log, limits, turns: this.turns },
       checkpoints: this.checkpoints,
       changed: () => {
         this.changes += 1
@@ -122,16 +122,16 @@ describe('a standby', () => {
     const { nodes, a, f } = await followed()
     f.stop()
     for (let n = 0; n < 600; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
-    const goOn = f.catchUps.hold()
+    const goOn = f.turns.hold()
     f.start()
     await nodes.settle(1_000)
     expect(f.standby.lag).toBe(600)
     goOn()
     await nodes.settle(2_000)
     expect(f.standby.lag).toBe(0)
-    const turns = Array.from({ length: limits.catchUpsAtOnce }, () => {
+    const turns = Array.from({ length: READ_TURN_LIMITS.atOnce }, () => {
       const turn = { hasBegun: false }
-      f.catchUps.enter(() => {
+      f.turns.enter('follow', () => {
         turn.hasBegun = true
       })
       return turn
@@ -140,16 +140,29 @@ describe('a standby', () => {
     expect(turns.every(({ hasBegun }) => hasBegun)).toBe(true)
   })
 
+  it('that was near and has much to read now is not near while it waits', async () => {
+    const { nodes, a, f } = await followed()
+    expect(f.standby.lag).toBe(0)
+    f.turns.hold()
+    f.journal.hold()
+    for (let n = 0; n < 600; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+    f.journal.release()
+    await nodes.settle(1_000)
+    expect([f.standby.lag, f.changes], 'and that is said').toEqual([600, 2])
+    await nodes.settle(2 * READ_TURN_LIMITS.holdMs)
+    expect([f.standby.lag, f.changes]).toEqual([0, 3])
+  })
+
   it('that is stopped while it waits wants no turn any more', async () => {
     const { nodes, a, f } = await followed()
     f.stop()
-    for (let n = 0; n < 100; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
-    f.catchUps.hold()
+    for (let n = 0; n < 300; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+    f.turns.hold()
     f.start()
     await nodes.settle(1_000)
     f.stop()
-    await nodes.settle(2 * limits.catchUpHoldMs)
-    expect(f.standby.lag).toBe(100)
+    await nodes.settle(2 * READ_TURN_LIMITS.holdMs)
+    expect([f.standby.lag, appliedOf(f.store)]).toEqual([300, 5])
   })
 
   it('stops only when the store has taken what was under way', async () => {

@@ -268,6 +268,25 @@ describe('an answer', () => {
     expect(bytes).toBe(200 * 1_024)
   })
 
+  it('leaves a part of the room to requests, however many are being read', async () => {
+    serve({ partBytesMax: 64 * 1_024, bytesMax: 100 * 1_024 })
+    handle = (_request, response) => void response.end(Buffer.alloc(200 * 1_024))
+    for (let n = 0; n < 5; n++) await ask({})
+    handle = (_request, response) => void response.end('soon')
+    const asked = (bytes: number) => ask({ method: 'POST' }, 'admin', 'x'.repeat(bytes))
+    expect((await asked(20 * 1_024)).text).toBe('soon')
+    expect((await asked(30 * 1_024)).status, 'and no more than that').toBe(503)
+  })
+
+  it('takes no room any more when it was read to its end', async () => {
+    serve({ partBytesMax: 64 * 1_024, bytesMax: 100 * 1_024 })
+    handle = (_request, response) => void response.end(Buffer.alloc(100 * 1_024))
+    const { more: rest } = await ask({})
+    for (let part = 1; !(await more(rest!.stream, part)).end; part++);
+    handle = (_request, response) => void response.end('soon')
+    expect((await ask({ method: 'POST' }, 'read', 'x'.repeat(90 * 1_024))).text).toBe('soon')
+  })
+
   it('is not made faster than it is read', async () => {
     serve({ partBytesMax: 1_024 })
     let written = 0

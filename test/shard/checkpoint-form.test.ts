@@ -1,6 +1,6 @@
 /** The bytes of checkpoints: whatever a disk makes of them, they are read as rows of the shard or not. */
 import { describe, expect, it } from 'vitest'
-import type { StoreWrite } from '../../src/ports/index.ts'
+import { STORE_KEY_BYTES_MAX, type StoreWrite } from '../../src/ports/index.ts'
 import { pack } from '../../src/protocol/index.ts'
 import {
   checkpointRange,
@@ -64,6 +64,7 @@ describe('a chunk', () => {
     ['of another shard', actorKey(SHARD + 1, 'counter/a')],
     ['of what a node keeps beside it', appliedKey(SHARD)],
     ['of what a node keeps behind it', tailKey(SHARD, 1)],
+    ['with a key that no store takes', actorKey(SHARD, 'x'.repeat(STORE_KEY_BYTES_MAX))],
     ['with a key that names no table', actorKey(SHARD, 'counter/a').subarray(0, 2)],
   ])('has no rows %s', (_what, key) => {
     // Where a key is too short, its value stands in the place of the table.

@@ -123,3 +123,37 @@ describe('an owner that ends before the rows of what is certain are applied', ()
     expect(told).toEqual({ first: 'ok', copy: 'ok', count: 'ok', new: 'moved' })
   })
 })
+
+describe('an owner that ends while it is in doubt what becomes of its batch', () => {
+  it('tells readers to ask elsewhere, and nobody what may have happened', async () => {
+    const { nodes, a } = await scene()
+    const told: Record<string, string> = {}
+    const tell = (who: string) => (outcome: Outcome) => {
+      told[who] = 'ok' in outcome ? 'ok' : outcome.error.code
+    }
+    const id = `${nodes.clock.now()}-once`
+    const event = { type: 'NOTE', text: 'once' }
+    const slot = a.commit.last!.slot + 1
+    holding(a.store, isSame(tailKey(SHARD, slot)))
+    a.engine.submit({ op: 'send', address: 'counter/x', event, id }, 10, tell('note'))
+    a.engine.query({ kind: 'count', filter: {} }, tell('count'))
+    await nodes.settle(200)
+    expect(told).toEqual({})
+    a.engine.stop()
+    await nodes.settle(200)
+    expect(told).toEqual({ count: 'unavailable' })
+  })
+
+  it('refuses all of a batch that has written nothing', async () => {
+    const { nodes, a } = await scene()
+    const told: string[] = []
+    a.line.end = () => {}
+    const get: Command = { op: 'get', address: 'counter/x' }
+    a.engine.submit(get, 10, (outcome) => told.push('ok' in outcome ? 'ok' : outcome.error.code))
+    await nodes.settle(200)
+    expect(told).toEqual([])
+    a.engine.stop()
+    await nodes.settle(200)
+    expect(told).toEqual(['unavailable'])
+  })
+})

@@ -62,7 +62,7 @@ describe('a taker that is far behind', () => {
   it('waits for its turn, and gives it back when it has the shard or is stopped', async () => {
     const { nodes } = await scene(NOTES)
     const turns = new ReadTurns({ clock: nodes.clock, atOnce: 1, turnMs: 60_000 })
-    const other = new ReadTurn(turns)
+    const other = new ReadTurn(turns, 'serve')
     other.take(() => {})
     const b = nodes.node('b', { commit: { turns } })
     b.open()
@@ -77,7 +77,7 @@ describe('a taker that is far behind', () => {
     expect(appliedOf(c.store)).toBe(256)
     c.engine.stop()
     let isFree = false
-    new ReadTurn(turns).take(() => {
+    new ReadTurn(turns, 'serve').take(() => {
       isFree = true
     })
     await nodes.settle(1)

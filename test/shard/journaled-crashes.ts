@@ -5,7 +5,6 @@
 import { expect } from 'vitest'
 import { pack } from '../../src/protocol/index.ts'
 import { appliedKey } from '../../src/shard/keys.ts'
-import { decodeRecord } from '../../src/shard/slot-records.ts'
 import {
   appliedOf,
   bytesOf,
@@ -17,6 +16,7 @@ import {
 } from './journaled-judge.ts'
 import { type JournaledNode, type Nodes, type Parts, SHARD } from './journaled-nodes.ts'
 import { started } from './journaled-ownership.ts'
+import { decodeRecord } from './slot-record.ts'
 
 const A = 'counter/a'
 

@@ -3,13 +3,9 @@ import { expect } from 'vitest'
 import type { MemoryJournalServer, MemoryStore } from '../../src/adapters/memory/index.ts'
 import { hashBytes, unpack } from '../../src/protocol/index.ts'
 import { actorKey, slotOfTailKey, TABLE, tableRange } from '../../src/shard/keys.ts'
-import {
-  decodeRecord,
-  type Epoch,
-  GENESIS_HASH,
-  type SlotRecord,
-} from '../../src/shard/slot-records.ts'
+import { type Epoch, GENESIS_HASH, type SlotRecord } from '../../src/shard/slot-records.ts'
 import { SHARD } from './journaled-nodes.ts'
+import { decodeRecord } from './slot-record.ts'
 
 /**
  * Slots 1, 2, 3, …, each with one record that names the one before; only the owner that claimed last

@@ -3,12 +3,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { pack } from '../../src/protocol/index.ts'
 import { encodeRun } from '../../src/shard/row-run.ts'
-import {
-  decodeRecord,
-  encodeRecord,
-  GENESIS_HASH,
-  type SlotRecord,
-} from '../../src/shard/slot-records.ts'
+import { encodeRecord, GENESIS_HASH, type SlotRecord } from '../../src/shard/slot-records.ts'
+import { brokenChain } from '../../src/shard/tail.ts'
+import { decodeRecord } from './slot-record.ts'
 
 const name = fc.string({ maxLength: 12 })
 const epoch = fc.record({ slot: fc.nat(), claimId: name })
@@ -60,5 +57,13 @@ describe('a slot record', () => {
     ['without bytes', new Uint8Array()],
   ])('%s is refused', (_what, packed) => {
     expect(() => decodeRecord(packed)).toThrow(expect.objectContaining({ code: 'malformed' }))
+  })
+
+  it('of the first form, which was one pack, is told from damage', () => {
+    const first = pack([1, 'c', GENESIS_HASH, 'a', 'node', 'claim', 1])
+    expect(() => decodeRecord(first)).toThrow('form 1; this version reads 2')
+    const why = brokenChain({ slot: 0, hash: GENESIS_HASH }, [first])
+    expect(why).toContain('slot 1 holds a record that this version cannot read')
+    expect(why).toContain('form 1; this version reads 2')
   })
 })

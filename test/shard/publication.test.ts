@@ -7,7 +7,9 @@ import {
   VirtualClock,
 } from '../../src/adapters/memory/index.ts'
 import type { StoreSnapshot } from '../../src/ports/index.ts'
+import { pack } from '../../src/protocol/index.ts'
 import { CheckpointAccess } from '../../src/shard/checkpoint-access.ts'
+import { encodeCheckpoint } from '../../src/shard/checkpoint-form.ts'
 import { ShardPublication, type Uploaded } from '../../src/shard/index.ts'
 import { actorKey } from '../../src/shard/keys.ts'
 
@@ -41,6 +43,19 @@ async function scene() {
     for (let n = 0; n < 100 && !outcome; n++) await clock.settle(100)
     return outcome!
   }
+  async function look(): Promise<string | undefined> {
+    let found: string | undefined
+    new ShardPublication({ ...ports, ...common }).look((told) => {
+      found = told
+    })
+    for (let n = 0; n < 100 && !found; n++) await clock.settle(100)
+    return found
+  }
+  /** As a version wrote it that this one cannot read. */
+  async function recordForeign(slot: number): Promise<void> {
+    checkpoints.record(SHARD, slot, Buffer.from(pack([1, slot, 'of another form'])), () => {})
+    await clock.settle(100)
+  }
   async function newest() {
     const listed: Parameters<Parameters<typeof access.list>[0]>[0] = []
     access.list((all) => listed.push(...all))
@@ -54,7 +69,7 @@ async function scene() {
     expect(told).toHaveLength(1)
     return told[0]
   }
-  return { store, checkpoints, upload, newest, problem }
+  return { store, checkpoints, upload, look, recordForeign, newest, problem }
 }
 
 describe('the checkpoint of a shard that is published', () => {
@@ -77,6 +92,21 @@ describe('the checkpoint of a shard that is published', () => {
     expect(await upload()).toEqual({ kind: 'made' })
     expect([(await newest()).attempt, await problem()]).toEqual(['attempt 2', undefined])
     expect(await upload()).toEqual({ kind: 'was there' })
+  })
+
+  it('is made anew where the recorded one is of another form', async () => {
+    const { upload, recordForeign, newest, problem } = await scene()
+    await recordForeign(1)
+    expect(await upload()).toEqual({ kind: 'made' })
+    expect([(await newest()).attempt, await problem()]).toEqual(['attempt 1', undefined])
+  })
+
+  it('is not made where another stands in its slot', async () => {
+    const { checkpoints, upload, newest } = await scene()
+    const other = { slot: 1, hash: 'other', attempt: 'x', chunks: 0, rows: 0, digest: '' }
+    checkpoints.record(SHARD, 1, encodeCheckpoint(other), () => {})
+    expect(await upload()).toMatchObject({ kind: 'failed' })
+    expect((await newest()).attempt).toBe('x')
   })
 
   it('may take longer than a snapshot of the store is kept', async () => {
@@ -109,4 +139,11 @@ describe('the checkpoint of a shard that is published', () => {
     store.snapshot = (): StoreSnapshot => ({ page: () => undefined, close: () => {} })
     expect(await upload()).toMatchObject({ kind: 'failed' })
   })
+})
+
+it('a cluster with checkpoints of any form is not taken for an empty one', async () => {
+  const { look, recordForeign } = await scene()
+  expect(await look()).toBe('nothing')
+  await recordForeign(5)
+  expect(await look()).toBe('checkpoints')
 })

@@ -98,4 +98,39 @@ describe('rows of many runs', () => {
     fold.add(decodeRun(encodeRun([], writes)).rows)
     expect(fold.writes()).toHaveLength(count)
   })
+
+  it('are not looked for among all others where somebody has chosen keys of one hash', () => {
+    const keys = sameHashKeys(11)
+    const run = (count: number, of: number) =>
+      keys.slice(0, count).map((key): StoreWrite => [key, Buffer.of(of)])
+    // The table grows with the second one.
+    const runs = [run(1_000, 1), run(2_048, 2), run(1_500, 3)]
+    const fold = new RowFold()
+    const { getUint8 } = DataView.prototype
+    let compared = 0
+    DataView.prototype.getUint8 = function (at) {
+      compared += 1
+      return getUint8.call(this, at)
+    }
+    try {
+      for (const run of runs) fold.add(decodeRun(encodeRun([], run)).rows)
+    } finally {
+      DataView.prototype.getUint8 = getUint8
+    }
+    expect(plainOf(fold.writes())).toEqual([...new Map(runs.flatMap(plainOf))])
+    expect(compared / keys.length, 'bytes for each key').toBeLessThan(2_000)
+  })
 })
+
+/** 2 to the power of `bits` keys: each flips in pairs of words what the hash of rows does not see. */
+function sameHashKeys(bits: number): Buffer[] {
+  return Array.from({ length: 2 ** bits }, (_, n) => {
+    const key = Buffer.alloc(bits * 8)
+    for (let bit = 0; bit < bits; bit++) {
+      if (!(n & (1 << bit))) continue
+      key.writeUInt32LE(0x80000000, bit * 8)
+      key.writeUInt32LE(0x80010000, bit * 8 + 4)
+    }
+    return key
+  })
+}

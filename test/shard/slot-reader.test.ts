@@ -70,6 +70,16 @@ describe('slots that are read', () => {
     expect(most.reads).toBeGreaterThan(64)
   })
 
+  it('are few at first, also where the last ones were small: the next may be large', async () => {
+    const small = new Array<number>(100).fill(10)
+    const { read, most } = scene([...small, ...new Array<number>(200).fill(900 * KIB)])
+    const bytesMax = 8_000 * KIB
+    await read({ from: 1, to: 100, bytesMax })
+    const records = await read({ from: 101, to: 300, bytesMax })
+    expect(records!.length).toBeLessThanOrEqual(9)
+    expect(most.bytes).toBeLessThanOrEqual(bytesMax + 900 * KIB)
+  })
+
   it('are none where one of them is missing', async () => {
     const { read } = scene(new Array<number>(30).fill(10))
     expect(await read({ from: 20, to: 40, bytesMax: 1_000 * KIB })).toBeUndefined()

@@ -8,7 +8,8 @@
 
 import type { Store } from '../../src/ports/index.ts'
 import { TABLE, tableRange } from '../../src/shard/keys.ts'
-import { decodeRecord, type SlotRecord } from '../../src/shard/slot-records.ts'
+import type { SlotRecord } from '../../src/shard/slot-records.ts'
+import { decodeRecord } from '../shard/slot-record.ts'
 import type { NodeLogic, SimNode, Surroundings } from './node.ts'
 import type { SimRandom } from './random.ts'
 

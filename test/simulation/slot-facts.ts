@@ -7,7 +7,8 @@ import type { StoreWrite } from '../../src/ports/index.ts'
 import { hashBytes, unpack, unpackAll } from '../../src/protocol/index.ts'
 import { nameOfKey, parseOutboxKey, peerOfKey, TABLE } from '../../src/shard/keys.ts'
 import { decodeActor } from '../../src/shard/records.ts'
-import { decodeRecord, type SlotRecord } from '../../src/shard/slot-records.ts'
+import type { SlotRecord } from '../../src/shard/slot-records.ts'
+import { decodeRecord } from '../shard/slot-record.ts'
 import type { ActorFact, BatchFact, HistoryEntry, SlotFact } from './events.ts'
 
 type PackedEntry = [number, string, string, string | null, string | null, string, string | null]

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { TroupeError } from '../../src/protocol/index.ts'
 import { type HostFigures, hostFigures, Reports, refusalOf } from '../../src/worker/index.ts'
 import type { WorkerOrder } from '../../src/worker/remote/index.ts'
 import { holds, until } from '../waiting.ts'
@@ -84,6 +85,34 @@ describe('a worker that is held', () => {
     await holds(() => ran.length === 0, { forMs: 150 }, 'nothing runs')
     answer = async () => ({ admitted: true })
     await until(() => ran.length === 1, { timeoutMs: 20_000 }, 'it runs')
+    reports.stop()
+  })
+
+  it('takes nothing and says so while it is refused for good, and while it is cut off takes what comes', async () => {
+    const worker = await rig.worker()
+    const lost: string[] = []
+    let answer: () => Promise<WorkerOrder>
+    const refused = (code: 'conflict' | 'unavailable') => async () =>
+      Promise.reject(new TroupeError(code, `${code}: so it is`))
+    answer = async () => ({ admitted: true, reportMs: 20 })
+    const reports = new Reports({
+      ...{ worker, address: '', version: '1', clock: rig.clock, log: silentLog },
+      send: () => answer(),
+      lost: ({ message }) => lost.push(message),
+    })
+    await reports.sendNow()
+    reports.start()
+    answer = refused('unavailable')
+    publish(1)
+    await until(() => ran.length === 1, { timeoutMs: 20_000 }, 'it runs')
+    expect(lost).toEqual([])
+    answer = refused('conflict')
+    await until(() => lost.length > 0, { timeoutMs: 20_000 }, 'it is told')
+    expect(worker.status().refusals).toEqual(['conflict: so it is'])
+    publish(2)
+    await holds(() => ran.length === 1, { forMs: 100 }, 'nothing runs')
+    answer = async () => ({ admitted: true })
+    await until(() => ran.length === 2, { timeoutMs: 20_000 }, 'it runs again')
     reports.stop()
   })
 })

@@ -6,27 +6,28 @@
  * together, and how long to wait after a failure. Leaves to others: HTTP itself (`caller.ts`), what the
  * bytes mean.
  */
-import type {
-  Clock,
-  ConsumeOptions,
-  LinkAnswer,
-  LinkConsumer,
-  LinkDelivery,
-  LinkPoll,
-  LinkSettlement,
-  LinkState,
-  LinkTell,
-  Log,
-  MessageHandler,
-  Random,
-  SubscribeOptions,
-  Subscription,
-  TaskConsumer,
-  TaskDelivery,
-  TaskQueue,
-  Transport,
-  TransportOutcome,
-  TransportRequest,
+import {
+  type Clock,
+  type ConsumeOptions,
+  type LinkAnswer,
+  type LinkConsumer,
+  type LinkDelivery,
+  type LinkPoll,
+  type LinkSettlement,
+  type LinkState,
+  type LinkTell,
+  type Log,
+  type MessageHandler,
+  type Random,
+  type SubscribeOptions,
+  type Subscription,
+  type TaskConsumer,
+  type TaskDelivery,
+  type TaskQueue,
+  type Transport,
+  type TransportOutcome,
+  type TransportRequest,
+  WORKER_FORM,
 } from '../../ports/index.ts'
 import { pack, TroupeError, toErrorRecord, unpack } from '../../protocol/index.ts'
 import type { HttpCaller } from './caller.ts'
@@ -152,7 +153,10 @@ export class HttpLink
     for (let failures = 0; !signal.aborted; ) {
       try {
         const poll: LinkPoll = { ...this.#state(), after: this.#after }
-        const bytes = await caller.call('poll', pack(poll), { timeoutMs: POLL_MS, signal })
+        const bytes = await caller.call('poll', pack({ ...poll, form: WORKER_FORM }), {
+          timeoutMs: POLL_MS,
+          signal,
+        })
         failures = 0
         this.#troubled = false
         this.#take(unpack(bytes) as LinkAnswer)
@@ -238,7 +242,9 @@ export class HttpLink
     ]
     const tell: LinkTell = { ...this.#state(), settled }
     try {
-      await this.#options.caller.call('tell', pack(tell), { timeoutMs: TELL_MS })
+      await this.#options.caller.call('tell', pack({ ...tell, form: WORKER_FORM }), {
+        timeoutMs: TELL_MS,
+      })
       this.#toldVersion = Math.max(this.#toldVersion, tell.version)
     } catch (thrown) {
       // What was said of work is said again by whoever works, as long as it does.

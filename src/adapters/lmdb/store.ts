@@ -22,6 +22,7 @@
 import { mkdirSync } from 'node:fs'
 import {
   SNAPSHOT_OPEN_MAX_MS,
+  STORE_KEY_BYTES_MAX,
   type Store,
   type StoreFailure,
   type StoreRange,
@@ -34,8 +35,6 @@ import { type Environment, type LmdbStoreOptions, openEnvironment } from './envi
 import { causeOfCommitFailure, openFailure, storeFailureOf } from './errors.ts'
 import { LmdbSnapshot } from './snapshot.ts'
 
-/** LMDB's limit with pages of 4 KiB. */
-const KEY_BYTES_MAX = 1_978
 const PAGE_ROWS_MIN = 32
 const PAGE_ROWS_MAX = 512
 /** The smallest key there is. */
@@ -78,7 +77,7 @@ export class LmdbStore implements Store {
 
   get(key: Uint8Array): Uint8Array | undefined {
     this.checkOpen()
-    if (key.length === 0 || key.length > KEY_BYTES_MAX) return undefined
+    if (key.length === 0 || key.length > STORE_KEY_BYTES_MAX) return undefined
     return this.environment.rows.getBinary(key)
   }
 
@@ -238,8 +237,10 @@ export class LmdbStore implements Store {
 /** A bad key found by lmdb-js in the middle of a block would leave half a transaction behind. */
 function checkKeys({ writes }: StoreTransaction): void {
   for (const [key] of writes) {
-    if (key.length === 0 || key.length > KEY_BYTES_MAX) {
-      throw new RangeError(`a key of the store has 1 to ${KEY_BYTES_MAX} bytes, not ${key.length}`)
+    if (key.length === 0 || key.length > STORE_KEY_BYTES_MAX) {
+      throw new RangeError(
+        `a key of the store has 1 to ${STORE_KEY_BYTES_MAX} bytes, not ${key.length}`,
+      )
     }
   }
 }

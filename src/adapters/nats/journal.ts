@@ -30,11 +30,11 @@ import { type Line, Lines, type OpenLine } from './lines.ts'
 import { type JetStreamNames, jetStreamNames } from './names.ts'
 import { type FedSlot, SlotFeed } from './slot-feed.ts'
 import {
-  firstMark,
   isMarked,
-  lastMark,
   type Mark,
+  type Marks,
   markOf,
+  marksOf,
   StrangeMessageError,
 } from './slot-marks.ts'
 import {
@@ -71,8 +71,12 @@ interface Shard {
   /** Where its end was read last, and what stood there. */
   line: Line | undefined
   isMissing: boolean
-  /** Of the stream that was created then. */
-  created: string
+  /**
+   * Of which copy, and read on which line, the marks and the feed are: on another one the same sequence may
+   * hold another slot, since they part where something was removed.
+   */
+  copy: string
+  markedOn: Line | undefined
   first: Mark | undefined
   last: Mark | undefined
   /** The newest slot that was read as the last one there was. */
@@ -149,7 +153,7 @@ export class NatsJournal implements Journal {
     shard.feed?.end()
     shard.followedTo = 0
     const { sequence } = outcome
-    shard.last = { sequence, slot }
+    if (shard.markedOn === line) shard.last = { sequence, slot, upTo: sequence }
     return { kind: 'written', sequence }
   }
 
@@ -181,10 +185,18 @@ export class NatsJournal implements Journal {
     const fed = feedOn(shard, line)?.take(slot)
     this.#follow(shard, line, slot)
     if (fed) return fed
-    const query = { last_by_subj: shard.slotSubject(slot) }
-    const found = await readMessage(connection, shard.stream, query, this.#timeoutMs)
-    // What is no slot is removed by who reads the end.
-    return found && isMarked(slot, found.headers) ? found : undefined
+    const subject = shard.slotSubject(slot)
+    const read = async (query: Parameters<typeof readMessage>[2]) => {
+      const found = await readMessage(connection, shard.stream, query, this.#timeoutMs)
+      return { found, isSlot: found !== undefined && isMarked(slot, found.headers) }
+    }
+    const newest = await read({ last_by_subj: subject })
+    if (newest.isSlot) return newest.found
+    if (!newest.found && !isWithin(shard, slot)) return undefined
+    // A slot is the first of its subject. What came behind it is no slot: whoever reads the end removes it,
+    // and servers from before 2025 may then say that the subject has no newest message.
+    const first = await read({ seq: 1, next_by_subj: subject })
+    return first.isSlot ? first.found : undefined
   }
 
   /** Who reads up to the end once more has followed it there: what comes next is sent without being asked for. */
@@ -230,29 +242,26 @@ export class NatsJournal implements Journal {
   }
 
   async #knownEnd(shard: Shard, line: Line, info: StreamInfo): Promise<KnownEnd> {
-    const { messages, first_seq, last_seq } = info.state
-    if (info.created !== shard.created) {
-      shard.created = info.created
-      shard.first = undefined
-      shard.last = undefined
-      shard.feed?.end()
-    }
-    const end = emptyEnd(copyOf(line, info), last_seq)
+    const { messages, last_seq } = info.state
+    const copy = copyOf(line, info)
+    if (copy !== shard.copy || line !== shard.markedOn) forget(shard, copy, line)
+    const end = emptyEnd(copy, last_seq)
     if (messages === 0) return end
     const { connection } = line
     const slotOf = (subject: string) => slotIn(shard, subject)
     const { log } = this.#options
     const slots = { connection, stream: shard.stream, slotOf, log, timeoutMs: this.#timeoutMs }
     const newest = feedOn(shard, line)?.markAt(last_seq) ?? shard.last
-    const [first, last] = await Promise.all([
-      firstMark(slots, first_seq, shard.first),
-      lastMark(slots, info.state, newest),
-    ]).catch((thrown: unknown) => {
+    let marks: Marks
+    try {
+      const seen = { ...(shard.first && { first: shard.first }), ...(newest && { last: newest }) }
+      marks = await marksOf(slots, info.state, seen)
+    } catch (thrown) {
       throw thrown instanceof StrangeMessageError ? this.#complaint(shard, thrown) : thrown
-    })
-    shard.first = first
-    shard.last = last
-    return { ...end, firstSlot: first.slot, lastSlot: last.slot }
+    }
+    // Another look may have met another copy in the meantime.
+    if (shard.copy === copy && shard.markedOn === line) Object.assign(shard, marks)
+    return { ...end, firstSlot: marks.first.slot, lastSlot: marks.last.slot }
   }
 
   /** The end is not confirmed by this: the owner itself has to ask for it on a new line. */
@@ -304,13 +313,25 @@ export class NatsJournal implements Journal {
       const shape = shapeOf({ stream, slots, replicas: this.#options.replicas })
       shard = {
         ...{ stream, shape, slotSubject: slot, holder: undefined, line: undefined },
-        ...{ isMissing: false, created: '', first: undefined, last: undefined, complaint: '' },
-        ...{ followedTo: 0, feed: undefined },
+        ...{ isMissing: false, complaint: '', copy: '', markedOn: undefined },
+        ...{ first: undefined, last: undefined, followedTo: 0, feed: undefined },
       }
       this.#shards.set(number, shard)
     }
     return shard
   }
+}
+
+/** What was read before says nothing of this copy, or of this life of the server. */
+function forget(shard: Shard, copy: string, line: Line): void {
+  shard.feed?.end()
+  const nothing = { first: undefined, last: undefined, followedTo: 0, feed: undefined }
+  Object.assign(shard, { copy, markedOn: line, ...nothing })
+}
+
+/** Whether the slot stands between the first and the last one that were read. */
+function isWithin({ first, last }: Shard, slot: number): boolean {
+  return first !== undefined && last !== undefined && first.slot <= slot && slot <= last.slot
 }
 
 /** What was sent over another line may be of another life of the server. */

@@ -106,6 +106,7 @@ export class Rights {
     const { clock, log } = this.#deps
     const what = `${operation} ${subject}`
     const isKnown = this.#refused.has(what)
+    if (this.#refused.size >= REFUSALS_MAX) this.#forgetOld()
     if (isKnown || this.#refused.size < REFUSALS_MAX) {
       this.#refused.set(what, { operation, subject, atMs: clock.monotonic() })
       if (!isKnown) log.error({ operation, subject }, 'NATS does not allow this to our user')
@@ -117,6 +118,11 @@ export class Rights {
       wish.isRefused = true
     }
     if (lost.length > 0) this.#retryLater()
+  }
+
+  #forgetOld(): void {
+    const sinceMs = this.#deps.clock.monotonic() - SHOWN_MS
+    for (const [what, { atMs }] of this.#refused) if (atMs < sinceMs) this.#refused.delete(what)
   }
 
   /** Another server, or the same one started anew: its users may be others. */

@@ -10,7 +10,7 @@ import type { Msg, Subscription } from 'nats'
 import type { Clock } from '../../ports/index.ts'
 import { askApi } from './api.ts'
 import type { Connection } from './connection.ts'
-import { hasMark } from './slot-marks.ts'
+import { hasMark, type Mark } from './slot-marks.ts'
 
 export interface SlotFeedDeps {
   connection: Connection
@@ -51,7 +51,7 @@ export class SlotFeed {
   #isAsking = false
   #missing = 0
   #readAtMs: number
-  #newest: { sequence: number; slot: number } | undefined
+  #newest: Mark | undefined
   #isOver = false
   #cancelLook: () => void = () => {}
 
@@ -80,7 +80,7 @@ export class SlotFeed {
   }
 
   /** Which slot the newest message holds, if it is the one of that sequence. */
-  markAt(sequence: number): { sequence: number; slot: number } | undefined {
+  markAt(sequence: number): Mark | undefined {
     return this.#newest?.sequence === sequence ? this.#newest : undefined
   }
 
@@ -133,7 +133,7 @@ export class SlotFeed {
     // What is no slot is removed by who reads the end.
     if (!hasMark(slot, message.headers)) return this.end()
     this.#slots.set(slot, { sequence, bytes: Buffer.from(message.data) })
-    this.#newest = { sequence, slot }
+    this.#newest = { sequence, slot, upTo: sequence }
     this.#missing -= 1
     if (this.#missing === 0) this.#goOn()
   }

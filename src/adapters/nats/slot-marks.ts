@@ -1,9 +1,10 @@
 /**
  * What tells a slot from anything else in the stream of a journal.
  *
- * Decides: that a slot carries its number in a header, which only who writes slots can set. A server answers
- * JetStream's API, and sends what a consumer is given, wherever it is asked to, also into a journal, and it
- * does not ask whether the asker may speak there. Such a message has no mark: it is no slot, whatever its
+ * Decides: that a slot carries its number in a header, which only who writes slots can set. A server sends
+ * its answers, also a consumer's to who asks it for messages, wherever the asker says, also into a journal,
+ * and does not ask whether he may speak there. (What a consumer sends by itself reaches only who listens to
+ * exactly its subject, which no stream does.) Such a message has no mark: it is no slot, whatever its
  * subject, and is removed, since nothing can be written behind it otherwise. What was written on a condition,
  * as slots are, was written by somebody who may write: that is never removed, but complained of.
  */
@@ -16,6 +17,14 @@ import { removeMessage } from './streams.ts'
 export interface Mark {
   sequence: number
   slot: number
+  /** From there up to this sequence nothing is left. */
+  upTo: number
+}
+
+/** The first and the last slot there are. */
+export interface Marks {
+  first: Mark
+  last: Mark
 }
 
 /** The stream of a shard, over the connection on which its end is read. */
@@ -52,56 +61,89 @@ export function hasMark(slot: number, headers: { get(name: string): string } | u
   return slot > 0 && headers?.get(NAME) === String(slot)
 }
 
-/** The slot of the first message there is. */
-export async function firstMark(
+/** The marks of a stream that is not empty. What is no slot before and behind them is removed, and told of once. */
+export async function marksOf(
   slots: SlotStream,
-  sequence: number,
-  seen: Mark | undefined,
-): Promise<Mark> {
-  const mark = seen?.sequence === sequence ? seen : await markAt(slots, sequence)
+  { first_seq, last_seq }: { first_seq: number; last_seq: number },
+  seen: Partial<Marks>,
+): Promise<Marks> {
+  const walk: Walk = { ...slots, removed: new Set(), oldest: undefined }
+  const [first, last] = await Promise.allSettled([
+    firstMark(walk, first_seq, seen.first),
+    lastMark(walk, { first_seq, last_seq }, seen.last),
+  ])
+  sayRemoved(walk)
+  if (first.status === 'rejected') throw first.reason
+  if (last.status === 'rejected') throw last.reason
+  return { first: first.value, last: last.value }
+}
+
+/** One look at a stream, and what it removed. */
+interface Walk extends SlotStream {
+  removed: Set<number>
+  oldest: { sequence: number; subject: string; bytes: number } | undefined
+}
+
+/** The slot of the first message there is. */
+async function firstMark(walk: Walk, sequence: number, seen: Mark | undefined): Promise<Mark> {
+  const mark = seen?.sequence === sequence ? seen : await markAt(walk, sequence)
   if (mark) return mark
   throw changed()
 }
 
 /**
  * The last slot, and nothing behind it. Whatever else there is came after it: nothing is written but behind
- * what was read as the end. So sequences and slots part there, by what was removed.
+ * what was read as the end. So sequences and slots part there, by what was removed: that is looked at once.
  */
-export async function lastMark(
-  slots: SlotStream,
+async function lastMark(
+  walk: Walk,
   { first_seq, last_seq }: { first_seq: number; last_seq: number },
   seen: Mark | undefined,
 ): Promise<Mark> {
   for (let sequence = last_seq; sequence >= first_seq; sequence--) {
-    const mark = seen?.sequence === sequence ? seen : await markAt(slots, sequence)
-    if (mark) return mark
+    const isSeen = seen && isUpTo(seen, sequence)
+    const mark = isSeen ? seen : await markAt(walk, sequence)
+    if (mark) return { ...mark, upTo: last_seq }
   }
   throw changed()
 }
 
+function isUpTo({ sequence, upTo }: Mark, asked: number): boolean {
+  return sequence <= asked && asked <= upTo
+}
+
 /** Removes what is no slot. */
-async function markAt(slots: SlotStream, sequence: number): Promise<Mark | undefined> {
-  const { connection, stream, slotOf, timeoutMs } = slots
+async function markAt(walk: Walk, sequence: number): Promise<Mark | undefined> {
+  const { connection, stream, slotOf, timeoutMs } = walk
   const found = await readMessage(connection, stream, { seq: sequence }, timeoutMs)
   if (!found) return undefined
   const slot = slotOf(found.subject)
-  if (isMarked(slot, found.headers)) return { sequence, slot }
+  if (isMarked(slot, found.headers)) return { sequence, slot, upTo: sequence }
   if (CONDITION.test(found.headers)) {
-    throw new StrangeMessageError(`${stream} holds what is no slot: ${found.subject}`)
+    throw new StrangeMessageError(`${stream} holds ${strangeness(slot, found)}`)
   }
-  await removeForeign(slots, found)
+  // Before it is gone: should the removal fail, it is still told of.
+  walk.removed.add(sequence)
+  if (!walk.oldest || sequence < walk.oldest.sequence) {
+    walk.oldest = { sequence, subject: found.subject, bytes: found.bytes.length }
+  }
+  await removeMessage(connection, stream, sequence, timeoutMs)
   return undefined
 }
 
-async function removeForeign(
-  { connection, stream, log, timeoutMs }: SlotStream,
-  { subject, sequence, bytes }: StoredMessage,
-): Promise<void> {
+/** Slots had no marks before this version. */
+function strangeness(slot: number, { subject, headers }: StoredMessage): string {
+  if (slot === 0 || HEADER.test(headers)) return `what is no slot: ${subject}`
+  return `slot ${slot} as an older version wrote it; this one cannot read it`
+}
+
+/** In one line, as it may be thousands: how many, and the oldest of them. */
+function sayRemoved({ stream, log, removed, oldest }: Walk): void {
+  if (!oldest) return
   log.error(
-    { stream, subject, sequence, bytes: bytes.length },
+    { stream, messages: removed.size, ...oldest },
     'something that no node wrote is in the journal of a shard; it is removed: see who may use JetStream',
   )
-  await removeMessage(connection, stream, sequence, timeoutMs)
 }
 
 /** It is looked at again. */

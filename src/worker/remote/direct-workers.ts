@@ -62,7 +62,10 @@ export class DirectWorkers {
   /** Those that this node has heard last, and which process of that name. */
   readonly #sessions = new Map<string, string>()
   readonly #names: NameClaims
-  /** When a worker was heard last, by any node, on the monotonic clock. */
+  /**
+   * When a worker was heard last, by any node, on the monotonic clock, oldest first. Who is not in it was not
+   * heard for as long as matters, or not since this node began.
+   */
   readonly #heardAtMs = new Map<string, number>()
   readonly #beganMs: number
   #subscriptions: Subscription[] = []
@@ -104,7 +107,7 @@ export class DirectWorkers {
   /** Another node hears it now. */
   forget(worker: string): void {
     this.#sessions.delete(worker)
-    this.#heardAtMs.set(worker, this.#deps.clock.monotonic())
+    this.#hear(worker)
   }
 
   async #answer(subject: string, payload: Uint8Array): Promise<NodeAnswer> {
@@ -123,7 +126,7 @@ export class DirectWorkers {
 
   /** @throws TroupeError `conflict` while another process of that name is there */
   async #report(name: string, body: unknown): Promise<DirectAnswer> {
-    const { node, cluster, shardCount, registrar, clock, log } = this.#deps
+    const { node, cluster, shardCount, registrar, log } = this.#deps
     const { group, session, condition } = readDirectReport(body)
     const queues = await registrar.queuesOf(group)
     if (this.#sessions.get(name) !== session) {
@@ -131,7 +134,7 @@ export class DirectWorkers {
       log.info({ worker: name, group }, 'a worker has come')
     }
     const order = await registrar.heard({ ...condition, name, group, node })
-    this.#heardAtMs.set(name, clock.monotonic())
+    this.#hear(name)
     this.#sessions.set(name, session)
     if (condition.state === 'stopped') {
       this.#sessions.delete(name)
@@ -166,6 +169,16 @@ export class DirectWorkers {
         else resolve(this.#silenceMs(worker) > SILENCE_MS ? 'gone' : 'unclear')
       }),
     )
+  }
+
+  #hear(worker: string): void {
+    const now = this.#deps.clock.monotonic()
+    this.#heardAtMs.delete(worker)
+    this.#heardAtMs.set(worker, now)
+    for (const [name, atMs] of this.#heardAtMs) {
+      if (now - atMs <= SILENCE_MS) break
+      this.#heardAtMs.delete(name)
+    }
   }
 
   #silenceMs(worker: string): number {

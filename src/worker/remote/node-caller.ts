@@ -5,12 +5,13 @@
  * Decides: that it stays with the node that answered it last, since that one has what was brought before,
  * and goes to any other when that one is gone or silent. Leaves to others: how bytes travel (transport).
  */
-import type {
-  RunKept,
-  RunUpload,
-  RunUploads,
-  Transport,
-  TransportOutcome,
+import {
+  type RunKept,
+  type RunUpload,
+  type RunUploads,
+  type Transport,
+  type TransportOutcome,
+  WORKER_FORM,
 } from '../../ports/index.ts'
 import { pack, type Subjects, TroupeError, unpack } from '../../protocol/index.ts'
 import {
@@ -45,7 +46,8 @@ export class NodeCaller implements RunUploads {
   /** @throws TroupeError as a node answered; `unavailable`, `no-answer` */
   async report(condition: WorkerCondition): Promise<DirectAnswer> {
     const { group, session } = this.#deps
-    const answer = await this.#call('report', { ...condition, group, session }, REPORT_MS)
+    const body = { ...condition, group, session, form: WORKER_FORM }
+    const answer = await this.#call('report', body, REPORT_MS)
     return readDirectAnswer(answer)
   }
 

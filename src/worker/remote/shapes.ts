@@ -1,11 +1,17 @@
 /**
  * The shapes that a worker sends, and what it is told, as they are checked. Decides: what is refused before
  * anybody looks at it: a key proves whose worker it is, not that its program is in order, and NATS lets
- * whoever may speak on a subject say anything. A worker may be newer than its node, or older: what is said
- * beyond this is left out.
+ * whoever may speak on a subject say anything; and that a worker of another form (`WORKER_FORM`) is told so,
+ * whatever else it says. What is said beyond this is left out.
  */
 import { z } from 'zod'
-import type { LinkPoll, LinkTell, RunKept, RunUpload } from '../../ports/index.ts'
+import {
+  type LinkPoll,
+  type LinkTell,
+  type RunKept,
+  type RunUpload,
+  WORKER_FORM,
+} from '../../ports/index.ts'
 import { type ErrorRecord, TroupeError } from '../../protocol/index.ts'
 
 const COUNT = z.int().min(0)
@@ -58,14 +64,14 @@ const tell = z.object({
     .max(SETTLED_MAX),
 })
 
-/** @throws TroupeError `malformed` */
+/** @throws TroupeError `malformed`; `conflict` for another form */
 export function readPoll(value: unknown): LinkPoll {
-  return read(poll, value)
+  return readOf(poll, value)
 }
 
-/** @throws TroupeError `malformed` */
+/** @throws TroupeError `malformed`; `conflict` for another form */
 export function readTell(value: unknown): LinkTell {
-  return read(tell, value) as LinkTell
+  return readOf(tell, value) as LinkTell
 }
 
 /** What a worker says of itself; who it is, its node knows. */
@@ -86,9 +92,9 @@ export type WorkerCondition = z.infer<z.ZodObject<typeof condition>>
 
 const report = z.object({ ...condition, instance: z.string().min(1).max(64) })
 
-/** A worker's condition, and its data directory. @throws TroupeError `malformed` */
+/** A worker's condition, and its data directory. @throws TroupeError `malformed`; `conflict` for another form */
 export function readReport(value: unknown): { instance: string; condition: WorkerCondition } {
-  const { instance, ...rest } = read(report, value)
+  const { instance, ...rest } = readOf(report, value)
   return { instance, condition: rest }
 }
 
@@ -99,13 +105,13 @@ const directReport = z.object({
   group: z.string().max(64),
 })
 
-/** Of a worker that says itself of which group it is. @throws TroupeError `malformed` */
+/** Of a worker that says itself of which group it is. @throws TroupeError `malformed`; `conflict` for another form */
 export function readDirectReport(value: unknown): {
   session: string
   group: string
   condition: WorkerCondition
 } {
-  const { session, group, ...rest } = read(directReport, value)
+  const { session, group, ...rest } = readOf(directReport, value)
   return { session, group, condition: rest }
 }
 
@@ -201,6 +207,17 @@ const upload = z.object({
 /** @throws TroupeError `malformed` */
 export function readUpload(value: unknown): RunUpload {
   return read(upload, value) as RunUpload
+}
+
+const formed = z.object({ form: COUNT.default(1) })
+
+/** The form first: in another one the rest may look different. */
+function readOf<T>(schema: z.ZodType<T>, value: unknown): T {
+  const { form } = read(formed, value)
+  if (form === WORKER_FORM) return read(schema, value)
+  const older = form < WORKER_FORM ? 'worker' : 'node'
+  const why = `this node speaks form ${WORKER_FORM} with workers, and this worker form ${form}: update the ${older}`
+  throw new TroupeError('conflict', why)
 }
 
 function read<T>(schema: z.ZodType<T>, value: unknown): T {

@@ -1,11 +1,13 @@
 /** Rights of our user that a running server takes away, and gives back. */
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { VirtualClock } from '../../../src/adapters/memory/index.ts'
 import {
   type Connection,
   NatsConnector,
   NatsRegistry,
   NatsTransport,
 } from '../../../src/adapters/nats/index.ts'
+import { Rights } from '../../../src/adapters/nats/rights.ts'
 import type { TransportOutcome } from '../../../src/ports/index.ts'
 import { missingNatsServer, type NatsServer, startNatsServer } from '../../nats-server.ts'
 import { until } from '../../waiting.ts'
@@ -134,3 +136,25 @@ describe.skipIf(missingNatsServer)('rights that a server takes away while we are
     await until(() => told.includes('leader.1'), PATIENCE, 'word of what was missed')
   })
 })
+
+it('refusals of endless subjects do not hide those of later', () => {
+  const time = new VirtualClock()
+  const nats = {
+    subscribe: () => nothing(),
+    flush: nothing,
+    isClosed: nothing,
+    isDraining: nothing,
+  }
+  const log = new LineLog()
+  const rights = new Rights({ nats, clock: time, log })
+  for (let n = 0; n < 1_500; n++) rights.refuse({ operation: 'publish', subject: `actor.${n}` })
+  expect(rights.refusals().length).toBe(1_000)
+  time.advance(60_000)
+  const later = { operation: 'publish', subject: 'journal.1' }
+  rights.refuse(later)
+  expect(rights.refusals()).toEqual([later])
+})
+
+function nothing(): never {
+  throw new Error('nobody asks the server for that')
+}

@@ -132,6 +132,49 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     }
   })
 
+  it('a worker makes a server send neither to a journal nor to the API', async () => {
+    const node = await signIn('node')
+    const worker = await signIn('worker')
+    const { streams } = await node.connection.nats.jetstreamManager()
+    const journal = 'TROUPE_troupe_JOURNAL_0'
+    await streams.add({ name: journal, subjects: ['troupe.troupe.journal.0.*'] })
+    await streams.add({ name: 'TROUPE_troupe_TASKS', subjects: ['troupe.troupe.task.>'] })
+    const js = node.connection.nats.jetstream()
+    await js.publish('troupe.troupe.journal.0.1', 'slot')
+    await js.publish('troupe.troupe.task.job.0', 'task')
+    const api = '$JS.API.CONSUMER'
+    const ask = async (name: string, config: object): Promise<string> => {
+      const [stream, filter] = ['TROUPE_troupe_TASKS', 'troupe.troupe.task.job.0']
+      const shared = { name, filter_subject: filter, inactive_threshold: 60_000_000_000 }
+      const body = { stream_name: stream, config: { ...shared, ...config } }
+      const subject = `${api}.CREATE.${stream}.${name}.${filter}`
+      const answer = await worker.connection.nats.request(subject, JSON.stringify(body))
+      return answer.string()
+    }
+    const push = { ack_policy: 'none', idle_heartbeat: 100_000_000 }
+    const slot = 'troupe.troupe.journal.0.2'
+    // Newer servers refuse some of these: that is as good.
+    await ask('purge', { ...push, deliver_subject: `$JS.API.STREAM.PURGE.${journal}` })
+    await ask('slot', { ...push, deliver_subject: slot })
+    await ask('pull', { ack_policy: 'explicit' })
+    for (const asked of [`${api}.MSG.NEXT.TROUPE_troupe_TASKS.pull`, '$JS.API.INFO']) {
+      worker.connection.nats.publish(asked, '', { reply: slot })
+    }
+    // What who listens to exactly a subject is sent meanwhile.
+    const heard: string[] = []
+    const listen = (_: unknown, message: { string(): string }) => heard.push(message.string())
+    node.connection.nats.subscribe('_INBOX_node.tasks', { callback: listen })
+    await node.connection.nats.flush()
+    await ask('inbox', { ...push, deliver_subject: '_INBOX_node.tasks' })
+    await until(
+      () => heard.length > 3,
+      SOON,
+      () => `a task and heartbeats: ${heard.join()}`,
+    )
+    expect(heard[0]).toBe('task')
+    expect((await streams.info(journal)).state).toMatchObject({ messages: 1, last_seq: 1 })
+  })
+
   it('an operator commands and looks, and cannot reach what nodes keep', async () => {
     const { node, heard } = await serve()
     const operator = await signIn('operator')

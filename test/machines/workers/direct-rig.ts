@@ -16,7 +16,7 @@ import {
 } from '../../../src/index.ts'
 import { DirectAccess } from '../../../src/node/worker-over-nats.ts'
 import { startWorker } from '../../../src/node/worker-process.ts'
-import type { TransportOutcome } from '../../../src/ports/index.ts'
+import type { Transport, TransportOutcome } from '../../../src/ports/index.ts'
 import { pack, subjectsOf, unpack } from '../../../src/protocol/index.ts'
 import { ClusterRig, type RigNode } from '../../node/cluster-rig.ts'
 import { until } from '../../waiting.ts'
@@ -37,11 +37,16 @@ export class DirectRig extends ClusterRig {
     return rig
   }
 
-  async worker(name: string, given: Partial<WorkerOptions> = {}): Promise<WorkerProcess> {
+  /** @param transport its way to the nodes */
+  async worker(
+    name: string,
+    given: Partial<WorkerOptions> = {},
+    transport: Pick<Transport, 'request' | 'subscribe'> = this.transport,
+  ): Promise<WorkerProcess> {
     const dataDirectory = join(this.directory, `worker-${name}`)
     mkdirSync(dataDirectory, { recursive: true })
     const options = { group: '2', name, slots: 2, apps: this.apps, dataDirectory, ...given }
-    const { transport, taskQueue } = this
+    const { taskQueue } = this
     const worker = await startWorker(options, async (tools) => {
       const place = { target: 'here', cluster: CLUSTER, group: options.group, worker: name }
       return new DirectAccess({ ...tools, ...place, transport, taskQueue, close: async () => {} })

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import type { Subscription } from '../../../src/ports/index.ts'
 import { shardOf } from '../../../src/protocol/index.ts'
 import { type RigNode, SHARDS } from '../../node/cluster-rig.ts'
 import { holds, until } from '../../waiting.ts'
@@ -86,6 +87,38 @@ it('one that stops says so; a name is one process at a time, and never that of a
   for (const node of nodes) await rig.shows(node, 'w1', { status: 'stopped' })
   await rig.worker('w1', { dataDirectory })
   for (const node of nodes) await rig.shows(node, 'w1', { status: 'online' })
+})
+
+it('one that was away until its name had gone on is lost: it ends what it runs, and takes nothing', async () => {
+  const listening: Subscription[] = []
+  const first = await rig.worker(
+    'w6',
+    {},
+    {
+      request: rig.transport.request.bind(rig.transport),
+      subscribe: (...how) => {
+        const subscription = rig.transport.subscribe(...how)
+        listening.push(subscription)
+        return subscription
+      },
+    },
+  )
+  const end = await rig.runUntilRemoved('mine')
+  // So that it has something to say when that has ended.
+  await rig.shows(nodes[0]!, 'w6', { running: 1 })
+  for (const subscription of listening) subscription.unsubscribe()
+  const second = await rig.worker('w6', { dataDirectory: join(rig.directory, 'second') })
+  end()
+  expect(await rig.codeOf('mine')).toBe(0)
+  expect(await first.lost).toMatchObject({ code: 'conflict' })
+  expect(first.status().refusals).toEqual([expect.stringContaining('another worker w6')])
+  await rig.call(nodes[0]!, 'POST', '/workers/w6/offline')
+  await until(() => second.status().refusals.length > 0, SOON, 'the second is offline')
+  await rig.run('w6-after', 'true')
+  await holds(async () => (await rig.stateOf('w6-after')) === 'queued', { forMs: 300 }, 'it waits')
+  await first.drain(SOON.timeoutMs)
+  await rig.call(nodes[0]!, 'POST', '/workers/w6/online')
+  expect(await rig.codeOf('w6-after')).toBe(0)
 })
 
 it('a group that is disabled takes none; one that nobody added has the queue of its jobs', async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openLog } from '../../../src/index.ts'
-import type { LinkAnswer } from '../../../src/ports/index.ts'
+import { type LinkAnswer, WORKER_FORM } from '../../../src/ports/index.ts'
 import { until } from '../../waiting.ts'
 import { IDLE, WorkersRig } from './rig.ts'
 
@@ -32,7 +32,14 @@ async function taskOf(id: string): Promise<string> {
 /** What the queue of group 2 gives with a task to a worker that asks for some. */
 async function ticketOf(id: string): Promise<string> {
   const consumers = [{ id: 1, queue: 'job.group.2', slots: 4 }]
-  const body = { session: 's', instance: 'by-hand', version: 1, consumers, after: 0 }
+  const body = {
+    form: WORKER_FORM,
+    session: 's',
+    instance: 'by-hand',
+    version: 1,
+    consumers,
+    after: 0,
+  }
   const { answer } = await rig.ask('poll', { key, body })
   const taskId = await taskOf(id)
   const { deliveries } = answer as LinkAnswer
@@ -75,7 +82,7 @@ it('a new key shuts the old one out; a worker that can look it up goes on', asyn
 
 it('a worker that waited while its key was changed is given nothing', async () => {
   const consumers = [{ id: 1, queue: 'job.group.2', slots: 1 }]
-  const body = { session: 's', instance: 'i', version: 1, consumers, after: 0 }
+  const body = { form: WORKER_FORM, session: 's', instance: 'i', version: 1, consumers, after: 0 }
   const waiting = rig.ask('poll', { key, body })
   const { after: _, ...state } = body
   const hasAsked = async () =>
@@ -145,7 +152,7 @@ it('the key is shown once and kept nowhere', async () => {
 
 it('a key does not admit to the queues of another group', async () => {
   const consumers = [{ id: 1, queue: 'job.group.3', slots: 1 }]
-  const body = { session: 's', instance: 'i', version: 1, consumers, after: 0 }
+  const body = { form: WORKER_FORM, session: 's', instance: 'i', version: 1, consumers, after: 0 }
   const { status, answer } = await rig.ask('poll', { key, body })
   expect([status, codeOf(answer)]).toEqual([403, 'forbidden'])
 })
@@ -178,7 +185,7 @@ it('a key does not admit to tasks of other queues, nor to anything but tasks', a
 
 describe('a session', () => {
   const consumers = [{ id: 1, queue: 'job.group.2', slots: 1 }]
-  const state = { session: 's', instance: 'i', version: 1, consumers }
+  const state = { form: WORKER_FORM, session: 's', instance: 'i', version: 1, consumers }
   const tell = (fields: object = {}) =>
     rig.ask('tell', { key, body: { ...state, settled: [], ...fields } })
 
@@ -223,8 +230,11 @@ it('a worker attaches in its own name, whatever name it gives', async () => {
 
 it('what a worker sends is checked, whoever it is', async () => {
   for (const [name, body] of [
-    ['poll', { session: 's' }],
-    ['tell', { session: 's', instance: 'i', version: -1, consumers: [], settled: [] }],
+    ['poll', { form: WORKER_FORM, session: 's' }],
+    [
+      'tell',
+      { form: WORKER_FORM, session: 's', instance: 'i', version: -1, consumers: [], settled: [] },
+    ],
     ['report', { ...IDLE, slots: 'many' }],
     ['commands', 'no list'],
   ] as const) {
@@ -233,6 +243,24 @@ it('what a worker sends is checked, whoever it is', async () => {
   }
   const { error } = await command({ op: 'task.start', address: 'run/a' })
   expect(error).toMatchObject({ code: 'malformed' })
+})
+
+it('a worker of another form is told which side is to be updated, and is given nothing', async () => {
+  const consumers = [{ id: 1, queue: 'job.group.2', slots: 1 }]
+  const state = { session: 's', instance: 'i', version: 1, consumers }
+  for (const [form, side] of [
+    [undefined, 'worker'],
+    [WORKER_FORM - 1, 'worker'],
+    [WORKER_FORM + 1, 'node'],
+  ] as const) {
+    const asked = { poll: { ...state, after: 0 }, tell: { ...state, settled: [] }, report: IDLE }
+    for (const [name, body] of Object.entries(asked)) {
+      const { status, answer } = await rig.ask(name, { key, body: { ...body, form } })
+      expect([name, status, codeOf(answer)]).toEqual([name, 409, 'conflict'])
+      expect(JSON.stringify(answer)).toContain(`update the ${side}`)
+    }
+  }
+  expect(await rig.workerView('w9')).toBeUndefined()
 })
 
 it('a name is one worker at a time, and never that of the node', async () => {

@@ -20,6 +20,7 @@ import {
   type WorkerOptions,
   type WorkerProcess,
 } from '../../../src/index.ts'
+import { WORKER_FORM } from '../../../src/ports/index.ts'
 import { pack, unpack } from '../../../src/protocol/index.ts'
 import { scriptArguments } from '../../script.ts'
 import { until } from '../../waiting.ts'
@@ -58,6 +59,7 @@ interface AskInit {
 
 /** How a worker is that has nothing to do. */
 export const IDLE = {
+  form: WORKER_FORM,
   instance: 'by-hand',
   address: '10.0.0.7:1',
   version: '1',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { apps } from '../../../machines/index.ts'
 import type { JobView } from '../../../machines/jobs/job-view.ts'
+import { WORKER_FORM } from '../../../src/ports/index.ts'
 import { run } from '../../cli/rig.ts'
 import { holds, until } from '../../waiting.ts'
 import { WorkersRig } from './rig.ts'
@@ -149,6 +150,7 @@ it('the key of a group admits to the queues below its own, and to no others', as
     rig.ask('poll', {
       key,
       body: {
+        form: WORKER_FORM,
         session: 's',
         instance: 'i',
         version: 1,

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { MemoryRegistry, MemoryTransport } from '../../../src/adapters/memory/index.ts'
 import { SystemClock, SystemRandom } from '../../../src/adapters/system/index.ts'
 import { Client } from '../../../src/client/index.ts'
-import type { Clock, Transport } from '../../../src/ports/index.ts'
+import { type Clock, type Transport, WORKER_FORM } from '../../../src/ports/index.ts'
 import {
   errorRecord,
   pack,
@@ -228,6 +228,37 @@ it('one that holds the name and says nothing may go yet: that is worth asking ag
   await expect(caller('w1', 'b').report(CONDITION)).rejects.toMatchObject({ code: 'unavailable' })
   laterMs = 31_000
   await caller('w1', 'b').report(CONDITION)
+  // The first was only away.
+  appears('w1', 'b')
+  await expect(caller('w1', 'a').report(CONDITION)).rejects.toMatchObject({ code: 'conflict' })
+})
+
+it('one that another has been heard of since is still known to have been heard', async () => {
+  node('n1', silentOn(subjects.order('w1', 'a')))
+  laterMs = 10_000
+  await caller('w1', 'a').report(CONDITION)
+  laterMs = 39_000
+  await caller('w2', 'c').report(CONDITION)
+  await expect(caller('w1', 'b').report(CONDITION)).rejects.toMatchObject({ code: 'unavailable' })
+  laterMs = 41_000
+  await caller('w2', 'c').report(CONDITION)
+  await caller('w1', 'b').report(CONDITION)
+})
+
+it('a worker of another form is not let in', async () => {
+  node('n1')
+  for (const form of [undefined, 1, WORKER_FORM + 1]) {
+    const body = { ...CONDITION, group: '2', session: 's', ...(form && { form }) }
+    const payload = pack(body)
+    const subject = subjects.workerQuestion('w1', 'report')
+    const answer = await new Promise<unknown>((resolve) =>
+      transport.request({ subject, payload, timeoutMs: 5_000 }, (outcome) =>
+        resolve(outcome.kind === 'reply' ? unpack(outcome.payload) : outcome.kind),
+      ),
+    )
+    expect(answer).toMatchObject({ error: { code: 'conflict' } })
+  }
+  expect(heard).toEqual([])
 })
 
 it('the next process on its data directory has the name at once', async () => {
@@ -269,7 +300,8 @@ it('what is no report, no name and no question is refused, and the rest goes on'
     )
   const malformed = { node: 'n1', error: expect.objectContaining({ code: 'malformed' }) }
   const report = subjects.workerQuestion('w1', 'report')
-  expect(await ask(report, pack({ group: '2' }))).toEqual(malformed)
+  expect(await ask(report, pack({ form: WORKER_FORM, group: '2' }))).toEqual(malformed)
+  expect(await ask(report, pack('none'))).toEqual(malformed)
   expect(await ask(report, Buffer.from('not msgpack'))).toEqual(malformed)
   expect(await ask(subjects.workerQuestion('-w', 'report'), pack({}))).toEqual(malformed)
   expect(await ask(subjects.workerQuestion('w1', 'shells', 'n1'), pack({}))).toEqual(malformed)
