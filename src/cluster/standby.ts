@@ -129,13 +129,14 @@ export class Standby {
     this.#copy = end.serverId
     const from = this.#applied.slot + 1
     const lag = end.lastSlot - this.#applied.slot
-    // What one page holds is read at once: one that was near until now is so in a moment.
-    const isPage = lag <= this.#deps.limits.followCountMax
-    if (lag <= 0 || !isPage || !isNearBy(this.#lag)) this.#report(lag)
+    // One that was near until now, and can read all in a page, is so again in a moment.
+    const wasNear = isNearBy(this.#lag)
+    const isShort = isNearBy(lag) || (wasNear && lag <= this.#deps.limits.followCountMax)
+    if (lag <= 0 || !wasNear || !isShort) this.#report(lag)
     if (lag <= 0) return this.#again()
     if (from < end.firstSlot) return this.#load(`slots from ${from} on were removed`)
     this.#idle = 0
-    if (isPage) this.#read(from, end)
+    if (isShort) this.#read(from, end)
     else this.#turn.take(() => this.#readNow(from, end.serverId))
   }
 

@@ -153,16 +153,26 @@ describe('a standby', () => {
     expect([f.standby.lag, f.changes]).toEqual([0, 3])
   })
 
+  it('that was near and has a page to read goes on being near', async () => {
+    const { nodes, a, f } = await followed()
+    f.turns.hold()
+    f.journal.hold()
+    for (let n = 0; n < 200; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+    f.journal.release()
+    await nodes.settle(1_000)
+    expect([f.standby.lag, f.changes]).toEqual([0, 1])
+  })
+
   it('that is stopped while it waits wants no turn any more', async () => {
     const { nodes, a, f } = await followed()
     f.stop()
-    for (let n = 0; n < 300; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+    for (let n = 0; n < 100; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
     f.turns.hold()
     f.start()
     await nodes.settle(1_000)
     f.stop()
     await nodes.settle(2 * READ_TURN_LIMITS.holdMs)
-    expect([f.standby.lag, appliedOf(f.store)]).toEqual([300, 5])
+    expect([f.standby.lag, appliedOf(f.store)]).toEqual([100, 5])
   })
 
   it('stops only when the store has taken what was under way', async () => {
