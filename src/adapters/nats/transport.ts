@@ -42,7 +42,7 @@ export interface NatsTransportDeps {
 interface Listener {
   handle: MessageHandler
   active: boolean
-  /** One of a group, so that nobody else has what it is given. */
+  /** One of a group, or the only one of its subject: nobody else has what it is given. */
   isAlone: boolean
 }
 
@@ -137,7 +137,11 @@ export class NatsTransport implements Transport {
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     checkPattern(subject)
     const { sole, ...rest } = options
-    const listener: Listener = { handle, active: true, isAlone: rest.queue !== undefined }
+    const listener: Listener = {
+      handle,
+      active: true,
+      isAlone: sole === true || rest.queue !== undefined,
+    }
     if (sole) this.#sole.set(subject, listener)
     const subscription = this.#deps.connection.rights.hear(subject, {
       ...rest,

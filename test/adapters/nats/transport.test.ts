@@ -29,11 +29,29 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
     })
   })
 
-  function request(subject: string, text = ''): Promise<TransportOutcome> {
-    const payload = Buffer.from(text)
-    return new Promise((resolve) =>
-      transport.request({ subject, payload, timeoutMs: TIMEOUT_MS }, resolve),
-    )
+  type Asks = (subject: string, text?: string) => Promise<TransportOutcome>
+
+  function asks(by: () => NatsTransport): Asks {
+    return (subject, text = '') => {
+      const payload = Buffer.from(text)
+      return new Promise((resolve) =>
+        by().request({ subject, payload, timeoutMs: TIMEOUT_MS }, resolve),
+      )
+    }
+  }
+
+  const request = asks(() => transport)
+
+  /** Of another process, so to say. */
+  async function another(): Promise<Asks> {
+    const log = new LineLog()
+    const own = await connectTo(server.url, log)
+    const other = new NatsTransport({ connection: own, clock, log })
+    onTestFinished(async () => {
+      other.close()
+      await own.close()
+    })
+    return asks(() => other)
   }
 
   it('sends nothing while there is none, and nothing of it later', async () => {
@@ -54,14 +72,19 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
     expect(heard).toEqual(['asked after'])
   })
 
-  it('tells at once who asked somebody of a group that stops to listen', async () => {
+  it.each([
+    ['somebody of a group', { queue: 'q' }],
+    ['the only one', { sole: true }],
+  ])('tells at once who asked %s that stops to listen', async (_who, options) => {
+    const asker = await another()
     const heard: string[] = []
-    const subscription = transport.subscribe('a', { queue: 'q' }, ({ payload, reply }) => {
+    const subscription = transport.subscribe('a', options, ({ payload, reply }) => {
       heard.push(Buffer.from(payload).toString())
       subscription.unsubscribe()
       reply?.(payload)
     })
-    const outcomes = await Promise.all([request('a', 'first'), request('a', 'second')])
+    await connection.nats.flush()
+    const outcomes = await Promise.all([asker('a', 'first'), asker('a', 'second')])
     expect(outcomes.map(({ kind }) => kind)).toEqual(['reply', 'no-responders'])
     expect(heard).toEqual(['first'])
   })
