@@ -57,7 +57,9 @@ export class Peer {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       serialization: 'advanced',
     })
-    process.once('exit', () => child.kill('SIGKILL'))
+    const end = () => child.kill('SIGKILL')
+    process.once('exit', end)
+    child.once('exit', () => process.off('exit', end))
     const peer = new Peer(child)
     await new Promise<void>((resolve, reject) => {
       child.once('message', (message) => {

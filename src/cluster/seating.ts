@@ -3,8 +3,9 @@
  * somebody who cannot take that very shard: it stays where it is, or goes to its standby, or to who has
  * least; to who is leaving only when nobody else can take it, and to nobody rather than to one who cannot
  * read it. One that stays, and is only to have no shards, takes even what it does not have, before nobody
- * does: an operator wants it empty, and the actors served. A standby is in another zone than the owner wherever one of such a zone can be it. Leaves to
- * others: the target (placement.ts), who can take what, and when the target is gone to (planning.ts).
+ * does: an operator wants it empty, and the actors served. A standby is in another zone than the owner
+ * wherever one of such a zone can be it. Leaves to others: the target (placement.ts), who can take what, and
+ * when the target is gone to (planning.ts).
  */
 import { type Member, type Placement, takesShards } from './placement.ts'
 
