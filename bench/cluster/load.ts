@@ -17,7 +17,7 @@ import {
   startMember,
 } from './members.ts'
 import { cpuUsOf, Peer } from './peers.ts'
-import { BareClient } from './reference.ts'
+import { BareClient, type ReferenceFigures, referenceSubject } from './reference.ts'
 
 const ACTORS = 10_000
 const STARTS_IN_FLIGHT = 2_048
@@ -48,7 +48,13 @@ export interface ClusterResult {
   /** The same work without Troupe, at 1,024 in flight. */
   reference: Load[]
   referenceCosts: Costs[]
+  /** And its single requests of a bare client, at 256. */
+  jsonReference: Load[]
+  jsonReferenceCosts: Costs[]
+  /** Of the coalesced load. */
   profiles: { client: MemberProfile; owner: MemberProfile; transitions: number }
+  /** Of a bare client's. */
+  jsonProfile: { owner: MemberProfile; transitions: number }
   ownerRssMb: number
 }
 
@@ -72,6 +78,8 @@ interface Rig {
   /** Sent so far, in any way. */
   sent: () => number
   sendJson: () => Promise<unknown>
+  /** The same request to the owner without Troupe. */
+  askReference: () => Promise<unknown>
 }
 
 interface Reference {
@@ -94,6 +102,7 @@ export async function clusterPart(params: ClusterParams): Promise<ClusterResult>
   await closedLoop(256, times.warmMs / 2, bare.echo)
   await closedLoop(256, times.warmMs / 2, rig.sendJson)
   await rig.reference.client.load(1_024, times.warmMs)
+  await closedLoop(256, times.warmMs / 2, rig.askReference)
   const result = await roundsOf(rig, times)
   await troupe.close()
   await bare.close()
@@ -114,6 +123,7 @@ async function rigOf(params: ClusterParams, owner: Peer): Promise<Rig> {
     send: () => troupe.client.send(`order/${next++ % ACTORS}`, { type: 'NEXT', by: 'bench' }),
     sent: () => next,
     sendJson: async () => requireDone(await bare.request(subjectOf(next++))),
+    askReference: async () => requireDone(await bare.request(referenceSubject(next++))),
   }
 }
 
@@ -140,72 +150,77 @@ function requireDone(answer: Uint8Array): void {
 }
 
 async function roundsOf(rig: Rig, times: typeof FULL): Promise<ClusterResult> {
-  const { bare, owner, send, sendJson, params } = rig
+  const { bare, owner, reference, send, sent, sendJson, askReference } = rig
+  const { data, pid: server } = rig.params
   const { ms, oneMs } = times
-  const flushed = openBare(join(params.data, 'puts'))
+  const flushed = openBare(join(data, 'puts'))
   const value = Buffer.alloc(400, 7)
   const put = (n: number) => flushed.rows.put(Buffer.from(`order/${(n * 7_919) % ACTORS}`), value)
   await flushed.rows.batch(() => {
     for (let n = 0; n < ACTORS; n++) void put(n)
   })
-  const echo: Rounds = {}
-  const transitions: Rounds = {}
-  const json: Rounds = {}
-  const puts: Load[] = []
-  const costs: Costs[] = []
-  const jsonCosts: Costs[] = []
-  const reference: Load[] = []
-  const referenceCosts: Costs[] = []
-  const into = async (rounds: Rounds, inFlight: number, call: () => Promise<unknown>) => {
-    const load = await closedLoop(inFlight, inFlight === 1 ? oneMs : ms, call)
-    rounds[inFlight] = [...(rounds[inFlight] ?? []), load]
+  const rounds = { echo: {} as Rounds, transitions: {} as Rounds, json: {} as Rounds }
+  const loads = { put: [] as Load[], reference: [] as Load[], jsonReference: [] as Load[] }
+  const costs = {
+    ...{ costs: [] as Costs[], jsonCosts: [] as Costs[] },
+    ...{ referenceCosts: [] as Costs[], jsonReferenceCosts: [] as Costs[] },
   }
+  const into = async (of: Rounds, inFlight: number, call: () => Promise<unknown>) => {
+    const load = await closedLoop(inFlight, inFlight === 1 ? oneMs : ms, call)
+    of[inFlight] = [...(of[inFlight] ?? []), load]
+  }
+  const ofOwner = { owner, server, sent }
+  const ofReference = { owner: reference.owner, server, sent: () => reference.client.sent + sent() }
   for (let round = 0; round < times.rounds; round++) {
-    await into(echo, 1, bare.echo)
-    puts.push(await closedLoop(1, oneMs, put))
-    await into(transitions, 1, send)
-    await into(json, 1, sendJson)
-    await into(echo, 64, bare.echo)
-    await into(transitions, 64, send)
-    await into(echo, 256, bare.echo)
-    jsonCosts.push(await costsOf(rig, () => into(json, 256, sendJson)))
-    await into(echo, 1_024, bare.echo)
-    costs.push(await costsOf(rig, () => into(transitions, 1_024, send)))
-    referenceCosts.push(
-      await referenceCostsOf(rig, async () => {
-        reference.push(await rig.reference.client.load(1_024, ms))
+    await into(rounds.echo, 1, bare.echo)
+    loads.put.push(await closedLoop(1, oneMs, put))
+    await into(rounds.transitions, 1, send)
+    await into(rounds.json, 1, sendJson)
+    await into(rounds.echo, 64, bare.echo)
+    await into(rounds.transitions, 64, send)
+    await into(rounds.echo, 256, bare.echo)
+    costs.jsonCosts.push(await costsOf(ofOwner, () => into(rounds.json, 256, sendJson)))
+    costs.jsonReferenceCosts.push(
+      await costsOf(ofReference, async () => {
+        loads.jsonReference.push(await closedLoop(256, ms, askReference))
+      }),
+    )
+    await into(rounds.echo, 1_024, bare.echo)
+    costs.costs.push(await costsOf(ofOwner, () => into(rounds.transitions, 1_024, send)))
+    costs.referenceCosts.push(
+      await costsOf(ofReference, async () => {
+        loads.reference.push(await reference.client.load(1_024, ms))
       }),
     )
   }
   const profiles = await profilesOf(rig)
+  const jsonProfile = await jsonProfileOf(rig)
   await flushed.root.close()
   const { rssAnonMb: ownerRssMb } = await owner.ask<MemberFigures>('figures')
-  const all = { costs, jsonCosts, reference, referenceCosts }
-  return { echo, transitions, json, put: puts, ...all, profiles, ownerRssMb }
+  return { ...rounds, ...loads, ...costs, profiles, jsonProfile, ownerRssMb }
+}
+
+interface Measured {
+  /** It counts its slots. */
+  owner: Peer
+  /** The pid of the nats-server. */
+  server: number
+  /** Transitions that were asked for so far. */
+  sent: () => number
 }
 
 /** What a load costs each of the three processes. */
-async function costsOf({ owner, params, sent }: Rig, load: () => Promise<unknown>): Promise<Costs> {
-  const slots = async () => (await owner.ask<MemberFigures>('figures')).slots
+async function costsOf(of: Measured, load: () => Promise<unknown>): Promise<Costs> {
+  const { owner, sent } = of
+  const slots = async () => (await owner.ask<ReferenceFigures>('figures')).slots
   const slotsBefore = await slots()
   const sentBefore = sent()
-  const cpu = await cpuOf({ owner, server: params.pid }, load)
+  const cpu = await cpuOf(of, load)
   return { ...cpu, transitions: sent() - sentBefore, slots: (await slots()) - slotsBefore }
 }
 
-async function referenceCostsOf(
-  { reference, params }: Rig,
-  load: () => Promise<unknown>,
-): Promise<Costs> {
-  const { client, owner } = reference
-  const before = client.sent
-  const cpu = await cpuOf({ owner, server: params.pid }, load)
-  const { transitions, slots } = client.sent
-  return { ...cpu, transitions: transitions - before.transitions, slots: slots - before.slots }
-}
-
 async function cpuOf(
-  { owner, server }: { owner: Peer; server: number },
+  { owner, server }: Measured,
   load: () => Promise<unknown>,
 ): Promise<Omit<Costs, 'transitions' | 'slots'>> {
   const before = await owner.ask<ThreadsCpu>('figures')
@@ -234,4 +249,14 @@ async function profilesOf({ owner, send, sent, params }: Rig): Promise<ClusterRe
   const transitions = sent() - sentBefore
   const client = await own.profiled()
   return { client, owner: await owner.ask<MemberProfile>('profiled'), transitions }
+}
+
+/** What single requests cost the owner, with its way in and out. */
+async function jsonProfileOf(rig: Rig): Promise<ClusterResult['jsonProfile']> {
+  const { owner, sendJson, sent, params } = rig
+  await owner.ask('profile')
+  const sentBefore = sent()
+  await closedLoop(256, params.quick ? QUICK.ms : PROFILE_MS, sendJson)
+  const transitions = sent() - sentBefore
+  return { owner: await owner.ask<MemberProfile>('profiled'), transitions }
 }

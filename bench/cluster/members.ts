@@ -71,6 +71,7 @@ export async function clusterMember(options: MemberOptions): Promise<void> {
     recorded: (): Recovered => ({ recording, readAt: reads.at, rowsRead: folds.rows }),
     leader: () => node.membership?.status().leader?.name,
     drain: (of) => node.membership?.order({ kind: 'drain', node: String(of), by: 'bench' }),
+    undrain: (of) => node.membership?.order({ kind: 'undrain', node: String(of), by: 'bench' }),
     seats: (): SeatReport[] => node.membership?.seats() ?? [],
     figures: async (): Promise<MemberFigures> => {
       const { shards } = await node.ready()

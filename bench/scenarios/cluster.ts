@@ -30,7 +30,7 @@ export async function cluster(bench: Bench): Promise<Report> {
 }
 
 function reportOf(result: ClusterResult): Report {
-  const { echo, transitions, json, reference, put, ownerRssMb } = result
+  const { echo, transitions, json, reference, jsonReference, put, ownerRssMb } = result
   const figures = (what: string, rounds: Rounds) =>
     Object.entries(rounds).map(([inFlight, loads]) =>
       figureOf(`${what}, ${inFlight} in flight`, loads),
@@ -42,6 +42,7 @@ function reportOf(result: ClusterResult): Report {
       ...figures('transitions', transitions),
       ...figures('as JSON by a bare client', json),
       figureOf('the same work without Troupe, 1024 in flight', reference),
+      figureOf('the same as JSON without Troupe, 256 in flight', jsonReference),
       figureOf('limit: one flushed put', put),
     ],
     demands: demandsOf(result),
@@ -53,7 +54,8 @@ function reportOf(result: ClusterResult): Report {
   }
 }
 
-function demandsOf({ echo, transitions, json, reference, put }: ClusterResult): Demand[] {
+function demandsOf(result: ClusterResult): Demand[] {
+  const { echo, transitions, json, reference, jsonReference, put } = result
   return [
     throughput('transitions/s at 1,024 in flight', transitions, echo, 1_024, 1),
     besideReference(
@@ -69,6 +71,18 @@ function demandsOf({ echo, transitions, json, reference, put }: ClusterResult): 
       'the same work without Troupe',
     ),
     throughput('JSON requests/s at 256 in flight', json, echo, 256, 0.4),
+    besideReference(
+      'the same JSON without Troupe: its ratio to echo',
+      jsonReference,
+      echo[256] ?? [],
+      'bare echo',
+    ),
+    besideReference(
+      'JSON requests/s beside that',
+      json[256] ?? [],
+      jsonReference,
+      'the same work without Troupe',
+    ),
     latency('p50 at 1 in flight', transitions[1] ?? [], echo[1] ?? [], put),
   ]
 }
@@ -132,12 +146,14 @@ function latency(
 const FUNCTIONS_SHOWN = 45
 
 function breakdownsOf(result: ClusterResult): Breakdown[] {
-  const { costs, jsonCosts, referenceCosts, profiles, transitions } = result
+  const { costs, jsonCosts, referenceCosts, jsonReferenceCosts } = result
+  const { profiles, jsonProfile, transitions } = result
   const p50 = (transitions[1_024] ?? []).map((one) => one.p50Ms)
   return [
     cpuOf('where the CPU of one transition goes, 1,024 in flight', costs),
     cpuOf('the same work without Troupe', referenceCosts),
     cpuOf('one JSON request of a bare client, 256 in flight', jsonCosts),
+    cpuOf('the same JSON request without Troupe', jsonReferenceCosts),
     {
       title: 'p50 of a transition, 1,024 in flight',
       columns: ['', 'ms'],
@@ -147,6 +163,16 @@ function breakdownsOf(result: ClusterResult): Breakdown[] {
       partsOf(`main thread of the ${who} by part`, profiles[who].parts, profiles.transitions),
       partsOf(`by function, ${who}`, profiles[who].functions, profiles.transitions),
     ]),
+    partsOf(
+      'main thread of the owner by part, one JSON request',
+      jsonProfile.owner.parts,
+      jsonProfile.transitions,
+    ),
+    partsOf(
+      'by function, owner, one JSON request',
+      jsonProfile.owner.functions,
+      jsonProfile.transitions,
+    ),
   ]
 }
 

@@ -46,7 +46,7 @@ import {
   scanActors,
   shardStatuses,
 } from './lists.ts'
-import { Router, type RouterDeps } from './router.ts'
+import { Router, type RouterDeps, type Told } from './router.ts'
 import { type WatchedEvent, type WatchTarget, watchEvents } from './watch.ts'
 
 export interface ClientDeps extends RouterDeps {
@@ -207,6 +207,21 @@ export class Client {
     return this.#call(address, { ...operation }, options)
   }
 
+  /**
+   * The same for whoever answers many: told by callback, in the moment in which it is known.
+   * @param plainBytes of the JSON that it was read from, if it holds nothing else and the caller lets go of
+   *   it: a shard of this process takes it as it is
+   */
+  submit(
+    address: string,
+    operation: Operation,
+    { plainBytes }: { plainBytes: number | undefined },
+    told: Told,
+  ): void {
+    const timeoutMs = this.#deps.limits.requestTimeoutMs
+    this.#router.command(this.#command(address, operation, {}), { timeoutMs, plainBytes }, told)
+  }
+
   /** For whoever made it: calls under way are no longer tried again. */
   close(): void {
     this.#router.close()
@@ -327,7 +342,9 @@ export class Client {
 
   #execute<T>(command: Command, options: CallOptions): Promise<T> {
     const timeoutMs = options.timeoutMs ?? this.#deps.limits.requestTimeoutMs
-    return this.#router.command(command, timeoutMs) as Promise<T>
+    return new Promise((resolve, reject) => {
+      this.#router.command(command, { timeoutMs }, { resolve: resolve as Told['resolve'], reject })
+    })
   }
 }
 

@@ -8,5 +8,6 @@ export {
 } from './client.ts'
 export type { FollowedEvent, FollowOptions, SeenTurn } from './follow.ts'
 export type { AuditOptions, ReadOptions } from './lists.ts'
+export type { Told } from './router.ts'
 export { type Waiting, wait } from './wait.ts'
 export type { WatchedEvent, WatchTarget } from './watch.ts'

@@ -4,11 +4,11 @@
  * serves a shard, all that is for it waits together, and one try is made for all: whoever takes it next meets
  * few requests, in order. What was sent before and is not answered by then is asked again with them.
  */
-import type { Clock, Transport, TransportOutcome } from '../ports/index.ts'
+import type { Clock, NearShards, Transport, TransportOutcome } from '../ports/index.ts'
 import {
   type Command,
+  type Durability,
   type ErrorRecord,
-  errorRecord,
   type Limits,
   type Outcome,
   pack,
@@ -19,6 +19,8 @@ import {
   toErrorRecord,
   unpack,
 } from '../protocol/index.ts'
+import { NearRequests } from './near-requests.ts'
+import { isMoved, MISSING, MOVED, NO_ANSWER, NOBODY, outcomesOf } from './outcomes.ts'
 
 export interface RouterDeps {
   transport: Pick<Transport, 'request' | 'subscribe'>
@@ -31,23 +33,36 @@ export interface RouterDeps {
    * as long. Without it an answer is waited for as long as the caller waits: none is lost in a process.
    */
   answerMs?: number
+  /** Those that this process serves, where it has any. */
+  near?: NearShards
+}
+
+/** What is said with a command. */
+export interface Asking {
+  timeoutMs: number
+  /** See `Handed`. */
+  plainBytes?: number | undefined
+}
+
+export interface Told {
+  resolve: (value: unknown) => void
+  reject: (error: Error) => void
 }
 
 /** Something asked, until it is answered or the caller's time is over. */
-interface Asked {
+interface Asked extends Told {
   /** On the monotonic clock. */
   end: number
   tries: number
   /** Tries that nobody answered. */
   unanswered: number
-  resolve: (value: unknown) => void
-  reject: (error: Error) => void
 }
 
 interface Waiting extends Asked {
   /** In the order in which they were asked. */
   number: number
   command: Command
+  plainBytes: number | undefined
 }
 
 /** One request, until its outcome is known, or it is asked again. */
@@ -56,11 +71,14 @@ interface Sent {
   number: number
   batch: readonly Waiting[]
   isOpen: boolean
+  /** It has not left the process. */
+  isNear: boolean
 }
 
 /** What is for one shard. */
 interface Lane {
   readonly shard: number
+  readonly subject: string
   /** To be sent in this turn of the event loop; or, while nobody is there, with the next tries. */
   waiting: Waiting[]
   readonly sent: Set<Sent>
@@ -96,23 +114,25 @@ export class Router {
   readonly #lanes = new Map<number, Lane>()
   /** Those that have something to be sent in this turn of the event loop. */
   readonly #due = new Set<Lane>()
+  readonly #near: NearRequests | undefined
   #closed = false
 
   constructor(deps: RouterDeps) {
+    const { near, clock, limits } = deps
     this.#deps = deps
+    this.#near = near && new NearRequests({ near, clock, limits })
   }
 
   get deps(): RouterDeps {
     return this.#deps
   }
 
-  /** @throws TroupeError as the shard answered, or `unavailable` / `no-answer` after `timeoutMs` */
-  command(command: Command, timeoutMs: number): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const end = this.endOf(timeoutMs)
-      const number = ++this.#count
-      this.#enqueue({ number, command, end, tries: 0, unanswered: 0, resolve, reject })
-    })
+  /** It ends as the shard answers, or with `unavailable` / `no-answer` after `timeoutMs`. */
+  command(command: Command, { timeoutMs, plainBytes }: Asking, { resolve, reject }: Told): void {
+    const end = this.endOf(timeoutMs)
+    const number = ++this.#count
+    const asked = { end, tries: 0, unanswered: 0, resolve, reject }
+    this.#enqueue({ number, command, plainBytes, ...asked })
   }
 
   /** Nothing is tried again from now on: what waits is told how it stands. */
@@ -162,7 +182,9 @@ export class Router {
   #laneOf(shard: number): Lane {
     let lane = this.#lanes.get(shard)
     if (!lane) {
-      lane = { shard, waiting: [], sent: new Set(), absentSinceMs: undefined, retryAtMs: 0 }
+      const subject = this.#deps.subjects.shard(shard)
+      const absence = { absentSinceMs: undefined, retryAtMs: 0 }
+      lane = { shard, subject, waiting: [], sent: new Set(), ...absence }
       this.#lanes.set(shard, lane)
     }
     return lane
@@ -189,13 +211,14 @@ export class Router {
   }
 
   #send(lane: Lane, batch: readonly Waiting[]): void {
-    const { transport, subjects } = this.#deps
+    const { transport } = this.#deps
     const now = this.#deps.clock.monotonic()
     let timeoutMs = Number.POSITIVE_INFINITY
     for (const waiting of batch) {
       waiting.command.timeoutMs = Math.max(0, Math.ceil(waiting.end - now))
       timeoutMs = Math.min(timeoutMs, this.#timeoutOf(waiting, now))
     }
+    if (this.#handOver(lane, batch, timeoutMs)) return
     let payload: Uint8Array
     try {
       payload = pack(batch.map((waiting) => waiting.command))
@@ -205,14 +228,34 @@ export class Router {
       if (lane.waiting.length > 0) this.#sendSoon(lane)
       return
     }
-    const sent: Sent = { number: ++this.#count, batch, isOpen: true }
-    lane.sent.add(sent)
-    transport.request({ subject: subjects.shard(lane.shard), payload, timeoutMs }, (outcome) => {
+    const sent = this.#sent(lane, batch, false)
+    transport.request({ subject: lane.subject, payload, timeoutMs }, (outcome) => {
       // It was given up, and asked again.
       if (!sent.isOpen) return
       lane.sent.delete(sent)
       this.#answered(lane, sent, outcome)
     })
+  }
+
+  #sent(lane: Lane, batch: readonly Waiting[], isNear: boolean): Sent {
+    const sent: Sent = { number: ++this.#count, batch, isOpen: true, isNear }
+    lane.sent.add(sent)
+    return sent
+  }
+
+  /** To a shard of this process. What left it before must not be overtaken. */
+  #handOver(lane: Lane, batch: readonly Waiting[], timeoutMs: number): boolean {
+    if (!this.#near) return false
+    for (const { isNear } of lane.sent) if (!isNear) return false
+    const sent = this.#sent(lane, batch, true)
+    const isHanded = this.#near.hand(lane.shard, batch, timeoutMs, (outcome) => {
+      if (!sent.isOpen) return
+      lane.sent.delete(sent)
+      if (Array.isArray(outcome)) this.#told(lane, batch, outcome, true)
+      else this.#answered(lane, sent, outcome)
+    })
+    if (!isHanded) lane.sent.delete(sent)
+    return isHanded
   }
 
   #answered(lane: Lane, sent: Sent, outcome: TransportOutcome): void {
@@ -224,6 +267,15 @@ export class Router {
     }
     if (outcome.kind === 'no-responders') return this.#nobodyThere(lane, sent)
     const outcomes = outcomesOf(outcome, batch.length, (bytes) => unpack(bytes) as Outcome[])
+    this.#told(lane, batch, outcomes, outcome.kind === 'reply')
+  }
+
+  #told(
+    lane: Lane,
+    batch: readonly Waiting[],
+    outcomes: readonly Outcome[],
+    isAnswered: boolean,
+  ): void {
     const moved: Waiting[] = []
     batch.forEach((waiting, index) => {
       const own = outcomes[index] ?? MISSING
@@ -232,7 +284,7 @@ export class Router {
     })
     if (moved.length > 0) return this.#park(lane, moved, MOVED)
     if (lane.absentSinceMs === undefined) return
-    if (outcome.kind === 'reply') this.#somebodyThere(lane)
+    if (isAnswered) this.#somebodyThere(lane)
     else if (lane.waiting.length > 0) this.#planTry(lane)
   }
 
@@ -306,18 +358,12 @@ export class Router {
   }
 }
 
-const NOBODY = errorRecord('unavailable', 'no node serves this shard now')
-const MOVED = errorRecord('moved', 'the shard is on its way to another node')
-const NO_ANSWER = errorRecord(
-  'no-answer',
-  'no answer came in time; it may or may not have been applied: send it again with the same id, or look',
-)
-const MISSING: Outcome = { error: errorRecord('internal', 'an answer is missing') }
-
 /** Every reply about an actor says what was true before it left. */
 function withDurability(outcome: Extract<Outcome, { ok: unknown }>): unknown {
   const { ok, durability } = outcome
-  if (typeof ok === 'object' && ok !== null && 'address' in ok) Object.assign(ok, { durability })
+  if (typeof ok !== 'object' || ok === null || !('address' in ok)) return ok
+  const view = ok as { durability?: Durability }
+  view.durability = durability
   return ok
 }
 
@@ -340,39 +386,4 @@ function partsOf(
   if (parts.length > 1) return parts
   const middle = Math.ceil(batch.length / 2)
   return [batch.slice(0, middle), batch.slice(middle)]
-}
-
-const TOO_LARGE = {
-  request: (bytesMax: number) =>
-    `the request is larger than the ${bytesMax} bytes that can be sent`,
-  reply: (bytesMax: number) =>
-    `the answer is larger than the ${bytesMax} bytes that can be sent; what was asked for is done: ask for less of it`,
-}
-
-/** The one that serves it lets go of the shard: none of its commands is taken before another has it. */
-function isMoved(outcome: Outcome): boolean {
-  return 'error' in outcome && outcome.error.code === 'moved'
-}
-
-/** What a transport says, as one outcome per command. */
-function outcomesOf(
-  outcome: TransportOutcome,
-  count: number,
-  read: (bytes: Uint8Array) => Outcome[],
-): Outcome[] {
-  const all = (error: ErrorRecord): Outcome[] => new Array<Outcome>(count).fill({ error })
-  switch (outcome.kind) {
-    case 'no-responders':
-      return all(NOBODY)
-    case 'timeout':
-      return all(NO_ANSWER)
-    case 'too-large':
-      return all(errorRecord('too-large', TOO_LARGE[outcome.what](outcome.bytesMax)))
-    case 'reply':
-      try {
-        return read(outcome.payload)
-      } catch (thrown) {
-        return all(toErrorRecord(thrown))
-      }
-  }
 }

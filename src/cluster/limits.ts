@@ -51,6 +51,11 @@ export interface ClusterLimits {
   registryRetryMs: number
   /** How long a node that is named waits for the present owner to let go, before it claims over it. */
   handoffMs: number
+  /**
+   * How long an owner that is not named any more goes on for a next one that has not said that it is ready: views
+   * reach nodes at different times, and nobody would serve in between.
+   */
+  letGoMs: number
   /** First wait before a shard is taken again; it doubles up to the second number. */
   retakeFirstMs: number
   retakeMaxMs: number
@@ -103,6 +108,7 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
   viewWaitMs: 10_000,
   registryRetryMs: 250,
   handoffMs: 10_000,
+  letGoMs: 500,
   retakeFirstMs: 100,
   retakeMaxMs: 5_000,
   followMs: 250,

@@ -102,6 +102,11 @@ export class Members implements Reports {
       .map((one) => one.name)
   }
 
+  /** The highest view that it has said to have seen; 0 of one that is not heard. */
+  viewNumber(name: string): number {
+    return this.#report(name)?.beat.viewNumber ?? 0
+  }
+
   /** When it was heard last, by the monotonic clock. */
   heardAtMs(life: Life): number | undefined {
     return this.#heardOf(life)?.atMs

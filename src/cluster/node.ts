@@ -16,7 +16,7 @@ import type {
   Transport,
 } from '../ports/index.ts'
 import type { AddressText, EventObject, Limits, Subjects } from '../protocol/index.ts'
-import type { LiveHost, Machines, ResidentBudget } from '../shard/index.ts'
+import type { LiveHost, Machines, ResidentBudget, ShardsHere } from '../shard/index.ts'
 import { Election } from './election.ts'
 import { Leader, type OrderOutcome } from './leader.ts'
 import { type ClusterLimits, resolveClusterLimits } from './limits.ts'
@@ -49,6 +49,8 @@ export interface ClusterNodeDeps {
   transport: Transport
   taskQueue: TaskQueue
   subjects: Subjects
+  /** Told of what is served, for clients within the process. */
+  here?: ShardsHere
   machines: Machines
   limits: Limits
   clusterLimits?: Partial<ClusterLimits>

@@ -5,7 +5,8 @@
 import type { Clock, Log } from '../ports/index.ts'
 import { ReadTurns } from '../shard/index.ts'
 import type { ClusterLimits } from './limits.ts'
-import { Seat, type SeatDeps } from './seat.ts'
+import { Seat } from './seat.ts'
+import type { SeatDeps } from './seat-deps.ts'
 
 export type DrainOutcome = 'drained' | 'timed-out'
 

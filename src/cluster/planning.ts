@@ -50,6 +50,8 @@ export interface Course {
   isServed: boolean
   /** The present standby, if that can take it. */
   heir: string | undefined
+  /** The present standby lives and could serve it, whether or not it is to stay. */
+  isFollowed: boolean
   /** How many slots the wanted owner is behind. */
   lag: number | undefined
 }
@@ -75,6 +77,7 @@ export function coursesOf(planning: Planning, members = livingAsWished(planning)
       ...{ present, wanted },
       isServed: seating.isAble(present.owner, shard),
       heir: heir && takesShards(heir) ? heir.name : undefined,
+      isFollowed: heir !== undefined,
       lag: wanted.owner === null ? undefined : reports.lag(wanted.owner, shard),
     }
   })
@@ -113,8 +116,9 @@ export function nextView(planning: Planning): View | undefined {
   const standbys: (string | null)[] = []
   const former: Former[][] = []
   const needs: Versions[] = []
-  const turns = new Turns(planning)
-  coursesOf(planning, members).forEach((course, shard) => {
+  const courses = coursesOf(planning, members)
+  const turns = new Turns(planning, courses)
+  courses.forEach((course, shard) => {
     const next = nextSeats(course, turns)
     owners.push(next.owner)
     standbys.push(next.standby)
@@ -136,7 +140,7 @@ export function nextView(planning: Planning): View | undefined {
  * How many shards go from one that serves them to another at the same time: each has a moment in which
  * nobody serves it, and many at once would make that longer for all.
  */
-const HANDOVERS_AT_ONCE = 4
+const HANDOVERS_AT_ONCE = 2
 
 /** Somebody who lives is named for a shard, and does not serve it yet. */
 export function isUnderWay({ owners }: View, planning: Planning): boolean {
@@ -148,11 +152,26 @@ function isAwaited(owner: string | null, shard: number, { members, reports }: Pl
   return members.some(({ name }) => name === owner)
 }
 
+/**
+ * Which handovers may begin. Whoever has other shards to catch up with first is given none, and standbys that
+ * need not change wait until owners have: to catch up costs more than to hand over, and who hands over, or
+ * takes, or waits for that, does it on the same machines.
+ */
 class Turns {
+  /** Some shard goes from one that serves it to another. */
+  readonly isMoving: boolean
+  readonly #behind: ReadonlySet<string | null>
   #left: number
 
-  constructor(planning: Planning) {
+  constructor(planning: Planning, courses: readonly Course[]) {
     const { previous, isBetweenBeats = false } = planning
+    const moving = courses.filter(
+      ({ present, wanted, isServed }) => isServed && present.owner !== wanted.owner,
+    )
+    this.isMoving = moving.length > 0
+    // Who cannot say how far it is, since the journal is away, does not hold up its other shards.
+    const behind = moving.filter((one) => one.lag !== undefined && !isNear(one))
+    this.#behind = new Set(behind.map(({ wanted }) => wanted.owner))
     const under = (previous?.former ?? []).filter(
       (some, shard) => some.length > 0 && isAwaited(previous!.owners[shard]!, shard, planning),
     )
@@ -160,9 +179,10 @@ class Turns {
     this.#left = Math.max(isBetweenBeats ? 0 : 1, HANDOVERS_AT_ONCE - under.length)
   }
 
-  take(): boolean {
+  take(owner: string | null): boolean {
+    if (this.#left === 0 || this.#behind.has(owner)) return false
     this.#left -= 1
-    return this.#left >= 0
+    return true
   }
 }
 
@@ -171,14 +191,17 @@ export function isNear({ present, wanted, lag }: Course): boolean {
 }
 
 function nextSeats(course: Course, turns: Turns): Seats {
-  const { present, wanted, isServed, heir } = course
-  if (present.owner === wanted.owner) return wanted
+  const { present, wanted, isServed, isFollowed, heir } = course
+  if (present.owner === wanted.owner) return turns.isMoving && isFollowed ? present : wanted
   if (!isServed) {
     // It has the data, so it serves sooner than anybody else; what it has too much goes on from there.
     if (heir === undefined || heir === wanted.owner) return wanted
     return { owner: heir, standby: wanted.owner }
   }
-  if (isNear(course) && turns.take()) return wanted
+  // Who has had it has nothing to catch up with.
+  if (isNear(course) && turns.take(wanted.owner)) {
+    return { owner: wanted.owner, standby: present.owner }
+  }
   return { owner: present.owner, standby: wanted.owner ?? present.standby }
 }
 

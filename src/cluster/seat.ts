@@ -5,80 +5,38 @@
  * it is not. Leaves to others: who is named (leader), whether a claim wins (the slots), what a shard
  * does (engine).
  */
-import type {
-  Checkpoints,
-  Clock,
-  Journal,
-  Log,
-  Random,
-  Store,
-  TaskQueue,
-  Transport,
-} from '../ports/index.ts'
-import type { AddressText, EventObject, Limits, ShardStatus, Subjects } from '../protocol/index.ts'
+import type { EventObject, ShardStatus } from '../protocol/index.ts'
 import {
   type EngineStop,
   JournaledCommit,
-  type LiveHost,
-  type Machines,
-  type OtherTails,
-  type ReadTurns,
-  type ResidentBudget,
   ShardEngine,
   type ShardServer,
   serveShard,
 } from '../shard/index.ts'
 import { CheckpointKeeper } from './checkpoint-keeper.ts'
-import type { ClusterLimits } from './limits.ts'
 import { LiveOfShard } from './live-of-shard.ts'
-import type { Members } from './members.ts'
+import type { SeatDeps } from './seat-deps.ts'
 import { Standby } from './standby.ts'
 import { TakeLog, type Takes } from './takes.ts'
-import { knows, type Versions } from './versions.ts'
+import { knows } from './versions.ts'
 import { neededOf, type View } from './view.ts'
-import type { Views } from './views.ts'
-
-/** What all shards of a node share. */
-export interface SeatDeps {
-  name: string
-  shardCount: number
-  clock: Clock
-  random: Random
-  log: Log
-  store: Store
-  journal: Journal
-  checkpoints: Checkpoints
-  transport: Transport
-  subjects: Subjects
-  taskQueue: TaskQueue
-  machines: Machines
-  /** Of its machines: a shard that needs newer ones is not taken. */
-  versions: Versions
-  budget: ResidentBudget
-  live: LiveHost
-  singletons?: ReadonlySet<AddressText>
-  announces: boolean
-  limits: Limits
-  clusterLimits: ClusterLimits
-  recordBytesMax: number | undefined
-  ownerSilenceMs: number | undefined
-  views: Views
-  members: Members
-  otherTails: OtherTails
-  turns: ReadTurns
-  /** What this node serves or follows has changed: others wait to hear it. */
-  changed: () => void
-  /** Memory and disk may not agree: the process has to end. */
-  failed: (reason: { shard: number; why: string }) => void
-}
 
 interface Owning {
   engine: ShardEngine
   commit: JournaledCommit
   /** The view by which it claims. */
   by: number
+  /** From its claim on: whoever asks by then need not ask again. */
   server: ShardServer | undefined
+  serves: boolean
   live: LiveOfShard
+}
+
+interface Patience {
+  to: string
+  by: number
+  isOver: boolean
+  cancel: () => void
 }
 
 export interface SeatStatus {
@@ -113,6 +71,10 @@ export class Seat {
   #retakes = 0
   #cancelRetake: (() => void) | undefined
   #cancelHandoff: (() => void) | undefined
+  /** It is named, and nothing is left to do but to claim. */
+  #isReady = false
+  /** With the next owner, which has time to say that it has seen the view by which it is. */
+  #patience: Patience | undefined
   /** The present owner had its time to let go. */
   #isHandoffOver = false
   #stopped = false
@@ -125,7 +87,7 @@ export class Seat {
 
   /** By which view this node serves the shard, from its claim to its very end. */
   get servesBy(): number | undefined {
-    return this.#owning?.server ? this.#owning.by : undefined
+    return this.#owning?.serves ? this.#owning.by : undefined
   }
 
   /** Of a standby. */
@@ -165,11 +127,17 @@ export class Seat {
     if (owner !== name) this.#forgetTries()
     if (this.#owning) {
       if (owner !== name || this.#mayBeClaimedOver(this.#owning, view)) {
-        this.#letGo(this.#owning, owner ?? '')
-      }
+        if (this.#mayLetGo(this.#owning, owner)) this.#letGo(this.#owning, owner ?? '')
+      } else this.#endPatience()
     } else if (owner === name) {
       this.#takes.named(this.#deps.clock.monotonic(), () => this.#isServedElsewhere())
-      if (this.#mayTake() && this.#hasEndedStandby()) this.#take()
+      const mayTake = this.#mayTake()
+      // Also while it waits for the owner before: then nothing is left to wait for when that lets go.
+      if (!this.#hasEndedStandby()) return
+      if (mayTake) return this.#take()
+      // The one before waits to hear it.
+      if (!this.#isReady) this.#deps.changed()
+      this.#isReady = true
     } else if (view.standbys[this.shard] === name && isFit) {
       this.#startStandby()
     } else {
@@ -189,6 +157,7 @@ export class Seat {
   stop(): void {
     this.#stopped = true
     this.#forgetTries()
+    this.#endPatience()
     this.#keeper.stop()
     this.#standby?.stop(() => {})
     this.#owning?.engine.stop()
@@ -198,8 +167,8 @@ export class Seat {
    * Another was named since the claim, and this node again before either noticed. The other may still
    * claim by the view that named it; a claim by the present view ends that.
    */
-  #mayBeClaimedOver({ by, server }: Owning, view: View): boolean {
-    return server !== undefined && (view.former[this.shard] ?? []).some(({ until }) => until >= by)
+  #mayBeClaimedOver({ by, serves }: Owning, view: View): boolean {
+    return serves && (view.former[this.shard] ?? []).some(({ until }) => until >= by)
   }
 
   #forgetTries(): void {
@@ -208,6 +177,7 @@ export class Seat {
     this.#cancelRetake?.()
     this.#cancelRetake = undefined
     this.#endHandoff()
+    this.#isReady = false
     this.#release()
   }
 
@@ -268,25 +238,56 @@ export class Seat {
       live,
       stopped: (reason) => this.#ended(owning, reason),
     })
-    const owning: Owning = { engine, commit, by, server: undefined, live }
+    const owning: Owning = { engine, commit, by, server: undefined, serves: false, live }
     this.#owning = owning
-    engine.open((failure) => {
-      if (!failure) this.#serve(owning)
-    })
+    engine.open(
+      (failure) => {
+        if (!failure) this.#serve(owning)
+      },
+      () => this.#listen(owning),
+    )
+  }
+
+  #listen(owning: Owning): void {
+    const { transport, subjects, limits, here } = this.#deps
+    const options = { hearsWorkers: true, ...(here && { here }) }
+    owning.server = serveShard(owning.engine, transport, subjects, limits, options)
   }
 
   #serve(owning: Owning): void {
-    const { transport, subjects, limits, log, changed } = this.#deps
+    const { log, changed } = this.#deps
     log.debug({ shard: this.shard, view: owning.by }, 'this node serves a shard')
     this.#retakes = 0
     this.#release()
     this.#takes.serves(this.#deps.clock.monotonic())
-    owning.server = serveShard(owning.engine, transport, subjects, limits, { hearsWorkers: true })
+    owning.serves = true
     const { epoch } = owning.commit
     const hasStandby = () => (this.#deps.views.view?.standbys[this.shard] ?? null) !== null
     const last = () => owning.commit.last
     if (epoch) this.#keeper.start({ role: 'owner', epoch, last, hasStandby })
     changed()
+  }
+
+  /** It goes on until the next owner is ready: nobody else would serve meanwhile. */
+  #mayLetGo({ serves }: Owning, to: string | null): boolean {
+    const { views, members, clock, clusterLimits, name } = this.#deps
+    if (!serves || to === null || to === name) return true
+    if (this.#patience?.to !== to) {
+      this.#endPatience()
+      const end = () => {
+        patience.isOver = true
+        this.reconcile()
+      }
+      const cancel = clock.after(clusterLimits.letGoMs, end)
+      const patience: Patience = { to, by: views.number, isOver: false, cancel }
+      this.#patience = patience
+    }
+    return this.#patience.isOver || members.viewNumber(to) >= this.#patience.by
+  }
+
+  #endPatience(): void {
+    this.#patience?.cancel()
+    this.#patience = undefined
   }
 
   #letGo(owning: Owning, to: string): void {
@@ -303,6 +304,7 @@ export class Seat {
     this.#owning = undefined
     this.#keeper.stop()
     this.#release()
+    this.#endPatience()
     owning.server?.stop()
     owning.live.end()
     this.#deps.changed()

@@ -120,6 +120,7 @@ class ApiDesk {
   /** Why no more can be taken. */
   #whyFull(bytes: number): string | undefined {
     const { requestsMax, answersMax, bytesMax } = this.#limits
+    if (this.#given.size >= answersMax) this.#forgetOneRead()
     if (this.#open.size >= requestsMax || this.#given.size >= answersMax) {
       return `${requestsMax} requests or ${answersMax} answers are under way`
     }
@@ -182,6 +183,15 @@ class ApiDesk {
     if (!part) throw new TroupeError('malformed', 'parts are asked for in their order')
     const { bytes, end, broken } = part
     return partOf({ part: number, ...(end && { end }), ...(broken && { broken }) }, bytes)
+  }
+
+  /** Who has read to the end may leave it at that: its last part is kept only while nobody needs its place. */
+  #forgetOneRead(): void {
+    for (const [stream, { answer }] of this.#given) {
+      if (!answer.isRead) continue
+      this.#forget(stream)
+      return
+    }
   }
 
   #idle(stream: string): () => void {

@@ -73,6 +73,7 @@ export class GivenAnswer {
   /** Of the last part. */
   #bytes = 0
   #isStopped = false
+  #isRead = false
   #failure: Error | undefined
   #wake: () => void = () => {}
   #number = 0
@@ -88,6 +89,11 @@ export class GivenAnswer {
       this.#failure = error
       this.#wake()
     })
+  }
+
+  /** Its last part was given, and nothing is left of it but that. */
+  get isRead(): boolean {
+    return this.#isRead
   }
 
   /** Undefined for one that is neither the next nor the last that was given. */
@@ -140,10 +146,15 @@ export class GivenAnswer {
         continue
       }
       const bytes = Buffer.concat(chunks)
-      if (this.#answer.readableEnded) return this.#mayEnd(bytes) ? { bytes, end: true } : { bytes }
+      if (this.#answer.readableEnded) {
+        this.#isRead = this.#mayEnd(bytes)
+        return this.#isRead ? { bytes, end: true } : { bytes }
+      }
       if (this.#failure || this.#answer.destroyed) {
         // What came before it broke off is good; the next part tells.
-        return bytes.length > 0 ? { bytes } : { bytes, broken: 'the node broke it off' }
+        if (bytes.length > 0) return { bytes }
+        this.#isRead = true
+        return { bytes, broken: 'the node broke it off' }
       }
       const leftMs = endMs - this.#clock.monotonic()
       if (leftMs <= 0) return { bytes }

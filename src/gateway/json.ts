@@ -12,10 +12,22 @@ const SUSPICIOUS = /__proto__|\\u005f/i
 
 /** @throws TroupeError `malformed` */
 export function readJson(bytes: Uint8Array): unknown {
-  const text = textOf(bytes)
+  return readJsonText(textOf(bytes))
+}
+
+/** @throws TroupeError `malformed` */
+export function readJsonText(text: string): unknown {
   const value = fromJson(text)
   if (SUSPICIOUS.test(text)) refusePrototypes(value)
   return value
+}
+
+/**
+ * Whether all that is read from it is the same once it was packed: no tag stands for another type, and no
+ * escape for half a character.
+ */
+export function isPlainJson(text: string): boolean {
+  return !text.includes('$') && !text.includes('\\u')
 }
 
 /** @throws TroupeError `malformed` when the bytes are not UTF-8 */

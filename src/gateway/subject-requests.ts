@@ -10,7 +10,7 @@
  * and an author is whom the sender says it is. Operations and their rights are those of the paths
  * (actor-routes.ts, generic-paths.ts). All nodes share the requests.
  */
-import type { Client } from '../client/index.ts'
+import type { Client, Told } from '../client/index.ts'
 import { type TroupeNode, troupeVersion } from '../node/index.ts'
 import type { Log, MessageHandler, Subscription } from '../ports/index.ts'
 import {
@@ -29,7 +29,7 @@ import {
 import { ACTOR_ACTIONS, type ActorAction, answerActor, eventOf } from './actor-routes.ts'
 import { callOptionsOf, type Exchange } from './exchange.ts'
 import { LISTS } from './generic-paths.ts'
-import { readJson } from './json.ts'
+import { isPlainJson, readJson, readJsonText, textOf as utf8Of } from './json.ts'
 import { unknownName } from './parameters.ts'
 import { ServiceEndpoint, serveServiceInfo } from './service-info.ts'
 
@@ -79,19 +79,23 @@ export function serveSubjects(options: SubjectRequestsOptions): SubjectRequests 
   const { transport, subjects, clock } = node
   const verbs = verbsOf(node, log)
   const sender = node.client.as(AUTHOR_DEFAULT)
-  const byVerb = (role: Role) => (subject: string, body: unknown) => {
-    const verb = subject.slice(subject.lastIndexOf('.') + 1)
-    const answer = verbs.get(verb)
-    if (!answer) throw new TroupeError('not-found', unknownName('verb', verb, [...verbs.keys()]))
-    return answer({ fields: fieldsOf(body), role }).catch((thrown) => {
-      if (!(thrown instanceof TroupeError) || thrown.code !== 'forbidden') throw thrown
-      throw new TroupeError('forbidden', `this takes the subject ${subjects.admin(verb)}`)
-    })
+  const byVerb = (role: Role): Handler => {
+    return (subject, payload, told) => {
+      const verb = subject.slice(subject.lastIndexOf('.') + 1)
+      const answer = verbs.get(verb)
+      if (!answer) throw new TroupeError('not-found', unknownName('verb', verb, [...verbs.keys()]))
+      const body = payload.length === 0 ? undefined : readJson(payload)
+      answer({ fields: fieldsOf(body), role }).then(told.resolve, (thrown) => {
+        const isForbidden = thrown instanceof TroupeError && thrown.code === 'forbidden'
+        const why = `this takes the subject ${subjects.admin(verb)}`
+        told.reject(isForbidden ? new TroupeError('forbidden', why) : thrown)
+      })
+    }
   }
   const desk = new Desk(options, log)
   const subscriptions = [
-    desk.serve('actor', subjects.actors(), (subject, body) =>
-      sendTo(sender, node, addressIn(subject, node.limits), body),
+    desk.serve('actor', subjects.actors(), (subject, payload, told) =>
+      sendTo(sender, node, addressIn(subject, node.limits), payload, told),
     ),
     desk.serve('cmd', subjects.command('*'), byVerb('operate')),
     desk.serve('admin', subjects.admin('*'), byVerb('admin')),
@@ -111,7 +115,11 @@ export function serveSubjects(options: SubjectRequestsOptions): SubjectRequests 
   }
 }
 
-type Handler = (subject: string, body: unknown) => Promise<unknown>
+/** Tells the answer once, later than the call; or throws. */
+type Handler = (subject: string, payload: Uint8Array, told: Told) => void
+
+type Message = Parameters<MessageHandler>[0]
+type Answer = { ok: unknown } | { error: ErrorRecord }
 
 /** What is under way, of all subjects. */
 class Desk {
@@ -135,15 +143,14 @@ class Desk {
     const endpoint = new ServiceEndpoint(name, pattern, QUEUE)
     this.endpoints.push(endpoint)
     return this.#node.transport.subscribe(pattern, { queue: QUEUE }, (message) => {
-      const { subject, payload, reply } = message
       const max = this.#requestsMax
       if (this.#underWay >= max) {
         const error = errorRecord('busy', `${max} requests are under way (requestsMax)`)
-        reply?.(this.#bytesOf({ error }))
+        message.reply?.(this.#bytesOf({ error }))
         return
       }
       this.#underWay += 1
-      void this.#answer(endpoint, message, () => handle(subject, bodyOf(payload)))
+      this.#begin(endpoint, message, handle)
     })
   }
 
@@ -154,23 +161,28 @@ class Desk {
     })
   }
 
-  async #answer(
-    endpoint: ServiceEndpoint,
-    { subject, reply }: Parameters<MessageHandler>[0],
-    handle: () => Promise<unknown>,
-  ): Promise<void> {
+  #begin(endpoint: ServiceEndpoint, message: Message, handle: Handler): void {
     const { clock } = this.#node
     const beganAt = clock.monotonic()
-    let answer: { ok: unknown } | { error: ErrorRecord }
-    try {
-      answer = { ok: (await handle()) ?? null }
-    } catch (thrown) {
-      const error = toErrorRecord(thrown)
-      if (error.code === 'internal') this.#log.error({ subject, error }, 'a request failed')
-      answer = { error }
+    const answer = (given: Answer) => {
+      const error = 'error' in given ? given.error : undefined
+      endpoint.count(clock.monotonic() - beganAt, error)
+      this.#answer(message, given)
     }
+    const told: Told = {
+      resolve: (ok) => answer({ ok: ok ?? null }),
+      reject: (thrown) => answer({ error: toErrorRecord(thrown) }),
+    }
+    try {
+      handle(message.subject, message.payload, told)
+    } catch (thrown) {
+      told.reject(thrown as Error)
+    }
+  }
+
+  #answer({ subject, reply }: Message, answer: Answer): void {
     const error = 'error' in answer ? answer.error : undefined
-    endpoint.count(clock.monotonic() - beganAt, error)
+    if (error?.code === 'internal') this.#log.error({ subject, error }, 'a request failed')
     try {
       if (reply) reply(this.#bytesOf(answer))
       else if (error) this.#log.warn({ subject, error }, UNHEARD)
@@ -187,10 +199,6 @@ class Desk {
   }
 }
 
-function bodyOf(payload: Uint8Array): unknown {
-  return payload.length === 0 ? undefined : readJson(payload)
-}
-
 /** NATS would not carry it, and whoever asked would wait for nothing. */
 function tooLarge(bytes: number, bytesMax: number): Buffer {
   const why = `the answer has ${bytes} bytes, more than ${bytesMax} (answerBytesMax): ask for less, such as by "limit"`
@@ -201,9 +209,14 @@ function tooLarge(bytes: number, bytesMax: number): Buffer {
 const ADDRESS_AT = 3
 
 function addressIn(subject: string, limits: Limits): string {
-  const [machine = '', id = '', ...children] = subject.split('.').slice(ADDRESS_AT).map(decoded)
-  return formatAddress(machine, id, children, limits)
+  const [machine = '', id = '', ...children] = subject.split('.').slice(ADDRESS_AT)
+  // As most are: nothing to decode, and what would have to be encoded is found by the shape.
+  if (children.length === 0 && !ENCODED.test(subject))
+    return canonicalAddress(`${machine}/${id}`, limits)
+  return formatAddress(decoded(machine), decoded(id), children.map(decoded), limits)
 }
+
+const ENCODED = /[%/]/
 
 function decoded(token: string): string {
   try {
@@ -214,18 +227,22 @@ function decoded(token: string): string {
   }
 }
 
-/** The short way for most of what is sent. */
+/** The short way for most of what is sent: one text, read once, and nobody else's. */
 function sendTo(
   sender: Client,
   node: TroupeNode,
   address: string,
-  body: unknown,
-): Promise<unknown> {
+  payload: Uint8Array,
+  told: Told,
+): void {
   if (node.machines.get(machineOf(address))?.definition.role === 'admin') {
     const why = `${machineOf(address)} is changed by administrators only: send to it by the admin subjects`
     throw new TroupeError('forbidden', why)
   }
-  return sender.execute(address, { op: 'send', event: eventOf(body) })
+  const text = utf8Of(payload)
+  const event = eventOf(payload.length === 0 ? undefined : readJsonText(text))
+  const plainBytes = isPlainJson(text) ? payload.length : undefined
+  sender.submit(address, { op: 'send', event }, { plainBytes }, told)
 }
 
 function verbsOf(node: TroupeNode, log: Log): ReadonlyMap<string, Answerer> {

@@ -55,11 +55,11 @@ export class ClusterShards implements Shards {
     this.#plan = plan
     this.#deps = deps
     const { name, limits, log, registered } = plan
-    const { ground, live, journal, registry, checkpoints, recordBytesMax, place } = deps
+    const { ground, here, live, journal, registry, checkpoints, recordBytesMax, place } = deps
     const { clock, random, transport, taskQueue, subjects, data } = ground
     this.#node = new ClusterNode({
       ...{ name, limits, log, clock, random, transport, taskQueue, subjects },
-      ...{ live, journal, registry, checkpoints },
+      ...{ here, live, journal, registry, checkpoints },
       bootId: random.id(),
       weight: place.weight ?? 1,
       zone: place.zone ?? null,

@@ -33,7 +33,7 @@ export class EmbeddedShards implements Shards {
   }
 
   async start(): Promise<void> {
-    const { ground, live } = this.#deps
+    const { ground, live, here } = this.#deps
     const { limits, log, registered } = this.#plan
     const { clock, random, transport, subjects, taskQueue } = ground
     const { store, shardCount } = ground.data
@@ -50,7 +50,7 @@ export class EmbeddedShards implements Shards {
         stopped: (reason) => this.#ended(reason),
       })
       this.#engines.push(engine)
-      this.#servers.push(serveShard(engine, transport, subjects, limits))
+      this.#servers.push(serveShard(engine, transport, subjects, limits, { here }))
       opened.push(open(engine))
     }
     await Promise.all(opened)

@@ -4,7 +4,7 @@
  */
 import type { Clock, Random, Registry, TaskQueue, Transport } from '../ports/index.ts'
 import type { EventObject, ShardStatus, Subjects } from '../protocol/index.ts'
-import type { LiveHost } from '../shard/index.ts'
+import type { LiveHost, ShardsHere } from '../shard/index.ts'
 import type { DataDirectory } from './data.ts'
 import type { LeaderLine } from './leader-line.ts'
 import type { Membership } from './node.ts'
@@ -48,6 +48,8 @@ export interface Shards {
 /** What shards are given by the node that has them. */
 export interface ShardsDeps {
   ground: Ground
+  /** They open theirs while they serve. */
+  here: ShardsHere
   live: LiveHost
   /** Memory and disk may not agree: the node has to end. */
   stopped: (why: string) => void

@@ -5,6 +5,7 @@
 import { Client } from '../client/index.ts'
 import type { Clock, Log, Subscription, Transport } from '../ports/index.ts'
 import type { Limits, Subjects } from '../protocol/index.ts'
+import { ShardsHere } from '../shard/index.ts'
 import { UploadedRuns, Worker } from '../worker/index.ts'
 import type { App, AppContext, AppDaemon } from './app.ts'
 import { serveSubject } from './app-subjects.ts'
@@ -86,8 +87,9 @@ class HostedNode implements TroupeNode {
       (shard, address, effectId, event) => this.#shards.liveEvent(shard, address, effectId, event),
       this.log,
     )
+    const here = new ShardsHere()
     this.#shards = makeShards({
-      ground,
+      ...{ ground, here },
       live: this.#live,
       stopped: (why) => this.#shardsStopped(why),
     })
@@ -95,7 +97,9 @@ class HostedNode implements TroupeNode {
     const { name: node, cluster, limits, log } = plan
     const { shardCount } = data
     const tries = answerMs === undefined ? {} : { answerMs }
-    this.client = new Client({ transport, subjects, clock, random, limits, shardCount, ...tries })
+    this.client = new Client({
+      ...{ transport, subjects, clock, random, limits, shardCount, near: here, ...tries },
+    })
     this.#singletons = new Singletons({
       ...{ client: this.client, clock, log, limits },
       apps: plan.apps,

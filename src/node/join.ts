@@ -24,7 +24,7 @@ import { openMemberData } from './member-data.ts'
 import type { TroupeNode } from './node.ts'
 import { type NodeOptions, type NodePlan, planOf } from './options.ts'
 import { Peers } from './peers.ts'
-import { Publishing } from './publishing.ts'
+import { takePart } from './taking-part.ts'
 
 /** What all nodes of a cluster share. */
 export interface ClusterPorts {
@@ -124,21 +124,13 @@ async function agree(
   const { name, log } = plan
   const data = await openMemberData(plan.dataDirectory, plan, random)
   try {
-    const { legacy, id, store } = data
+    const { legacy } = data
     if (legacy) requireShards(legacy, shardCount, plan.dataDirectory)
-    const publishing =
-      legacy &&
-      new Publishing({
-        ...{ name, id, legacy, joining, store, journal, checkpoints, clock, random, log },
-        ...{ signal, progress },
-        chunkBytesMax: resolveClusterLimits(place?.limits).checkpointChunkBytesMax,
-      })
-    await publishing?.begin()
-    const agreed = legacy
-      ? { shardCount: legacy.shardCount, founder: id }
-      : await joining.agreeOnShards(data, shardCount)
-    await joining.claimName(id, replace)
-    await publishing?.run()
+    const agreed = await takePart({
+      ...{ name, data, joining, journal, checkpoints, clock, random, log },
+      ...{ shardCount, replace, signal, progress },
+      chunkBytesMax: resolveClusterLimits(place?.limits).checkpointChunkBytesMax,
+    })
     return await data.settle(agreed)
   } catch (thrown) {
     await data.store.close()

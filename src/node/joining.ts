@@ -29,7 +29,7 @@ export interface JoiningDeps {
   clock: Clock
   log: Log
   registry: Registry
-  peers: Peers
+  peers: Pick<Peers, 'who'>
   /** Ends the wait for a registry that does not answer. */
   signal?: AbortSignal | undefined
 }

@@ -60,20 +60,30 @@ export async function openMemberData(
   await requireNobodyAlone(directory)
   const store = openStore(directory)
   try {
-    const format = storedFormat(store, directory)
-    if (format) requireMine(format, store, directory, { name, cluster })
-    const id = await idOf(store, random)
-    const legacy = format && legacyOf(format, store, { name, id })
-    const settle = async (agreed: Agreed) => {
-      if (!format) await writeFormat(store, { ...agreed, cluster, member: name })
-      return { store, shardCount: agreed.shardCount, directoryOf: partsOf(directory) }
-    }
-    const { shardCount, founder } = format ?? {}
-    return { store, id, shardCount, founder, legacy, settle }
+    return await memberDataIn(store, directory, { name, cluster }, random)
   } catch (thrown) {
     await store.close()
     throw thrown
   }
+}
+
+/** What a store that is open has for the node. @throws TroupeError `store-failed`, `invalid-config` */
+export async function memberDataIn(
+  store: Store,
+  directory: string,
+  { name, cluster }: { name: string; cluster: string },
+  random: Random,
+): Promise<MemberData> {
+  const format = storedFormat(store, directory)
+  if (format) requireMine(format, store, directory, { name, cluster })
+  const id = await idOf(store, random)
+  const legacy = format && legacyOf(format, store, { name, id })
+  const settle = async (agreed: Agreed) => {
+    if (!format) await writeFormat(store, { ...agreed, cluster, member: name })
+    return { store, shardCount: agreed.shardCount, directoryOf: partsOf(directory) }
+  }
+  const { shardCount, founder } = format ?? {}
+  return { store, id, shardCount, founder, legacy, settle }
 }
 
 /**

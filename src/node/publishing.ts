@@ -10,7 +10,13 @@
  */
 import type { Checkpoints, Clock, Journal, Log, Random, Store } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
-import { type Found, publishedRow, ShardPublication, type Uploaded } from '../shard/index.ts'
+import {
+  type Begun,
+  type Found,
+  publishedRow,
+  ShardPublication,
+  type Uploaded,
+} from '../shard/index.ts'
 import type { Joining } from './joining.ts'
 import type { Legacy } from './member-data.ts'
 import type { CareProgress } from './store-care.ts'
@@ -100,7 +106,7 @@ export class Publishing {
   /** True when all had begun before. */
   async #begin(publication: string): Promise<boolean> {
     let hadBegun = true
-    await this.#each<'began' | 'had begun' | 'taken by others'>(
+    await this.#each<Begun>(
       'begin the journals',
       publication,
       (one, done) => one.begin(done),

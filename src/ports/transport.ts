@@ -9,9 +9,9 @@ export interface Transport {
   request(request: TransportRequest, done: (outcome: TransportOutcome) => void): void
   /**
    * Tells whoever listens now; nothing is kept, and what is larger than can be sent goes nowhere. Never
-   * use it for what must arrive.
+   * use it for what must arrive. A text goes as its UTF-8, and is the cheaper form of what is text.
    */
-  publish(subject: string, payload: Uint8Array): void
+  publish(subject: string, payload: Uint8Array | string): void
   /**
    * False when certainly nobody here or elsewhere listens: then a message need not be made. The subject
    * may be a pattern: whether anyone listens to any of its subjects.

@@ -6,18 +6,20 @@
  */
 
 export function hashBytes(bytes: Uint8Array): string {
-  const blocks = bytes.length & ~3
+  const { buffer, byteOffset, length } = bytes
+  const words = new DataView(buffer, byteOffset, length)
+  const blocks = length & ~3
   let first = 0x9747b28c
   let second = 0x3c6ef372
   for (let at = 0; at < blocks; at += 4) {
     // The same for both runs: only what it is mixed into differs.
-    const mixed = scramble(word(bytes, at))
+    const mixed = scramble(words.getInt32(at, true))
     first = advance(first ^ mixed)
     second = advance(second ^ mixed)
   }
   let rest = 0
-  for (let at = bytes.length - 1; at >= blocks; at--) rest = (rest << 8) | (bytes[at] ?? 0)
-  const last = (blocks < bytes.length ? scramble(rest) : 0) ^ bytes.length
+  for (let at = length - 1; at >= blocks; at--) rest = (rest << 8) | (bytes[at] ?? 0)
+  const last = (blocks < length ? scramble(rest) : 0) ^ length
   return hex(finish(first ^ last)) + hex(finish(second ^ last))
 }
 
@@ -27,15 +29,6 @@ function hex(value: number): string {
 
 function advance(hash: number): number {
   return (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0
-}
-
-function word(bytes: Uint8Array, at: number): number {
-  return (
-    (bytes[at] ?? 0) |
-    ((bytes[at + 1] ?? 0) << 8) |
-    ((bytes[at + 2] ?? 0) << 16) |
-    ((bytes[at + 3] ?? 0) << 24)
-  )
 }
 
 function scramble(value: number): number {

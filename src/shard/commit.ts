@@ -12,8 +12,11 @@ export interface CommitPath {
   readonly journaled: boolean
   /** By which claim it owns the shard; only of a journal. */
   readonly epoch?: Epoch | undefined
-  /** Makes this engine the owner of the shard. Nothing may be read as true before `taken`. */
-  take(done: (outcome: TakeOutcome) => void): void
+  /**
+   * Makes this engine the owner of the shard. Nothing may be read as true before `taken`.
+   * @param claimed told at most once, before: nobody else is the owner any more
+   */
+  take(done: (outcome: TakeOutcome) => void, claimed?: () => void): void
   /** One at a time. The outcome comes once; until then it is unknown, and nothing may be released. */
   commit(request: CommitRequest, done: (outcome: CommitOutcome) => void): void
   /** Confirms that this engine is still the owner: for a batch that only read. */

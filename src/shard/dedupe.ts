@@ -37,6 +37,7 @@ interface Unanswered {
   known?: never
   name: string
   key: Uint8Array
+  issuedAt: number
 }
 
 export class Dedupe {
@@ -78,7 +79,7 @@ export class Dedupe {
     // Asked last: what was taken before the clock was set back is known all the same.
     if (isAhead) return { known: { error: tooNew(command, aheadMs, limits) } }
     if (issuedAt < this.floor) return { known: { error: expired(command, limits.dedupeWindowMs) } }
-    return { name, key }
+    return { name, key, issuedAt }
   }
 
   /** No id in the store is newer: most commands come with one that is, so that nothing is looked for. */
@@ -99,8 +100,8 @@ export class Dedupe {
     return 0
   }
 
-  remember(batch: Batch, { name, key }: Unanswered, answer: Answer): void {
-    this.#newestOfBatch = Math.max(this.#newestOfBatch, issuedAtOfDedupeKey(key))
+  remember(batch: Batch, { name, key, issuedAt }: Unanswered, answer: Answer): void {
+    this.#newestOfBatch = Math.max(this.#newestOfBatch, issuedAt)
     batch.write(key, encodeAnswer(answer))
     batch.answers.set(name, answer)
   }

@@ -111,8 +111,8 @@ export class ShardEngine {
     return this.#state
   }
 
-  /** Takes the shard and recovers it; `done` is told once it serves, or why it does not. */
-  open(done: (failure?: ErrorRecord) => void): void {
+  /** Takes the shard and recovers it; `done` is told once it serves, or why not. What comes once `claimed` waits. */
+  open(done: (failure?: ErrorRecord) => void, claimed?: () => void): void {
     this.#deps.commit.take((outcome) => {
       if (outcome.kind !== 'taken') {
         this.#stop(outcome.why, outcome)
@@ -123,7 +123,7 @@ export class ShardEngine {
       this.#state = 'serving'
       done()
       this.#planPump()
-    })
+    }, claimed)
   }
 
   /** A command from outside. The outcome comes after the commit, never before the call returns. */

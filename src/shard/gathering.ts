@@ -76,10 +76,11 @@ export class Gathering {
   #takeMail(batch: Batch, take: Take): void {
     const { context, mailbox } = this.#deps
     const { batchCountMax } = context.limits
+    const deliver = () => this.#drain(batch)
     for (let taken = 0; taken < batchCountMax && !batch.isFull(context.limits); taken++) {
       const item = mailbox.shift()
       if (!item) return
-      take(item, () => this.#drain(batch))
+      take(item, deliver)
     }
   }
 

@@ -9,10 +9,13 @@ import type { ShardContext } from './context.ts'
 import { historyKey } from './keys.ts'
 import type { Head } from './records.ts'
 
-/** Entries of one chunk; half of that is written again with every transition on average. */
-const CHUNK_COUNT = 8
+/**
+ * Entries of one chunk. More than half of them is written again with every transition, to the journal and twice
+ * to the disk; fewer cost a page of LMDB for every so many transitions.
+ */
+const CHUNK_COUNT = 4
 
-/** Eight of them stand in the actor's record, also in that of one that is nearly too large. */
+/** So many of them as a chunk has stand in the actor's record, also in that of one that is nearly too large. */
 const NOTE_CHARS_MAX = 1_000
 const NAME_CHARS_MAX = 256
 
@@ -123,7 +126,7 @@ export function historyOf(
   }
   let first = head.recentFrom
   if (head.recent.length > 0) take(head.recent, first)
-  // Chunks stand eight turns apart, not always from the first turn: it may have had no history before.
+  // Chunks stand as many turns apart as they have entries, not always from the first turn: it may have had no history before.
   while (first > oldest && first > CHUNK_COUNT && views.length < limit) {
     first -= CHUNK_COUNT
     const key = historyKey(shard.shard, head.address, first)

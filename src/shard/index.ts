@@ -16,7 +16,13 @@ export { JournaledCommit } from './journaled-commit.ts'
 export type { JournaledCommitDeps, OtherTail, OtherTails } from './journaled-deps.ts'
 export { nodeKey } from './keys.ts'
 export { type Incarnation, newIncarnation, reincarnated } from './new-incarnation.ts'
-export { type Found, publishedRow, ShardPublication, type Uploaded } from './publication.ts'
+export {
+  type Begun,
+  type Found,
+  publishedRow,
+  ShardPublication,
+  type Uploaded,
+} from './publication.ts'
 export { ReadTurn, ReadTurns } from './read-turns.ts'
 export { ResidentBudget } from './resident-budget.ts'
 export {
@@ -28,6 +34,7 @@ export {
 } from './roll-out.ts'
 export { RowReader } from './row-reader.ts'
 export { type ShardServer, serveShard } from './server.ts'
+export { ShardsHere } from './shards-here.ts'
 export { type KnownEnd, SlotReader } from './slot-reader.ts'
 export { type Epoch, isOfEpoch } from './slot-records.ts'
 export {

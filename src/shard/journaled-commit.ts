@@ -8,7 +8,7 @@
 import type { StoreWrite } from '../ports/index.ts'
 import { hashBytes, invariant, pack } from '../protocol/index.ts'
 import type { CommitOutcome, CommitPath, CommitRequest, TakeOutcome } from './commit.ts'
-import type { JournaledCommitDeps, Ownership, Position } from './journaled-deps.ts'
+import type { JournaledCommitDeps, Ownership, Position, TakingOutcome } from './journaled-deps.ts'
 import { appliedKey, tailKey } from './keys.ts'
 import { SlotReader } from './slot-reader.ts'
 import { type Epoch, encodeRecord } from './slot-records.ts'
@@ -21,7 +21,9 @@ const OWNER_SILENCE_MS = 30_000
 interface SlotContent {
   record: Uint8Array
   writes: readonly StoreWrite[]
-  certain: (() => void) | undefined
+  /** Told when the slot holds it, whatever the own disk does. */
+  written?: () => void
+  certain?: (() => void) | undefined
 }
 
 const RESET = { kind: 'lost', reset: true } as const
@@ -59,19 +61,19 @@ export class JournaledCommit implements CommitPath {
     this.#taking?.stop()
   }
 
-  take(done: (outcome: TakeOutcome) => void): void {
+  take(done: (outcome: TakeOutcome) => void, claimed: () => void = () => {}): void {
     const { shard, store, log } = this.#deps
     const tail = new Tail(shard, store, log)
-    const taking = new Taking(this.#deps, this.#slots, tail, (outcome) => {
+    const ended = (outcome: TakingOutcome) => {
       if (this.#stopped) return
       if (outcome.kind !== 'taken') return done(outcome)
       const { epoch, last } = outcome
       this.#owned = { epoch, last }
       this.#acknowledged()
       done({ kind: 'taken', nextSlot: last.slot + 1 })
-    })
-    this.#taking = taking
-    taking.start()
+    }
+    this.#taking = new Taking(this.#deps, this.#slots, tail, { claimed, done: ended })
+    this.#taking.start()
   }
 
   commit(request: CommitRequest, done: (outcome: CommitOutcome) => void): void {
@@ -85,13 +87,17 @@ export class JournaledCommit implements CommitPath {
     this.#writeNext({ record, writes, certain }, settle)
   }
 
-  /** The next slot says to whom: nothing of this epoch can follow it. */
+  /**
+   * The next slot says to whom: nothing of this epoch can follow it. The own disk is not waited for, since
+   * nobody is told of anything: whoever claims behind it has it on his disk before he serves.
+   */
   release(to: string, done: (outcome: CommitOutcome) => void): void {
     const settle = this.#begin(done)
     const { last, epoch } = this.#ownership()
     const { hash: prev, serverId } = last
     const record = encodeRecord({ kind: 'release', prev, serverId, epoch, to })
-    this.#writeNext({ record, writes: [], certain: undefined }, settle)
+    const written = () => settle({ kind: 'committed' })
+    this.#writeNext({ record, writes: [], written }, settle)
   }
 
   #writeNext(content: SlotContent, settle: (outcome: CommitOutcome) => void): void {
@@ -136,11 +142,12 @@ export class JournaledCommit implements CommitPath {
 
   /** Slot and tail at once; the store's rows change when both are known. */
   #commitSlot(
-    { slot, record, writes, certain }: SlotContent & { slot: number },
+    content: SlotContent & { slot: number },
     { sequence, serverId }: Position,
     settle: (outcome: CommitOutcome) => void,
   ): void {
     const { shard, store, recordBytesMax } = this.#deps
+    const { slot, record, writes, certain } = content
     const { epoch } = this.#ownership()
     if (recordBytesMax !== undefined && record.length > recordBytesMax) {
       const why = `a batch of ${record.length} bytes does not fit a slot of ${recordBytesMax}`
@@ -160,6 +167,7 @@ export class JournaledCommit implements CommitPath {
       if (outcome.kind === 'reset') return settle({ ...RESET, why: outcome.why, unknown: true })
       written = outcome.sequence
       this.#acknowledged()
+      content.written?.()
       arrived()
     })
     store.write({

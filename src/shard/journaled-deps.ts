@@ -1,5 +1,6 @@
 /** What the journaled commit path is made of, and what it owns. */
 import type { Checkpoints, Clock, Journal, Log, Random, Store } from '../ports/index.ts'
+import type { TakeOutcome } from './commit.ts'
 import type { ReadTurns } from './read-turns.ts'
 import type { Epoch } from './slot-records.ts'
 import type { TailRow } from './tail.ts'
@@ -37,6 +38,16 @@ export interface Position {
 export interface Ownership {
   epoch: Epoch
   last: Position
+}
+
+export type TakingOutcome =
+  | ({ kind: 'taken' } & Ownership)
+  | Exclude<TakeOutcome, { kind: 'taken' }>
+
+export interface TakingListener {
+  /** Once at most: the shard is this node's, and is `taken` as soon as the disk has it. */
+  claimed: () => void
+  done: (outcome: TakingOutcome) => void
 }
 
 export interface JournaledCommitDeps {

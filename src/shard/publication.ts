@@ -14,12 +14,21 @@ import { CheckpointAccess } from './checkpoint-access.ts'
 import { writeChunks } from './checkpoint-chunks.ts'
 import type { Checkpoint } from './checkpoint-form.ts'
 import { appliedKey, metaKey } from './keys.ts'
+import { Retries } from './retries.ts'
 import { type KnownEnd, SlotReader } from './slot-reader.ts'
 import { encodeRecord } from './slot-records.ts'
 import { type Applied, recordOf } from './tail.ts'
 
 /** Of no view: whoever is named by any may take the shard over. */
 const NO_VIEW = 0
+
+/**
+ * Where the journal has an end and not its first slot, it is looked at so often again, after so long: a leader
+ * of the stream that was deposed answers for a moment what was true before. What is missing for longer than an
+ * election takes was removed.
+ */
+const MISSING_LOOKS_MAX = 10
+const AGAIN = { firstMs: 200, maxMs: 1_000 }
 
 export interface PublicationDeps {
   shard: number
@@ -38,6 +47,9 @@ export interface PublicationDeps {
 /** What the cluster has of a shard already. */
 export type Found = 'nothing' | 'slots' | 'checkpoints'
 
+/** How a journal stands that was to begin. */
+export type Begun = 'began' | 'had begun' | 'taken by others'
+
 /** What became of its checkpoint. */
 export type Uploaded = { kind: 'made' } | { kind: 'was there' } | { kind: 'failed'; why: string }
 
@@ -45,6 +57,7 @@ export class ShardPublication {
   readonly #deps: PublicationDeps
   readonly #access: CheckpointAccess
   readonly #slots: SlotReader
+  readonly #again: Retries
   /** Where the checkpoint stands. */
   readonly #place: Applied
 
@@ -53,6 +66,7 @@ export class ShardPublication {
     this.#deps = deps
     this.#access = new CheckpointAccess(shard, checkpoints, clock)
     this.#slots = new SlotReader(shard, journal, clock)
+    this.#again = new Retries(clock, AGAIN)
     this.#place = placeOfPublished(shard, store, id)
   }
 
@@ -60,6 +74,7 @@ export class ShardPublication {
   stop(): void {
     this.#access.stop()
     this.#slots.stop()
+    this.#again.stop()
   }
 
   look(done: (found: Found) => void): void {
@@ -120,17 +135,18 @@ export class ShardPublication {
   }
 
   /** Writes the first record behind the checkpoint, if it is not there. */
-  begin(done: (outcome: 'began' | 'had begun' | 'taken by others') => void): void {
+  begin(done: (outcome: Begun) => void, looks = 0): void {
     this.#slots.end((end) => {
       if (end.lastSlot === 0) return this.#claim(end, done)
-      const slot = this.#place.slot + 1
-      this.#slots.read(slot, (found) =>
-        done(found && this.#isOurs(found.record) ? 'had begun' : 'taken by others'),
-      )
+      this.#slots.read(this.#place.slot + 1, (found) => {
+        if (found) return done(this.#isOurs(found.record) ? 'had begun' : 'taken by others')
+        if (looks === MISSING_LOOKS_MAX) return done('taken by others')
+        this.#again.again(looks, () => this.begin(done, looks + 1))
+      })
     })
   }
 
-  #claim(end: KnownEnd, done: Parameters<ShardPublication['begin']>[0]): void {
+  #claim(end: KnownEnd, done: (outcome: Begun) => void): void {
     const { node, id } = this.#deps
     const { slot, hash } = this.#place
     const { serverId, lastSequence: sequence } = end

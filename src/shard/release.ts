@@ -57,7 +57,7 @@ export function release(
 function announce(deps: EngineDeps, address: string, text: () => string): void {
   if (!deps.transport.hears(deps.subjects.events())) return
   const subject = deps.subjects.event(address)
-  if (deps.transport.hears(subject)) deps.transport.publish(subject, Buffer.from(text()))
+  if (deps.transport.hears(subject)) deps.transport.publish(subject, text())
 }
 
 /** A plain action of a machine is best effort; what it throws is its own. */

@@ -1,7 +1,8 @@
 /**
  * Puts an engine on the transport: commands, messages of other shards, queries. Decides: that one
- * request is answered by one reply, when everything in it has its outcome, and that workers which have
- * no node in between are heard on subjects of their own, where they can do nothing but speak of tasks.
+ * request is answered by one reply, when everything in it has its outcome, that workers which have
+ * no node in between are heard on subjects of their own, where they can do nothing but speak of tasks, and
+ * that what is handed over within the process meets the same checks.
  */
 import type { Subscription, Transport } from '../ports/index.ts'
 import {
@@ -24,6 +25,7 @@ import {
   workerOfWork,
 } from '../protocol/index.ts'
 import type { ShardEngine } from './engine.ts'
+import type { ShardsHere } from './shards-here.ts'
 
 export interface ShardServer {
   stop(): void
@@ -32,6 +34,8 @@ export interface ShardServer {
 export interface ServeOptions {
   /** Workers may be anywhere, and speak for themselves. Where they cannot, nobody listens for them. */
   hearsWorkers?: boolean
+  /** Clients within the process find it there. */
+  here?: ShardsHere
 }
 
 /** Two may answer while a shard changes hands: the one that lost it commits nothing, and says so. */
@@ -42,7 +46,7 @@ export function serveShard(
   transport: Transport,
   subjects: Subjects,
   limits: Limits,
-  { hearsWorkers = false }: ServeOptions = {},
+  { hearsWorkers = false, here }: ServeOptions = {},
 ): ShardServer {
   const subscriptions: Subscription[] = [
     transport.subscribe(subjects.shard(engine.shard), SOLE, ({ payload, reply }) => {
@@ -79,8 +83,21 @@ export function serveShard(
     })
     subscriptions.push(heard)
   }
+  const leave = here?.add(engine.shard, {
+    take: (commands, bytesEach, done) => {
+      const checked = commands.map((command) => checkCommand(command, limits))
+      submitAll(
+        engine,
+        limits,
+        checked,
+        () => bytesEach,
+        (outcomes) => done(outcomes.map(detached)),
+      )
+    },
+  })
   return {
     stop() {
+      leave?.()
       for (const subscription of subscriptions) subscription.unsubscribe()
     },
   }
@@ -128,29 +145,56 @@ function takeCommands(
   if (!Array.isArray(commands)) {
     return reply(pack([{ error: errorRecord('malformed', 'a request is a list of commands') }]))
   }
-  const outcomes: Outcome[] = new Array(commands.length)
-  let missing = commands.length
-  if (missing === 0) return reply(pack(outcomes))
-  const settle = (index: number, outcome: Outcome) => {
-    outcomes[index] = outcome
-    missing -= 1
-    if (missing === 0) reply(packOutcomes(outcomes))
-  }
+  const admitted = (commands as unknown[]).map((candidate) => {
+    const shaped = checkCommand(candidate, limits)
+    return 'error' in shaped ? shaped : admit(shaped.command)
+  })
   // None of them is larger than all together: most requests need not be measured.
   const measured = payload.length > limits.payloadBytesMax
   const bytesEach = Math.ceil(payload.length / commands.length)
-  for (const [index, candidate] of (commands as unknown[]).entries()) {
-    const shaped = checkCommand(candidate, limits)
-    const checked = 'error' in shaped ? shaped : admit(shaped.command)
+  const bytesOf = (command: Command) => (measured ? pack(command).length : bytesEach)
+  submitAll(engine, limits, admitted, bytesOf, (outcomes) => reply(packOutcomes(outcomes)))
+}
+
+/** @param done is told when all have their outcome */
+function submitAll(
+  engine: ShardEngine,
+  limits: Limits,
+  commands: readonly Checked[],
+  bytesOf: (command: Command) => number,
+  done: (outcomes: Outcome[]) => void,
+): void {
+  const outcomes: Outcome[] = new Array(commands.length)
+  let missing = commands.length
+  if (missing === 0) return done(outcomes)
+  const settle = (index: number, outcome: Outcome) => {
+    outcomes[index] = outcome
+    missing -= 1
+    if (missing === 0) done(outcomes)
+  }
+  for (const [index, checked] of commands.entries()) {
     if ('error' in checked) {
       settle(index, checked)
       continue
     }
-    const bytes = measured ? pack(checked.command).length : bytesEach
+    const bytes = bytesOf(checked.command)
     if (bytes > limits.payloadBytesMax) settle(index, { error: tooLarge(bytes, limits) })
     else engine.submit(checked.command, bytes, (outcome) => settle(index, outcome))
   }
 }
+
+/** As it would arrive over a transport: nothing in it is the shard's any more. Most answers hold no objects. */
+function detached(outcome: Outcome): Outcome {
+  if ('ok' in outcome && isFlat(outcome.ok)) return { ...outcome, ok: { ...outcome.ok } }
+  return unpack(packOne(outcome)) as Outcome
+}
+
+function isFlat(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.values(value).every((field) => FLAT.has(typeof field))
+}
+
+const FLAT: ReadonlySet<string> = new Set(['string', 'number', 'boolean', 'undefined'])
 
 /** One outcome that cannot be packed is a fault of its own: the others are true and are told. */
 function packOutcomes(outcomes: readonly Outcome[]): Uint8Array {

@@ -32,6 +32,8 @@ const AGAIN = { firstMs: 5, maxMs: 1_000 }
 const READS_MAX = 128
 /** And so many at first, whatever was read before: of the largest records, of a MiB each, a page of bytes. */
 const READS_FIRST = 8
+/** So many are read to see the newest of them: as many as are read of a shard without waiting for a turn. */
+const NEWEST_COUNT_MAX = 64
 /** With each record that arrives two more are read at once: those that arrive tell how large the next may be. */
 const READS_MORE = 2
 
@@ -132,6 +134,19 @@ export class SlotReader {
       done(read)
     }
     readNext()
+  }
+
+  /**
+   * The newest record as the last of those that are told, none when it is not there. Of few slots from `from` on
+   * all, so that none is asked for twice.
+   */
+  newest(from: number, { lastSlot: to }: KnownEnd, done: (records: Uint8Array[]) => void): void {
+    const one = () => this.read(to, (found) => done(found ? [found.record] : []))
+    if (from >= to || to - from >= NEWEST_COUNT_MAX) return one()
+    this.readAll({ from, to, bytesMax: READ_BYTES_MAX }, (records) => {
+      if (records?.length === to - from + 1) done(records)
+      else one()
+    })
   }
 
   /** Writes until it is certain whose record the slot holds, if that can be known at all. */

@@ -32,6 +32,7 @@ export type RecordHead =
   | { kind: 'release'; prev: string; serverId: string; epoch: Epoch; to: string }
 
 type BatchHead = Extract<RecordHead, { kind: 'batch' }>
+export type ClaimHead = Extract<RecordHead, { kind: 'claim' }>
 
 export type SlotRecord =
   | Exclude<RecordHead, BatchHead>

@@ -10,7 +10,13 @@ import { hashBytes, pack, toErrorRecord, unpack } from '../protocol/index.ts'
 import { appliedKey, quarantineKey, slotOfTailKey, TABLE, tableRange, tailKey } from './keys.ts'
 import { generationRow } from './lineage.ts'
 import { RowFold } from './row-fold.ts'
-import { GENESIS_HASH, type RecordHead, readRecord } from './slot-records.ts'
+import {
+  type ClaimHead,
+  type Epoch,
+  GENESIS_HASH,
+  type RecordHead,
+  readRecord,
+} from './slot-records.ts'
 
 export interface TailRow {
   slot: number
@@ -36,6 +42,13 @@ export class Tail {
 
   applied(): Applied {
     return appliedOf(this.#store.get(appliedKey(this.#shard)))
+  }
+
+  /** A claim that was read or written here, as long as its slot is not removed: its id is of no other record. */
+  claim({ slot, claimId }: Epoch): ClaimHead | undefined {
+    const bytes = this.#store.get(tailKey(this.#shard, slot))
+    const record = bytes && recordOf({ slot, bytes })
+    return record?.kind === 'claim' && record.claimId === claimId ? record : undefined
   }
 
   /** Every row behind a slot, whether or not it is the next one. */
@@ -145,9 +158,8 @@ export function brokenChain(applied: Applied, records: readonly Uint8Array[]): s
   let prev = applied.hash
   for (const [index, bytes] of records.entries()) {
     const slot = applied.slot + 1 + index
-    const record = headOrWhyNot(bytes)
-    if (typeof record === 'string')
-      return `slot ${slot} holds a record that this version cannot read: ${record}`
+    const record = headOrWhyNot({ slot, bytes })
+    if (typeof record === 'string') return record
     if (record.prev !== prev) return `the chain of records is broken at slot ${slot}`
     prev = hashBytes(bytes)
   }
@@ -161,15 +173,17 @@ export function followsAnother({ slot, hash }: Applied, [bytes]: readonly Uint8A
 }
 
 /** Undefined when this version cannot read it. */
-export function recordOf({ bytes }: TailRow): RecordHead | undefined {
-  const record = headOrWhyNot(bytes)
+export function recordOf(row: TailRow): RecordHead | undefined {
+  const record = headOrWhyNot(row)
   return typeof record === 'string' ? undefined : record
 }
 
-function headOrWhyNot(bytes: Uint8Array): RecordHead | string {
+/** What a record says of itself; in words for people why this version cannot read it. */
+export function headOrWhyNot({ slot, bytes }: TailRow): RecordHead | string {
   try {
     return readRecord(bytes).head
   } catch (thrown) {
-    return toErrorRecord(thrown).message
+    const why = toErrorRecord(thrown).message
+    return `slot ${slot} holds a record that this version cannot read: ${why}`
   }
 }

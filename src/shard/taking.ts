@@ -8,17 +8,18 @@
  */
 import { hashBytes, invariant } from '../protocol/index.ts'
 import { CheckpointLoading } from './checkpoint-loading.ts'
-import type { TakeOutcome } from './commit.ts'
-import type { JournaledCommitDeps, OtherTail, Ownership } from './journaled-deps.ts'
+import type { JournaledCommitDeps, OtherTail, Ownership, TakingListener } from './journaled-deps.ts'
 import { generationsIn, generationsOf, newGeneration } from './lineage.ts'
 import { lostChain } from './lost-chain.ts'
 import { ReadTurn } from './read-turns.ts'
 import { type KnownEnd, READ_BYTES_MAX, type SlotReader } from './slot-reader.ts'
-import { encodeRecord, GENESIS_HASH, type RecordHead, readRecord } from './slot-records.ts'
+import type { ClaimHead, RecordHead } from './slot-records.ts'
+import { encodeRecord, GENESIS_HASH, readRecord } from './slot-records.ts'
 import {
   type Applied,
   brokenChain,
   followsAnother,
+  headOrWhyNot,
   recordOf,
   rowsOf,
   type Tail,
@@ -38,21 +39,20 @@ const GAP_AGAIN_MS = 200
 const WAS_EMPTIED =
   'the journal was emptied: it holds no slot, but held something. If nothing was ever kept in this shard, and only what no node wrote was removed (the logs of its nodes say so), remove its stream; else put the journal back from a backup'
 
-export type TakingOutcome =
-  | ({ kind: 'taken' } & Ownership)
-  | Exclude<TakeOutcome, { kind: 'taken' }>
-
 export class Taking {
   readonly #deps: JournaledCommitDeps
   readonly #slots: SlotReader
   readonly #tail: Tail
-  readonly #done: (outcome: TakingOutcome) => void
+  readonly #claimed: () => void
+  readonly #done: TakingListener['done']
   readonly #loading: CheckpointLoading | undefined
   readonly #turn: ReadTurn
   #applied: Applied
   /** Of the slots behind `applied`; they do not change while the copy of the stream is the same. */
   #records: Uint8Array[] = []
   #copy = ''
+  /** Up to the end as it was seen last, one or more. */
+  #newest: Uint8Array[] = []
   /** What the other members answered, while the stream was this copy. */
   #others: { copy: string; tails: readonly OtherTail[]; givenUp: readonly string[] } | undefined
   #collecting: { stop(): void } | undefined
@@ -64,12 +64,13 @@ export class Taking {
     deps: JournaledCommitDeps,
     slots: SlotReader,
     tail: Tail,
-    done: (outcome: TakingOutcome) => void,
+    { claimed, done }: TakingListener,
   ) {
     this.#deps = deps
     this.#slots = slots
     this.#tail = tail
     this.#turn = new ReadTurn(deps.turns, 'serve')
+    this.#claimed = claimed
     this.#done = (outcome) => {
       this.#turn.end()
       done(outcome)
@@ -95,16 +96,20 @@ export class Taking {
   run(): void {
     this.#slots.end((end) => {
       const read = this.#applied.slot + this.#records.length
+      this.#newest = []
       if (end.serverId !== this.#copy || end.lastSlot < read) this.#records = []
       this.#copy = end.serverId
       if (end.lastSlot === 0 && end.lastSequence > 0) {
         return this.#part(WAS_EMPTIED)
       }
       if (end.lastSlot === 0) return this.#compare(end, undefined)
-      this.#slots.read(end.lastSlot, (found) => {
+      this.#slots.newest(this.#applied.slot + this.#records.length + 1, end, (records) => {
+        this.#newest = records
+        const newest = records.at(-1)
         // Lost between two questions.
-        if (!found) return this.#askAgain(`slot ${end.lastSlot} ends the journal, and is not in it`)
-        this.#compare(end, found.record)
+        if (!newest)
+          return this.#askAgain(`slot ${end.lastSlot} ends the journal, and is not in it`)
+        this.#compare(end, newest)
       })
     })
   }
@@ -155,10 +160,8 @@ export class Taking {
   #checkNamed(end: KnownEnd, newest: Uint8Array | undefined): void {
     const { node, viewVersion } = this.#deps
     const slot = end.lastSlot
-    const record = newest && recordOf({ slot, bytes: newest })
-    if (newest && !record) {
-      return this.#part(`slot ${slot} holds a record that this version cannot read`)
-    }
+    const record = newest && headOrWhyNot({ slot, bytes: newest })
+    if (typeof record === 'string') return this.#part(record)
     if (!record) return this.#read(end, newest)
     this.#claimOf(slot, record, (claim) => {
       const isFree = !claim || claim.node === node || claim.viewVersion < viewVersion
@@ -172,13 +175,11 @@ export class Taking {
   }
 
   /** The claim under which a record was written; undefined when it is long gone. */
-  #claimOf(
-    slot: number,
-    record: RecordHead,
-    done: (claim: (RecordHead & { kind: 'claim' }) | undefined) => void,
-  ): void {
+  #claimOf(slot: number, record: RecordHead, done: (claim: ClaimHead | undefined) => void): void {
     if (record.kind === 'claim') return done(record)
     invariant(record.epoch.slot < slot, 'an owner writes behind its claim')
+    const kept = this.#tail.claim(record.epoch)
+    if (kept) return done(kept)
     this.#slots.read(record.epoch.slot, (found) => {
       const claim = found && recordOf({ slot: record.epoch.slot, bytes: found.record })
       done(claim?.kind === 'claim' ? claim : undefined)
@@ -209,16 +210,16 @@ export class Taking {
   #read(end: KnownEnd, newest: Uint8Array | undefined): void {
     const { slot, hash } = this.#applied
     if (slot === 0 && end.lastSlot === 0) return this.#begin(end)
-    if (slot === 0) return this.#readOn(end)
-    // A standby that has everything: what it applied last was read a moment ago.
-    if (slot === end.lastSlot && newest && hashBytes(newest) === hash) return this.#readOn(end)
-    this.#slots.read(slot, (found) => {
-      if (!found) return this.#meetGap(slot, end)
-      if (hashBytes(found.record) === hash) return this.#readOn(end)
-      const rows = [...this.#tail.after(slot - 1)].map((row) => row.slot)
-      const why = `slot ${slot} holds another record than the one that this store applied`
-      this.#load(why, rows)
-    })
+    // What stands behind it names it: that is as good as to compare it.
+    if (slot < end.lastSlot || (newest && hashBytes(newest) === hash)) return this.#readOn(end)
+    this.#loadAnew()
+  }
+
+  /** What was applied here is not what the journal holds. */
+  #loadAnew(): void {
+    const { slot } = this.#applied
+    const rows = [...this.#tail.after(slot - 1)].map((row) => row.slot)
+    this.#load(`slot ${slot} holds another record than the one that this store applied`, rows)
   }
 
   /** A shard of which there is nothing: it is new, or its journal is gone as a whole. */
@@ -236,14 +237,11 @@ export class Taking {
     })
   }
 
-  /** What was applied is removed from the journal, or what comes behind it. */
+  /** What comes behind what was applied is removed from the journal, or not there yet. */
   #meetGap(slot: number, seen: KnownEnd): void {
     this.#slots.end((end) => {
       // What was lost in between is to be asked for.
       if (end.serverId !== seen.serverId) return this.run()
-      // The record behind it names it: that is as good as to compare it. Of what was written since nobody
-      // has asked whose it is.
-      if (slot === this.#applied.slot && slot === end.firstSlot - 1) return this.#readOn(seen)
       const why = `slots from ${slot} on were removed, and no checkpoint covers them`
       if (slot < end.firstSlot) return this.#load(why)
       this.#askAgain(`not all slots from ${slot} on are in the journal, which begins before`)
@@ -267,19 +265,24 @@ export class Taking {
 
   #readPage(end: KnownEnd): void {
     const from = this.#applied.slot + 1 + this.#records.length
+    if (from + this.#newest.length === end.lastSlot + 1) return this.#goOn(this.#newest, end)
     const to = Math.min(end.lastSlot, this.#applied.slot + APPLIED_AT_ONCE)
     this.#slots.readAll({ from, to, bytesMax: READ_BYTES_MAX }, (records) => {
       if (!records) return this.#meetGap(from, end)
-      this.#records.push(...records)
-      const problem = brokenChain(this.#applied, this.#records)
-      if (problem === undefined) {
-        const isMore = this.#applied.slot + this.#records.length < end.lastSlot
-        return isMore ? this.#follow(end) : this.#claim(end)
-      }
-      // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.
-      if (followsAnother(this.#applied, this.#records)) this.#load(problem)
-      else this.#part(problem)
+      this.#goOn(records, end)
     })
+  }
+
+  #goOn(records: readonly Uint8Array[], end: KnownEnd): void {
+    this.#records.push(...records)
+    const problem = brokenChain(this.#applied, this.#records)
+    if (problem === undefined) {
+      const isMore = this.#applied.slot + this.#records.length < end.lastSlot
+      return isMore ? this.#follow(end) : this.#claim(end)
+    }
+    // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.
+    if (followsAnother(this.#applied, this.#records)) this.#loadAnew()
+    else this.#part(problem)
   }
 
   /** More is behind than is held in memory: it is applied as a standby does it, whoever will own the shard. */
@@ -346,7 +349,8 @@ export class Taking {
       if (generation !== undefined) this.#sayGap(slot, generation)
       this.#records.push(record)
       const last = { slot, hash: hashBytes(record), sequence: outcome.sequence, serverId }
-      this.#keep({ epoch: { slot, claimId }, last })
+      this.#claimed()
+      if (!this.#stopped) this.#keep({ epoch: { slot, claimId }, last })
     })
   }
 

@@ -149,9 +149,9 @@ describe('a cluster', () => {
       1,
     )
     expect(await leaving).toBe('drained')
-    expect(most).toBeLessThanOrEqual(4)
+    expect(most).toBeLessThanOrEqual(2)
     const tookMs = cluster.clock.monotonic() - begunAtMs
-    // 16 shards, 4 at once: with a leader that only plans with its beat that were 4 s.
+    // 16 shards, 2 at once: with a leader that only plans with its beat that were 8 s.
     expect(tookMs).toBeLessThan(2 * DEFAULT_CLUSTER_LIMITS.leaderBeatMs)
   })
 
@@ -163,7 +163,8 @@ describe('a cluster', () => {
     const [before, ...others] = running()
     expect(others).toEqual([])
     expect(await before!.leave()).toBe('drained')
-    expect(running()).toHaveLength(1)
+    expect(running().length, 'the next owner may not serve yet').toBeLessThanOrEqual(1)
+    await cluster.until(() => running().length === 1, 'the next owner begins it')
     expect(running()[0]).not.toBe(before)
     before!.stop()
     const [second] = running()

@@ -143,7 +143,7 @@ export class GatedTransport implements Transport {
     this.#transport.request({ ...request, subject }, this.#gate.through(done))
   }
 
-  publish(subject: string, payload: Uint8Array): void {
+  publish(subject: string, payload: Uint8Array | string): void {
     if (this.#gate.isShut || this.isCut || this.lost.has(subject)) return
     this.#transport.publish(subject, payload)
   }

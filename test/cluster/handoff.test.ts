@@ -1,6 +1,7 @@
 /** From one owner to the next: what the old one still does, and how long the new one waits. */
 import { describe, expect, it } from 'vitest'
 import { encodeView, viewNumber } from '../../src/cluster/view.ts'
+import { tailKey } from '../../src/shard/keys.ts'
 import { kinds, tailOf } from '../shard/journaled-judge.ts'
 import { Nodes, REAL, SHARD } from '../shard/journaled-nodes.ts'
 import { started } from '../shard/journaled-ownership.ts'
@@ -63,6 +64,25 @@ describe('an engine that lets go', () => {
     expect([ended, kinds(nodes.server), b.engine.state]).toEqual([2, 'cbr', 'stopped'])
   })
 
+  it('does not wait for its own disk: nobody is told of anything', async () => {
+    const { nodes, a } = await started(REAL)
+    const write = a.store.write.bind(a.store)
+    const released = tailKey(SHARD, 3)
+    a.store.write = (transaction) => {
+      if (!transaction.writes.some(([key]) => Buffer.compare(key, released) === 0))
+        write(transaction)
+    }
+    let ended = 0
+    a.engine.letGo('b', () => {
+      ended += 1
+    })
+    await nodes.settle(20)
+    expect([ended, kinds(nodes.server)]).toEqual([1, 'cbr'])
+    const b = nodes.node('b')
+    await b.serve(1)
+    expect(tailOf(b.store), 'who claims behind it has it').toEqual([1, 2, 3, 4])
+  })
+
   it('that was fenced meanwhile ends as lost', async () => {
     const { nodes, a } = await started(REAL)
     await nodes.owner('b')
@@ -86,6 +106,16 @@ describe('an engine that lets go', () => {
 })
 
 describe('the next owner', () => {
+  it('asks the journal for no more than its end, what it lacks, and the claim', async () => {
+    const { nodes, a } = await started(REAL)
+    a.engine.letGo('a', () => {})
+    await nodes.settle(20)
+    const from = a.said.length
+    await a.serve()
+    const asked = a.said.slice(from).map(({ on }) => on)
+    expect(asked, 'the release once, and not the claim before').toEqual(['end', 'read', 'write'])
+  })
+
   it('waits until the old one has let go', async () => {
     const cluster = new Cluster()
     await cluster.started(['a', 'b'])

@@ -18,7 +18,7 @@ import { type ClusterLimits, ClusterNode, type View } from '../../src/cluster/in
 import { hostMachine, type MachineDefinition } from '../../src/machine/index.ts'
 import type { Log } from '../../src/ports/index.ts'
 import { resolveLimits, shardOf, subjectsOf } from '../../src/protocol/index.ts'
-import { type LiveHost, ResidentBudget } from '../../src/shard/index.ts'
+import { type LiveHost, ResidentBudget, ShardsHere } from '../../src/shard/index.ts'
 import type { SlotRecord } from '../../src/shard/slot-records.ts'
 import { Line } from '../shard/journaled-line.ts'
 import { decodeRecord } from '../shard/slot-record.ts'
@@ -255,6 +255,8 @@ export class TestNode {
   transport: GatedTransport
   journal: Line
   node: ClusterNode
+  /** What clients within its process find there. */
+  here: ShardsHere
   isUp = false
   isFrozen = false
   /** Of its machines, when it starts the next time. */
@@ -276,6 +278,7 @@ export class TestNode {
     this.transport = parts.transport
     this.journal = parts.journal
     this.node = parts.node
+    this.here = parts.here
   }
 
   #boot() {
@@ -293,8 +296,9 @@ export class TestNode {
       stop: (effectId) => void this.liveStarted.delete(effectId),
     }
     this.#boots += 1
+    const here = new ShardsHere()
     const node = new ClusterNode({
-      ...{ name, shardCount, clock, store, journal, transport, subjects, limits, live },
+      ...{ name, shardCount, clock, store, journal, transport, subjects, limits, live, here },
       bootId: `boot-${this.#boots}`,
       weight: options.weight ?? 1,
       zone: options.zone ?? null,
@@ -314,7 +318,7 @@ export class TestNode {
       announces: false,
       stopped: (reason) => void this.stops.push(reason),
     })
-    return { node, transport, journal }
+    return { node, transport, journal, here }
   }
 
   start(): void {

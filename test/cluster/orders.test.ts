@@ -87,10 +87,10 @@ describe('an order to drain a node', () => {
       plans.step()
       left.push(plans.count('b'))
     }
-    expect(left[0], 'those whose standby is near').toBe(16)
-    expect(left.slice(1), 'each goes on by one at least').toEqual([15, 14, 13])
+    expect(left[0], 'those whose standby is near').toBe(18)
+    expect(left.slice(1), 'each goes on by one at least').toEqual([17, 16, 15])
     plans.step({ isBetweenBeats: true })
-    expect(plans.count('b'), 'but not between two beats').toBe(13)
+    expect(plans.count('b'), 'but not between two beats').toBe(15)
     plans.reports = {}
     plans.rest()
     expect([plans.count('a'), plans.count('b'), plans.count('c')]).toEqual([30, 0, 30])

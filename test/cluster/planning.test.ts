@@ -116,6 +116,74 @@ describe('the next view', () => {
     expect(next(before, all, { reports: near() }).owners).toEqual(before.owners)
   })
 
+  describe('while shards are handed over', () => {
+    const wishes = { ...NO_WISHES, drains: [{ node: 'b', by: 'op', at: 1 }] }
+    const all = members('a', 'b', 'c', 'd')
+    const shards = 16
+    /** All serve what they are named for. */
+    const then = (view: View, some: readonly Member[], reports: Partial<Reports> = {}): View => {
+      const servesBy = (name: string, shard: number) =>
+        view.owners[shard] === name ? viewNumber(view) : undefined
+      const heard = { ...near(), servesBy, ...reports }
+      const more = { wishes, shardCount: shards, isBetweenBeats: true }
+      return next(view, some, { ...more, reports: heard })
+    }
+    const whole = () => {
+      let view = next(undefined, all, { shardCount: shards })
+      for (let round = 0; round < 5; round++) {
+        view = next(view, all, { shardCount: shards, reports: near() })
+      }
+      return view
+    }
+
+    it('who had a shard stands by for it, and no other standby changes before all have moved', () => {
+      const began = whole()
+      const moved = new Set<number>()
+      let view = began
+      for (let rounds = 0; owned(view, 'b') > 0; rounds++) {
+        expect(rounds).toBeLessThan(shards)
+        const before = view
+        view = then(view, all)
+        view.owners.forEach((owner, shard) => {
+          if (owner !== before.owners[shard]) {
+            expect(before.owners[shard]).toBe('b')
+            moved.add(shard)
+          }
+          expect(view.standbys[shard]).toBe(moved.has(shard) ? 'b' : began.standbys[shard])
+        })
+      }
+      expect(moved.size).toBe(owned(began, 'b'))
+      expect(then(view, all).standbys).not.toContain('b')
+    })
+
+    it('a standby that is dead is replaced all the same', () => {
+      const began = then(whole(), all)
+      expect(owned(began, 'b')).toBeGreaterThan(0)
+      const shard = began.owners.findIndex((owner, n) => owner !== 'b' && began.standbys[n] === 'd')
+      const left = then(
+        began,
+        all.filter(({ name }) => name !== 'd'),
+      )
+      expect(owned(left, 'b'), 'others are still on their way').toBeGreaterThan(0)
+      expect([null, 'd']).not.toContain(left.standbys[shard])
+    })
+
+    it('nothing goes to who has others to catch up with, unless nobody knows how far it is', () => {
+      const [some, more] = [members('a', 'b'), members('a', 'b', 'c')]
+      const shardCount = 12
+      const began = next(next(undefined, some, { shardCount }), more, { shardCount })
+      const due = began.standbys.flatMap((name, shard) => (name === 'c' ? [shard] : []))
+      expect(due.length).toBeGreaterThanOrEqual(4)
+      const given = (lag: number | undefined) => {
+        const reports = { ...SILENT, lag: (_: string, of: number) => (of === due[0] ? lag : 0) }
+        return owned(next(began, more, { shardCount, reports }), 'c')
+      }
+      expect(given(HANDOFF_LAG_SLOTS_MAX)).toBe(0)
+      expect(given(HANDOFF_LAG_SLOTS_MAX - 1)).toBe(2)
+      expect(given(undefined)).toBe(2)
+    })
+  })
+
   it('replaces the dead at once, by its standby', () => {
     const before = rest(next(undefined, members('a', 'b', 'c')), members('a', 'b', 'c'), near())
     const then = next(before, members('a', 'c'))
@@ -255,7 +323,7 @@ describe('the next view', () => {
           const then = next(last, present, { reports: near(), shardCount })
           if (then === last) break
           last = then
-          expect(round, 'it comes to rest').toBeLessThan(20)
+          expect(round, 'it comes to rest').toBeLessThan(30)
         }
         if (takers.length === 0) return
         const counts = takers.map((name) => owned(last, name))

@@ -19,7 +19,7 @@ import { hostMachine } from '../../src/machine/index.ts'
 import type { StoreTransaction } from '../../src/ports/index.ts'
 import { subjectsOf } from '../../src/protocol/index.ts'
 import { ReadTurns, ResidentBudget } from '../../src/shard/index.ts'
-import { appliedKey } from '../../src/shard/keys.ts'
+import { appliedKey, tailKey } from '../../src/shard/keys.ts'
 import { READ_TURN_LIMITS } from '../../src/shard/read-turns.ts'
 import { claims, rowsOf, tailOf } from '../shard/journaled-judge.ts'
 import { Nodes, SHARD } from '../shard/journaled-nodes.ts'
@@ -75,6 +75,8 @@ class Bench {
   readonly members: Members
   readonly seat: Seat
   readonly turns = new ReadTurns({ clock: this.nodes.clock })
+  /** How often others were to hear something at once. */
+  changes = 0
 
   constructor() {
     const { clock, limits } = this.nodes
@@ -109,7 +111,9 @@ class Bench {
       views: this.views,
       members: this.members,
       otherTails: { collect: answerNothing },
-      changed: () => {},
+      changed: () => {
+        this.changes += 1
+      },
       failed: ({ why }) => fail(why),
     })
     this.views.start()
@@ -117,7 +121,7 @@ class Bench {
   }
 
   /** Whoever has this name says by which view it serves the shard. */
-  member(name: string, servesBy: () => number | undefined): Members {
+  member(name: string, servesBy: () => number | undefined, seen = () => 0): Members {
     const { clock } = this.nodes
     return new Members({
       ...{ name, clock, limits: clusterLimits, log: silentLog, bootId: name },
@@ -125,7 +129,8 @@ class Bench {
       subjects: subjectsOf('test'),
       describe: () => {
         const by = servesBy()
-        const who = { name, bootId: name, weight: 1, zone: null, leaving: false, viewNumber: 0 }
+        const viewNumber = seen()
+        const who = { name, bootId: name, weight: 1, zone: null, leaving: false, viewNumber }
         const serves = by === undefined ? [] : [[SHARD, by] as const]
         return { ...who, serves, lags: [], machines: NO_VERSIONS, refuses: [] }
       },
@@ -197,6 +202,80 @@ it('a shard is followed from what the store shows when it has taken what the own
   await bench.settle(5_000)
   expect(await noted, 'it had happened, and its tail has it for whoever asks').toBe('ok')
   expect(seat.refuses, 'it has applied what the journal lost, and knows it').toBe(true)
+})
+
+it('what is sent behind the claim waits until it serves, and is not asked again', async () => {
+  const bench = new Bench()
+  const { a, store, seat } = bench
+  const claimed = tailKey(SHARD, 1)
+  store.holdFrom(({ writes }) => writes.some(([key]) => Buffer.compare(key, claimed) === 0))
+  bench.name(1, 'a')
+  await bench.settle(1_000)
+  expect([store.holds, seat.isOwner, seat.servesBy]).toEqual([true, true, undefined])
+  const answered: string[] = []
+  let requests = 0
+  const request = a.transport.request.bind(a.transport)
+  a.transport.request = (...asked) => {
+    requests += 1
+    request(...asked)
+  }
+  void a.client.start(A, undefined, { timeoutMs: 10_000 }).then(({ address }) => {
+    answered.push(address)
+  })
+  await bench.settle(2_000)
+  expect(answered).toEqual([])
+  store.release()
+  await bench.settle(5)
+  expect([answered, seat.servesBy, requests]).toEqual([[A], numberOf(1), 1])
+})
+
+it('an owner goes on until the next one has said that it knows of it, but not for ever', async () => {
+  for (const isHeard of [true, false]) {
+    const bench = new Bench()
+    let seen = numberOf(1)
+    const b = bench.member(
+      'b',
+      () => undefined,
+      () => seen,
+    )
+    b.start()
+    bench.name(1, 'a')
+    await bench.settle(100)
+    bench.name(2, 'b')
+    bench.name(3, 'b')
+    await bench.settle(clusterLimits.letGoMs / 2)
+    expect(bench.serves).toBe(true)
+    if (isHeard) {
+      seen = numberOf(2)
+      b.beatSoon()
+    }
+    await bench.settle(50)
+    expect(bench.serves).toBe(!isHeard)
+    await bench.settle(clusterLimits.letGoMs / 2)
+    expect(bench.serves).toBe(false)
+  }
+})
+
+it('who is named and has nothing left to do says so at once', async () => {
+  const bench = new Bench()
+  bench.member('b', () => numberOf(1)).start()
+  await bench.settle(100)
+  bench.name(2, 'a')
+  await bench.settle(clusterLimits.letGoMs)
+  expect([bench.seat.isOwner, bench.changes]).toEqual([false, 1])
+})
+
+it('who is named ends what it read as a standby while the one before still serves', async () => {
+  const bench = new Bench()
+  bench.member('b', () => numberOf(1)).start()
+  const b = bench.nodes.node('b')
+  await b.serve(numberOf(1))
+  bench.name(1, 'b', 'a')
+  await bench.settle(1_000)
+  expect(bench.seat.status()).toMatchObject({ role: 'standby', lag: 0 })
+  bench.name(2, 'a')
+  await bench.settle(100)
+  expect(bench.seat.status().role, 'nothing is left to wait for').toBe('none')
 })
 
 it('while a shard is taken, those that only follow wait, and no longer', async () => {

@@ -256,13 +256,15 @@ describe('a registry that shows an old view', () => {
   it('does not fool a new leader: it waits for the view that members have seen', async () => {
     const cluster = new Cluster()
     const eager = { leaderSilenceMs: 5_000, leaderJitterMs: 1 }
-    for (const at of ['a', 'b']) cluster.node(at, { limits: { leaderSilenceMs: 9_000 } }).start()
+    // They notice later than c that the leader is gone.
+    const limits = { leaderSilenceMs: 9_000, memberGoneMs: 4_000 }
+    for (const at of ['a', 'b']) cluster.node(at, { limits }).start()
     await cluster.until(() => cluster.isSettled(), 'they come up')
     const c = cluster.node('c', { limits: eager })
     c.start()
     await cluster.until(() => cluster.isSettled(), 'c joins')
     const old = await registered(cluster)
-    const d = cluster.node('d', { limits: { leaderSilenceMs: 9_000 } })
+    const d = cluster.node('d', { limits })
     c.staleView = old
     d.start()
     const isGiven = () => cluster.view().owners.filter((one) => one === 'd').length === 2

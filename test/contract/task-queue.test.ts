@@ -28,35 +28,27 @@ describe.concurrent('on real time', () => {
       describe.sequential('one by one', () => taskQueueSuite(name, create))
     })
 
+  const clock = new SystemClock()
+  const timed = { ...realTime, exact: true, now: () => clock.now() }
+
   apart('memory, real time', async (ackWaitMs = 500) => {
-    const clock = new SystemClock()
     const queue = new MemoryTaskQueue({ clock, ackWaitMs })
-    return {
-      ...realTime,
-      queue,
-      ackWaitMs,
-      exact: true,
-      now: () => clock.now(),
-      close: async () => queue.close(),
-    }
+    return { ...timed, queue, ackWaitMs, close: async () => queue.close() }
   })
 
   /** A worker consumes over HTTP what its node publishes. */
   apart('a worker on its node over HTTP', async (ackWaitMs = 500) => {
-    const clock = new SystemClock()
     const queue = new MemoryTaskQueue({ clock, ackWaitMs })
     const node = await linkedNode(queue, QUEUE_NAMES)
     const link = node.link()
     return {
-      ...realTime,
+      ...timed,
       queue: {
         publish: (message, done) => queue.publish(message, done),
         consume: (options, deliver) => link.consume(options, deliver),
         depth: (name) => queue.depth(name),
       },
       ackWaitMs,
-      exact: true,
-      now: () => clock.now(),
       close: async () => {
         await node.close()
         queue.close()
@@ -73,7 +65,6 @@ describe.concurrent('on real time', () => {
     afterAll(() => server.close())
 
     apart('nats', async (ackWaitMs = 500) => {
-      const clock = new SystemClock()
       const log = new LineLog()
       const connection = await connectTo(server.url, log)
       clusters += 1
@@ -81,11 +72,9 @@ describe.concurrent('on real time', () => {
       const options = { connection, cluster, replicas: 1, clock, log, ackWaitMs }
       const queue = await NatsTaskQueue.open(options)
       return {
-        ...realTime,
+        ...timed,
         queue,
         ackWaitMs,
-        exact: true,
-        now: () => clock.now(),
         close: async () => {
           await queue.close()
           await connection.close()

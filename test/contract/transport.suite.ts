@@ -107,6 +107,26 @@ export function transportSuite(name: string, create: () => Promise<TransportHarn
       expect(seen.toSorted()).toEqual(['1 news x true', '2 x'])
     })
 
+    it('publishes text as its UTF-8, in its order among other messages', async () => {
+      const seen: string[] = []
+      const other = await harness.connect()
+      await subscribe(
+        'news',
+        ({ payload }) => seen.push(Buffer.from(payload).toString()),
+        undefined,
+        other,
+      )
+      transport.publish('news', 'one €')
+      transport.publish('news', bytes('two'))
+      transport.publish('news', '')
+      transport.publish('news', 'x'.repeat(harness.payloadBytesMax + 1))
+      transport.publish('news', '€'.repeat(Math.ceil(harness.payloadBytesMax / 2)))
+      transport.publish('news', 'three\r\nPUB news 1\r\nx')
+      transport.publish('news', bytes('four'))
+      await until(harness, () => seen.length >= 5)
+      expect(seen).toEqual(['one €', 'two', '', 'three\r\nPUB news 1\r\nx', 'four'])
+    })
+
     it('matches * with one token and a final > with one or more', async () => {
       const seen: string[] = []
       for (const pattern of ['a.*', 'a.>', '*.b', '*', '>', 'a.*.c', 'a.b.>', 'a.b']) {

@@ -287,6 +287,19 @@ describe('an answer', () => {
     expect((await ask({ method: 'POST' }, 'read', 'x'.repeat(90 * 1_024))).text).toBe('soon')
   })
 
+  it('that was read to its end makes room for another, also where its reader does not say so', async () => {
+    serve({ partBytesMax: 4, answersMax: 2 })
+    handle = (_request, response) => void response.end('0123456')
+    const [read, halfRead] = [await ask({}), await ask({})]
+    expect((await more(read.more!.stream, 1)).end).toBe(true)
+    expect((await more(read.more!.stream, 1)).text, 'once more').toBe('456')
+    const third = await ask({})
+    expect(third.text).toBe('0123')
+    expect((await more(read.more!.stream, 1)).broken).toContain('does not give this answer')
+    expect((await ask({})).status, 'both are being read').toBe(503)
+    expect((await more(halfRead.more!.stream, 1)).text).toBe('456')
+  })
+
   it('is not made faster than it is read', async () => {
     serve({ partBytesMax: 1_024 })
     let written = 0

@@ -1,5 +1,5 @@
 /** JSON in, JSON out, for whoever reaches the transport. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type SubjectRequests, serveSubjects } from '../../src/gateway/index.ts'
 import type { Transport } from '../../src/ports/index.ts'
 import { formatCommandId, subjectsOf } from '../../src/protocol/index.ts'
@@ -53,6 +53,32 @@ describe('an actor by its own subject', () => {
     const subject = subjects.actor('order/a%2Fb.c%20%2A%3E')
     expect(subject).toBe('troupe.troupe.actor.order.a%2Fb%2Ec%20%2A%3E')
     expect((await ask(subject, { type: 'OPEN', amount: 7 })).ok.value).toBe('open')
+  })
+
+  it.each([
+    ['as it was read', { type: 'ASK' }, 0],
+    ['as a copy, if a tag may stand for another type', { type: 'ASK', note: '$' }, 1],
+    ['as a copy, if it may hold half a character', '{"type":"ASK","note":"\\ud800"}', 1],
+  ])('hands the event to the shard of its own node %s', async (_name, body, requests) => {
+    const request = vi.spyOn(transport, 'request')
+    try {
+      const { ok } = await ask('troupe.troupe.actor.order.a', body)
+      expect(ok).toMatchObject({ handled: true, reply: { amount: 5 }, durability: 'flushed' })
+      const shards = request.mock.calls.filter(([{ subject }]) => subject.includes('.shard.'))
+      expect(shards).toHaveLength(requests)
+    } finally {
+      request.mockRestore()
+    }
+  })
+
+  it('takes a slash for a part of the id, and an escape wherever it stands', async () => {
+    expect((await cmd('start', { address: 'order/x%2Fy', input: { customer: 'z' } })).ok.turn).toBe(
+      1,
+    )
+    for (const subject of ['order.x/y', 'order.x%2Fy', '%6Frder.x%2Fy']) {
+      const { ok } = await ask(`troupe.troupe.actor.${subject}`, { type: 'ASK' })
+      expect(ok.address, subject).toBe('order/x%2Fy')
+    }
   })
 
   it.each([

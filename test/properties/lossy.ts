@@ -86,7 +86,7 @@ export class LossyTransport implements Transport {
     this.#clock.after(afterMs, () => this.#inner.request(request, once))
   }
 
-  publish(subject: string, payload: Uint8Array): void {
+  publish(subject: string, payload: Uint8Array | string): void {
     this.#inner.publish(subject, payload)
   }
 

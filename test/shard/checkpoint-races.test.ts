@@ -53,7 +53,7 @@ function denyOnce(node: JournaledNode, checkpoints: MemoryCheckpoints, denied: n
 }
 
 describe('a taker whose store ends right before the first slot', () => {
-  /** What happens when it asks for the slot that it applied. */
+  /** What happens when it asks for the slot behind the one that it applied. */
   async function taking(meanwhile: (nodes: Nodes, b: JournaledNode) => Promise<void>) {
     const { nodes, checkpoints, a, b } = await scene()
     a.kill()
@@ -65,7 +65,7 @@ describe('a taker whose store ends right before the first slot', () => {
     Object.assign(a.options, { commit: { checkpoints, otherTails } })
     const read = a.line.read.bind(a.line)
     a.line.read = (shard, slot, done) => {
-      if (slot !== 8) return read(shard, slot, done)
+      if (slot !== 9) return read(shard, slot, done)
       a.line.read = read
       void meanwhile(nodes, b).then(() => read(shard, slot, done))
     }

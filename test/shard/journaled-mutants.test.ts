@@ -179,7 +179,7 @@ const MUTANTS: readonly Mutant[] = [
     mutations: one(
       'taking',
       'this.#records.push(...records)',
-      'const own = new Map([...this.#tail.after(this.#applied.slot)].map((row) => [row.slot, row.bytes]))\n      this.#records.push(...records.map((record, index) => own.get(from + index) ?? record))',
+      'const from = this.#applied.slot + this.#records.length + 1\n    const own = new Map([...this.#tail.after(this.#applied.slot)].map((row) => [row.slot, row.bytes]))\n    this.#records.push(...records.map((record, index) => own.get(from + index) ?? record))',
     ).concat(one('tail', 'if (record.prev !== prev) return', 'if (false) return')),
     noticedBy: 'what a fenced owner had flushed',
   },
@@ -205,9 +205,11 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'appliedHash is compared with the journal',
-    mutations: one('taking', 'if (hashBytes(found.record) === hash)', 'if (true)').concat(
-      one('tail', 'if (record.prev !== prev) return', 'if (false) return'),
-    ),
+    mutations: one(
+      'taking',
+      'if (slot < end.lastSlot || (newest && hashBytes(newest) === hash)) return',
+      'if (true) return',
+    ).concat(one('tail', 'if (record.prev !== prev) return', 'if (false) return')),
     noticedBy: 'a store that is not a prefix',
   },
   {
@@ -222,7 +224,7 @@ const MUTANTS: readonly Mutant[] = [
       one(
         'taking',
         'this.#applied.slot + this.#records.length < end.lastSlot',
-        'to < end.lastSlot',
+        'this.#applied.slot + APPLIED_AT_ONCE < end.lastSlot',
       ),
     ),
     noticedBy: 'removed slots',

@@ -10,7 +10,7 @@ import type { StoreSnapshot } from '../../src/ports/index.ts'
 import { pack } from '../../src/protocol/index.ts'
 import { CheckpointAccess } from '../../src/shard/checkpoint-access.ts'
 import { encodeCheckpoint } from '../../src/shard/checkpoint-form.ts'
-import { ShardPublication, type Uploaded } from '../../src/shard/index.ts'
+import { type Begun, ShardPublication, type Uploaded } from '../../src/shard/index.ts'
 import { actorKey } from '../../src/shard/keys.ts'
 
 const SHARD = 3
@@ -43,6 +43,14 @@ async function scene() {
     for (let n = 0; n < 100 && !outcome; n++) await clock.settle(100)
     return outcome!
   }
+  async function begin(): Promise<Begun> {
+    let outcome: Begun | undefined
+    new ShardPublication({ ...ports, ...common }).begin((told) => {
+      outcome = told
+    })
+    for (let n = 0; n < 200 && !outcome; n++) await clock.settle(100)
+    return outcome!
+  }
   async function look(): Promise<string | undefined> {
     let found: string | undefined
     new ShardPublication({ ...ports, ...common }).look((told) => {
@@ -69,7 +77,7 @@ async function scene() {
     expect(told).toHaveLength(1)
     return told[0]
   }
-  return { store, checkpoints, upload, look, recordForeign, newest, problem }
+  return { store, checkpoints, journal, begin, upload, look, recordForeign, newest, problem }
 }
 
 describe('the checkpoint of a shard that is published', () => {
@@ -138,6 +146,30 @@ describe('the checkpoint of a shard that is published', () => {
     const { store, upload } = await scene()
     store.snapshot = (): StoreSnapshot => ({ page: () => undefined, close: () => {} })
     expect(await upload()).toMatchObject({ kind: 'failed' })
+  })
+})
+
+describe('the journal of a shard that is published', () => {
+  it('begins once', async () => {
+    const { begin } = await scene()
+    expect(await begin()).toBe('began')
+    expect(await begin()).toBe('had begun')
+  })
+
+  it.each([
+    ['for a moment', 5, 'had begun'],
+    ['for good', Number.POSITIVE_INFINITY, 'taken by others'],
+  ] as const)('is looked at again while its first slot is missing, %s', async (...given) => {
+    const [, looks, expected] = given
+    const { journal, begin } = await scene()
+    await begin()
+    const read = journal.read.bind(journal)
+    let missing = looks
+    journal.read = (shard, slot, done) => {
+      if (missing-- > 0) done({ kind: 'empty' })
+      else read(shard, slot, done)
+    }
+    expect(await begin()).toBe(expected)
   })
 })
 

@@ -76,6 +76,7 @@ function slotText({ node, shard, slot, fact }: SimEvent & { kind: 'slot' }): str
   const place = `${node} shard ${shard} slot ${slot}`
   if (fact.kind === 'claim') return `${place} claim by view ${fact.viewVersion}`
   if (fact.kind === 'release') return `${place} release`
+  if (fact.kind === 'founded') return `${place} is where the journal begins`
   const actors = fact.actors.map(
     ({ address, turn, state, paused, parked, entries }) =>
       `${address} @${turn} ${state}${paused ? ' paused' : ''}${parked === null ? '' : ' parked'} [${entries.map(({ cause }) => cause).join(' ')}]`,

@@ -13,7 +13,7 @@ const OWN_TABLES: readonly number[] = [TABLE.loading, TABLE.applied, TABLE.tail,
 
 interface Shelf {
   /** That of slot 1 at index 0. A slot that is lost is written again before it counts. */
-  readonly records: SlotRecord[]
+  readonly records: (SlotRecord | undefined)[]
   /** Up to this slot they are in `rows`, by their key's bytes as text. */
   replayed: number
   readonly rows: Map<string, Uint8Array>
@@ -22,7 +22,8 @@ interface Shelf {
 export class Archive {
   readonly #shelves = new Map<number, Shelf>()
 
-  see(shard: number, slot: number, record: SlotRecord): void {
+  /** @param record undefined for a slot in which nothing is changed */
+  see(shard: number, slot: number, record: SlotRecord | undefined): void {
     const shelf = this.#shelf(shard)
     if (slot <= shelf.replayed && shelf.records[slot - 1] !== record) restart(shelf)
     shelf.records[slot - 1] = record
@@ -63,8 +64,8 @@ function restart(shelf: Shelf): void {
 function replay(shelf: Shelf, slot: number): void {
   if (slot < shelf.replayed) restart(shelf)
   for (; shelf.replayed < slot && shelf.replayed < shelf.records.length; shelf.replayed++) {
-    const record = shelf.records[shelf.replayed]!
-    if (record.kind !== 'batch') continue
+    const record = shelf.records[shelf.replayed]
+    if (record?.kind !== 'batch') continue
     for (const [key, value] of record.writes) {
       if (value === null) shelf.rows.delete(textOf(key))
       else shelf.rows.set(textOf(key), value)

@@ -190,7 +190,7 @@ export const BUGS: readonly Bug[] = [
       one(
         'taking',
         'this.#records.push(...records)',
-        'const own = new Map([...this.#tail.after(this.#applied.slot)].map((row) => [row.slot, row.bytes]))\n      this.#records.push(...records.map((record, index) => own.get(from + index) ?? record))',
+        'const from = this.#applied.slot + this.#records.length + 1\n    const own = new Map([...this.#tail.after(this.#applied.slot)].map((row) => [row.slot, row.bytes]))\n    this.#records.push(...records.map((record, index) => own.get(from + index) ?? record))',
       ),
       one('tail', 'if (record.prev !== prev) return', 'if (false) return'),
     ],

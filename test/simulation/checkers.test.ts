@@ -24,6 +24,7 @@ import {
   turn,
 } from './event-list.ts'
 import type { ActorFact, Happening } from './events.ts'
+import { JOURNAL_CASES } from './journal-cases.ts'
 
 const begun = () => new List().claim().actor({ entries: [turn(1)] })
 const task = { taskId: 'flat/a#2.0:1:0', attempt: 1, worker: 'w1' }
@@ -49,21 +50,7 @@ const CASES: Record<string, readonly [what: string, make: () => List][]> = {
       () => new List().add(owns('n1', 'a')).batch().add(owns('n2', 'b')).batch(),
     ],
   ],
-  'refill-is-whole': [
-    [
-      'a claim in the middle of what was committed',
-      () =>
-        begun()
-          .batch({})
-          .add(known(3))
-          .add(flushed(3))
-          .add({ kind: 'slots-lost', shard: 0, lastSlot: 2 })
-          .slot(
-            { kind: 'claim', node: 'n2', claimId: 'b', viewVersion: 2 },
-            { slot: 3, prev: 'hash of 2', node: 'n2' },
-          ),
-    ],
-  ],
+  ...JOURNAL_CASES,
   'nothing-needed-is-removed': [
     ['slots that no checkpoint has', () => begun().add(removed(1))],
     ['slots behind the checkpoint', () => begun().add(checkpoint(1)).add(removed(2))],

@@ -89,6 +89,8 @@ export type SlotFact =
   | BatchFact
   | { kind: 'claim'; node: string; claimId: string; viewVersion: number }
   | { kind: 'release'; epoch: Epoch }
+  /** No record: a checkpoint of this slot has what a node had alone, and the journal begins behind it. */
+  | { kind: 'founded' }
 
 /** What a shard is asked for: a page of a list, or counts. */
 export interface QuestionFact {

@@ -33,6 +33,14 @@ export interface Victims {
   powerLost: () => void
 }
 
+/** Of crashes, those of everybody at once, with their power. */
+const POWER_CHANCE: Record<Parameters['logic'], number> = {
+  oracle: 0.05,
+  cluster: 0.05,
+  embedded: 0.4,
+  founding: 0.15,
+}
+
 export class Faults {
   readonly #victims: Victims
   readonly #random: SimRandom
@@ -123,8 +131,7 @@ export class Faults {
   }
 
   #crash(): void {
-    const isEmbedded = this.#victims.parameters.logic === 'embedded'
-    if (this.#random.chance(isEmbedded ? 0.4 : 0.05)) {
+    if (this.#random.chance(POWER_CHANCE[this.#victims.parameters.logic])) {
       for (const node of this.#victims.nodes) node.crash('all at once')
       this.#victims.powerLost()
       return

@@ -9,7 +9,7 @@ import { readOptions, type SimOptions, USAGE } from './options.ts'
 import { drawParameters, type Given } from './parameters.ts'
 import { runSeedWithWorkers } from './production-worker.ts'
 import { SimRandom } from './random.ts'
-import { runSeed, type SeedResult } from './run.ts'
+import { type RunOptions, runSeed, runSeedWithPromises, type SeedResult } from './run.ts'
 
 const SEED_MAX = 0x7fff_ffff
 
@@ -59,6 +59,11 @@ function summaryOf(result: SeedResult, realMs: number) {
   }
 }
 
+async function resultOf(asked: RunOptions, { workers, logic }: SimOptions): Promise<SeedResult> {
+  if (workers) return runSeedWithWorkers(asked)
+  return logic === 'founding' ? runSeedWithPromises(asked) : runSeed(asked)
+}
+
 async function runOne(seed: number, options: SimOptions) {
   const { minutes, json, trace } = options
   const given = givenOf(options)
@@ -66,7 +71,7 @@ async function runOne(seed: number, options: SimOptions) {
   if (!json && isAlone) print(`seed ${seed}\n${parametersText(seed, given)}`)
   const began = performance.now()
   const asked = { seed, given, virtualMs: minutes * 60_000 }
-  const result = options.workers ? await runSeedWithWorkers(asked) : runSeed(asked)
+  const result = await resultOf(asked, options)
   const realMs = performance.now() - began
   const summary = summaryOf(result, realMs)
   if (trace) {

@@ -10,7 +10,7 @@ import type { Clock, Log, Random, TaskQueue } from '../../src/ports/index.ts'
 import type { EventObject, Limits, Subjects } from '../../src/protocol/index.ts'
 import type { CommitPath, Machines, ShardEngine, ShardServer } from '../../src/shard/index.ts'
 import type { Recorder } from './events.ts'
-import type { Parameters } from './parameters.ts'
+import { FOUNDER, type Parameters } from './parameters.ts'
 import type { Parts } from './parts.ts'
 import { type ClockView, ProcessClock } from './process-clock.ts'
 import type { SimRandom } from './random.ts'
@@ -33,11 +33,11 @@ export interface Surroundings {
   subjects: Subjects
   /** Hosted machines by version. */
   machines: Record<1 | 2, Machines>
-  /** Of embedded nodes, which have no disks of their own. */
+  /** Of embedded nodes, and of the first of a cluster that begins with what it had alone. */
   directory: SimDirectory | undefined
 }
 
-type LiveEvent = [shard: number, address: string, effectId: string, event: EventObject]
+export type LiveEvent = [shard: number, address: string, effectId: string, event: EventObject]
 
 /** Who decides which shards a node takes: it starts with the process and ends with it. */
 export interface NodeLogic {
@@ -53,6 +53,8 @@ export interface NodeLogic {
   liveEvent?(...live: LiveEvent): void
   /** What it knows, for people. */
   describe?(): { viewNumber: number }
+  /** Whether what it does now goes on by promises. */
+  readonly hasPromises?: boolean
 }
 
 export interface OwnedShard {
@@ -112,6 +114,10 @@ export class SimNode {
     return this.#logic?.serves(shard) ?? false
   }
 
+  get hasPromises(): boolean {
+    return this.#logic?.hasPromises ?? false
+  }
+
   /** What its logic knows, for people. */
   readonly describe = (): { viewNumber: number } | undefined => this.#logic?.describe?.()
 
@@ -132,7 +138,13 @@ export class SimNode {
   }
 
   get store(): SimDisk | undefined {
-    return this.around.directory ? this.life?.store : this.#disk
+    return this.#directory ? this.life?.store : this.#disk
+  }
+
+  /** Instead of a disk of its own. */
+  get #directory(): SimDirectory | undefined {
+    const { directory, parameters } = this.around
+    return parameters.logic === 'embedded' || this.name === FOUNDER ? directory : undefined
   }
 
   start(): void {
@@ -171,7 +183,8 @@ export class SimNode {
   }
 
   #openDisk(process: ProcessClock, random: SimRandom): SimDisk {
-    const { parameters, recorder, directory } = this.around
+    const { parameters, recorder } = this.around
+    const directory = this.#directory
     const { name: node } = this
     if (directory) {
       this.version = directory.version === 2 ? 2 : this.version
@@ -263,7 +276,7 @@ export class SimNode {
     life.shards.delete(shard)
     around.recorder.add({ kind: 'stopped', node: name, shard, how, why })
     // An embedded node owns all of its shards or none.
-    if (how === 'failed' || around.directory) this.failed(why, shard)
+    if (how === 'failed' || this.#directory) this.failed(why, shard)
   }
 
   /** Memory and disk no longer agree: the process ends. Not inside this very call. */

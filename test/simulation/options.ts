@@ -24,7 +24,7 @@ export interface SimOptions {
   only: string | undefined
 }
 
-export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle|embedded] [--busy] [--losses] [--charts] [--workers] [--minutes 1] [--trace] [--json]
+export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle|embedded|founding] [--busy] [--losses] [--charts] [--workers] [--minutes 1] [--trace] [--json]
 npm run sim -- --bugs [--only PART OF A NAME] [--seeds 1..200] [--minutes 1] [--write]`
 
 export function readOptions(words: readonly string[]): SimOptions | { problem: string } {
@@ -64,6 +64,12 @@ function isFlag(word: string): boolean {
   return FLAGS.some((flag) => word === `--${flag}`)
 }
 
+const LOGICS = ['cluster', 'oracle', 'embedded', 'founding'] as const
+
+function isLogic(word: string): word is Parameters['logic'] {
+  return (LOGICS as readonly string[]).includes(word)
+}
+
 function readValue(options: SimOptions, word: string, value: string): string | undefined {
   const number = Number(value)
   switch (word) {
@@ -82,8 +88,7 @@ function readValue(options: SimOptions, word: string, value: string): string | u
       options.nodes = number
       return undefined
     case '--logic':
-      if (value !== 'cluster' && value !== 'oracle' && value !== 'embedded')
-        return `--logic is cluster, oracle or embedded`
+      if (!isLogic(value)) return `--logic is ${LOGICS.join(', ')}`
       options.logic = value
       return undefined
     case '--minutes':

@@ -29,14 +29,37 @@ export interface Troubles {
   orderMs: number
 }
 
+/** Whose data a cluster begins with, where it begins with any. */
+export const FOUNDER = 'n1'
+
+/** The first node of a cluster that begins with what that one had alone. */
+export interface FoundingRates {
+  /** It is alone for so long. */
+  aloneMs: number
+  /** While it may, it is started alone once more. */
+  againAloneChance: number
+  /** It ends between two steps of bringing in what it has. */
+  crashChance: number
+  /** Where its first tries end, one after the other, whatever the chance. */
+  ends: readonly FoundingEnd[]
+}
+
+/** Steps that the process has made by then; with its power goes what is not flushed. */
+export interface FoundingEnd {
+  afterSteps: number
+  how: 'kill' | 'power'
+}
+
 export interface Parameters {
   nodes: number
   shards: number
   /**
    * Who names owners: the stand-in, which is quick and fickle, or the cluster's own logic. Or nobody:
-   * `embedded` nodes have no journal, and the newest on their one directory owns everything.
+   * `embedded` nodes have no journal, and the newest on their one directory owns everything. Of `founding`
+   * nodes the first is such a one at first, and then brings what it has into a cluster of all.
    */
-  logic: 'oracle' | 'cluster' | 'embedded'
+  logic: 'oracle' | 'cluster' | 'embedded' | 'founding'
+  founding: FoundingRates
   clients: number
   /** Callers beside them that only read: whom a deposed owner could tell what is no longer true. */
   readers: number
@@ -81,11 +104,13 @@ export interface Given {
 export function drawParameters(random: SimRandom, given: Given): Parameters {
   const drawn = draw(random, given)
   // A disk that is gone and a journal that lost its end are more than anybody is promised.
-  if (drawn.logic === 'cluster' && drawn.troubles.journalLossMs === 0) {
+  if (drawn.logic === 'founding') found(drawn, random.fork('founding'))
+  const isCluster = drawn.logic === 'cluster' || drawn.logic === 'founding'
+  if (isCluster && drawn.troubles.journalLossMs === 0) {
     const wipes = random.fork('wipes')
     drawn.troubles.wipeMs = wipes.chance(0.5) ? wipes.between(8_000, 20_000) : 0
   }
-  if (drawn.logic === 'cluster') {
+  if (isCluster) {
     const connections = random.fork('connections')
     drawn.troubles.connectionMs = connections.chance(0.5) ? connections.between(2_000, 12_000) : 0
     const orders = random.fork('orders')
@@ -99,6 +124,14 @@ export function drawParameters(random: SimRandom, given: Given): Parameters {
   }
   if (drawn.logic === 'embedded') embed(drawn)
   return drawn
+}
+
+/** What NATS has not synced of data that were brought in goes with its machine: nobody promises more. */
+function found({ founding, troubles }: Parameters, random: SimRandom): void {
+  troubles.journalLossMs = 0
+  founding.aloneMs = random.between(1_000, 8_000)
+  founding.againAloneChance = random.pick([0, 0.4])
+  founding.crashChance = random.pick([0.3, 0.9])
 }
 
 /** One data directory: what befalls a journal, its lines and disks of other nodes cannot happen. */
@@ -124,6 +157,7 @@ function draw(random: SimRandom, given: Given): Parameters {
     nodes: given.nodes ?? (given.logic === 'embedded' ? random.fork('one').pick([1, 2]) : nodes),
     shards: random.pick([1, 2, 4, 8]),
     logic: given.logic ?? logic,
+    founding: { aloneMs: 0, againAloneChance: 0, crashChance: 0, ends: [] },
     clients: random.between(1, 3),
     readers: random.fork('readers').chance(0.25) ? 1 : 0,
     sideCallers: random.fork('side').chance(0.4) && !given.busy ? 1 : 0,
@@ -260,7 +294,7 @@ function drawLimits(random: SimRandom): Limits {
 
 /** The same world with nothing going wrong any more. */
 export function calm(parameters: Parameters): void {
-  const { network, disk, journal, queue, registry, checkpoints, troubles } = parameters
+  const { network, disk, journal, queue, registry, checkpoints, troubles, founding } = parameters
   Object.assign(network, { slowChance: 0, lossChance: 0, replyLossChance: 0, duplicateChance: 0 })
   Object.assign(disk, { slowChance: 0, fullChance: 0, brokenChance: 0 })
   const chances = ['ackLost', 'writeLost', 'landsLate', 'readLost', 'refused', 'stale']
@@ -269,5 +303,6 @@ export function calm(parameters: Parameters): void {
   Object.assign(checkpoints, { unknownChance: 0, staleChance: 0, damagedChance: 0 })
   Object.assign(queue, { lostChance: 0, unknownChance: 0 })
   for (const name of Object.keys(troubles)) Object.assign(troubles, { [name]: 0 })
+  Object.assign(founding, { againAloneChance: 0, crashChance: 0, ends: [] })
   parameters.fickleMs = 0
 }

@@ -27,7 +27,7 @@ export function runSeed({ virtualMs, ...options }: RunOptions): SeedResult {
   return judge()
 }
 
-/** For worlds with production code that has promises. */
+/** For worlds with production code that has promises: a worker, or a founding. */
 export async function runSeedWithPromises(given: RunOptions): Promise<SeedResult> {
   const { virtualMs, ...options } = given
   const { world, judge } = prepare(options)

@@ -4,7 +4,8 @@
  *
  * Decides: what a process leaves behind (what the kernel had taken is written without it), what a power
  * failure takes (all that was not flushed), and that a commit is told of in the moment in which it is
- * on disk, whoever is left to hear of it.
+ * on disk, whoever is left to hear of it. Once it is the directory of a member of a cluster, its commits
+ * are no slots any more: the journal has those, and what is told of is what is flushed of the tail.
  */
 import { MemoryStore, type VirtualClock } from '../../src/adapters/memory/index.ts'
 import type {
@@ -15,8 +16,9 @@ import type {
   StoreWrite,
 } from '../../src/ports/index.ts'
 import { hashBytes, unpack } from '../../src/protocol/index.ts'
-import { TABLE } from '../../src/shard/keys.ts'
+import { slotOfTailKey, TABLE } from '../../src/shard/keys.ts'
 import { encodeRecord, GENESIS_HASH } from '../../src/shard/slot-records.ts'
+import { appliedOf } from '../../src/shard/tail.ts'
 import { entryOf } from './mirror.ts'
 import type { ProcessClock } from './process-clock.ts'
 import type { SimRandom } from './random.ts'
@@ -24,6 +26,8 @@ import { DiskClock, type DiskRates, FLUSH_MS, type SimDisk } from './sim-store.t
 
 /** By which the newest process on the directory is known (src/node/data.ts). */
 export const OWNER_KEY = Uint8Array.of(0xff, 0xff, 0x02)
+/** Rows of the directory itself. */
+const NO_SHARD = 0xffff
 
 /** A batch in the form of a slot of a journal, so that all checkers can read it. */
 export interface CommittedBatch {
@@ -39,6 +43,18 @@ export interface DirectoryOptions {
   /** From now on the directory is this process's. */
   owned: (node: string, ownerId: string) => void
   committed: (node: string, batch: CommittedBatch) => void
+  /** It is the directory of a member: what a shard had alone is what a checkpoint of this slot holds. */
+  founded: (node: string, at: FoundedShard) => void
+  /** A record of a tail is on disk. */
+  flushed: (node: string, shard: number, slot: number) => void
+}
+
+export interface FoundedShard {
+  shard: number
+  slot: number
+  hash: string
+  /** Of the last batch before. */
+  prev: string
 }
 
 export class SimDirectory {
@@ -46,6 +62,8 @@ export class SimDirectory {
   readonly #lastHash = new Map<number, string>()
   #inner: MemoryStore
   #isBroken = false
+  /** As far as the disk knows. */
+  #isMembers = false
   /** The newest version of the program that was started on it: nobody goes back. */
   version: 1 | 2 = 1
 
@@ -89,10 +107,13 @@ export class SimDirectory {
   }
 
   #tell(writes: readonly StoreWrite[], node: string, ownerId: string): void {
+    if (this.#isMembers) return this.#tellFlushed(writes, node)
     if (writes.some(([key]) => isOwnerKey(key))) return this.#options.owned(node, ownerId)
+    const places = writes.filter(([key]) => key[2] === TABLE.applied && shardOf(key) !== NO_SHARD)
+    if (places.length > 0) return this.#tellFounded(places, node)
     const meta = writes.find(([key]) => key[2] === TABLE.meta)
     if (!meta) return
-    const shard = ((meta[0][0] ?? 0) << 8) | (meta[0][1] ?? 0)
+    const shard = shardOf(meta[0])
     const prev = entryOf(this.#lastHash, shard, () => GENESIS_HASH)
     const slot = slotOfMeta(meta[1])
     const record = encodeRecord({
@@ -105,6 +126,24 @@ export class SimDirectory {
     })
     this.#lastHash.set(shard, hashBytes(record))
     this.#options.committed(node, { shard, slot, record })
+  }
+
+  /** One commit says so of all shards. */
+  #tellFounded(places: readonly StoreWrite[], node: string): void {
+    this.#isMembers = true
+    for (const [key, value] of places) {
+      const shard = shardOf(key)
+      const { slot, hash } = appliedOf(value ?? undefined)
+      const prev = this.#lastHash.get(shard) ?? GENESIS_HASH
+      this.#options.founded(node, { shard, slot, hash, prev })
+    }
+  }
+
+  #tellFlushed(writes: readonly StoreWrite[], node: string): void {
+    for (const [key, value] of writes) {
+      if (key[2] !== TABLE.tail || !value) continue
+      this.#options.flushed(node, shardOf(key), slotOfTailKey(key))
+    }
   }
 }
 
@@ -143,6 +182,8 @@ class SharedStore implements SimDisk {
 
   write(transaction: StoreTransaction): void {
     const process = this.#process
+    // Its promises may go on in the instant in which it ends.
+    if (process.isDead) return
     const owner = transaction.writes.find(([key]) => isOwnerKey(key))
     if (owner?.[1]) this.#ownerId = Buffer.from(owner[1]).toString()
     const heard: StoreTransaction = {
@@ -157,6 +198,10 @@ class SharedStore implements SimDisk {
   close(): Promise<void> {
     return Promise.resolve()
   }
+}
+
+function shardOf(key: Uint8Array): number {
+  return ((key[0] ?? 0) << 8) | (key[1] ?? 0)
 }
 
 function slotOfMeta(value: Uint8Array | null): number {

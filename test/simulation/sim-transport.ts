@@ -216,9 +216,9 @@ export class SimTransport implements Transport {
     }
   }
 
-  publish(subject: string, payload: Uint8Array): void {
+  publish(subject: string, payload: Uint8Array | string): void {
     if (this.#closed) return
-    const copy = Buffer.from(payload)
+    const copy = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(payload)
     for (const listener of this.#network.receivers(subject)) {
       this.#deliver(listener, subject, copy)
     }

@@ -14,12 +14,14 @@ import { Asker } from './asker.ts'
 import { chartMachine } from './chart-actions.ts'
 import { ChartWork } from './chart-work.ts'
 import { type ChartPlan, drawCharts } from './charts.ts'
+import { FACTS_KEY } from './checkers/foundings.ts'
 import { Caller, type CallerOptions, outcomesOf } from './client.ts'
 import { ClusterLogic } from './cluster-logic.ts'
 import { drainedOrWhy, endStores } from './draining.ts'
 import { EmbeddedLogic } from './embedded-logic.ts'
 import { Recorder, type SimEvent } from './events.ts'
 import { Faults } from './faults.ts'
+import { FoundingLogic, type FoundingStage } from './founding-logic.ts'
 import { machinesOf } from './machines.ts'
 import { Mirror } from './mirror.ts'
 import { type NodeLogic, SimNode, type Surroundings } from './node.ts'
@@ -49,6 +51,8 @@ const DRAIN_STEP_MS = 500
 /** Clocks may be apart by some seconds, and a shard's time never goes back. */
 const DRAIN_MAX_MS = 90_000
 const READ_BACK_MS = 5_000
+/** How often it is seen whether a node has promises. */
+const LOOK_MS = 20
 const START_MS = Date.UTC(2026, 0, 1)
 
 export type MakeWorker = (
@@ -83,10 +87,12 @@ export class World {
   readonly #faults: Faults
   readonly #checkpoints: SimCheckpoints
   readonly #operator: Caller
+  readonly #workersPromise: boolean
   #commits = 0
 
   constructor({ seed, given = {}, parts = REAL, makeWorker, tune }: WorldOptions) {
     const random = new SimRandom(seed)
+    this.#workersPromise = makeWorker !== undefined
     this.parameters = drawParameters(random.fork('parameters'), given)
     tune?.(this.parameters)
     const { parameters, base } = this
@@ -104,8 +110,7 @@ export class World {
       parts,
       subjects: subjectsOf('sim'),
       machines: { 1: hosted(1, parameters, charts), 2: hosted(2, parameters, charts) },
-      directory:
-        parameters.logic === 'embedded' ? this.#directory(random.fork('directory')) : undefined,
+      directory: hasDirectory(parameters) ? this.#directory(random.fork('directory')) : undefined,
     }
     this.oracle = new Oracle(this.around, random.fork('oracle'))
     const registry = new SimRegistry({
@@ -114,7 +119,10 @@ export class World {
       rates: parameters.registry,
       isCut: (from, to) => this.around.network.isCut(from, to),
       isDown: () => this.around.journal.isDown,
-      claimed: (node, key, outcome) => this.recorder.add({ kind: 'claim', node, key, outcome }),
+      claimed: (node, key, outcome) => {
+        this.recorder.add({ kind: 'claim', node, key, outcome })
+        if (key === FACTS_KEY && outcome === 'won') founding.hasFounder = true
+      },
     })
     this.#checkpoints = new SimCheckpoints({
       base,
@@ -127,8 +135,14 @@ export class World {
       },
       gone: (shard, slot, why) => this.recorder.add({ kind: 'checkpoint-gone', shard, slot, why }),
     })
+    const serve = (node: SimNode) => new ClusterLogic(node, registry, this.#checkpoints)
+    const founding: FoundingStage = {
+      ...{ random: random.fork('founding'), registry, checkpoints: this.#checkpoints },
+      ...{ hasFounder: false, tries: 0, serve },
+    }
     const logics: Record<Parameters['logic'], (node: SimNode) => NodeLogic> = {
-      cluster: (node) => new ClusterLogic(node, registry, this.#checkpoints),
+      cluster: serve,
+      founding: (node) => new FoundingLogic(node, founding),
       embedded: (node) => new EmbeddedLogic(node),
       oracle: this.oracle.logicOf,
     }
@@ -189,8 +203,20 @@ export class World {
 
   /** The same, with room for promises between any two instants. */
   async runWithPromises(ms: number): Promise<readonly SimEvent[]> {
-    for (const partMs of this.#phases(ms)) await this.base.settle(partMs)
+    for (const partMs of this.#phases(ms)) {
+      if (this.#workersPromise) await this.base.settle(partMs)
+      else await this.#letPass(partMs)
+    }
     return this.events
+  }
+
+  /** Turns of the event loop take longer than anything else, so there are some only while a node needs them. */
+  async #letPass(ms: number): Promise<void> {
+    for (let leftMs = ms; leftMs > 0; leftMs -= LOOK_MS) {
+      const stepMs = Math.min(LOOK_MS, leftMs)
+      if (this.nodes.some(({ hasPromises }) => hasPromises)) await this.base.settle(stepMs)
+      else this.base.advance(stepMs)
+    }
   }
 
   /** Each part of the time, to be let pass by whoever asks for the next. */
@@ -254,6 +280,11 @@ export class World {
         recorder.add({ kind: 'flushed', node, shard, slot })
         recorder.add({ kind: 'slot-known', node, shard, slot })
       },
+      founded: (node, at) => {
+        this.archive.see(at.shard, at.slot, undefined)
+        recorder.add({ kind: 'slot', node, ...at, sequence: 0, fact: { kind: 'founded' } })
+      },
+      flushed: (node, shard, slot) => recorder.add({ kind: 'flushed', node, shard, slot }),
     })
   }
 
@@ -346,6 +377,10 @@ export class World {
   get commits(): number {
     return this.#commits
   }
+}
+
+function hasDirectory({ logic }: Parameters): boolean {
+  return logic === 'embedded' || logic === 'founding'
 }
 
 /** Hosting is pure and costs some milliseconds: worlds with the same limits share it. */

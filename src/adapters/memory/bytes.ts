@@ -13,7 +13,7 @@ export function bytesOf(text: string): Uint8Array {
   return Buffer.from(text, 'latin1')
 }
 
-/** A copy that shares nothing with its origin. */
-export function copyOf(bytes: Uint8Array): Uint8Array {
-  return Buffer.from(bytes)
+/** A copy that shares nothing with its origin; of a text its UTF-8. */
+export function copyOf(bytes: Uint8Array | string): Uint8Array {
+  return typeof bytes === 'string' ? Buffer.from(bytes) : Buffer.from(bytes)
 }

@@ -91,11 +91,11 @@ export class MemoryTransport implements Transport {
     this.send(request.subject, copyOf(request.payload), pending)
   }
 
-  publish(subject: string, payload: Uint8Array): void {
+  publish(subject: string, payload: Uint8Array | string): void {
     const target = this.targetOf(subject)
     if (target.everyone.length === 0 && target.groups.length === 0) return
-    if (payload.length > this.payloadBytesMax) return
-    this.send(subject, copyOf(payload), undefined)
+    const bytes = copyOf(payload)
+    if (bytes.length <= this.payloadBytesMax) this.send(subject, bytes, undefined)
   }
 
   hears(subject: string): boolean {

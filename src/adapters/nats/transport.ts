@@ -28,8 +28,9 @@ import type {
   TransportRequest,
 } from '../../ports/index.ts'
 import type { Connection } from './connection.ts'
-import { isInbox } from './inboxes.ts'
+import { isInbox, isOfConsumer } from './inboxes.ts'
 import type { Hearing } from './rights.ts'
+import { TextMessages } from './text-messages.ts'
 
 export interface NatsTransportDeps {
   connection: Connection
@@ -68,6 +69,7 @@ const UNSENDABLE = /[\s\p{Cc}]/u
 export class NatsTransport implements Transport {
   readonly #deps: NatsTransportDeps
   readonly #inbox: string
+  readonly #texts: TextMessages
   /** Undefined once the server did not let us hear it: the library has given it up then. */
   #replies: Sub | undefined
   readonly #subscriptions = new Set<Hearing>()
@@ -84,6 +86,7 @@ export class NatsTransport implements Transport {
     this.#deps = deps
     const { connection, inboxPrefix } = deps
     this.#inbox = `${createInbox(inboxPrefix)}.`
+    this.#texts = new TextMessages(connection.nats, () => this.#canSend)
     this.#replies = this.#hearReplies()
     const { stop } = connection.listen({
       lost: () => this.#endPending(),
@@ -113,14 +116,17 @@ export class NatsTransport implements Transport {
     this.#pending.set(id, { subject, done, cancelTimer })
   }
 
-  publish(subject: string, payload: Uint8Array): void {
+  publish(subject: string, payload: Uint8Array | string): void {
     const { connection, log } = this.#deps
     requireSendable(subject)
-    if (payload.length <= connection.payloadBytesMax) {
-      this.#send(subject, payload)
+    const isText = typeof payload === 'string'
+    const bytes = isText ? Buffer.byteLength(payload) : payload.length
+    if (bytes <= connection.payloadBytesMax) {
+      if (!isText) this.#send(subject, payload)
+      else if (this.#canSend) this.#texts.add(subject, payload, bytes)
       return
     }
-    const fields = { subject, bytes: payload.length, bytesMax: connection.payloadBytesMax }
+    const fields = { subject, bytes, bytesMax: connection.payloadBytesMax }
     log.warn(fields, 'a message is larger than the NATS server takes, and was not sent')
   }
 
@@ -163,6 +169,7 @@ export class NatsTransport implements Transport {
   /** Outstanding requests time out at once; nothing is heard any more. */
   close(): void {
     if (this.#closed) return
+    this.#texts.flush()
     this.#closed = true
     this.#stopListening()
     this.#replies?.unsubscribe()
@@ -194,6 +201,7 @@ export class NatsTransport implements Transport {
   /** Whether it was handed over. Until a connection that is being closed is empty it takes replies. */
   #send(subject: string, payload: Uint8Array, options?: PublishOptions): boolean {
     if (!this.#canSend) return false
+    this.#texts.flush()
     try {
       if (options?.reply) this.#replies ??= this.#hearReplies()
       this.#deps.connection.nats.publish(subject, copyOf(payload), options)
@@ -247,6 +255,10 @@ export class NatsTransport implements Transport {
   #deliver(listener: Listener, msg: Msg): void {
     if (!listener.active) return this.#refuse(listener, msg)
     const { subject, data, reply: to } = msg
+    if (isOfConsumer(msg)) {
+      this.#deps.log.warn({ subject }, 'a consumer of JetStream sends here, which no node wants')
+      return
+    }
     const payload = copyOf(data)
     if (to && isInbox(to)) {
       listener.handle({ subject, payload, reply: this.#replyTo(to) })

@@ -65,6 +65,7 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
     await until(() => !connection.isConnected, SOON, 'the loss')
     expect(await request('a', 'asked meanwhile')).toEqual({ kind: 'no-responders' })
     transport.publish('a', Buffer.from('told meanwhile'))
+    transport.publish('a', 'told meanwhile as text')
     expect(transport.hears()).toBe(false)
     await server.start()
     await until(() => connection.isConnected, SOON, 'the return')
@@ -214,6 +215,21 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
     transport.publish('a', Buffer.from('x'))
   })
 
+  it('sends the text that was published before it is closed, and none that comes later', async () => {
+    const heard: string[] = []
+    const other = new NatsTransport({ connection, clock, log: new LineLog() })
+    onTestFinished(() => other.close())
+    other.subscribe('a', {}, ({ payload }) => {
+      heard.push(Buffer.from(payload).toString())
+    })
+    transport.publish('a', 'before')
+    transport.close()
+    transport.publish('a', 'after')
+    other.publish('a', 'by another')
+    await until(() => heard.length === 2, SOON, 'both messages')
+    expect(heard).toEqual(['before', 'by another'])
+  })
+
   it('has nobody to ask once its connection is closed for good', async () => {
     await connection.close()
     expect(await request('a')).toEqual({ kind: 'no-responders' })
@@ -223,6 +239,7 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
     'refuses %j, which is not a subject',
     (subject) => {
       expect(() => transport.publish(subject, Buffer.from('x'))).toThrow(RangeError)
+      expect(() => transport.publish(subject, 'x')).toThrow(RangeError)
       expect(() => transport.subscribe(subject, {}, () => {})).toThrow(RangeError)
       const asked = { subject, payload: Buffer.from('x'), timeoutMs: 1 }
       expect(() => transport.request(asked, () => {})).toThrow(RangeError)

@@ -175,6 +175,36 @@ describe.skipIf(missingNatsServer)('the users of config/nats', () => {
     expect((await streams.info(journal)).state).toMatchObject({ messages: 1, last_seq: 1 })
   })
 
+  it('what a worker makes a server send is heard by none that nodes listen with', async () => {
+    const [node, worker] = [await signIn('node'), await signIn('worker')]
+    const streams = (await node.connection.nats.jetstreamManager()).streams
+    const stream = 'TROUPE_troupe_TASKS'
+    await streams.add({ name: stream, subjects: ['troupe.troupe.task.>'] }).catch(() => {})
+    const filter = 'troupe.troupe.task.job.1'
+    await node.connection.nats.jetstream().publish(filter, 'task')
+    const [heard, sent]: [string[], (string | undefined)[]] = [[], []]
+    const place = subjects.member()
+    node.transport.subscribe(place, {}, ({ payload }) => void heard.push(String(payload)))
+    node.connection.nats.subscribe(place, {
+      callback: (_, { headers, data }) => void sent.push(headers?.status ?? String(data)),
+    })
+    await node.connection.nats.flush()
+    const push = { ack_policy: 'none', idle_heartbeat: 100_000_000, deliver_subject: place }
+    const config = { name: 'place', filter_subject: filter, ...push }
+    const asked = `$JS.API.CONSUMER.CREATE.${stream}.place.${filter}`
+    const body = JSON.stringify({ stream_name: stream, config })
+    await worker.connection.nats.request(asked, body)
+    await until(
+      () => sent.length > 3,
+      SOON,
+      () => `a task and heartbeats: ${sent.join()}`,
+    )
+    expect(sent[0]).toBe('task')
+    node.transport.publish(place, Buffer.from('of a node'))
+    await until(() => heard.length > 0, SOON, 'what a node says')
+    expect(heard).toEqual(['of a node'])
+  })
+
   it('an operator commands and looks, and cannot reach what nodes keep', async () => {
     const { node, heard } = await serve()
     const operator = await signIn('operator')

@@ -9,6 +9,7 @@ import {
 import { appliedOnce, badInputChangesNothing } from './applied-once.ts'
 import { everythingDrains, nothingBreaks, storesEqualJournals } from './at-the-end.ts'
 import { commitBeforeEffect } from './commit-before-effect.ts'
+import { nobodyServesTooEarly, publishedIsWhole } from './foundings.ts'
 import {
   birthsAreNew,
   historyIsLinear,
@@ -33,6 +34,8 @@ export const CHECKERS: readonly Checker[] = [
   refillIsWhole,
   nothingNeededIsRemoved,
   checkpointsEqualJournals,
+  publishedIsWhole,
+  nobodyServesTooEarly,
   nothingBreaks,
   commitBeforeEffect,
   appliedOnce,

@@ -30,6 +30,8 @@ export function oneWriter(events: readonly SimEvent[]): Violation[] {
       found.push({ checker: 'one-writer', what, seq, shard })
     line.slots.push(event)
     if (event.fact.kind === 'claim') line.claim = event
+    // The directory is a member's: nobody owns it any more who has no claim.
+    if (event.fact.kind === 'founded') owner = undefined
   }
   return found
 }
@@ -46,7 +48,7 @@ function* wrongs(
   if (prev !== (last?.hash ?? GENESIS)) {
     yield `slot ${slot} by ${node} does not name the record before it`
   }
-  if (fact.kind === 'claim') return
+  if (fact.kind === 'claim' || fact.kind === 'founded') return
   if (owner) {
     if (fact.epoch.claimId === owner.ownerId) return
     yield `${node} wrote slot ${slot} into the directory that ${owner.node} owns`
