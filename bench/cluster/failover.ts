@@ -21,6 +21,8 @@ const NAMES = ['n1', 'n2', 'n3']
 const SHARE = 0.3
 const WHOLE_MS = 60_000
 const FAILOVER_MS = 20_000
+/** So few come in between under this load. */
+const NEAR_SLOTS = 100
 const LEADER_MS = 8_000
 const FULL = {
   ...{ drains: 3, kills: 20, restarts: 3 },
@@ -200,11 +202,20 @@ class Members {
     await this.isWhole()
   }
 
-  /** Its shards go to others first: what is seen then is the loss of a leader and of nothing else. */
+  /**
+   * Its shards go to others first, and those have standbys that are near: what is seen then is the loss of a
+   * leader and of nothing else.
+   */
   async leaderLost(stream: Stream): Promise<number[]> {
     const any = this.#peer(NAMES[0]!)
     const leader = await any.ask<string>('leader')
     await this.drain(leader)
+    const others = [...this.#peers].flatMap(([name, peer]) => (name === leader ? [] : [peer]))
+    await waitFor('all shards have a standby that is near', WHOLE_MS, async () => {
+      const seats = await Promise.all(others.map((peer) => peer.ask<SeatReport[]>('seats')))
+      const near = seats.flat().filter(({ role, lag }) => role === 'standby' && isNear(lag))
+      return near.length === SHARDS
+    })
     await pause(1_000)
     stream.begin()
     await this.#peer(leader).kill()
@@ -222,6 +233,10 @@ class Members {
     if (!peer) throw new Error(`there is no node ${name}`)
     return peer
   }
+}
+
+function isNear(lag: number | null): boolean {
+  return lag !== null && lag < NEAR_SLOTS
 }
 
 async function waitFor(

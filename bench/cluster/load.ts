@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import type { ThreadsCpu } from '../cpu-profile.ts'
-import { closedLoop, each, type Load } from '../measure.ts'
+import { closedLoop, each, type Load, pause } from '../measure.ts'
 import { openBare } from '../recorded.ts'
 import { type BareNats, openBareNats } from './echo.ts'
 import {
@@ -21,8 +21,8 @@ import { BareClient, type ReferenceFigures, referenceSubject } from './reference
 
 const ACTORS = 10_000
 const STARTS_IN_FLIGHT = 2_048
-const FULL = { rounds: 5, warmMs: 1_500, ms: 800, oneMs: 400 }
-const QUICK = { rounds: 1, warmMs: 300, ms: 200, oneMs: 100 }
+const FULL = { rounds: 5, warmMs: 1_500, ms: 800, oneMs: 400, settleMs: 500 }
+const QUICK = { rounds: 1, warmMs: 300, ms: 200, oneMs: 100, settleMs: 100 }
 const PROFILE_MS = 2_000
 
 export interface ClusterParams {
@@ -172,6 +172,8 @@ async function roundsOf(rig: Rig, times: typeof FULL): Promise<ClusterResult> {
   const ofOwner = { owner, server, sent }
   const ofReference = { owner: reference.owner, server, sent: () => reference.client.sent + sent() }
   for (let round = 0; round < times.rounds; round++) {
+    // What the load of the round before left to be tidied up is its own.
+    await pause(times.settleMs)
     await into(rounds.echo, 1, bare.echo)
     loads.put.push(await closedLoop(1, oneMs, put))
     await into(rounds.transitions, 1, send)

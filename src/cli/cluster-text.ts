@@ -116,7 +116,7 @@ function underWay({ nodes, shards, plans }: Shown): string[] {
 
 const WAITS = {
   standby: 'until the new owner has what the old one wrote',
-  turn: 'for their turn',
+  turn: 'for others to arrive, or to be caught up with, first',
   claim: 'until the new owner has claimed them',
 } as const
 

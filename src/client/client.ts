@@ -46,6 +46,7 @@ import {
   scanActors,
   shardStatuses,
 } from './lists.ts'
+import type { Plain } from './near-requests.ts'
 import { Router, type RouterDeps, type Told } from './router.ts'
 import { type WatchedEvent, type WatchTarget, watchEvents } from './watch.ts'
 
@@ -209,17 +210,17 @@ export class Client {
 
   /**
    * The same for whoever answers many: told by callback, in the moment in which it is known.
-   * @param plainBytes of the JSON that it was read from, if it holds nothing else and the caller lets go of
-   *   it: a shard of this process takes it as it is
+   * @param plain if it was read from JSON and holds nothing else, and the caller lets go of it: a shard of
+   *   this process takes it as it is
    */
   submit(
     address: string,
     operation: Operation,
-    { plainBytes }: { plainBytes: number | undefined },
+    { plain }: { plain: Plain | undefined },
     told: Told,
   ): void {
     const timeoutMs = this.#deps.limits.requestTimeoutMs
-    this.#router.command(this.#command(address, operation, {}), { timeoutMs, plainBytes }, told)
+    this.#router.command(this.#command(address, operation, {}), { timeoutMs, plain }, told)
   }
 
   /** For whoever made it: calls under way are no longer tried again. */

@@ -8,6 +8,7 @@ export {
 } from './client.ts'
 export type { FollowedEvent, FollowOptions, SeenTurn } from './follow.ts'
 export type { AuditOptions, ReadOptions } from './lists.ts'
+export type { Plain } from './near-requests.ts'
 export type { Told } from './router.ts'
 export { type Waiting, wait } from './wait.ts'
 export type { WatchedEvent, WatchTarget } from './watch.ts'

@@ -7,7 +7,7 @@
  * Leaves to others: the order among what goes this way and the other (router.ts).
  */
 import type { Clock, NearShard, NearShards, TransportOutcome } from '../ports/index.ts'
-import type { Command, Limits, Outcome } from '../protocol/index.ts'
+import type { Command, Limits, Operation, Outcome } from '../protocol/index.ts'
 
 export interface NearRequestsDeps {
   near: NearShards
@@ -15,14 +15,18 @@ export interface NearRequestsDeps {
   limits: Limits
 }
 
-/** A command, and what is known of it. */
+/** What was read from JSON, holds nothing but that, and is kept by nobody. */
+export interface Plain {
+  /** Of the JSON. */
+  bytes: number
+  /** Reads it anew: a shard may have changed what it was handed, and has to be asked again. */
+  again(): Operation
+}
+
+/** A command, and what is known of it: without `plain` it travels as a copy. */
 export interface Handed {
   command: Command
-  /**
-   * The bytes of the JSON that it was read from, if it holds nothing but that and its maker keeps nothing of
-   * it; else it travels as a copy.
-   */
-  plainBytes: number | undefined
+  plain: Plain | undefined
 }
 
 /** Outcomes of all of them, or why there are none. */
@@ -69,16 +73,16 @@ export class NearRequests {
     const awaited: Awaited = { shard, by, endMs: clock.monotonic() + timeoutMs, told }
     this.#awaited.add(awaited)
     this.#planLook()
-    const bytes = batch.reduce((sum, { plainBytes = 0 }) => sum + plainBytes, 0)
+    const bytes = batch.reduce((sum, { plain }) => sum + (plain?.bytes ?? 0), 0)
     const commands = batch.map(({ command }) => command)
     by.take(commands, Math.ceil(bytes / batch.length), (outcomes) => this.#end(awaited, outcomes))
     return true
   }
 
-  #mayGo({ plainBytes }: Handed): boolean {
-    if (plainBytes === undefined) return false
+  #mayGo({ plain }: Handed): boolean {
+    if (plain === undefined) return false
     const { payloadBytesMax } = this.#deps.limits
-    return plainBytes * PACKED_PER_JSON_MAX + ENVELOPE_BYTES_MAX <= payloadBytesMax
+    return plain.bytes * PACKED_PER_JSON_MAX + ENVELOPE_BYTES_MAX <= payloadBytesMax
   }
 
   #end(awaited: Awaited, outcome: NearOutcome): void {

@@ -19,7 +19,7 @@ import {
   toErrorRecord,
   unpack,
 } from '../protocol/index.ts'
-import { NearRequests } from './near-requests.ts'
+import { NearRequests, type Plain } from './near-requests.ts'
 import { isMoved, MISSING, MOVED, NO_ANSWER, NOBODY, outcomesOf } from './outcomes.ts'
 
 export interface RouterDeps {
@@ -41,9 +41,10 @@ export interface RouterDeps {
 export interface Asking {
   timeoutMs: number
   /** See `Handed`. */
-  plainBytes?: number | undefined
+  plain?: Plain | undefined
 }
 
+/** Neither may throw: others are told behind them. */
 export interface Told {
   resolve: (value: unknown) => void
   reject: (error: Error) => void
@@ -62,7 +63,9 @@ interface Waiting extends Asked {
   /** In the order in which they were asked. */
   number: number
   command: Command
-  plainBytes: number | undefined
+  plain: Plain | undefined
+  /** A shard of this process has had it. */
+  wasHanded: boolean
 }
 
 /** One request, until its outcome is known, or it is asked again. */
@@ -128,11 +131,11 @@ export class Router {
   }
 
   /** It ends as the shard answers, or with `unavailable` / `no-answer` after `timeoutMs`. */
-  command(command: Command, { timeoutMs, plainBytes }: Asking, { resolve, reject }: Told): void {
+  command(command: Command, { timeoutMs, plain }: Asking, { resolve, reject }: Told): void {
     const end = this.endOf(timeoutMs)
     const number = ++this.#count
     const asked = { end, tries: 0, unanswered: 0, resolve, reject }
-    this.#enqueue({ number, command, plainBytes, ...asked })
+    this.#enqueue({ number, command, plain, wasHanded: false, ...asked })
   }
 
   /** Nothing is tried again from now on: what waits is told how it stands. */
@@ -215,6 +218,7 @@ export class Router {
     const now = this.#deps.clock.monotonic()
     let timeoutMs = Number.POSITIVE_INFINITY
     for (const waiting of batch) {
+      if (waiting.wasHanded) renew(waiting)
       waiting.command.timeoutMs = Math.max(0, Math.ceil(waiting.end - now))
       timeoutMs = Math.min(timeoutMs, this.#timeoutOf(waiting, now))
     }
@@ -254,7 +258,8 @@ export class Router {
       if (Array.isArray(outcome)) this.#told(lane, batch, outcome, true)
       else this.#answered(lane, sent, outcome)
     })
-    if (!isHanded) lane.sent.delete(sent)
+    if (isHanded) for (const waiting of batch) waiting.wasHanded = true
+    else lane.sent.delete(sent)
     return isHanded
   }
 
@@ -356,6 +361,12 @@ export class Router {
     asked.tries += 1
     return waitMs
   }
+}
+
+/** As it was before a shard had it, under its id. */
+function renew(waiting: Waiting): void {
+  waiting.command = { ...waiting.command, ...waiting.plain?.again() }
+  waiting.wasHanded = false
 }
 
 /** Every reply about an actor says what was true before it left. */

@@ -71,7 +71,7 @@ export class Leader {
   #saidUnowned = NOTHING_UNOWNED
   /** Shards are on their way to other owners: what members say next may let more of them go. */
   #isMoving = false
-  /** When the last plan changed something, and how long the last one took. */
+  /** When the last plan changed something, at the earliest when this node began to lead; and how long it took. */
   #changedAtMs = 0
   #planMs = 0
   #cancelTick: (() => void) | undefined
@@ -183,6 +183,7 @@ export class Leader {
         if (this.#readFor !== epoch) {
           this.#readFor = epoch
           this.#wishes = undefined
+          this.#changedAtMs = this.#deps.clock.monotonic()
         }
         this.act()
       })
@@ -238,7 +239,8 @@ export class Leader {
   #plan(epoch: number, seen: number, isBetweenBeats: boolean): void {
     const { election, views, log, clock, limits } = this.#deps
     const beganAtMs = clock.monotonic()
-    const planning = { ...this.#planning(epoch, seen), isBetweenBeats }
+    const isStill = beganAtMs - this.#changedAtMs >= limits.catchUpMs
+    const planning = { ...this.#planning(epoch, seen), isBetweenBeats, isStill }
     const { previous } = planning
     const next = nextView(planning)
     const nowMs = clock.monotonic()

@@ -52,6 +52,12 @@ export interface ClusterLimits {
   /** How long a node that is named waits for the present owner to let go, before it claims over it. */
   handoffMs: number
   /**
+   * How long shards that are moved for balance wait for others that their new owner has to catch up with, and
+   * standbys for shards that move, while no view changes anything: longer than a usual checkpoint takes to
+   * load. One that gets no nearer does not hold up the others for ever.
+   */
+  catchUpMs: number
+  /**
    * How long an owner that is not named any more goes on for a next one that has not said that it is ready: views
    * reach nodes at different times, and nobody would serve in between.
    */
@@ -68,7 +74,10 @@ export interface ClusterLimits {
   followCountMax: number
   /** And bytes of them; one slot more may stand in it. A page of usual slots is smaller. */
   followBytesMax: number
-  /** How long one request for a tail may take; then it is asked again. */
+  /**
+   * How long one request for a tail may take; then it is asked again. And how long the journal may be silent
+   * before a standby does not know any more how far it is.
+   */
   tailRequestMs: number
   /** Wait between two requests for a tail to a member that did not answer. */
   tailRetryMs: number
@@ -108,6 +117,7 @@ export const DEFAULT_CLUSTER_LIMITS: Readonly<ClusterLimits> = Object.freeze({
   viewWaitMs: 10_000,
   registryRetryMs: 250,
   handoffMs: 10_000,
+  catchUpMs: 60_000,
   letGoMs: 500,
   retakeFirstMs: 100,
   retakeMaxMs: 5_000,
@@ -136,6 +146,8 @@ export function resolveClusterLimits(given: Partial<ClusterLimits> = {}): Cluste
   if (limits.memberBeatMs * 2 > limits.memberSilenceMs) {
     throw bad('memberBeatMs is at most half of memberSilenceMs')
   }
+  // Else the next one claims over an owner that has not been given the time to finish its slot.
+  if (limits.letGoMs * 2 > limits.handoffMs) throw bad('letGoMs is at most half of handoffMs')
   // Whoever is elected has heard everybody who lives.
   if (limits.memberSilenceMs > limits.leaderSilenceMs) {
     throw bad('memberSilenceMs is at most leaderSilenceMs')

@@ -18,8 +18,8 @@ export interface OwnerChange {
 /** A shard on its way. */
 export interface Handover extends OwnerChange {
   /**
-   * `standby`: the new owner is still behind. `turn`: others are on their way. `claim`: the new owner is
-   * named, and does not serve yet.
+   * `standby`: the new owner is still behind. `turn`: others are on their way, or the new owner has others to
+   * catch up with first. `claim`: the new owner is named, and does not serve yet.
    */
   waitsFor: 'standby' | 'turn' | 'claim'
   /** How many slots the new owner is behind; null while that is not known. */

@@ -3,7 +3,8 @@
  *
  * Decides: the way from one owner to the next. One that lives keeps its shard until its successor,
  * named standby first, has nearly everything; one that is dead, or cannot serve the shard, is replaced
- * at once, by its standby if that can. So do those that operators wish to be elsewhere. Leaves to others:
+ * at once, by its standby if that can, even one that is to have no shards. What is moved for balance waits
+ * for others, but not for ever; what an operator, or one that leaves, waits for does not. Leaves to others:
  * who should own what in the end (placement.ts, seating.ts), who asks (leader.ts).
  */
 import { isNearBy } from './limits.ts'
@@ -40,6 +41,8 @@ export interface Planning {
   seen: number
   /** Made between two beats of the leader, since members have said something new. */
   isBetweenBeats?: boolean
+  /** No view has changed anything for `catchUpMs`: who is behind may get no nearer, and holds up nobody. */
+  isStill?: boolean
 }
 
 /** Where a shard stands, and where it is to be in the end. */
@@ -48,10 +51,12 @@ export interface Course {
   wanted: Seats
   /** The present owner lives and can serve it. */
   isServed: boolean
-  /** The present standby, if that can take it. */
+  /** The present owner lives, and is to have no shards: it leaves, or is drained. */
+  isEmptied: boolean
+  /** An operator wants it just there. */
+  isOrdered: boolean
+  /** The present standby, if that lives and could serve it, whether or not it is to stay. */
   heir: string | undefined
-  /** The present standby lives and could serve it, whether or not it is to stay. */
-  isFollowed: boolean
   /** How many slots the wanted owner is behind. */
   lag: number | undefined
 }
@@ -64,7 +69,8 @@ export function coursesOf(planning: Planning, members = livingAsWished(planning)
   const needed = neededNow(previous, unhosted)
   const mayTake = (name: string, shard: number) =>
     knows(reports.machines(name), needed(shard)) && !reports.refuses(name, shard)
-  const target = place(members, shardCount, before, pinsOf(wishes.moves))
+  const pins = pinsOf(wishes.moves)
+  const target = place(members, shardCount, before, pins)
   const seating = new Seating(target, living, drainedNow(planning), mayTake)
   return Array.from({ length: shardCount }, (_, shard) => {
     const present = {
@@ -72,12 +78,13 @@ export function coursesOf(planning: Planning, members = livingAsWished(planning)
       standby: before.standbys[shard] ?? null,
     }
     const wanted = seating.wanted(shard, present)
-    const heir = seating.isAble(present.standby, shard) ? living.get(present.standby) : undefined
+    const owner = living.get(present.owner ?? '')
     return {
       ...{ present, wanted },
       isServed: seating.isAble(present.owner, shard),
-      heir: heir && takesShards(heir) ? heir.name : undefined,
-      isFollowed: heir !== undefined,
+      isEmptied: owner !== undefined && !takesShards(owner),
+      isOrdered: pins.get(shard) === wanted.owner,
+      heir: seating.isAble(present.standby, shard) ? present.standby : undefined,
       lag: wanted.owner === null ? undefined : reports.lag(wanted.owner, shard),
     }
   })
@@ -153,34 +160,36 @@ function isAwaited(owner: string | null, shard: number, { members, reports }: Pl
 }
 
 /**
- * Which handovers may begin. Whoever has other shards to catch up with first is given none, and standbys that
- * need not change wait until owners have: to catch up costs more than to hand over, and who hands over, or
- * takes, or waits for that, does it on the same machines.
+ * Which handovers may begin. Of what is moved for balance, whoever has other shards to catch up with first is
+ * given none, and standbys that need not change wait until owners have: to catch up costs more than to hand
+ * over, and who hands over, or takes, or waits for that, does it on the same machines. Both end when nothing
+ * changes any more: a shard that gets no nearer is not worth that of all the others.
  */
 class Turns {
-  /** Some shard goes from one that serves it to another. */
+  /** Some shard goes from one that serves it to another, or is about to. */
   readonly isMoving: boolean
   readonly #behind: ReadonlySet<string | null>
   #left: number
 
   constructor(planning: Planning, courses: readonly Course[]) {
-    const { previous, isBetweenBeats = false } = planning
+    const { previous, isBetweenBeats = false, isStill = false } = planning
     const moving = courses.filter(
       ({ present, wanted, isServed }) => isServed && present.owner !== wanted.owner,
     )
-    this.isMoving = moving.length > 0
-    // Who cannot say how far it is, since the journal is away, does not hold up its other shards.
-    const behind = moving.filter((one) => one.lag !== undefined && !isNear(one))
-    this.#behind = new Set(behind.map(({ wanted }) => wanted.owner))
     const under = (previous?.former ?? []).filter(
       (some, shard) => some.length > 0 && isAwaited(previous!.owners[shard]!, shard, planning),
     )
+    this.isMoving = moving.some(isNear) || (!isStill && moving.length + under.length > 0)
+    // Who cannot say how far it is, since the journal is away, does not hold up its other shards.
+    const behind = moving.filter((one) => !isStill && one.lag !== undefined && !isNear(one))
+    this.#behind = new Set(behind.map(({ wanted }) => wanted.owner))
     // What cannot be taken, since it waits for the records of others, does not hold up the rest for ever.
     this.#left = Math.max(isBetweenBeats ? 0 : 1, HANDOVERS_AT_ONCE - under.length)
   }
 
-  take(owner: string | null): boolean {
-    if (this.#left === 0 || this.#behind.has(owner)) return false
+  take({ wanted, isEmptied, isOrdered }: Course): boolean {
+    const waitsForOthers = !isEmptied && !isOrdered && this.#behind.has(wanted.owner)
+    if (this.#left === 0 || waitsForOthers) return false
     this.#left -= 1
     return true
   }
@@ -191,16 +200,18 @@ export function isNear({ present, wanted, lag }: Course): boolean {
 }
 
 function nextSeats(course: Course, turns: Turns): Seats {
-  const { present, wanted, isServed, isFollowed, heir } = course
+  const { present, wanted, isServed, isEmptied, heir } = course
+  const isFollowed = heir !== undefined
   if (present.owner === wanted.owner) return turns.isMoving && isFollowed ? present : wanted
   if (!isServed) {
-    // It has the data, so it serves sooner than anybody else; what it has too much goes on from there.
+    // It has the data, so it serves sooner than anybody else; what it is not to keep goes on from there.
     if (heir === undefined || heir === wanted.owner) return wanted
     return { owner: heir, standby: wanted.owner }
   }
-  // Who has had it has nothing to catch up with.
-  if (isNear(course) && turns.take(wanted.owner)) {
-    return { owner: wanted.owner, standby: present.owner }
+  if (isNear(course) && turns.take(course)) {
+    // Who has had it has nothing to catch up with; but one that goes follows it only if nobody else can.
+    const standby = isEmptied ? (wanted.standby ?? present.owner) : present.owner
+    return { owner: wanted.owner, standby }
   }
   return { owner: present.owner, standby: wanted.owner ?? present.standby }
 }

@@ -71,8 +71,8 @@ export class Seat {
   #retakes = 0
   #cancelRetake: (() => void) | undefined
   #cancelHandoff: (() => void) | undefined
-  /** It is named, and nothing is left to do but to claim. */
-  #isReady = false
+  /** The view under which it has said that it is named, and has nothing left to do but to claim. */
+  #readyBy = 0
   /** With the next owner, which has time to say that it has seen the view by which it is. */
   #patience: Patience | undefined
   /** The present owner had its time to let go. */
@@ -130,14 +130,14 @@ export class Seat {
         if (this.#mayLetGo(this.#owning, owner)) this.#letGo(this.#owning, owner ?? '')
       } else this.#endPatience()
     } else if (owner === name) {
-      this.#takes.named(this.#deps.clock.monotonic(), () => this.#isServedElsewhere())
+      this.#takes.named(() => this.#isServedElsewhere())
       const mayTake = this.#mayTake()
       // Also while it waits for the owner before: then nothing is left to wait for when that lets go.
       if (!this.#hasEndedStandby()) return
       if (mayTake) return this.#take()
-      // The one before waits to hear it.
-      if (!this.#isReady) this.#deps.changed()
-      this.#isReady = true
+      // The one before waits for a word under the view that it has, which may be newer than the last.
+      if (this.#readyBy !== views.number) this.#deps.changed()
+      this.#readyBy = views.number
     } else if (view.standbys[this.shard] === name && isFit) {
       this.#startStandby()
     } else {
@@ -177,7 +177,7 @@ export class Seat {
     this.#cancelRetake?.()
     this.#cancelRetake = undefined
     this.#endHandoff()
-    this.#isReady = false
+    this.#readyBy = 0
     this.#release()
   }
 
@@ -219,6 +219,7 @@ export class Seat {
     const { name, otherTails, views, recordBytesMax, ownerSilenceMs } = this.#deps
     const { clock, random, log, store, journal, checkpoints, turns } = this.#deps
     const by = views.number
+    this.#takes.freed(clock.monotonic())
     // Whatever comes of it: the next try waits again for whoever serves the shard then.
     this.#endHandoff()
     this.#endHold ??= turns.hold()
@@ -268,7 +269,10 @@ export class Seat {
     changed()
   }
 
-  /** It goes on until the next owner is ready: nobody else would serve meanwhile. */
+  /**
+   * It goes on until the next owner has said something under the view that names it: nobody else would serve
+   * meanwhile. That is of the whole node; as a rule it speaks when it is ready to take this shard.
+   */
   #mayLetGo({ serves }: Owning, to: string | null): boolean {
     const { views, members, clock, clusterLimits, name } = this.#deps
     if (!serves || to === null || to === name) return true

@@ -54,7 +54,8 @@ export class Standby {
   /** Nothing new was found so many times. */
   #idle = 0
   #isWriting = false
-  #cancelLook: (() => void) | undefined
+  /** Of its next look, or of the patience with the journal. */
+  #cancelTimer: (() => void) | undefined
   #stopped: (() => void) | undefined
 
   constructor(deps: StandbyDeps) {
@@ -66,7 +67,7 @@ export class Standby {
     this.#loading = new CheckpointLoading(deps, this.#slots)
   }
 
-  /** Slots that are not applied, when it was last seen; undefined while that is not known. */
+  /** Slots that are not applied, when it was last seen; undefined while that is not known, or known no more. */
   get lag(): number | undefined {
     return this.#lag
   }
@@ -81,7 +82,7 @@ export class Standby {
   stop(done: () => void): void {
     this.#stopped = done
     this.#slots.stop()
-    this.#cancelLook?.()
+    this.#cancelTimer?.()
     this.#loading.stop(() => {
       this.#turn.end()
       if (!this.#isWriting) done()
@@ -89,7 +90,21 @@ export class Standby {
   }
 
   #look(): void {
-    this.#slots.end((end) => this.#compare(end))
+    this.#ask(
+      (done) => this.#slots.end(done),
+      (end: KnownEnd) => this.#compare(end),
+    )
+  }
+
+  /** What it was told last says nothing any more when the journal has been silent for long. */
+  #ask<T>(question: (done: (answer: T) => void) => void, then: (answer: T) => void): void {
+    const { clock, limits } = this.#deps
+    const cancel = clock.after(limits.tailRequestMs, () => this.#report(undefined))
+    this.#cancelTimer = cancel
+    question((answer) => {
+      cancel()
+      then(answer)
+    })
   }
 
   #loaded(failure?: string): void {
@@ -102,7 +117,8 @@ export class Standby {
 
   /** This store cannot go on from what it has. */
   #load(why: string): void {
-    this.#report(undefined)
+    // One that was far is so until it has loaded: who is given shards meanwhile loads more slowly.
+    if (isNearBy(this.#lag)) this.#report(undefined)
     this.#turn.take(() =>
       this.#loading.load((outcome) => {
         if (outcome.kind === 'none') this.#part(why)
@@ -114,7 +130,9 @@ export class Standby {
   #compare(end: KnownEnd): void {
     const { slot, hash } = this.#applied
     if (end.serverId === this.#copy || slot === 0) return this.#follow(end)
-    this.#slots.read(slot, (found) => {
+    const read = (done: (found: { record: Uint8Array } | undefined) => void) =>
+      this.#slots.read(slot, done)
+    this.#ask(read, (found) => {
       // Its end is lost, or not there yet: whoever takes the shard writes it again.
       if (!found && slot >= end.firstSlot) return this.#unknown()
       // The record behind it names it: that is as good as to compare it.
@@ -142,17 +160,20 @@ export class Standby {
 
   /** It has waited for its turn: by now the stream may be another copy. */
   #readNow(from: number, copy: string): void {
-    this.#slots.end((end) => {
+    const follow = (end: KnownEnd) => {
       if (end.serverId === copy && end.lastSlot >= from) return this.#read(from, end)
       this.#turn.end()
       this.#compare(end)
-    })
+    }
+    this.#ask((done) => this.#slots.end(done), follow)
   }
 
   #read(from: number, end: KnownEnd): void {
     const { followCountMax, followBytesMax: bytesMax } = this.#deps.limits
     const to = Math.min(end.lastSlot, from + followCountMax - 1)
-    this.#slots.readAll({ from, to, bytesMax }, (records) => {
+    const read = (done: (records: Uint8Array[] | undefined) => void) =>
+      this.#slots.readAll({ from, to, bytesMax }, done)
+    this.#ask(read, (records) => {
       // Removed meanwhile, or not said by this leader: the end is asked again.
       if (!records) return this.#unknown()
       const problem = brokenChain(this.#applied, records)
@@ -205,7 +226,7 @@ export class Standby {
     const { clock, limits } = this.#deps
     const waitMs = limits.followMs * 2 ** Math.min(this.#idle, FOLLOW_DOUBLINGS_MAX)
     this.#idle += 1
-    this.#cancelLook = clock.after(waitMs, () => this.#look())
+    this.#cancelTimer = clock.after(waitMs, () => this.#look())
   }
 
   /** The store is left as it is: it follows no more, and nobody is told that it is near. */

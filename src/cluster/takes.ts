@@ -1,7 +1,8 @@
 /**
  * How a shard came to this node, for whoever watches it. Decides: what is a handover (somebody served it
- * when this node was named) and what a takeover, and that the pause of a handover lasts from there until
- * this node serves: the one before stops when it hears of the same view.
+ * when this node was named) and what a takeover, and that the pause of a handover lasts from when this
+ * node hears that nobody serves the shard any more, or claims over one that does, until it serves. Before
+ * that the one before goes on.
  */
 export interface Takes {
   readonly handovers: number
@@ -12,15 +13,20 @@ export interface Takes {
 
 export class TakeLog {
   #takes: Takes = { handovers: 0, takeovers: 0, pauseMs: undefined }
-  #named: { atMs: number; isHandover: boolean } | undefined
+  #named: { isHandover: boolean; freedAtMs: number | undefined } | undefined
 
   get takes(): Takes {
     return this.#takes
   }
 
   /** Only the first time counts, until it serves or is named no more. */
-  named(atMs: number, isServed: () => boolean): void {
-    this.#named ??= { atMs, isHandover: isServed() }
+  named(isServed: () => boolean): void {
+    this.#named ??= { isHandover: isServed(), freedAtMs: undefined }
+  }
+
+  /** It may be taken. Also here only the first time counts: nobody serves it between two tries. */
+  freed(nowMs: number): void {
+    if (this.#named) this.#named.freedAtMs ??= nowMs
   }
 
   forget(): void {
@@ -33,7 +39,7 @@ export class TakeLog {
     if (!named) return
     const { handovers, takeovers, pauseMs } = this.#takes
     this.#takes = named.isHandover
-      ? { handovers: handovers + 1, takeovers, pauseMs: nowMs - named.atMs }
+      ? { handovers: handovers + 1, takeovers, pauseMs: nowMs - (named.freedAtMs ?? nowMs) }
       : { handovers, takeovers: takeovers + 1, pauseMs }
   }
 }

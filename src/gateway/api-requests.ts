@@ -120,12 +120,12 @@ class ApiDesk {
   /** Why no more can be taken. */
   #whyFull(bytes: number): string | undefined {
     const { requestsMax, answersMax, bytesMax } = this.#limits
-    if (this.#given.size >= answersMax) this.#forgetOneRead()
-    if (this.#open.size >= requestsMax || this.#given.size >= answersMax) {
-      return `${requestsMax} requests or ${answersMax} answers are under way`
+    if (this.#open.size >= requestsMax) return `${requestsMax} requests are under way`
+    if (this.#held.leftForRequests < bytes) {
+      return `requests and answers of ${bytesMax} bytes are under way`
     }
-    if (this.#held.leftForRequests >= bytes) return undefined
-    return `requests and answers of ${bytesMax} bytes are under way`
+    if (this.#given.size >= answersMax) this.#forgetOneRead()
+    return this.#given.size < answersMax ? undefined : `${answersMax} answers are under way`
   }
 
   continuing(role: Role): MessageHandler {

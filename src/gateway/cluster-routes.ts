@@ -59,7 +59,7 @@ const handover = z.object({
   waitsFor: z
     .enum(['standby', 'turn', 'claim'])
     .describe(
-      'the new owner is behind; others are on their way; it is named and does not serve yet',
+      'the new owner is behind; others are on their way, or it is behind with others; it is named and does not serve yet',
     ),
   lag: z.number().nullable().describe('slots that the new owner is behind'),
 }) satisfies z.ZodType<Handover>

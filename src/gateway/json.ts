@@ -23,12 +23,16 @@ export function readJsonText(text: string): unknown {
 }
 
 /**
- * Whether all that is read from it is the same once it was packed: no tag stands for another type, and no
- * escape for half a character.
+ * Whether all that is read from it is the same once it was packed: no tag stands for another type, no escape for
+ * half a character, no method for what is packed in its place, and no zero is below itself.
  */
 export function isPlainJson(text: string): boolean {
-  return !text.includes('$') && !text.includes('\\u')
+  if (text.includes('$') || text.includes('\\u')) return false
+  return !text.includes('toJSON') && !NEGATIVE_ZERO.test(text)
 }
+
+/** And some that are not: those travel as a copy, too. */
+const NEGATIVE_ZERO = /(?:^|[[,:\s])-0/
 
 /** @throws TroupeError `malformed` when the bytes are not UTF-8 */
 export function textOf(bytes: Uint8Array): string {

@@ -92,7 +92,7 @@ const OF_SEATS: readonly PerShard<SeatReport>[] = [
   },
   {
     name: 'troupe_handover_pause_ms',
-    help: 'How long nobody served the shard in the last handover to this node',
+    help: 'How long the last handover to this node took, from when the owner before had let go of the shard',
     of: (s) => s.pauseMs ?? undefined,
   },
 ]

@@ -21,6 +21,7 @@ import {
   formatAddress,
   type Limits,
   machineOf,
+  type Operation,
   type Role,
   TroupeError,
   toErrorRecord,
@@ -240,9 +241,11 @@ function sendTo(
     throw new TroupeError('forbidden', why)
   }
   const text = utf8Of(payload)
-  const event = eventOf(payload.length === 0 ? undefined : readJsonText(text))
-  const plainBytes = isPlainJson(text) ? payload.length : undefined
-  sender.submit(address, { op: 'send', event }, { plainBytes }, told)
+  const again = (): Operation => {
+    return { op: 'send', event: eventOf(payload.length === 0 ? undefined : readJsonText(text)) }
+  }
+  const plain = isPlainJson(text) ? { bytes: payload.length, again } : undefined
+  sender.submit(address, again(), { plain }, told)
 }
 
 function verbsOf(node: TroupeNode, log: Log): ReadonlyMap<string, Answerer> {

@@ -126,7 +126,7 @@ export class ShardEngine {
     }, claimed)
   }
 
-  /** A command from outside. The outcome comes after the commit, never before the call returns. */
+  /** A command from outside. Its outcome comes after the commit; a refusal at once. */
   submit(command: Command, bytes: number, done: (outcome: Outcome) => void): void {
     if (this.#refuses) return done({ error: this.#unavailable() })
     const heard = this.#state === 'serving' ? hear(this.#context, command) : undefined
@@ -187,7 +187,7 @@ export class ShardEngine {
     if (this.#state === 'recovering') return this.#end()
     this.#state = 'leaving'
     this.#wake.stop()
-    this.#refuseWaiting()
+    this.#refuseWaiting(this.#unavailable())
     if (!this.#inFlight) this.#release(to)
   }
 
@@ -324,8 +324,7 @@ export class ShardEngine {
       flight.refused(this.#unavailable())
       return this.#stop(outcome.why, outcome)
     }
-    const ms = this.#deps.clock.monotonic() - since
-    if (batch.writes.length > 0) this.#pace.committed(count, ms)
+    if (batch.writes.length > 0) this.#pace.committed(count, this.#deps.clock.monotonic() - since)
     if (this.#state === 'stopped') {
       // What is true is told; the next owner finds what is to be released.
       return flight.committed()
@@ -371,22 +370,23 @@ export class ShardEngine {
   }
 
   #end(): void {
+    const error = notServed(this.shard, this.#state === 'recovering')
     this.#state = 'stopped'
     this.#wake.stop()
     this.#channels.stop()
     this.#board.stop()
     this.#deps.commit.stop()
     this.#context.heads.clear()
-    this.#refuseWaiting()
+    this.#refuseWaiting(error)
     this.#inFlight?.end(this.#unavailable())
     this.#leaving?.done()
   }
 
-  #refuseWaiting(): void {
+  #refuseWaiting(error: ErrorRecord): void {
     for (const item of this.#mailbox.drain()) {
-      if ('done' in item && !this.#isUnderWay(item)) item.done({ error: this.#unavailable() })
+      if ('done' in item && !this.#isUnderWay(item)) item.done({ error })
     }
-    this.#questions.refuse(this.#unavailable())
+    this.#questions.refuse(error)
   }
 
   /** A second copy of a command of the batch under way is told what the first one is, or nothing. */

@@ -65,6 +65,8 @@ export class JournaledCommit implements CommitPath {
     const { shard, store, log } = this.#deps
     const tail = new Tail(shard, store, log)
     const ended = (outcome: TakingOutcome) => {
+      // It holds what it has read, as long as it is held.
+      this.#taking = undefined
       if (this.#stopped) return
       if (outcome.kind !== 'taken') return done(outcome)
       const { epoch, last } = outcome

@@ -25,6 +25,7 @@ export type MailItem =
   /** Nothing to do but what a batch always does. */
   | { kind: 'wake' }
 
+/** @param isMoving nothing that waits has been stepped: it goes to the next owner, in the order in which it was sent */
 export function notServed(shard: number, isMoving: boolean): ErrorRecord {
   return isMoving
     ? errorRecord('moved', `shard ${shard} is moving to another node; try again`)

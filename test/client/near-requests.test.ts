@@ -65,16 +65,18 @@ function rig({ answerMs, limits }: { answerMs?: number; limits?: Partial<Limits>
     ...{ limits: resolveLimits(limits), near: { of: () => here } },
     ...(answerMs !== undefined && { answerMs }),
   })
-  const send = (type: string, plainBytes: number | undefined = PLAIN) =>
+  const send = (type: string, bytes: number | undefined = PLAIN) => {
+    const again = () => ({ op: 'send' as const, event: { type } })
     client.submit(
       'm/x',
-      { op: 'send', event: { type } },
-      { plainBytes },
+      again(),
+      { plain: { bytes, again } },
       {
         resolve: (value) => void told.push(value),
         reject: (error) => void told.push(error instanceof TroupeError ? error.code : error),
       },
     )
+  }
   const withinCall = () => toldWithin
   return { clock, client, withinCall, near, far, ids, late, told, serveHere, serveElsewhere, send }
 }
@@ -130,7 +132,7 @@ describe('travels all the same', () => {
     isSilent = false
     elsewhere.unsubscribe()
     await clock.settle(2_000)
-    expect(near.toSorted()).toEqual(['A', 'B'])
+    expect(near).toEqual(['A', 'B'])
   })
 })
 
@@ -150,6 +152,21 @@ it('follows a shard that moves away, under the same id', async () => {
   ])
   expect(told).toHaveLength(2)
   expect(ids.size).toBe(2)
+})
+
+it('is asked for again as it was read, whatever became of it where it was handed', async () => {
+  const { clock, far, ids, serveHere, serveElsewhere, send } = rig()
+  const leave = serveHere((commands) => {
+    for (const command of commands) if (command.op === 'send') command.event.type = 'CHANGED'
+    return commands.map(() => MOVED)
+  })
+  send('A')
+  await clock.settle()
+  leave()
+  serveElsewhere(all)
+  await clock.settle(1_000)
+  expect(far).toEqual(['A'])
+  expect(ids.size).toBe(1)
 })
 
 it('is asked again under the same id when whoever took it is gone without a word', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { MemoryRegistry, MemoryStore, VirtualClock } from '../../src/adapters/memory/index.ts'
 import { silentLog } from '../../src/adapters/system/index.ts'
 import { Leader } from '../../src/cluster/leader.ts'
-import { DEFAULT_CLUSTER_LIMITS } from '../../src/cluster/limits.ts'
+import { DEFAULT_CLUSTER_LIMITS, HANDOFF_LAG_SLOTS_MAX } from '../../src/cluster/limits.ts'
 import type { MemberBeat } from '../../src/cluster/members.ts'
 import { decodeView, type View, ViewMemory, viewNumber } from '../../src/cluster/view.ts'
 import { Views } from '../../src/cluster/views.ts'
@@ -161,7 +161,7 @@ describe('a leader whose reads go back', () => {
 })
 
 /** It leads while the test says so, and hears of a view that it cannot read, or of none. */
-function alone(seen: number) {
+function alone(seen: number, shardCount = 2) {
   const clock = new VirtualClock()
   const registry = new MemoryRegistry({ clock })
   const elected: { epoch: number | undefined; resign: () => void } = {
@@ -181,8 +181,8 @@ function alone(seen: number) {
   }
   const members = {
     live: () => [beat],
-    lag: () => undefined,
-    servesBy: () => undefined,
+    lag: (_name: string, _shard: number): number | undefined => undefined,
+    servesBy: (_name: string, _shard: number): number | undefined => undefined,
     machines: () => beat.machines,
     refuses: () => false,
   }
@@ -192,13 +192,13 @@ function alone(seen: number) {
     registry,
     log: silentLog,
     limits: DEFAULT_CLUSTER_LIMITS,
-    shardCount: 2,
+    shardCount,
   }
-  const memory = new ViewMemory(new MemoryStore({ clock }), 2, silentLog)
+  const memory = new ViewMemory(new MemoryStore({ clock }), shardCount, silentLog)
   const views = new Views({ ...shared, memory, changed: () => {}, failed: () => {} })
   const leader = new Leader({ ...shared, views, members, election: elected })
   leader.start()
-  return { clock, registry, views, leader, elected }
+  return { clock, registry, views, leader, elected, members, beat }
 }
 
 describe('a leader that looks for a view that members have seen', () => {
@@ -223,6 +223,26 @@ describe('a leader that looks for a view that members have seen', () => {
     expect(views.number, 'it has not looked for long yet').toBe(0)
     await clock.settle(3_000)
     expect(views.number).toBe(viewNumber({ leaderEpoch: epoch, version: 1 }))
+  })
+})
+
+describe('shards that could move, but for one that gets no nearer', () => {
+  it('wait for it as long as it may take to catch up', async () => {
+    const { clock, views, members, beat } = alone(0, 8)
+    const named = (...names: string[]) => names.map((name) => ({ ...beat, name }))
+    const owners = (name: string) => views.view!.owners.filter((one) => one === name).length
+    members.servesBy = (name, shard) =>
+      views.view?.owners[shard] === name ? views.number : undefined
+    members.live = () => named('a', 'b')
+    await clock.settle(1_500)
+    members.live = () => named('a', 'b', 'c')
+    await clock.settle(1_500)
+    const stuck = views.view!.standbys.indexOf('c')
+    members.lag = (_name, shard) => (shard === stuck ? HANDOFF_LAG_SLOTS_MAX : 0)
+    await clock.settle(DEFAULT_CLUSTER_LIMITS.catchUpMs - 5_000)
+    expect(owners('c')).toBe(0)
+    await clock.settle(10_000)
+    expect(owners('c')).toBeGreaterThan(0)
   })
 })
 

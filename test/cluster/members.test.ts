@@ -222,6 +222,7 @@ describe('the limits of a cluster', () => {
     { memberBeatMs: 3_000 },
     { memberSilenceMs: 6_000 },
     { followMs: 0 },
+    { letGoMs: 5_001 },
     { drainMs: 1.5 },
     { unknown: 1 },
   ])('%j is refused', (given) => {

@@ -32,10 +32,11 @@ class Notes {
   send(): void {
     const event = { type: 'NOTE', text: String(this.sent++) }
     for (const address of this.addresses) {
+      const again = () => ({ op: 'send' as const, event: { ...event } })
       this.client.submit(
         address,
-        { op: 'send', event: { ...event } },
-        { plainBytes: PLAIN },
+        again(),
+        { plain: { bytes: PLAIN, again } },
         {
           resolve: () => {
             this.done += 1

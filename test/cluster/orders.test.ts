@@ -297,9 +297,12 @@ describe('what a leader says of its plans', () => {
     plans.step()
     const { unplaced } = plansOf(plans.planning)
     const keepers = unplaced.map(({ keptBy }) => keptBy)
-    expect(keepers.filter((name) => name === 'a')).toHaveLength(6)
-    expect(keepers.filter((name) => name === null)).toHaveLength(6)
+    expect(keepers, 'also what it stood by for').toEqual(Array.from({ length: 12 }, () => 'a'))
     expect(unplaced[0]!.why).toEqual(['a is stopping'])
+    plans.members = [member('c', { leaving: true })]
+    plans.step()
+    const nobodys = plansOf(plans.planning).unplaced.filter(({ keptBy }) => keptBy === null)
+    expect(nobodys, 'of which c has nothing').toHaveLength(12)
   })
 })
 

@@ -121,12 +121,17 @@ describe('the next view', () => {
     const all = members('a', 'b', 'c', 'd')
     const shards = 16
     /** All serve what they are named for. */
-    const then = (view: View, some: readonly Member[], reports: Partial<Reports> = {}): View => {
+    const then = (
+      view: View,
+      some: readonly Member[],
+      reports: Partial<Reports> = {},
+      other: Partial<Planning> = {},
+    ): View => {
       const servesBy = (name: string, shard: number) =>
         view.owners[shard] === name ? viewNumber(view) : undefined
       const heard = { ...near(), servesBy, ...reports }
       const more = { wishes, shardCount: shards, isBetweenBeats: true }
-      return next(view, some, { ...more, reports: heard })
+      return next(view, some, { ...more, reports: heard, ...other })
     }
     const whole = () => {
       let view = next(undefined, all, { shardCount: shards })
@@ -136,7 +141,7 @@ describe('the next view', () => {
       return view
     }
 
-    it('who had a shard stands by for it, and no other standby changes before all have moved', () => {
+    it('who is to have none stands by for none of them, and no other standby changes before all have moved', () => {
       const began = whole()
       const moved = new Set<number>()
       let view = began
@@ -149,11 +154,43 @@ describe('the next view', () => {
             expect(before.owners[shard]).toBe('b')
             moved.add(shard)
           }
-          expect(view.standbys[shard]).toBe(moved.has(shard) ? 'b' : began.standbys[shard])
+          const standby = view.standbys[shard]
+          if (moved.has(shard)) expect(['b', null, owner]).not.toContain(standby)
+          else expect(standby).toBe(began.standbys[shard])
         })
       }
       expect(moved.size).toBe(owned(began, 'b'))
       expect(then(view, all).standbys).not.toContain('b')
+    })
+
+    it('who had a shard stands by for it, if it is to have others, or nobody else can', () => {
+      const two = next(undefined, members('a', 'b'), { shardCount: shards })
+      const named = next(two, members('a', 'b', 'c'), { shardCount: shards })
+      const given = then(named, members('a', 'b', 'c'), {}, { wishes: NO_WISHES })
+      const shard = given.owners.indexOf('c')
+      expect(given.standbys[shard]).toBe(named.owners[shard])
+      const alone = then(two, members('a', 'b'))
+      const left = two.owners.findIndex((owner, n) => owner === 'b' && alone.owners[n] === 'a')
+      expect(alone.standbys[left]).toBe('b')
+    })
+
+    it('standbys wait until the last one serves, but for no shard that gets no nearer', () => {
+      const four = next(undefined, all, { shardCount: shards })
+      const joined = members('a', 'b', 'c', 'd', 'e')
+      const far = { lag: () => HANDOFF_LAG_SLOTS_MAX }
+      const standby = (view: View) => view.standbys.filter((name) => name === 'e').length
+      const moving = then(four, joined, far, { wishes: NO_WISHES })
+      const due = standby(moving)
+      expect(then(moving, joined, far, { wishes: NO_WISHES })).toBe(moving)
+      const still = then(moving, joined, far, { wishes: NO_WISHES, isStill: true })
+      expect(standby(still)).toBeGreaterThan(due)
+
+      let view = whole()
+      while (owned(view, 'b') > 0) view = then(view, all)
+      const silent = { servesBy: () => undefined }
+      expect(then(view, all, silent)).toBe(view)
+      expect(then(view, all, silent, { isStill: true })).not.toBe(view)
+      expect(then(view, all)).not.toBe(view)
     })
 
     it('a standby that is dead is replaced all the same', () => {
@@ -168,19 +205,38 @@ describe('the next view', () => {
       expect([null, 'd']).not.toContain(left.standbys[shard])
     })
 
-    it('nothing goes to who has others to catch up with, unless nobody knows how far it is', () => {
+    describe('one who has others to catch up with', () => {
       const [some, more] = [members('a', 'b'), members('a', 'b', 'c')]
       const shardCount = 12
       const began = next(next(undefined, some, { shardCount }), more, { shardCount })
       const due = began.standbys.flatMap((name, shard) => (name === 'c' ? [shard] : []))
-      expect(due.length).toBeGreaterThanOrEqual(4)
-      const given = (lag: number | undefined) => {
+      const given = (lag: number | undefined, present = more, other: Partial<Planning> = {}) => {
         const reports = { ...SILENT, lag: (_: string, of: number) => (of === due[0] ? lag : 0) }
-        return owned(next(began, more, { shardCount, reports }), 'c')
+        return owned(next(began, present, { shardCount, reports, ...other }), 'c')
       }
-      expect(given(HANDOFF_LAG_SLOTS_MAX)).toBe(0)
-      expect(given(HANDOFF_LAG_SLOTS_MAX - 1)).toBe(2)
-      expect(given(undefined)).toBe(2)
+
+      it('is given nothing, unless nobody knows how far it is', () => {
+        expect(due.length).toBeGreaterThanOrEqual(4)
+        expect(given(HANDOFF_LAG_SLOTS_MAX)).toBe(0)
+        expect(given(HANDOFF_LAG_SLOTS_MAX - 1)).toBe(2)
+        expect(given(undefined)).toBe(2)
+      })
+
+      it('but not for ever', () => {
+        expect(given(HANDOFF_LAG_SLOTS_MAX, more, { isStill: true })).toBe(2)
+      })
+
+      it('takes from one that leaves or is drained, and what an operator moves', () => {
+        const other = began.owners[due[1]!]!
+        const leaving = more.map((one) => ({ ...one, leaving: one.name === other }))
+        expect(given(HANDOFF_LAG_SLOTS_MAX, leaving)).toBeGreaterThan(0)
+        const order = { by: 'op', at: 1 }
+        const drained = { ...NO_WISHES, drains: [{ node: other, ...order }] }
+        expect(given(HANDOFF_LAG_SLOTS_MAX, more, { wishes: drained })).toBeGreaterThan(0)
+        const move = { shard: due[1]!, to: 'c', isPinned: true, ...order }
+        const pinned = { ...NO_WISHES, moves: [move] }
+        expect(given(HANDOFF_LAG_SLOTS_MAX, more, { wishes: pinned })).toBe(1)
+      })
     })
   })
 
@@ -206,15 +262,28 @@ describe('the next view', () => {
     expect(owned(rest(then, members('a', 'c'), near()), 'a')).toBe(3)
   })
 
-  it('does not make a standby owner that is leaving, or dead as well', () => {
+  it('by a standby that leaves or is drained as well, until another has what it has', () => {
     const all = members('a', 'b', 'c')
     const before = rest(next(undefined, all), all, near())
     const shard = before.owners.indexOf('b')
     const heir = before.standbys[shard]!
     const others = all.filter(({ name }) => name !== 'b')
+    const last = others.find(({ name }) => name !== heir)!.name
     const leaving = others.map((one) => ({ ...one, leaving: one.name === heir }))
-    expect(next(before, leaving).owners[shard]).not.toBe(heir)
-    const left = others.filter(({ name }) => name !== heir)
+    const taken = next(before, leaving)
+    expect([taken.owners[shard], taken.standbys[shard]]).toEqual([heir, last])
+    expect(next(taken, leaving).owners[shard]).toBe(heir)
+    expect(rest(taken, leaving, near()).owners[shard]).toBe(last)
+    const wishes = { ...NO_WISHES, drains: [{ node: heir, by: 'op', at: 1 }] }
+    const drained = next(before, others, { wishes })
+    expect([drained.owners[shard], drained.standbys[shard]]).toEqual([heir, last])
+  })
+
+  it('not by one that is dead as well', () => {
+    const all = members('a', 'b', 'c')
+    const before = rest(next(undefined, all), all, near())
+    const shard = before.owners.indexOf('b')
+    const left = all.filter(({ name }) => name !== 'b' && name !== before.standbys[shard])
     expect(next(before, left).owners[shard]).toBe(left[0]!.name)
   })
 

@@ -17,7 +17,7 @@ import { Views } from '../../src/cluster/views.ts'
 import { NO_WISHES } from '../../src/cluster/wishes.ts'
 import { hostMachine } from '../../src/machine/index.ts'
 import type { StoreTransaction } from '../../src/ports/index.ts'
-import { subjectsOf } from '../../src/protocol/index.ts'
+import { type Outcome, subjectsOf, unpack } from '../../src/protocol/index.ts'
 import { ReadTurns, ResidentBudget } from '../../src/shard/index.ts'
 import { appliedKey, tailKey } from '../../src/shard/keys.ts'
 import { READ_TURN_LIMITS } from '../../src/shard/read-turns.ts'
@@ -77,6 +77,7 @@ class Bench {
   readonly turns = new ReadTurns({ clock: this.nodes.clock })
   /** How often others were to hear something at once. */
   changes = 0
+  readonly failures = { expected: 0, met: [] as string[] }
 
   constructor() {
     const { clock, limits } = this.nodes
@@ -114,7 +115,10 @@ class Bench {
       changed: () => {
         this.changes += 1
       },
-      failed: ({ why }) => fail(why),
+      failed: ({ why }) => {
+        this.failures.met.push(why)
+        if (this.failures.expected === 0) fail(why)
+      },
     })
     this.views.start()
     this.members.start()
@@ -229,6 +233,42 @@ it('what is sent behind the claim waits until it serves, and is not asked again'
   expect([answered, seat.servesBy, requests]).toEqual([[A], numberOf(1), 1])
 })
 
+it('what waits behind the claim goes to the next owner, however the taking ends', async () => {
+  const ends: Record<string, (bench: Bench) => void> = {
+    'another is named': (bench) => bench.name(2, 'b'),
+    'others ask for its records': ({ seat }) => seat.yieldTo(numberOf(2)),
+    'the disk refuses': ({ store, failures }) => {
+      failures.expected = 1
+      store.failNext('full')
+      store.release()
+    },
+  }
+  for (const [what, end] of Object.entries(ends)) {
+    const bench = new Bench()
+    const { a, store, failures } = bench
+    const claimed = tailKey(SHARD, 1)
+    store.holdFrom(({ writes }) => writes.some(([key]) => Buffer.compare(key, claimed) === 0))
+    bench.name(1, 'a')
+    await bench.settle(1_000)
+    expect([store.holds, bench.seat.isOwner]).toEqual([true, true])
+    const replies: Outcome[] = []
+    const request = a.transport.request.bind(a.transport)
+    a.transport.request = (asked, done) =>
+      request(asked, (outcome) => {
+        if (outcome.kind === 'reply') replies.push(...(unpack(outcome.payload) as Outcome[]))
+        done(outcome)
+      })
+    const started = a.answer(a.client.start(A, undefined, { timeoutMs: 500 }))
+    await bench.settle(100)
+    expect(replies).toEqual([])
+    end(bench)
+    await bench.settle(100)
+    expect(replies, what).toMatchObject([{ error: { code: 'moved' } }])
+    await bench.settle(1_000)
+    expect([await started, failures.met.length]).toEqual(['unavailable', failures.expected])
+  }
+})
+
 it('an owner goes on until the next one has said that it knows of it, but not for ever', async () => {
   for (const isHeard of [true, false]) {
     const bench = new Bench()
@@ -263,6 +303,34 @@ it('who is named and has nothing left to do says so at once', async () => {
   bench.name(2, 'a')
   await bench.settle(clusterLimits.letGoMs)
   expect([bench.seat.isOwner, bench.changes]).toEqual([false, 1])
+})
+
+it('and again under each newer view: the one before may know of no older one', async () => {
+  const bench = new Bench()
+  bench.member('b', () => numberOf(1)).start()
+  await bench.settle(100)
+  bench.name(2, 'a')
+  bench.name(3, 'a')
+  await bench.settle(100)
+  expect([bench.seat.isOwner, bench.changes]).toEqual([false, 2])
+})
+
+it('the pause of a handover begins when the one before has let go', async () => {
+  const bench = new Bench()
+  let servesBy: number | undefined = numberOf(1)
+  const b = bench.member('b', () => servesBy)
+  b.start()
+  await bench.settle(100)
+  bench.name(2, 'a')
+  await bench.settle(clusterLimits.letGoMs)
+  expect(bench.serves).toBe(false)
+  servesBy = undefined
+  b.beatSoon()
+  await bench.settle(100)
+  expect(bench.serves).toBe(true)
+  const { handovers, pauseMs } = bench.seat.status().takes
+  expect(handovers).toBe(1)
+  expect(pauseMs).toBeLessThan(100)
 })
 
 it('who is named ends what it read as a standby while the one before still serves', async () => {

@@ -14,6 +14,7 @@ type Refusals = readonly (readonly string[])[]
 const NONE: Refusals = Array.from({ length: SHARDS }, () => [])
 
 /** Plans until nothing changes; all standbys are near. */
+/** Plans until nothing changes, also once nothing has for long. */
 function rest(before: View | undefined, members: readonly Member[], refusals = NONE): View {
   const reports: Reports = {
     lag: () => 0,
@@ -22,11 +23,13 @@ function rest(before: View | undefined, members: readonly Member[], refusals = N
     refuses: (name, shard) => refusals[shard]!.includes(name),
   }
   let view = before
-  for (let round = 0; round < 30; round++) {
+  let isStill = false
+  for (let round = 0; round < 60; round++) {
     const fixed = { reports, shardCount: SHARDS, wishes: NO_WISHES }
-    const planning = { ...fixed, previous: view, members }
+    const planning = { ...fixed, previous: view, members, isStill }
     const then = nextView({ ...planning, leaderEpoch: 1, unhosted: new Set(), seen: 0 })!
-    if (then === view) return then
+    if (then === view && isStill) return then
+    isStill = then === view
     view = then
   }
   throw new Error('the views do not come to rest')

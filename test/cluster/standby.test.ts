@@ -163,6 +163,55 @@ describe('a standby', () => {
     expect([f.standby.lag, f.changes]).toEqual([0, 1])
   })
 
+  it('does not say that it is near, or far, while the journal is silent', async () => {
+    const { nodes, a, f } = await followed()
+    f.journal.hold()
+    await nodes.settle(limits.tailRequestMs + 2_000)
+    expect([f.standby.lag, f.changes], 'and that is said').toEqual([undefined, 2])
+    f.journal.release()
+    await nodes.settle(1_000)
+    expect([f.standby.lag, f.changes]).toEqual([0, 3])
+    f.stop()
+    for (let n = 0; n < 600; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+    f.start()
+    // Nobody answers what it reads, once it knows how much that is.
+    await nodes.settle(25)
+    expect(f.standby.lag).toBe(600)
+    f.journal.hold()
+    await nodes.settle(limits.tailRequestMs)
+    expect(f.standby.lag).toBeUndefined()
+    f.journal.release()
+    await nodes.settle(2_000)
+    expect(f.standby.lag).toBe(0)
+  })
+
+  it('that stops while the journal is silent says nothing any more', async () => {
+    const { nodes, f } = await followed()
+    f.journal.hold()
+    await nodes.settle(2_000)
+    f.stop()
+    await nodes.settle(2 * limits.tailRequestMs)
+    expect(f.changes).toBe(1)
+  })
+
+  it('that loads a checkpoint is as far as it was, but not near', async () => {
+    const { nodes, a, f } = await followed()
+    const fresh = new Follower(nodes.clock, nodes.server)
+    for (const { checkpoints, journal } of [f, fresh]) {
+      // None is shown, and nobody says so.
+      checkpoints.list = () => {}
+      journal.hold()
+    }
+    const last = appliedOf(f.store) + 100
+    for (let n = 0; n < 100; n++) expect(await a.answer(a.note(A, `x${n}`))).toBe('ok')
+    for (let slot = 1; slot <= last - 50; slot++) nodes.server.remove(SHARD, slot)
+    f.journal.release()
+    fresh.journal.release()
+    await nodes.settle(2_000)
+    expect([f.standby.lag, fresh.standby.lag]).toEqual([undefined, last])
+    expect([...f.errors, ...fresh.errors]).toEqual([])
+  })
+
   it('that is stopped while it waits wants no turn any more', async () => {
     const { nodes, a, f } = await followed()
     f.stop()

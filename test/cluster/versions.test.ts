@@ -124,11 +124,14 @@ describe('the next view', () => {
     expect(shardsOf(rest(before, { a: V2, b: V2 }, { leaving: ['b'] }), 'b')).toEqual([])
   })
 
-  it('gives it to nobody who is leaving', () => {
+  it('gives it to who is leaving before nobody has it, and only what that follows', () => {
     const before = rest(undefined, { a: V1, b: V2, c: V2 })
+    const followed = shardsOf(before, 'b').filter((shard) => before.standbys[shard] === 'c')
     const view = rest(before, { a: V1, c: V2 }, { leaving: ['c'] })
-    expect(shardsOf(before, 'b').map((shard) => view.owners[shard])).toEqual([null, null])
-    expect(shardsOf(view, 'c')).toEqual(shardsOf(before, 'c'))
+    expect(shardsOf(view, 'c')).toEqual(
+      [...shardsOf(before, 'c'), ...followed].sort((a, b) => a - b),
+    )
+    expect(shardsOf(view, 'a')).toEqual(shardsOf(before, 'a'))
   })
 
   it('takes it from a node that came back in an older version', () => {

@@ -1,6 +1,7 @@
 /** JSON as it comes in: its text before it is read. */
 import { expect, it } from 'vitest'
-import { readJson } from '../../src/gateway/json.ts'
+import { isPlainJson, readJson } from '../../src/gateway/json.ts'
+import { pack, unpack } from '../../src/protocol/index.ts'
 
 it('reads UTF-8, with and without a byte order mark', () => {
   const text = Buffer.from('{"name":"Zoë 🙂"}')
@@ -21,4 +22,24 @@ it.each([
   ['half of a pair', [0x22, 0xed, 0xa0, 0x80, 0x22]],
 ])('refuses what is not UTF-8: %s', (_what, bytes) => {
   expect(() => readJson(Uint8Array.from(bytes))).toThrow(/UTF-8/)
+})
+
+it.each([
+  '{"type":"NEXT","by":"bench","n":[0.5,-10,1e5],"at":"2026-01-02"}',
+  '{"constructor":1,"deep":{"list":[{"a":null}]}}',
+])('is plain when packing changes nothing: %s', (text) => {
+  expect(isPlainJson(text)).toBe(true)
+  const value = readJson(Buffer.from(text))
+  expect(unpack(pack(value))).toStrictEqual(value)
+})
+
+it.each([
+  ['a tag', '{"at":{"$date":"2026-01-02T00:00:00Z"}}'],
+  ['an escape', '{"half":"\\ud800"}'],
+  ['a method of its own', '{"toJSON":1}'],
+  ['a zero below itself', '{"n":-0}'],
+  ['the same in a list', '[-0]'],
+  ['the same behind a blank', '{"n": -0.0}'],
+])('is not plain: %s', (_what, text) => {
+  expect(isPlainJson(text)).toBe(false)
 })

@@ -23,6 +23,7 @@ const LIMITS: Partial<ClusterLimits> = {
   viewWaitMs: 2_500,
   registryRetryMs: 60,
   handoffMs: 1_500,
+  catchUpMs: 4_000,
   retakeFirstMs: 60,
   retakeMaxMs: 1_000,
   followMs: 150,

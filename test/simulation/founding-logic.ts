@@ -158,7 +158,7 @@ export class FoundingLogic implements NodeLogic {
       ...{ name, data, joining, journal, clock, random, log, checkpoints },
       shardCount: parameters.shards,
       // The disks of the others may be wiped.
-      replace: true,
+      replace: name !== FOUNDER,
       chunkBytesMax: parameters.checkpoints.chunkBytesMax,
     })
     await data.settle(agreed)

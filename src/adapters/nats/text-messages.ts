@@ -32,7 +32,7 @@ export class TextMessages {
     if (this.#text.length > TEXT_CHARS_MAX) this.flush()
   }
 
-  /** Before anything else is said on the connection, so that all of it arrives in its order. */
+  /** Before its transport says anything else, so that all of it arrives in its order. */
   flush(): void {
     if (this.#text === '') return
     const text = this.#text

@@ -45,6 +45,8 @@ interface Listener {
   active: boolean
   /** One of a group, or the only one of its subject: nobody else has what it is given. */
   isAlone: boolean
+  /** What a consumer sent. */
+  hasDropped: boolean
 }
 
 interface Kept {
@@ -142,11 +144,13 @@ export class NatsTransport implements Transport {
 
   subscribe(subject: string, options: SubscribeOptions, handle: MessageHandler): Subscription {
     checkPattern(subject)
+    this.#texts.flush()
     const { sole, ...rest } = options
     const listener: Listener = {
       handle,
       active: true,
       isAlone: sole === true || rest.queue !== undefined,
+      hasDropped: false,
     }
     if (sole) this.#sole.set(subject, listener)
     const subscription = this.#deps.connection.rights.hear(subject, {
@@ -159,6 +163,7 @@ export class NatsTransport implements Transport {
         listener.active = false
         if (this.#sole.get(subject) === listener) this.#sole.delete(subject)
         if (!this.#subscriptions.delete(subscription)) return
+        this.#texts.flush()
         if (!listener.isAlone) return subscription.unsubscribe()
         // What is on its way to it by now still arrives, and is refused.
         void subscription.drain()
@@ -255,10 +260,7 @@ export class NatsTransport implements Transport {
   #deliver(listener: Listener, msg: Msg): void {
     if (!listener.active) return this.#refuse(listener, msg)
     const { subject, data, reply: to } = msg
-    if (isOfConsumer(msg)) {
-      this.#deps.log.warn({ subject }, 'a consumer of JetStream sends here, which no node wants')
-      return
-    }
+    if (isOfConsumer(msg)) return this.#dropped(listener, subject)
     const payload = copyOf(data)
     if (to && isInbox(to)) {
       listener.handle({ subject, payload, reply: this.#replyTo(to) })
@@ -267,6 +269,13 @@ export class NatsTransport implements Transport {
     if (to)
       this.#deps.log.warn({ subject, to }, 'an answer is wanted where it would act: none is given')
     listener.handle({ subject, payload })
+  }
+
+  /** Said once, since whoever has them sent may have millions sent. */
+  #dropped(listener: Listener, subject: string): void {
+    if (listener.hasDropped) return
+    listener.hasDropped = true
+    this.#deps.log.warn({ subject }, 'a consumer of JetStream sends here, which no node wants')
   }
 
   /** Nobody acts on it: who asked need not wait to the end of its time. */
@@ -293,7 +302,7 @@ export class NatsTransport implements Transport {
 
   #replied(msg: Msg): void {
     const id = msg.subject.slice(this.#inbox.length)
-    if (!this.#pending.has(id)) return
+    if (!this.#pending.has(id) || isOfConsumer(msg)) return
     const outcome = outcomeOf(msg)
     this.#arrive(() => this.#finish(id, outcome))
   }

@@ -10,7 +10,6 @@ import type { Client } from '../../client/index.ts'
 import type { Clock, Log, Registry, RunKept, Subscription, Transport } from '../../ports/index.ts'
 import {
   isNodeName,
-  messageOfThrown,
   pack,
   questionOf,
   type Subjects,
@@ -57,8 +56,6 @@ const WHO_MS = 2_000
  * its name. Where workers have a NATS account of their own, nobody is told that nobody listens there.
  */
 const SILENCE_MS = 30_000
-/** How often names are looked through: each that is gone costs a question, and is kept for days. */
-const FORGET_NAMES_MS = 3_600_000
 
 export class DirectWorkers {
   readonly #deps: DirectWorkersDeps
@@ -72,15 +69,13 @@ export class DirectWorkers {
   readonly #heardAtMs = new Map<string, number>()
   readonly #beganMs: number
   #subscriptions: Subscription[] = []
-  #cancelForgetting = () => {}
 
   constructor(deps: DirectWorkersDeps) {
     this.#deps = deps
     const { registry, clock } = deps
     this.#beganMs = clock.monotonic()
     // Two of one name would be told each other's cancels, and go on with each other's attempts.
-    const presenceOf = (...who: [worker: string, session: string]) => this.#presenceOf(...who)
-    this.#names = new NameClaims({ registry, clock, presenceOf })
+    this.#names = new NameClaims({ registry, presenceOf: (...who) => this.#presenceOf(...who) })
   }
 
   start(): void {
@@ -94,24 +89,11 @@ export class DirectWorkers {
       ),
       transport.subscribe(subjects.workerQuestionsTo(node), {}, take),
     ]
-    this.#forgetNamesLater()
-  }
-
-  /** Every node does, and none more than another: it is rare, and what one has begun the next goes on with. */
-  #forgetNamesLater(): void {
-    const { clock, log } = this.#deps
-    this.#cancelForgetting = clock.after(FORGET_NAMES_MS, () => {
-      this.#forgetNamesLater()
-      this.#names.forgetLongGone().catch((thrown: unknown) => {
-        log.debug({ why: messageOfThrown(thrown) }, 'names of workers could not be looked through')
-      })
-    })
   }
 
   stop(): void {
     for (const subscription of this.#subscriptions) subscription.unsubscribe()
     this.#subscriptions = []
-    this.#cancelForgetting()
   }
 
   /** Told by the node that hears it; should that be lost, its next report is answered so. */

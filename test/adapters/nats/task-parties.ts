@@ -104,5 +104,5 @@ export async function untilStored(party: Party, cluster: string, count: number):
     found = await stored(party, cluster)
     return found === count
   }
-  await until(isSo, { timeoutMs: 10_000 }, () => `${count} messages are stored, not ${found}`)
+  await until(isSo, { timeoutMs: 30_000 }, () => `${count} messages are stored, not ${found}`)
 }

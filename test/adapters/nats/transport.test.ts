@@ -1,4 +1,5 @@
 /** What the transport says of requests when its server goes away; its contract is tested with the others. */
+import { headers } from 'nats'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type Connection, NatsTransport } from '../../../src/adapters/nats/index.ts'
 import type { TransportOutcome } from '../../../src/ports/index.ts'
@@ -14,12 +15,13 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
   let server: NatsServer
   let connection: Connection
   let transport: NatsTransport
+  let log: LineLog
   beforeAll(async () => {
     server = await startNatsServer({ jetstream: false })
   })
   afterAll(() => server.close())
   beforeEach(async () => {
-    const log = new LineLog()
+    log = new LineLog()
     if (!server.isRunning) await server.start()
     connection = await connectTo(server.url, log)
     transport = new NatsTransport({ connection, clock, log })
@@ -44,15 +46,31 @@ describe.skipIf(missingNatsServer)('the transport over NATS, without its server'
 
   /** Of another process, so to say. */
   async function another(): Promise<Asks> {
-    const log = new LineLog()
-    const own = await connectTo(server.url, log)
-    const other = new NatsTransport({ connection: own, clock, log })
+    const ownLog = new LineLog()
+    const own = await connectTo(server.url, ownLog)
+    const other = new NatsTransport({ connection: own, clock, log: ownLog })
     onTestFinished(async () => {
       other.close()
       await own.close()
     })
     return asks(() => other)
   }
+
+  it('drops what a consumer sends, and says so once', async () => {
+    const heard: string[] = []
+    transport.subscribe('a', {}, ({ payload }) => void heard.push(Buffer.from(payload).toString()))
+    // Nobody but a server may give the place of a confirmation; its heartbeats anybody can make up.
+    const heartbeat = { headers: headers(100, 'Idle Heartbeat') }
+    for (let n = 0; n < 3; n++) connection.nats.publish('a', '', heartbeat)
+    connection.nats.publish('a', 'a message')
+    await until(
+      () => heard.length > 0,
+      SOON,
+      () => 'nothing is heard',
+    )
+    expect(heard).toEqual(['a message'])
+    expect(log.lines.filter(({ message }) => message.includes('no node wants'))).toHaveLength(1)
+  })
 
   it('sends nothing while there is none, and nothing of it later', async () => {
     const heard: string[] = []
