@@ -27,7 +27,7 @@ function rest(before: View | undefined, members: readonly Member[], refusals = N
   for (let round = 0; round < 60; round++) {
     const fixed = { reports, shardCount: SHARDS, wishes: NO_WISHES }
     const planning = { ...fixed, previous: view, members, isStill }
-    const then = nextView({ ...planning, leaderEpoch: 1, unhosted: new Set(), seen: 0 })!
+    const then: View = nextView({ ...planning, leaderEpoch: 1, unhosted: new Set(), seen: 0 })!
     if (then === view && isStill) return then
     isStill = then === view
     view = then
