@@ -4,19 +4,8 @@
  * Decides: the order in which they start and stop, and whom each tells what. Leaves to others: which
  * adapters stand behind the ports, and ending the process (src/node).
  */
-import type {
-  Checkpoints,
-  Clock,
-  Journal,
-  Log,
-  Random,
-  Registry,
-  Store,
-  TaskQueue,
-  Transport,
-} from '../ports/index.ts'
-import type { AddressText, EventObject, Limits, Subjects } from '../protocol/index.ts'
-import type { LiveHost, Machines, ResidentBudget, ShardsHere } from '../shard/index.ts'
+import type { Registry } from '../ports/index.ts'
+import type { EventObject } from '../protocol/index.ts'
 import { Election } from './election.ts'
 import { Leader, type OrderOutcome } from './leader.ts'
 import { type ClusterLimits, resolveClusterLimits } from './limits.ts'
@@ -25,41 +14,21 @@ import type { LeaderReport } from './orders.ts'
 import { type DrainOutcome, Ownership } from './ownership.ts'
 import { type Life, Probes } from './probes.ts'
 import type { SeatStatus } from './seat.ts'
+import type { SharedDeps } from './seat-deps.ts'
 import { Tails } from './tails.ts'
 import type { Versions } from './versions.ts'
 import { type View, ViewMemory } from './view.ts'
 import { Views } from './views.ts'
 import type { Order } from './wishes.ts'
 
-export interface ClusterNodeDeps {
-  name: string
+export interface ClusterNodeDeps extends SharedDeps {
   /** New at every start of the process. */
   bootId: string
   /** How much it takes in proportion to the others. */
   weight: number
   zone: string | null
-  shardCount: number
-  clock: Clock
-  random: Random
-  log: Log
-  store: Store
-  journal: Journal
-  checkpoints: Checkpoints
   registry: Registry
-  transport: Transport
-  taskQueue: TaskQueue
-  subjects: Subjects
-  /** Told of what is served, for clients within the process. */
-  here?: ShardsHere
-  machines: Machines
-  limits: Limits
   clusterLimits?: Partial<ClusterLimits>
-  budget: ResidentBudget
-  live: LiveHost
-  /** Actors that apps need for as long as they are there. */
-  singletons?: ReadonlySet<AddressText>
-  /** Whether committed transitions are published on the event subjects. */
-  announces: boolean
   /** What the journal takes in one message. */
   recordBytesMax?: number
   /** Without an acknowledgement for this long an owner reads the end before it writes. */

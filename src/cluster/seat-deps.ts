@@ -1,4 +1,7 @@
-/** What the shards of a node are made of. Decides nothing; what each does with it: seat.ts. */
+/**
+ * What a node of a cluster, and the shards on it, are made of. Decides nothing; what is done with it: node.ts,
+ * seat.ts.
+ */
 import type {
   Checkpoints,
   Clock,
@@ -23,8 +26,8 @@ import type { Members } from './members.ts'
 import type { Versions } from './versions.ts'
 import type { Views } from './views.ts'
 
-/** What all shards of a node share. */
-export interface SeatDeps {
+/** What a node is given, and gives its shards as it is. */
+export interface SharedDeps {
   name: string
   shardCount: number
   clock: Clock
@@ -34,17 +37,24 @@ export interface SeatDeps {
   journal: Journal
   checkpoints: Checkpoints
   transport: Transport
-  subjects: Subjects
-  here?: ShardsHere
   taskQueue: TaskQueue
+  subjects: Subjects
+  /** Told of what is served, for clients within the process. */
+  here: ShardsHere
   machines: Machines
-  /** Of its machines: a shard that needs newer ones is not taken. */
-  versions: Versions
+  limits: Limits
   budget: ResidentBudget
   live: LiveHost
+  /** Actors that apps need for as long as they are there. */
   singletons?: ReadonlySet<AddressText>
+  /** Whether committed transitions are published on the event subjects. */
   announces: boolean
-  limits: Limits
+}
+
+/** What all shards of a node share. */
+export interface SeatDeps extends SharedDeps {
+  /** Of its machines: a shard that needs newer ones is not taken. */
+  versions: Versions
   clusterLimits: ClusterLimits
   recordBytesMax: number | undefined
   ownerSilenceMs: number | undefined

@@ -251,7 +251,7 @@ export class Seat {
 
   #listen(owning: Owning): void {
     const { transport, subjects, limits, here } = this.#deps
-    const options = { hearsWorkers: true, ...(here && { here }) }
+    const options = { hearsWorkers: true, here }
     owning.server = serveShard(owning.engine, transport, subjects, limits, options)
   }
 

@@ -126,7 +126,8 @@ export function historyOf(
   }
   let first = head.recentFrom
   if (head.recent.length > 0) take(head.recent, first)
-  // Chunks stand as many turns apart as they have entries, not always from the first turn: it may have had no history before.
+  // Chunks stand as many turns apart as they have entries, not always from the first turn: it may have had no
+  // history before.
   while (first > oldest && first > CHUNK_COUNT && views.length < limit) {
     first -= CHUNK_COUNT
     const key = historyKey(shard.shard, head.address, first)

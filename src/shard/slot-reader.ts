@@ -32,8 +32,8 @@ const AGAIN = { firstMs: 5, maxMs: 1_000 }
 const READS_MAX = 128
 /** And so many at first, whatever was read before: of the largest records, of a MiB each, a page of bytes. */
 const READS_FIRST = 8
-/** So many are read to see the newest of them: as many as are read of a shard without waiting for a turn. */
-const NEWEST_COUNT_MAX = 64
+/** Who is so near to the end of the journal reads up to it without waiting for a turn, and all at once. */
+export const NEAR_SLOTS = 64
 /** With each record that arrives two more are read at once: those that arrive tell how large the next may be. */
 const READS_MORE = 2
 
@@ -142,7 +142,7 @@ export class SlotReader {
    */
   newest(from: number, { lastSlot: to }: KnownEnd, done: (records: Uint8Array[]) => void): void {
     const one = () => this.read(to, (found) => done(found ? [found.record] : []))
-    if (from >= to || to - from >= NEWEST_COUNT_MAX) return one()
+    if (from >= to || to - from >= NEAR_SLOTS) return one()
     this.readAll({ from, to, bytesMax: READ_BYTES_MAX }, (records) => {
       if (records?.length === to - from + 1) done(records)
       else one()

@@ -12,7 +12,8 @@ import type { JournaledCommitDeps, OtherTail, Ownership, TakingListener } from '
 import { generationsIn, generationsOf, newGeneration } from './lineage.ts'
 import { lostChain } from './lost-chain.ts'
 import { ReadTurn } from './read-turns.ts'
-import { type KnownEnd, READ_BYTES_MAX, type SlotReader } from './slot-reader.ts'
+import { Retries } from './retries.ts'
+import { type KnownEnd, NEAR_SLOTS, READ_BYTES_MAX, type SlotReader } from './slot-reader.ts'
 import type { ClaimHead, RecordHead } from './slot-records.ts'
 import { encodeRecord, GENESIS_HASH, readRecord } from './slot-records.ts'
 import {
@@ -28,12 +29,10 @@ import {
 
 /** Records in one transaction of the store; so many at most, and the claim, are held in memory. */
 const APPLIED_AT_ONCE = 256
-/** Whoever is behind by more waits for a turn to read; a standby that follows is not. */
-const NEAR_SLOTS = 64
 
 /** A slot that is missing is asked for again so often, and after so long. */
 const GAPS_MAX = 10
-const GAP_AGAIN_MS = 200
+const GAP_AGAIN = { firstMs: 200, maxMs: 200 }
 
 /** A message that is gone leaves nothing but its sequence: whether it was a slot cannot be known any more. */
 const WAS_EMPTIED =
@@ -47,6 +46,7 @@ export class Taking {
   readonly #done: TakingListener['done']
   readonly #loading: CheckpointLoading | undefined
   readonly #turn: ReadTurn
+  readonly #again: Retries
   #applied: Applied
   /** Of the slots behind `applied`; they do not change while the copy of the stream is the same. */
   #records: Uint8Array[] = []
@@ -70,6 +70,7 @@ export class Taking {
     this.#slots = slots
     this.#tail = tail
     this.#turn = new ReadTurn(deps.turns, 'serve')
+    this.#again = new Retries(deps.clock, GAP_AGAIN)
     this.#claimed = claimed
     this.#done = (outcome) => {
       this.#turn.end()
@@ -82,9 +83,15 @@ export class Taking {
 
   stop(): void {
     this.#stopped = true
+    this.#again.stop()
     this.#collecting?.stop()
     this.#turn.end()
     this.#loading?.stop(() => {})
+  }
+
+  /** The last slot whose record it has, applied or in hand. */
+  get #readTo(): number {
+    return this.#applied.slot + this.#records.length
   }
 
   start(): void {
@@ -95,15 +102,14 @@ export class Taking {
   /** From the beginning, or again after somebody else has written. */
   run(): void {
     this.#slots.end((end) => {
-      const read = this.#applied.slot + this.#records.length
       this.#newest = []
-      if (end.serverId !== this.#copy || end.lastSlot < read) this.#records = []
+      if (end.serverId !== this.#copy || end.lastSlot < this.#readTo) this.#records = []
       this.#copy = end.serverId
       if (end.lastSlot === 0 && end.lastSequence > 0) {
         return this.#part(WAS_EMPTIED)
       }
       if (end.lastSlot === 0) return this.#compare(end, undefined)
-      this.#slots.newest(this.#applied.slot + this.#records.length + 1, end, (records) => {
+      this.#slots.newest(this.#readTo + 1, end, (records) => {
         this.#newest = records
         const newest = records.at(-1)
         // Lost between two questions.
@@ -251,10 +257,8 @@ export class Taking {
   /** A leader that was deposed says so for a moment. @param why nothing is left but to part then */
   #askAgain(why: string): void {
     if (this.#gaps === GAPS_MAX) return this.#part(why)
+    this.#again.again(this.#gaps, () => this.run())
     this.#gaps += 1
-    this.#deps.clock.after(GAP_AGAIN_MS, () => {
-      if (!this.#stopped) this.run()
-    })
   }
 
   #readOn(end: KnownEnd): void {
@@ -264,7 +268,7 @@ export class Taking {
   }
 
   #readPage(end: KnownEnd): void {
-    const from = this.#applied.slot + 1 + this.#records.length
+    const from = this.#readTo + 1
     if (from + this.#newest.length === end.lastSlot + 1) return this.#goOn(this.#newest, end)
     const to = Math.min(end.lastSlot, this.#applied.slot + APPLIED_AT_ONCE)
     this.#slots.readAll({ from, to, bytesMax: READ_BYTES_MAX }, (records) => {
@@ -277,8 +281,7 @@ export class Taking {
     this.#records.push(...records)
     const problem = brokenChain(this.#applied, this.#records)
     if (problem === undefined) {
-      const isMore = this.#applied.slot + this.#records.length < end.lastSlot
-      return isMore ? this.#follow(end) : this.#claim(end)
+      return this.#readTo < end.lastSlot ? this.#follow(end) : this.#claim(end)
     }
     // A journal that is broken in itself, or not understood, is not made whole by a checkpoint.
     if (followsAnother(this.#applied, this.#records)) this.#loadAnew()

@@ -18,7 +18,7 @@ import { NO_WISHES } from '../../src/cluster/wishes.ts'
 import { hostMachine } from '../../src/machine/index.ts'
 import type { StoreTransaction } from '../../src/ports/index.ts'
 import { type Outcome, subjectsOf, unpack } from '../../src/protocol/index.ts'
-import { ReadTurns, ResidentBudget } from '../../src/shard/index.ts'
+import { ReadTurns, ResidentBudget, ShardsHere } from '../../src/shard/index.ts'
 import { appliedKey, tailKey } from '../../src/shard/keys.ts'
 import { READ_TURN_LIMITS } from '../../src/shard/read-turns.ts'
 import { claims, rowsOf, tailOf } from '../shard/journaled-judge.ts'
@@ -98,6 +98,7 @@ class Bench {
     this.seat = new Seat(SHARD, {
       ...{ name: 'a', shardCount: 1, clock, store, transport, subjects, limits, clusterLimits },
       turns: this.turns,
+      here: new ShardsHere(),
       random: new SeededRandom(1),
       log: silentLog,
       journal: this.a.line,
@@ -122,6 +123,15 @@ class Bench {
     })
     this.views.start()
     this.members.start()
+  }
+
+  /** It is named and has claimed, and its disk does not say that it has that. */
+  async claimsUnflushed(): Promise<void> {
+    const claimed = tailKey(SHARD, 1)
+    this.store.holdFrom(({ writes }) => writes.some(([key]) => Buffer.compare(key, claimed) === 0))
+    this.name(1, 'a')
+    await this.settle(1_000)
+    expect([this.store.holds, this.seat.isOwner]).toEqual([true, true])
   }
 
   /** Whoever has this name says by which view it serves the shard. */
@@ -211,11 +221,8 @@ it('a shard is followed from what the store shows when it has taken what the own
 it('what is sent behind the claim waits until it serves, and is not asked again', async () => {
   const bench = new Bench()
   const { a, store, seat } = bench
-  const claimed = tailKey(SHARD, 1)
-  store.holdFrom(({ writes }) => writes.some(([key]) => Buffer.compare(key, claimed) === 0))
-  bench.name(1, 'a')
-  await bench.settle(1_000)
-  expect([store.holds, seat.isOwner, seat.servesBy]).toEqual([true, true, undefined])
+  await bench.claimsUnflushed()
+  expect(seat.servesBy).toBeUndefined()
   const answered: string[] = []
   let requests = 0
   const request = a.transport.request.bind(a.transport)
@@ -245,12 +252,8 @@ it('what waits behind the claim goes to the next owner, however the taking ends'
   }
   for (const [what, end] of Object.entries(ends)) {
     const bench = new Bench()
-    const { a, store, failures } = bench
-    const claimed = tailKey(SHARD, 1)
-    store.holdFrom(({ writes }) => writes.some(([key]) => Buffer.compare(key, claimed) === 0))
-    bench.name(1, 'a')
-    await bench.settle(1_000)
-    expect([store.holds, bench.seat.isOwner]).toEqual([true, true])
+    const { a, failures } = bench
+    await bench.claimsUnflushed()
     const replies: Outcome[] = []
     const request = a.transport.request.bind(a.transport)
     a.transport.request = (asked, done) =>

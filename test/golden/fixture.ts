@@ -1,9 +1,9 @@
 /**
  * Golden fixtures: the rows of a store as they were written, and what was seen of the actors in them.
  *
- * A folder per form of the rows: `rows/1`, `rows/2`, … The newest is the form of the present
- * code; every older one has to stay readable. `TROUPE_WRITE_GOLDEN=1` writes the newest folder anew,
- * `TROUPE_WRITE_GOLDEN=new` begins another beside it.
+ * A folder per form of the rows, by the number that a store says it has (node/data.ts). The newest is the form
+ * of the present code; every older one that is not refused there has to stay readable. `TROUPE_WRITE_GOLDEN=1`
+ * writes the newest folder anew, `TROUPE_WRITE_GOLDEN=new` begins another beside it.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'

@@ -223,7 +223,7 @@ const MUTANTS: readonly Mutant[] = [
       one('taking', 'slot === this.#applied.slot + this.#records.length + 1,', 'true,'),
       one(
         'taking',
-        'this.#applied.slot + this.#records.length < end.lastSlot',
+        'this.#readTo < end.lastSlot',
         'this.#applied.slot + APPLIED_AT_ONCE < end.lastSlot',
       ),
     ),

@@ -6,6 +6,7 @@
  */
 import type { ClusterLimits, ClusterNode, ClusterStatus, Order } from '../../src/cluster/index.ts'
 import type { Log } from '../../src/ports/index.ts'
+import { ShardsHere } from '../../src/shard/index.ts'
 import type { NodeLogic, SimNode } from './node.ts'
 import type { CheckpointRates, SimCheckpoints } from './sim-checkpoints.ts'
 import type { SimRegistry } from './sim-registry.ts'
@@ -76,6 +77,7 @@ export class ClusterLogic implements NodeLogic {
       clusterLimits: { ...LIMITS, ...checkpointLimits(parameters.checkpoints) },
       budget: new parts.ResidentBudget(limits.residentBytesMax),
       live,
+      here: new ShardsHere(),
       announces: false,
       ownerSilenceMs: 5_000,
       stopped: ({ why, shard }) => node.failed(why, shard),
