@@ -8,18 +8,23 @@ const summary = {
   slots: z.number(),
   used: z.number(),
 }
-const waiter = {
+const request = {
   holder: z.string(),
   units: z.number(),
-  stage: z.string().nullable(),
   priority: z.number(),
   leaseMs: z.number().describe('0: until it is released'),
   waitMs: z.number().nullable(),
   ticket: z.number(),
+  ref: z.string().nullable(),
 }
+const waiter = z.object({
+  ...request,
+  anyOf: z.array(z.array(z.string())).describe('it waits for all names of one of them'),
+})
 const holder = z.object({
-  ...waiter,
+  ...request,
   token: z.number(),
+  names: z.array(z.string()),
   leaseUntil: z.number().nullable().describe('unix ms'),
   leaseFrozenMs: z.number().exactOptional(),
 })
@@ -27,10 +32,12 @@ const holder = z.object({
 export const poolDetail = z.object({
   ...summary,
   limits: z.record(z.string(), z.number()),
-  usedByStage: z.record(z.string(), z.number()),
+  gaps: z.record(z.string(), z.number()).describe('ms between two grants of a name'),
+  gapped: z.array(z.string()).describe('names whose gap is not over'),
+  usedByName: z.record(z.string(), z.number()),
   waitersMax: z.number(),
   holders: z.array(holder),
-  waiters: z.array(z.object(waiter)),
+  waiters: z.array(waiter),
 }) satisfies z.ZodType<PoolDetail>
 
 const poolSummary = z.object({

@@ -38,13 +38,14 @@ export function poolRoutes(pools: Pools): AppRoute[] {
     {
       method: 'POST',
       path: '/pools/:name/resize',
-      summary: 'change the slots of a pool, or its limits per stage',
+      summary: 'change the slots of a pool, or the limits and gaps of its names',
       schemas: { body: size, answer: poolDetail },
       handle: async (request) => {
-        const { slots, limits } = request.body as z.infer<typeof size>
+        const { slots, limits, gaps } = request.body as z.infer<typeof size>
         const wanted = {
           ...(slots === undefined ? {} : { slots }),
           ...(limits === undefined ? {} : { limits }),
+          ...(gaps === undefined ? {} : { gaps }),
         }
         return { body: await pools.resize(nameOf(request), wanted, request.author) }
       },

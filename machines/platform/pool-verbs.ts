@@ -1,10 +1,25 @@
 /** The verbs `troupe pools`. Decides: what a person types and reads. */
 import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../src/index.ts'
 import type { HolderDetail, PoolDetail, PoolSummary } from './pools.ts'
+import { textOf } from './semaphore.ts'
+
+/** Of what somebody waits for; `--json` has all. */
+const OPTIONS_SHOWN = 3
+
+const UNITS_MS: readonly (readonly [string, number])[] = [
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1_000],
+  ['ms', 1],
+]
 
 const SIZE = [
   { flags: '--slots <count>', description: 'units that may be out at a time; 1 is a lock' },
-  { flags: '--limit <stage=count...>', description: 'units that may be out per stage' },
+  { flags: '--limit <name=count...>', description: 'units that may be out of a name' },
+  {
+    flags: '--gap <name=duration...>',
+    description: 'least time between two grants of a name: 500ms, 5s, 2m',
+  },
 ]
 
 export const poolVerbs: readonly AppVerb[] = [
@@ -28,16 +43,16 @@ export const poolVerbs: readonly AppVerb[] = [
     path: ['pools', 'create'],
     summary: 'make a pool: a durable semaphore, or with one slot a lock',
     arguments: '<name>',
-    options: [...SIZE, { flags: '--waiters <count>', description: 'how many may wait (300)' }],
+    options: [...SIZE, { flags: '--waiters <count>', description: 'how many may wait (1000)' }],
     examples: [
-      'troupe pools create builds --slots 8 --limit pc1=4',
+      'troupe pools create builds --slots 8 --limit pc1=4 --gap pc1=5s',
       'troupe pools create deploy --slots 1',
     ],
     run: create,
   },
   {
     path: ['pools', 'resize'],
-    summary: 'change the slots of a pool or its limits; whoever holds goes on',
+    summary: 'change the slots, limits or gaps of a pool; whoever holds goes on',
     arguments: '<name>',
     options: SIZE,
     examples: ['troupe pools resize builds --slots 12 --limit pc1=4 pc2=8'],
@@ -67,21 +82,19 @@ async function list(call: VerbCall): Promise<void> {
 }
 
 async function create(call: VerbCall): Promise<void> {
-  const { slots, limits } = sizeOf(call)
+  const { slots, limits, gaps } = sizeOf(call)
   if (slots === undefined) {
     throw new TroupeError('malformed', '--slots is missing: how many units may be out at a time')
   }
   const waitersMax = countOf('--waiters', call.options['waiters'])
-  await post(call, '/pools', { pool: call.arguments[0] ?? '', slots, limits, waitersMax })
+  await post(call, '/pools', { pool: call.arguments[0] ?? '', slots, limits, gaps, waitersMax })
 }
 
 async function resize(call: VerbCall): Promise<void> {
   const size = sizeOf(call)
-  if (size.slots === undefined && size.limits === undefined) {
-    throw new TroupeError(
-      'malformed',
-      'say what to change: --slots <count> or --limit <stage=count>',
-    )
+  if (Object.values(size).every((one) => one === undefined)) {
+    const why = 'say what to change: --slots <count>, --limit <name=count> or --gap <name=duration>'
+    throw new TroupeError('malformed', why)
   }
   await post(call, `${pathOf(call)}/resize`, size)
 }
@@ -93,21 +106,30 @@ async function post(call: VerbCall, path: string, body: object): Promise<void> {
 
 function show(call: VerbCall, view: PoolDetail): void {
   if (call.json) return call.print(toJson(view))
-  const { pool, status, slots, used, limits, usedByStage, holders, waiters } = view
+  const { pool, status, slots, used, holders, waiters } = view
   const state = status === 'active' ? '' : `  ${status}`
   call.print(`${pool}  ${used}/${slots} out${state}`)
-  for (const [stage, limit] of Object.entries(limits)) {
-    call.print(`  stage ${stage}  ${usedByStage[stage] ?? 0}/${limit} out`)
-  }
+  for (const line of nameLines(view)) call.print(line)
   for (const one of holders) {
-    const { holder, units, stage, token } = one
+    const { holder, units, names, token } = one
     const lease = leaseText(one, call.clock.now())
-    call.print(`  holds  ${holder}  ${units}${stageText(stage)}  token ${token}  ${lease}`)
+    call.print(`  holds  ${holder}  ${units}${namesText([names])}  token ${token}  ${lease}`)
   }
-  for (const { holder, units, stage, priority, ticket } of waiters) {
+  for (const { holder, units, anyOf, priority, ticket } of waiters) {
     const rank = priority === 0 ? '' : `  priority ${priority}`
-    call.print(`  waits  ${holder}  ${units}${stageText(stage)}  ticket ${ticket}${rank}`)
+    call.print(`  waits  ${holder}  ${units}${namesText(anyOf)}  ticket ${ticket}${rank}`)
   }
+}
+
+function nameLines({ limits, gaps, gapped, usedByName }: PoolDetail): string[] {
+  const limit = new Map(Object.entries(limits))
+  const gap = new Map(Object.entries(gaps))
+  return Object.entries(usedByName).map(([name, used]) => {
+    const out = limit.has(name) ? `${used}/${limit.get(name)} out` : `${used} out`
+    const gapMs = gap.get(name)
+    const state = gapped.includes(name) ? ', not over yet' : ''
+    return `  name ${name}  ${out}${gapMs === undefined ? '' : `  gap ${durationText(gapMs)}`}${state}`
+  })
 }
 
 function leaseText({ leaseMs, leaseUntil, leaseFrozenMs }: HolderDetail, now: number): string {
@@ -126,32 +148,60 @@ function secondsOf(ms: number): string {
   return `${Math.ceil(ms / 1_000)} s`
 }
 
-function stageText(stage: string | null): string {
-  return stage === null ? '' : ` of ${stage}`
+function namesText(options: readonly (readonly string[])[]): string {
+  const shown = textOf(options.slice(0, OPTIONS_SHOWN))
+  const more = options.length > OPTIONS_SHOWN ? ` or ${options.length - OPTIONS_SHOWN} more` : ''
+  return shown === '' ? '' : ` of ${shown}${more}`
 }
 
-function sizeOf({ options }: VerbCall): {
+interface Size {
   slots: number | undefined
   limits: Record<string, number> | undefined
-} {
-  const slots = countOf('--slots', options['slots'])
-  const given = options['limit'] as readonly string[] | undefined
-  if (given === undefined) return { slots, limits: undefined }
-  const limits = given.map((text): [string, number] => {
+  gaps: Record<string, number> | undefined
+}
+
+function sizeOf({ options }: VerbCall): Size {
+  return {
+    slots: countOf('--slots', options['slots']),
+    limits: perName('--limit', options['limit'], 'pc1=4', countOf),
+    gaps: perName('--gap', options['gap'], 'pc1=5s', durationOf),
+  }
+}
+
+function perName(
+  flag: string,
+  given: unknown,
+  example: string,
+  read: (flag: string, text: string) => number | undefined,
+): Record<string, number> | undefined {
+  if (given === undefined) return undefined
+  const pairs = (given as readonly string[]).map((text): [string, number] => {
     const at = text.lastIndexOf('=')
-    const count = at < 1 ? undefined : countOf('--limit', text.slice(at + 1))
-    if (count === undefined) {
-      throw new TroupeError('malformed', `--limit ${text}: write it as stage=count, such as pc1=4`)
+    const value = at < 1 ? undefined : read(flag, text.slice(at + 1))
+    if (value === undefined) {
+      throw new TroupeError('malformed', `${flag} ${text}: write it as ${example}`)
     }
-    return [text.slice(0, at), count]
+    return [text.slice(0, at), value]
   })
-  return { slots, limits: Object.fromEntries(limits) }
+  return Object.fromEntries(pairs)
 }
 
 function countOf(flag: string, given: unknown): number | undefined {
   if (given === undefined) return undefined
   if (/^\d{1,7}$/.test(String(given))) return Number(given)
   throw new TroupeError('malformed', `${flag}: ${String(given)} is not a whole number`)
+}
+
+function durationOf(flag: string, text: string): number {
+  const [, count, unit] = /^(\d{1,9})(ms|s|m|h)$/.exec(text) ?? []
+  const unitMs = UNITS_MS.find(([name]) => name === unit)?.[1]
+  if (unitMs !== undefined) return Number(count) * unitMs
+  throw new TroupeError('malformed', `${flag}: ${text} is no duration such as 500ms, 5s or 2m`)
+}
+
+function durationText(ms: number): string {
+  const [unit, unitMs] = UNITS_MS.find(([, size]) => ms % size === 0) ?? ['ms', 1]
+  return `${ms / unitMs}${unit}`
 }
 
 function pathOf(call: VerbCall): string {

@@ -15,80 +15,110 @@ import {
   TroupeError,
   tell,
 } from '../../src/index.ts'
+import { fromStages } from './pool-versions.ts'
 import {
   type Answer,
   acquire,
+  again,
   type Decision,
-  type Ended,
   evict,
-  type Holder,
+  gapOver,
   leaseOver,
   release,
   renew,
   resize,
-  type Semaphore,
-  usedBy,
   WAITERS_MAX,
   waitOver,
   withdraw,
 } from './semaphore.ts'
+import { type Ended, type Holder, namesOf, type Semaphore, usedBy } from './serving.ts'
 
 const SLOTS_MAX = 1_000_000
 const HOLDER_BYTES_MAX = 256
-const STAGES_MAX = 100
+/** Room for every child of every stage of a worker, and its locks. */
+const LIMITS_MAX = 256
+/** Each may have a timer of the actor. */
+const GAPS_MAX = 100
+const OPTIONS_MAX = 16
+const NAMES_MAX = 8
+const REF_CHARACTERS_MAX = 128
 const MS_MAX = 30 * 86_400_000
+/** Another turn: what the actor was sent meanwhile comes between. */
+const SERVE_AGAIN_MS = 1
 
 const holderName = z
   .string()
   .min(1)
   .refine(isHolder, `an address or a name without "/", at most ${HOLDER_BYTES_MAX} bytes`)
-const stageName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/)
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/)
 const slots = z.int().min(1).max(SLOTS_MAX)
 const limits = z
-  .record(stageName, slots)
-  .refine((all) => Object.keys(all).length <= STAGES_MAX, `at most ${STAGES_MAX} stages`)
+  .record(name, slots)
+  .refine((all) => Object.keys(all).length <= LIMITS_MAX, `at most ${LIMITS_MAX} names`)
+const gaps = z
+  .record(name, z.int().min(1).max(MS_MAX))
+  .refine((all) => Object.keys(all).length <= GAPS_MAX, `at most ${GAPS_MAX} names`)
+const names = z
+  .array(name)
+  .min(1)
+  .max(NAMES_MAX)
+  .refine((all) => new Set(all).size === all.length, 'a name stands there twice')
 const token = z.int().min(1).optional()
 
 export const poolInput = z.object({
   slots,
   limits: limits.optional(),
+  gaps: gaps.optional(),
   waitersMax: z.int().min(0).max(WAITERS_MAX).optional(),
 })
 
 const waiter = z.object({
   holder: z.string(),
   units: slots,
-  stage: z.string().nullable(),
+  demand: z.int().min(1),
   priority: z.int(),
   leaseMs: z.int().min(0),
   waitMs: z.int().min(0).nullable(),
   ticket: z.int().min(1),
+  ref: z.string().nullable(),
 })
 
 const poolContext = z.object({
   slots,
   limits,
+  gaps,
+  gapped: z.array(name),
   waitersMax: z.int().min(0).max(WAITERS_MAX),
   lastTicket: z.int().min(0),
   lastToken: z.int().min(0),
-  holders: z.array(waiter.extend({ token: z.int().min(1) })),
+  demands: z.array(z.object({ id: z.int().min(1), options: z.array(z.array(name)) })),
+  holders: z.array(waiter.extend({ token: z.int().min(1), option: z.int().min(0) })),
   waiters: z.array(waiter),
 })
 
 const events = {
-  ACQUIRE: z.object({
-    holder: holderName,
-    units: slots.optional(),
-    stage: stageName.optional(),
-    priority: z.int().min(-1_000).max(1_000).optional(),
-    leaseMs: z.int().min(0).max(MS_MAX).optional(),
-    waitMs: z.int().min(0).max(MS_MAX).optional(),
-  }),
+  ACQUIRE: z
+    .object({
+      holder: holderName,
+      units: slots.optional(),
+      anyOf: z.array(names).min(1).max(OPTIONS_MAX).optional(),
+      /** Short for `anyOf: [[stage]]`. */
+      stage: name.optional(),
+      priority: z.int().min(-1_000).max(1_000).optional(),
+      leaseMs: z.int().min(0).max(MS_MAX).optional(),
+      waitMs: z.int().min(0).max(MS_MAX).optional(),
+      ref: z.string().max(REF_CHARACTERS_MAX).optional(),
+    })
+    .refine(({ anyOf, stage }) => !anyOf || !stage, 'either anyOf or stage, not both'),
   RELEASE: z.object({ holder: holderName, token }),
   RENEW: z.object({ holder: holderName, token, leaseMs: z.int().min(0).max(MS_MAX).optional() }),
   CANCEL: z.object({ holder: holderName }),
   EVICT: z.object({ holder: holderName }),
-  RESIZE: z.object({ slots: slots.optional(), limits: limits.optional() }),
+  RESIZE: z.object({
+    slots: slots.optional(),
+    limits: limits.optional(),
+    gaps: gaps.optional(),
+  }),
 }
 
 type Payload<TType extends keyof typeof events> = z.infer<(typeof events)[TType]>
@@ -107,6 +137,8 @@ type PoolEvent =
   | ({ type: 'RESIZE' } & Payload<'RESIZE'>)
   | { type: 'LEASE_OVER'; token: number }
   | { type: 'WAIT_OVER'; ticket: number }
+  | { type: 'GAP_OVER'; name: string }
+  | { type: 'SERVE_MORE' }
   | { type: 'troupe.deadLetter'; to: string; event: { type: string; token?: unknown } }
 
 const chart = setup({
@@ -135,6 +167,12 @@ const act = chart.enqueueActions(({ context, event, enqueue, self }) => {
     const over = { type: 'LEASE_OVER', token: holder.token } as const
     enqueue.raise(over, { id: leaseId(holder), delay: holder.leaseMs })
   }
+  for (const opened of decision.opened ?? []) enqueue(cancel(gapId(opened)))
+  for (const begun of decision.gapsBegun) {
+    const over = { type: 'GAP_OVER', name: begun } as const
+    enqueue.raise(over, { id: gapId(begun), delay: decision.next.gaps[begun] ?? 0 })
+  }
+  if (decision.isMore) enqueue.raise({ type: 'SERVE_MORE' }, { id: 'serve', delay: SERVE_AGAIN_MS })
   const newest = decision.next.waiters.find(({ ticket }) => ticket > context.lastTicket)
   if (newest !== undefined && newest.waitMs !== null) {
     const over = { type: 'WAIT_OVER', ticket: newest.ticket } as const
@@ -150,9 +188,12 @@ const machine = chart.createMachine({
   context: ({ input }) => ({
     slots: input.slots,
     limits: input.limits ?? {},
+    gaps: input.gaps ?? {},
+    gapped: [],
     waitersMax: input.waitersMax ?? WAITERS_MAX,
     lastTicket: 0,
     lastToken: 0,
+    demands: [],
     holders: [],
     waiters: [],
   }),
@@ -168,6 +209,8 @@ const machine = chart.createMachine({
         RESIZE: { actions: act },
         LEASE_OVER: { actions: act },
         WAIT_OVER: { actions: act },
+        GAP_OVER: { actions: act },
+        SERVE_MORE: { actions: act },
         'troupe.deadLetter': { actions: act },
       },
     },
@@ -176,9 +219,11 @@ const machine = chart.createMachine({
 
 export const pool = defineMachine({
   machine,
+  version: 2,
+  migrations: { 1: fromStages },
   input: poolInput,
   context: poolContext,
-  internal: ['LEASE_OVER', 'WAIT_OVER'],
+  internal: ['LEASE_OVER', 'WAIT_OVER', 'GAP_OVER', 'SERVE_MORE'],
   events,
   index: ({ slots: all, holders, waiters }) => ({
     slots: all,
@@ -189,16 +234,24 @@ export const pool = defineMachine({
   retention: { historyCount: 20 },
 })
 
-function decide(now: Semaphore, event: PoolEvent): Decision & { renewed?: Holder } {
+/** What is done beside what every decision says. */
+interface Decided extends Decision {
+  renewed?: Holder
+  /** Names whose gap is over before its time. */
+  opened?: string[]
+}
+
+function decide(now: Semaphore, event: PoolEvent): Decided {
   switch (event.type) {
     case 'ACQUIRE':
       return acquire(now, {
         holder: event.holder,
         units: event.units ?? 1,
-        stage: event.stage ?? null,
+        options: event.anyOf ?? [event.stage === undefined ? [] : [event.stage]],
         priority: event.priority ?? 0,
         leaseMs: event.leaseMs ?? 0,
         waitMs: event.waitMs ?? null,
+        ref: event.ref ?? null,
       })
     case 'RELEASE':
       return release(now, event.holder, event.token ?? null)
@@ -209,11 +262,19 @@ function decide(now: Semaphore, event: PoolEvent): Decision & { renewed?: Holder
     case 'EVICT':
       return evict(now, event.holder)
     case 'RESIZE':
-      return resize(now, event.slots ?? now.slots, event.limits ?? now.limits)
+      return resize(now, {
+        slots: event.slots ?? now.slots,
+        limits: event.limits ?? now.limits,
+        gaps: event.gaps ?? now.gaps,
+      })
     case 'LEASE_OVER':
       return leaseOver(now, event.token)
     case 'WAIT_OVER':
       return waitOver(now, event.ticket)
+    case 'GAP_OVER':
+      return gapOver(now, event.name)
+    case 'SERVE_MORE':
+      return again(now)
     case 'troupe.deadLetter':
       return undelivered(now, event)
   }
@@ -231,9 +292,9 @@ function undelivered(
 function messagesOf(address: string, event: PoolEvent, decision: Decision): Message[] {
   const isLost = event.type === 'troupe.deadLetter'
   const messages: Message[] = [
-    ...decision.granted.map(({ holder, ticket, token: granted }) => ({
-      to: holder,
-      event: { type: 'GRANTED', pool: address, ticket, token: granted },
+    ...decision.granted.map((one) => ({
+      to: one.holder,
+      event: grantOf(address, one, namesOf(decision.next, one)),
     })),
     ...decision.ended
       .filter(({ reason }) => reason !== 'released' && reason !== 'cancelled' && !isLost)
@@ -242,18 +303,42 @@ function messagesOf(address: string, event: PoolEvent, decision: Decision): Mess
   const { answer } = decision
   if (event.type === 'ACQUIRE' && answer !== undefined && 'refused' in answer) {
     const { refused: code, message } = answer
-    messages.push({ to: event.holder, event: refusalOf(address, code, message) })
+    messages.push({ to: event.holder, event: refusalOf(address, code, message, event.ref) })
   }
   return messages.filter(({ to }) => isActor(to))
 }
 
-function expiryOf(address: string, { who, reason }: Ended): EventObject {
-  const held = 'token' in who ? { token: who.token } : {}
-  return { type: 'EXPIRED', pool: address, ticket: who.ticket, reason, ...held }
+function grantOf(
+  address: string,
+  { ticket, token: granted, ref }: Holder,
+  given: string[],
+): EventObject {
+  return { type: 'GRANTED', pool: address, ticket, token: granted, names: given, ...withRef(ref) }
 }
 
-function refusalOf(address: string, code: string, message: string): EventObject {
-  return { type: 'REFUSED', pool: address, code, message }
+function expiryOf(address: string, { who, reason }: Ended): EventObject {
+  const held = 'token' in who ? { token: who.token } : {}
+  return {
+    type: 'EXPIRED',
+    pool: address,
+    ticket: who.ticket,
+    reason,
+    ...held,
+    ...withRef(who.ref),
+  }
+}
+
+function refusalOf(
+  address: string,
+  code: string,
+  message: string,
+  ref: string | undefined,
+): EventObject {
+  return { type: 'REFUSED', pool: address, code, message, ...withRef(ref ?? null) }
+}
+
+function withRef(ref: string | null): { ref?: string } {
+  return ref === null ? {} : { ref }
 }
 
 /** Of the timer. */
@@ -263,6 +348,10 @@ export function leaseId({ token: granted }: Holder): string {
 
 function waitId({ ticket }: { ticket: number }): string {
   return `wait-${ticket}`
+}
+
+function gapId(of: string): string {
+  return `gap-${of}`
 }
 
 function isActor(holder: string): boolean {

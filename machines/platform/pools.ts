@@ -12,7 +12,16 @@ import {
   TroupeError,
 } from '../../src/index.ts'
 import { leaseId, type poolInput } from './pool.ts'
-import { type Answer, type Holder, type Semaphore, usedBy, type Waiter } from './semaphore.ts'
+import type { Answer } from './semaphore.ts'
+import {
+  type Holder,
+  namesOf,
+  optionsOf,
+  type Semaphore,
+  usedBy,
+  usedByName,
+  type Waiter,
+} from './serving.ts'
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
 
@@ -28,14 +37,24 @@ export interface PoolSummary {
 
 export interface PoolDetail extends Omit<PoolSummary, 'holders' | 'waiters'> {
   limits: Record<string, number>
-  /** Units out per stage that has a limit. */
-  usedByStage: Record<string, number>
+  /** Least time between two grants of a name, in ms. */
+  gaps: Record<string, number>
+  /** Names whose gap is not over. */
+  gapped: string[]
+  /** Units out of every name that has a limit or a gap. */
+  usedByName: Record<string, number>
   waitersMax: number
   holders: HolderDetail[]
-  waiters: Waiter[]
+  waiters: WaiterDetail[]
 }
 
-export interface HolderDetail extends Holder {
+export interface WaiterDetail extends Omit<Waiter, 'demand'> {
+  /** It waits for all names of one of them; one without names is for units only. */
+  anyOf: string[][]
+}
+
+export interface HolderDetail extends Omit<Holder, 'demand' | 'option'> {
+  names: string[]
   /** Unix ms; null: it has none, or it stands still. */
   leaseUntil: number | null
   /** What is left of a lease that stands still, because the pool is paused. */
@@ -45,6 +64,7 @@ export interface HolderDetail extends Holder {
 export interface PoolSize {
   slots?: number
   limits?: Record<string, number>
+  gaps?: Record<string, number>
 }
 
 /** As rows of lists and views of actors both say it. */
@@ -118,27 +138,37 @@ function statusOf({ status, paused, parked }: Pick<ActorView, 'status'> & Held):
 }
 
 function detailOf(view: ActorView): PoolDetail {
-  const { address, context } = view
-  const { slots, limits, waitersMax, holders, waiters } = context as Semaphore
-  const stages = Object.keys(limits)
+  const pool = view.context as Semaphore
+  const { slots, limits, gaps, gapped, waitersMax, holders, waiters } = pool
+  const used = usedByName(pool)
+  const names = [...new Set([...Object.keys(limits), ...Object.keys(gaps)])]
   return {
-    pool: parseAddress(address).id,
+    pool: parseAddress(view.address).id,
     status: statusOf(view),
     slots,
     used: usedBy(holders),
-    limits,
-    usedByStage: Object.fromEntries(stages.map((stage) => [stage, usedBy(holders, stage)])),
+    ...{ limits, gaps, gapped },
+    usedByName: Object.fromEntries(names.map((name) => [name, used.get(name) ?? 0])),
     waitersMax,
-    holders: holders.map((holder) => withLease(holder, view)),
-    waiters,
+    holders: holders.map((one) => {
+      const { demand: _demand, option: _option, ...holder } = one
+      return { ...holder, names: namesOf(pool, one), ...leaseOf(one, view) }
+    }),
+    waiters: waiters.map((one) => {
+      const { demand: _demand, ...waiter } = one
+      return { ...waiter, anyOf: optionsOf(pool, one) }
+    }),
   }
 }
 
 /** A lease is a timer of the actor. */
-function withLease(holder: Holder, { timers }: ActorView): HolderDetail {
+function leaseOf(
+  holder: Holder,
+  { timers }: ActorView,
+): Pick<HolderDetail, 'leaseUntil' | 'leaseFrozenMs'> {
   const timer = timers.find(({ id }) => id === leaseId(holder))
-  if (timer?.frozenMs === undefined) return { ...holder, leaseUntil: timer?.dueAt ?? null }
-  return { ...holder, leaseUntil: null, leaseFrozenMs: timer.frozenMs }
+  if (timer?.frozenMs === undefined) return { leaseUntil: timer?.dueAt ?? null }
+  return { leaseUntil: null, leaseFrozenMs: timer.frozenMs }
 }
 
 async function named<T>(name: string, work: Promise<T>): Promise<T> {

@@ -1,42 +1,27 @@
 /**
  * A fair semaphore as a value: who holds how much, who waits, and what each request makes of it.
  *
- * Decides: the order (a higher priority first, then first come first served), that a large request is
- * not starved, and what is refused. Leaves to others: timers, messages and when anything happens
- * (`pool.ts`).
+ * Decides: the order (a higher priority first, then first come first served), what is refused, and what
+ * is answered. Leaves to others: who is served next (`serving.ts`), timers, messages and when anything
+ * happens (`pool.ts`).
  */
+import {
+  type Demand,
+  type EndReason,
+  type Holder,
+  mostOf,
+  namesOf,
+  optionsOf,
+  type Semaphore,
+  type Served,
+  serve,
+  usedBy,
+  type Waiter,
+} from './serving.ts'
 
-export interface Request {
-  holder: string
-  units: number
-  stage: string | null
-  priority: number
-  /** 0: until it is released. */
-  leaseMs: number
-  /** 0: does not wait; null: waits for as long as it takes. */
-  waitMs: number | null
-}
-
-export interface Waiter extends Request {
-  /** The number of the request, in the order in which they came. */
-  ticket: number
-}
-
-export interface Holder extends Waiter {
-  /** The number of the grant: whoever holds the higher one was admitted later. */
-  token: number
-}
-
-export interface Semaphore {
-  slots: number
-  /** Most units out per stage; a stage that is not named here has no limit of its own. */
-  limits: Record<string, number>
-  waitersMax: number
-  lastTicket: number
-  lastToken: number
-  holders: Holder[]
-  /** In the order in which they are served. */
-  waiters: Waiter[]
+export interface Request extends Omit<Waiter, 'demand' | 'ticket'> {
+  /** It gets all names of one of them. */
+  options: string[][]
 }
 
 export type RefusalCode =
@@ -60,6 +45,7 @@ export interface Admission {
   position: number
   /** Only for who is granted. */
   token?: number
+  names?: string[]
 }
 
 export type Answer =
@@ -70,66 +56,61 @@ export type Answer =
   | { cancelled: true; ticket: number }
   | { slots: number; used: number }
 
-/** Why somebody holds or waits no more. */
-export type EndReason = 'released' | 'cancelled' | 'lease' | 'wait' | 'resized' | 'evicted'
-
-export interface Ended {
-  /** A holder has a token. */
-  who: Waiter | Holder
-  reason: EndReason
-}
-
 /** What a request makes of the semaphore. A refusal leaves it as it was. */
-export interface Decision {
-  next: Semaphore
+export interface Decision extends Served {
   answer: Answer | undefined
-  granted: Holder[]
-  ended: Ended[]
 }
 
-/** Bounds one turn: each of them costs it up to three effects, and an actor's timer. */
-export const HOLDERS_MAX = 300
-export const WAITERS_MAX = 300
+export const WAITERS_MAX = 1_000
 
-export function usedBy(holders: readonly Holder[], stage?: string): number {
-  return holders.reduce(
-    (sum, one) => (stage === undefined || one.stage === stage ? sum + one.units : sum),
-    0,
-  )
-}
+/** Who has a lease, or a wait that ends, has a timer of the actor, which has 1,000; gaps have the others. */
+export const TIMED_MAX = 800
+
+/** Names of holders, their words and what they ask for: with all else they fit in an actor's record. */
+export const TEXT_BYTES_MAX = 192 * 1024
 
 export function acquire(now: Semaphore, request: Request): Decision {
   const held = now.holders.find(({ holder }) => holder === request.holder)
-  const waiting = now.waiters.find(({ holder }) => holder === request.holder)
-  const known = held ?? waiting
-  if (known !== undefined) {
-    if (known.units !== request.units || known.stage !== request.stage) {
-      const has = held ? 'holds' : 'waits for'
-      const what = `${known.units} units${known.stage === null ? '' : ` of stage ${known.stage}`}`
-      return refuse(now, 'mismatch', `${request.holder} ${has} ${what} already`)
-    }
-    const answer = admissionOf(now, known.ticket)
-    // An actor that asks again has forgotten the first answer, as after a resume with retry.
-    return { next: now, answer, granted: held ? [held] : [], ended: [] }
-  }
-  const most = mostOf(now, request.stage)
+  const known = held ?? now.waiters.find(({ holder }) => holder === request.holder)
+  if (known !== undefined) return askedAgain(now, known, request)
+  const most = mostOf(now, request.options)
   if (request.units > most) {
     return refuse(now, 'too-large', `${request.units} units are asked for, of at most ${most}`)
   }
-  const waiter: Waiter = { ...request, ticket: now.lastTicket + 1 }
-  const decision = serve({
+  const { options, ...fields } = request
+  const { demands, demand } = demanded(now.demands, options)
+  const waiter: Waiter = { ...fields, demand, ticket: now.lastTicket + 1 }
+  const served = serve({
     ...now,
     lastTicket: waiter.ticket,
+    demands,
     waiters: placed(now.waiters, waiter),
   })
-  const answer = admissionOf(decision.next, waiter.ticket)
+  const answer = admissionOf(served.next, waiter.ticket)
   if (!answer.granted && request.waitMs === 0) {
     return refuse(now, 'busy', 'there is no room now, and the request does not wait')
   }
-  if (!answer.granted && decision.next.waiters.length > now.waitersMax) {
+  if (!answer.granted && served.next.waiters.length > now.waitersMax) {
     return refuse(now, 'full', `${now.waitersMax} wait already, which is the limit of this pool`)
   }
-  return { ...decision, answer }
+  return bounded(now, { ...served, answer })
+}
+
+/** An actor that asks again has forgotten the first answer, as after a resume with retry. */
+function askedAgain(now: Semaphore, known: Waiter | Holder, request: Request): Decision {
+  const { holder, ref } = request
+  const options = optionsOf(now, known)
+  if (known.units !== request.units || textOf(options) !== textOf(request.options)) {
+    const has = 'token' in known ? 'holds' : 'waits for'
+    const names = textOf(options)
+    const what = `${known.units} units${names === '' ? '' : ` of ${names}`}`
+    return refuse(now, 'mismatch', `${holder} ${has} ${what} already`)
+  }
+  const answer = admissionOf(now, known.ticket)
+  const isSame = ref === null || ref === known.ref
+  const next = isSame ? now : withRef(now, known, ref)
+  const held = next.holders.find((one) => one.ticket === known.ticket)
+  return bounded(now, { ...unchanged(next), answer, granted: held ? [held] : [] })
 }
 
 export function release(now: Semaphore, holder: string, token: number | null): Decision {
@@ -162,7 +143,7 @@ export function renew(
   const renewed: Holder = { ...held, leaseMs: leaseMs ?? held.leaseMs }
   const holders = now.holders.map((one) => (one === held ? renewed : one))
   const answer = { renewed: true, token: held.token, leaseMs: renewed.leaseMs } as const
-  return { next: { ...now, holders }, answer, granted: [], ended: [], renewed }
+  return bounded(now, { ...unchanged({ ...now, holders }), answer, renewed })
 }
 
 /** Withdraws a request that waits. */
@@ -173,20 +154,28 @@ export function withdraw(now: Semaphore, holder: string): Decision {
   return { ...without(now, waiting, 'cancelled'), answer }
 }
 
-/** Whoever holds more than there is now finishes; who can never be served any more is sent away. */
+/**
+ * Whoever holds more than there is now finishes; who can never be served any more is sent away. A name
+ * that has no gap any more is open at once; another gap counts from the next grant on.
+ */
 export function resize(
   now: Semaphore,
-  slots: number,
-  limits: Readonly<Record<string, number>>,
-): Decision {
-  const resized: Semaphore = { ...now, slots, limits: { ...limits } }
-  const fits = (one: Waiter) => one.units <= mostOf(resized, one.stage)
-  const ended = now.waiters
-    .filter((one) => !fits(one))
-    .map((who): Ended => ({ who, reason: 'resized' }))
-  const decision = serve({ ...resized, waiters: now.waiters.filter(fits) })
-  const answer = { slots, used: usedBy(decision.next.holders) }
-  return { ...decision, ended, answer }
+  size: Pick<Semaphore, 'slots' | 'limits' | 'gaps'>,
+): Decision & { opened: string[] } {
+  const opened = now.gapped.filter((name) => !Object.hasOwn(size.gaps, name))
+  const gapped = now.gapped.filter((name) => !opened.includes(name))
+  const served = serve({ ...now, ...size, gapped })
+  const answer = { slots: size.slots, used: usedBy(served.next.holders) }
+  return { ...served, answer, opened }
+}
+
+export function gapOver(now: Semaphore, name: string): Decision {
+  return again({ ...now, gapped: now.gapped.filter((one) => one !== name) })
+}
+
+/** What was too much for one turn. */
+export function again(now: Semaphore): Decision {
+  return { ...serve(now), answer: undefined }
 }
 
 export function leaseOver(now: Semaphore, token: number): Decision {
@@ -199,44 +188,15 @@ export function waitOver(now: Semaphore, ticket: number): Decision {
   return waiting === undefined ? unchanged(now) : without(now, waiting, 'wait')
 }
 
-/** Grants what fits, in order. Who waits for a stage lets others pass, but nobody of that stage. */
-function serve(now: Semaphore): Decision {
-  const holders = [...now.holders]
-  const waiters: Waiter[] = []
-  const granted: Holder[] = []
-  const blockedStages = new Set<string>()
-  let { lastToken } = now
-  let free = now.slots - usedBy(holders)
-  let isBlocked = holders.length >= HOLDERS_MAX
-  for (const waiter of now.waiters) {
-    const { stage, units } = waiter
-    const isStageFull =
-      stage !== null &&
-      (blockedStages.has(stage) || usedBy(holders, stage) + units > limitOf(now, stage))
-    if (isBlocked || isStageFull) {
-      if (stage !== null) blockedStages.add(stage)
-      waiters.push(waiter)
-    } else if (units > free) {
-      // Whatever comes behind it waits as well: small ones would starve it.
-      isBlocked = true
-      waiters.push(waiter)
-    } else {
-      lastToken += 1
-      free -= units
-      const holder: Holder = { ...waiter, token: lastToken }
-      holders.push(holder)
-      granted.push(holder)
-      isBlocked = holders.length >= HOLDERS_MAX
-    }
-  }
-  const answer = undefined
-  return { next: { ...now, lastToken, holders, waiters }, granted, ended: [], answer }
-}
-
-function without(now: Semaphore, who: Waiter | Holder, reason: EndReason): Decision {
+function without(
+  now: Semaphore,
+  who: Waiter | Holder,
+  reason: EndReason,
+): Served & { answer: undefined } {
   const holders = now.holders.filter((one) => one !== who)
   const waiters = now.waiters.filter((one) => one !== who)
-  return { ...serve({ ...now, holders, waiters }), ended: [{ who, reason }] }
+  const served = serve({ ...now, holders, waiters })
+  return { ...served, ended: [{ who, reason }, ...served.ended], answer: undefined }
 }
 
 function placed(waiters: readonly Waiter[], waiter: Waiter): Waiter[] {
@@ -245,14 +205,59 @@ function placed(waiters: readonly Waiter[], waiter: Waiter): Waiter[] {
   return [...waiters.slice(0, at), waiter, ...waiters.slice(at)]
 }
 
-/** Most units out that a request of this stage can ever be given. */
-function mostOf(now: Semaphore, stage: string | null): number {
-  return stage === null ? now.slots : Math.min(now.slots, limitOf(now, stage))
+/** Those who ask for the same share a demand. */
+function demanded(
+  demands: readonly Demand[],
+  options: string[][],
+): { demands: Demand[]; demand: number } {
+  const text = textOf(options)
+  const known = demands.find((one) => textOf(one.options) === text)
+  if (known) return { demands: [...demands], demand: known.id }
+  const id = demands.reduce((last, one) => Math.max(last, one.id), 0) + 1
+  return { demands: [...demands, { id, options }], demand: id }
 }
 
-/** Without one nothing but the slots counts: who waits for those lets nobody pass. */
-function limitOf({ limits }: Semaphore, stage: string): number {
-  return (Object.hasOwn(limits, stage) ? limits[stage] : undefined) ?? Number.POSITIVE_INFINITY
+/** No name holds a blank or a `+`. */
+export function textOf(options: readonly (readonly string[])[]): string {
+  return options.map((names) => names.join('+')).join(' or ')
+}
+
+function withRef(now: Semaphore, { ticket }: Waiter, ref: string): Semaphore {
+  const named = <T extends Waiter>(one: T): T => (one.ticket === ticket ? { ...one, ref } : one)
+  return { ...now, holders: now.holders.map(named), waiters: now.waiters.map(named) }
+}
+
+/** What is more than an actor can keep is refused. */
+function bounded<T extends Decision>(now: Semaphore, decision: T): T | Decision {
+  const { holders, waiters } = decision.next
+  const timed = holders.filter(hasLease).length + waiters.filter(isTimed).length
+  if (timed > TIMED_MAX) {
+    const why = `${TIMED_MAX} have a lease or a wait that ends already, more cannot be timed`
+    return refuse(now, 'full', why)
+  }
+  if (textBytesOf(decision.next) <= TEXT_BYTES_MAX) return decision
+  const why = `names and refs of all who hold or wait would be more than ${TEXT_BYTES_MAX} bytes`
+  return refuse(now, 'full', why)
+}
+
+function textBytesOf({ holders, waiters, demands }: Semaphore): number {
+  let bytes = 0
+  for (const { holder, ref } of holders) bytes += textBytes(holder) + textBytes(ref)
+  for (const { holder, ref } of waiters) bytes += textBytes(holder) + textBytes(ref)
+  for (const { options } of demands) bytes += textBytes(textOf(options))
+  return bytes
+}
+
+function textBytes(text: string | null): number {
+  return text === null ? 0 : Buffer.byteLength(text)
+}
+
+function hasLease({ leaseMs }: Waiter): boolean {
+  return leaseMs > 0
+}
+
+function isTimed({ leaseMs, waitMs }: Waiter): boolean {
+  return leaseMs > 0 || waitMs !== null
 }
 
 function holderOf(now: Semaphore, holder: string, token: number | null): Holder | Refusal {
@@ -269,7 +274,9 @@ function holderOf(now: Semaphore, holder: string, token: number | null): Holder 
 
 function admissionOf(now: Semaphore, ticket: number): Admission {
   const held = now.holders.find((one) => one.ticket === ticket)
-  if (held !== undefined) return { granted: true, ticket, position: 0, token: held.token }
+  if (held !== undefined) {
+    return { granted: true, ticket, position: 0, token: held.token, names: namesOf(now, held) }
+  }
   const position = now.waiters.findIndex((one) => one.ticket === ticket) + 1
   return { granted: false, ticket, position }
 }
@@ -279,5 +286,5 @@ function refuse(now: Semaphore, refused: RefusalCode, message: string): Decision
 }
 
 function unchanged(now: Semaphore): Decision {
-  return { next: now, answer: undefined, granted: [], ended: [] }
+  return { next: now, answer: undefined, granted: [], ended: [], gapsBegun: [], isMore: false }
 }

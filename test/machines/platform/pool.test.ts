@@ -1,7 +1,9 @@
 /** The machine `pool` in an engine under a virtual clock: leases, waits, messages, a crash. */
 import { beforeEach, expect, it } from 'vitest'
+import { createMachine } from 'xstate'
 import { pool } from '../../../machines/platform/pool.ts'
-import { HOLDERS_MAX, WAITERS_MAX } from '../../../machines/platform/semaphore.ts'
+import { SETTLED_MAX } from '../../../machines/platform/serving.ts'
+import { defineMachine } from '../../../src/machine/index.ts'
 import type { Harness } from '../../shard/harness.ts'
 import { change, get, host, open, restart, send, start } from '../../shard/support.ts'
 
@@ -24,6 +26,9 @@ const user = host(
   },
 )
 const MACHINES = [pool, user]
+
+/** Of a request, as version 1 kept it. */
+const OLD = { units: 1, priority: 0, leaseMs: 0, waitMs: null }
 
 let h: Harness
 
@@ -50,7 +55,10 @@ async function names(side: 'holders' | 'waiters'): Promise<string[]> {
 
 it('a lock: one holds it, the next is granted when it is released, with a higher token', async () => {
   await start(h, POOL, { slots: 1 })
-  expect(await acquire('a')).toEqual({ granted: true, ticket: 1, position: 0, token: 1 })
+  expect(await acquire('a')).toEqual({
+    ...{ granted: true, ticket: 1, position: 0, token: 1 },
+    names: [],
+  })
   expect(await acquire('b')).toEqual({ granted: false, ticket: 2, position: 1 })
   expect(await acquire('c', { priority: 5 })).toEqual({ granted: false, ticket: 3, position: 1 })
   expect(await acquire('b')).toEqual({ granted: false, ticket: 2, position: 2 })
@@ -73,6 +81,7 @@ it('refuses clearly, and then nothing has changed', async () => {
     ['ACQUIRE', { holder: 'a' }, 'mismatch'],
     ['ACQUIRE', { holder: 'x', units: 3 }, 'too-large'],
     ['ACQUIRE', { holder: 'x', units: 2, stage: 'pc1' }, 'too-large'],
+    ['ACQUIRE', { holder: 'b', anyOf: [['pc1']] }, 'mismatch'],
     ['ACQUIRE', { holder: 'x' }, 'full'],
     ['ACQUIRE', { holder: 'x', waitMs: 0 }, 'busy'],
   ]
@@ -81,7 +90,60 @@ it('refuses clearly, and then nothing has changed', async () => {
   }
   expect((await get(h, POOL)).context).toEqual(context)
   await expect(send(h, POOL, 'ACQUIRE', { holder: 'no machine/x y' })).rejects.toThrow()
-  await expect(send(h, POOL, 'LEASE_OVER', { token: 1 })).rejects.toThrow()
+  const names = Array.from({ length: 17 }, (_, n) => `n${n}`)
+  const bad = [[], [[]], [['a b']], [['a', 'a']], [names.slice(0, 9)], names.map((name) => [name])]
+  for (const anyOf of bad) {
+    await expect(send(h, POOL, 'ACQUIRE', { holder: 'x', anyOf })).rejects.toThrow()
+  }
+  const both = { holder: 'x', stage: 'pc1', anyOf: [['pc1']] }
+  await expect(send(h, POOL, 'ACQUIRE', both)).rejects.toThrow('either anyOf or stage')
+  for (const [type, fields] of Object.entries({
+    LEASE_OVER: { token: 1 },
+    GAP_OVER: { name: 'a' },
+  }))
+    await expect(send(h, POOL, type, fields)).rejects.toThrow()
+})
+
+it('all names of an option or none; the holder is told which, and its own word for it', async () => {
+  await start(h, POOL, { slots: 9, limits: { pc2: 2, c0: 1, c1: 1, gpu: 1 } })
+  await start(h, 'user/u')
+  const anyOf = [
+    ['pc2', 'c0', 'gpu'],
+    ['pc2', 'c1'],
+  ]
+  expect(await acquire('a', { anyOf })).toMatchObject({ names: ['pc2', 'c0', 'gpu'] })
+  expect(await acquire('b', { anyOf })).toMatchObject({ names: ['pc2', 'c1'] })
+  await acquire('user/u', { anyOf, ref: 'first' })
+  await acquire('user/u', { anyOf, ref: 'second' })
+  await acquire('user/u', { anyOf: [['gpu']], ref: 'other' })
+  await ask('RELEASE', { holder: 'b' })
+  await ask('EVICT', { holder: 'user/u' })
+  expect(await told('user/u')).toMatchObject([
+    { type: 'REFUSED', code: 'mismatch', ref: 'other' },
+    { type: 'GRANTED', names: ['pc2', 'c1'], ref: 'second' },
+    { type: 'EXPIRED', reason: 'evicted', ref: 'second' },
+  ])
+  expect(await acquire('c', { stage: 'gpu' })).toMatchObject({ granted: false })
+})
+
+it('a gap lies between two grants of a name, over a crash; one that is taken away is over', async () => {
+  await start(h, POOL, { slots: 9, gaps: { pc1: 60_000 } })
+  for (const holder of ['a', 'b', 'c', 'd']) await acquire(holder, { stage: 'pc1' })
+  await h.advance(50_000)
+  expect(await names('holders')).toEqual(['a'])
+  h = restart(h, MACHINES)
+  await h.advance(11_000)
+  expect(await names('holders')).toEqual(['a', 'b'])
+  await ask('RESIZE', { gaps: { pc1: 1_000 } })
+  await h.advance(50_000)
+  expect(await names('holders')).toEqual(['a', 'b'])
+  await h.advance(11_000)
+  expect(await names('holders')).toEqual(['a', 'b', 'c', 'd'])
+  for (const holder of ['e', 'f']) await acquire(holder, { stage: 'pc1' })
+  expect((await get(h, POOL)).timers.map(({ id }) => id)).toEqual(['gap-pc1'])
+  await ask('RESIZE', { gaps: {} })
+  expect((await get(h, POOL)).timers).toEqual([])
+  expect(await names('waiters')).toEqual([])
 })
 
 it('an actor is told once that it holds; asked again it is told again, with the same token', async () => {
@@ -91,7 +153,7 @@ it('an actor is told once that it holds; asked again it is told again, with the 
   await acquire('user/u')
   expect(await told('user/u')).toEqual([])
   await ask('RELEASE', { holder: 'a' })
-  const granted = { type: 'GRANTED', pool: POOL, ticket: 2, token: 2 }
+  const granted = { type: 'GRANTED', pool: POOL, ticket: 2, token: 2, names: [] }
   expect(await told('user/u')).toEqual([granted])
   await acquire('user/u')
   expect(await told('user/u')).toEqual([granted, granted])
@@ -115,16 +177,54 @@ it('an actor that gives back or withdraws is told nothing; one that is evicted i
   expect(await names('holders')).toEqual([])
 })
 
-it('as many as a pool can have are served in one turn', async () => {
-  await start(h, POOL, { slots: HOLDERS_MAX })
-  await acquire('all', { units: HOLDERS_MAX, leaseMs: 60_000 })
-  for (let n = 0; n < WAITERS_MAX; n++) {
-    const holder = `user/${`${n}`.padStart(250, 'x')}`
-    await acquire(holder, { leaseMs: 60_000, waitMs: 600_000 })
-  }
+it('what is too much for one turn is served in the next', async () => {
+  const count = SETTLED_MAX + 1
+  await start(h, POOL, { slots: count })
+  await acquire('all', { units: count })
+  const times = { leaseMs: 60_000, waitMs: 600_000 }
+  for (let n = 0; n < count; n++) await acquire(`${n}`.padStart(250, 'x'), times)
+  await ask('RELEASE', { holder: 'all' })
+  h = restart(h, MACHINES)
+  await h.advance(10)
+  expect((await get(h, POOL)).index).toMatchObject({ holders: count, waiters: 0 })
+})
+
+it('as many actors as one turn serves are told in it', async () => {
+  await start(h, POOL, { slots: SETTLED_MAX })
+  await acquire('all', { units: SETTLED_MAX })
+  const times = { leaseMs: 60_000, waitMs: 600_000, ref: 'r'.repeat(128) }
+  for (let n = 0; n < SETTLED_MAX; n++) await acquire(`user/${`${n}`.padStart(250, 'x')}`, times)
   expect(await ask('RELEASE', { holder: 'all' })).toEqual({ released: true, token: 1 })
   const { parked, context } = await get(h, POOL)
-  expect([parked, context]).toMatchObject([undefined, { lastToken: HOLDERS_MAX + 1 }])
+  expect([parked, context]).toMatchObject([undefined, { lastToken: SETTLED_MAX + 1 }])
+})
+
+it('a pool of version 1 goes on: who held holds, who waited is served in turn', async () => {
+  const first = defineMachine({
+    machine: createMachine({
+      id: 'pool',
+      initial: 'open',
+      context: {
+        ...{ slots: 2, limits: { pc1: 1 }, waitersMax: 300, lastTicket: 3, lastToken: 1 },
+        holders: [{ ...OLD, holder: 'a', stage: 'pc1', ticket: 1, token: 1 }],
+        waiters: [
+          { ...OLD, holder: 'b', stage: 'pc1', ticket: 2 },
+          { ...OLD, holder: 'c', stage: null, units: 2, ticket: 3 },
+        ],
+      },
+      states: { open: {} },
+    }),
+    events: {},
+  })
+  h = open([first])
+  await start(h, POOL)
+  h = restart(h, MACHINES)
+  expect(await acquire('b', { stage: 'pc1' })).toMatchObject({ ticket: 2, position: 1 })
+  expect(await acquire('c', { units: 2 })).toMatchObject({ ticket: 3, position: 2 })
+  await ask('RELEASE', { holder: 'a', token: 1 })
+  expect(await names('holders')).toEqual(['b'])
+  await ask('RELEASE', { holder: 'b' })
+  expect(await acquire('c', { units: 2 })).toMatchObject({ granted: true, token: 3 })
 })
 
 it('what cannot be told to its holder is given to the next', async () => {

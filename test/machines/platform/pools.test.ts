@@ -42,13 +42,13 @@ const acquire = (holder: string, fields: object = {}) =>
 it('create, list, show, resize, release', async () => {
   expect((await troupe('list')).err).toContain('There are no pools yet')
   const made = await troupe('create', 'builds', '--slots', '2', '--limit', 'pc1=1')
-  expect(made).toMatchObject({ code: 0, out: 'builds  0/2 out\n  stage pc1  0/1 out\n' })
+  expect(made).toMatchObject({ code: 0, out: 'builds  0/2 out\n  name pc1  0/1 out\n' })
   await acquire('a', { stage: 'pc1', leaseMs: 60_000 })
   await acquire('b', { units: 2, priority: 3 })
   expect((await troupe('list')).out).toBe('builds  1/2 out  1 hold  1 wait\n')
   expect((await troupe('show', 'builds')).out.split('\n')).toEqual([
     'builds  1/2 out',
-    '  stage pc1  1/1 out',
+    '  name pc1  1/1 out',
     expect.stringMatching(
       /^ {2}holds {2}a {2}1 of pc1 {2}token 1 {2}lease 60 s, ends in [3-6]\d s$/,
     ),
@@ -61,10 +61,41 @@ it('create, list, show, resize, release', async () => {
   expect(left).toBeLessThanOrEqual(60_000)
   const resized = await troupe('resize', 'builds', '--slots', '4', '--limit', 'pc1=2', 'pc2=3')
   expect(resized.out).toContain('builds  3/4 out')
-  expect(resized.out).toContain('stage pc2  0/3 out')
+  expect(resized.out).toContain('name pc2  0/3 out')
   expect((await troupe('release', 'builds', 'a')).out).toContain('builds  2/4 out')
   const json = JSON.parse((await troupe('show', 'builds', '--json')).out)
   expect(json).toMatchObject({ pool: 'builds', slots: 4, used: 2, holders: [{ holder: 'b' }] })
+})
+
+it('names with gaps, and what each may do with', async () => {
+  const gaps = ['--gap', 'pc2=500ms', 'c0=5s', 'c1=2m', 'c2=1h']
+  const made = await troupe('create', 'builds', '--slots', '4', '--limit', 'pc2=2', ...gaps)
+  expect(made.out.split('\n').slice(1, 4)).toEqual([
+    '  name pc2  0/2 out  gap 500ms',
+    '  name c0  0 out  gap 5s',
+    '  name c1  0 out  gap 2m',
+  ])
+  const anyOf = ['c0', 'c1', 'c2', 'c3', 'c4'].map((lane) => ['pc2', lane])
+  const resized = await troupe('resize', 'builds', '--gap', 'c0=1h')
+  expect(resized.out).not.toContain('c1')
+  await acquire('a', { anyOf })
+  await acquire('b', { units: 3, anyOf: [['c0', 'lock']] })
+  await acquire('c', { anyOf, ref: 'its word' })
+  await acquire('d', { anyOf })
+  expect((await troupe('show', 'builds')).out.split('\n').slice(1)).toEqual([
+    '  name pc2  2/2 out',
+    '  name c0  1 out  gap 1h, not over yet',
+    '  holds  a  1 of pc2+c0  token 1  until released',
+    '  holds  c  1 of pc2+c1  token 2  until released',
+    '  waits  b  3 of c0+lock  ticket 2',
+    '  waits  d  1 of pc2+c0 or pc2+c1 or pc2+c2 or 2 more  ticket 4',
+    '',
+  ])
+  expect(JSON.parse((await troupe('show', 'builds', '--json')).out)).toMatchObject({
+    ...{ gaps: { c0: 3_600_000 }, gapped: ['c0'], usedByName: { pc2: 2, c0: 1 } },
+    holders: [{ names: ['pc2', 'c0'] }, { names: ['pc2', 'c1'], ref: 'its word' }],
+    waiters: [{ anyOf: [['c0', 'lock']] }, { anyOf }],
+  })
 })
 
 it('says what is wrong', async () => {
@@ -76,6 +107,8 @@ it('says what is wrong', async () => {
   expect(await troupe('create', 'c')).toMatchObject({ code: 2 })
   expect(await troupe('create', 'c', '--slots', '1', '--limit', 'pc1')).toMatchObject({ code: 2 })
   expect(await troupe('resize', 'builds')).toMatchObject({ code: 2 })
+  for (const gap of ['pc1', 'pc1=5', 'pc1=s', 'pc1=5d', '=5s', 'pc1=0s', 'a b=5s'])
+    expect(await troupe('resize', 'builds', '--gap', gap), gap).toMatchObject({ code: 2 })
   const unknown = await troupe('show', 'c')
   expect(unknown).toMatchObject({ code: 4, err: expect.stringContaining('there is no pool c') })
   expect(await troupe('release', 'builds', 'x')).toMatchObject({
