@@ -7,5 +7,9 @@
 import { apps } from '../machines/index.ts'
 import { runCli } from './cli/index.ts'
 
+const code = await runCli({ apps, argv: process.argv.slice(2) })
+// What was written into a pipe is lost with the process until somebody has read it.
+for (const stream of [process.stdout, process.stderr])
+  await new Promise<void>((resolve) => stream.write('', () => resolve()))
 // Calls that a stopped node can no longer answer must not keep the process.
-process.exit(await runCli({ apps, argv: process.argv.slice(2) }))
+process.exit(code)

@@ -54,8 +54,12 @@ function addAppVerb(
     throw refusal(app, verb, (cause as Error).message)
   }
   command.action(() =>
-    inSession(command.opts(), terminal, outcome, (session) =>
-      verb.run(callOf(session, command.args, { ...command.opts() })),
+    inSession(
+      command.opts(),
+      terminal,
+      outcome,
+      (session) => verb.run(callOf(session, command.args, { ...command.opts() })),
+      verb.serves,
     ),
   )
 }

@@ -48,20 +48,26 @@ export function verbAdder(terminal: Terminal, outcome: Outcome): AddVerb {
   }
 }
 
-/** Runs a verb in a session of its own. A verb that was interrupted has nothing more to say. */
+/**
+ * Runs a verb in a session of its own. A verb that was interrupted has nothing more to say, unless it
+ * `serves`: then a signal is how it ends, and what it says of its end counts.
+ */
 export async function inSession(
   options: SessionOptions,
   terminal: Terminal,
   outcome: Outcome,
   run: (session: Session) => Promise<void> | Promise<number>,
+  serves = false,
 ): Promise<void> {
   const session = new Session(options, terminal)
+  const interruptCode = () => (serves ? undefined : session.interruptCode)
   try {
     const returned: unknown = await run(session)
-    outcome.code = session.interruptCode ?? exitCodeReturned(returned)
+    outcome.code = interruptCode() ?? exitCodeReturned(returned)
   } catch (thrown) {
-    if (session.interruptCode === undefined) throw thrown
-    outcome.code = session.interruptCode
+    const code = interruptCode()
+    if (code === undefined) throw thrown
+    outcome.code = code
   } finally {
     await session.close()
   }

@@ -112,7 +112,8 @@ function noteChange(
   if (role === 'public' || role === 'read' || statusCode >= 400) return
   const { author } = admission.accessOf(request)
   const { path } = targetOf(request)
-  log.info({ app, method: request.method, path, author }, 'an app was asked for a change')
+  const level = route.isFrequent ? 'debug' : 'info'
+  log[level]({ app, method: request.method, path, author }, 'an app was asked for a change')
 }
 
 /** The role that a route asks for. */

@@ -15,7 +15,7 @@ import { Credentials } from './credentials.ts'
 import { announce, type DoorOptions, doorsOf, warnOfUnserved } from './doors.ts'
 import { servePlatform } from './generic-routes.ts'
 import { type GatewayLimits, resolveGatewayLimits } from './limits.ts'
-import { Listener } from './listener.ts'
+import { Listener, type ListenerOptions } from './listener.ts'
 import { metricsOf } from './metrics.ts'
 import { Networks } from './networks.ts'
 import { openApiOf } from './openapi.ts'
@@ -59,9 +59,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const routes = claimRoutes(node.apps)
   const limits = resolveGatewayLimits(options.limits)
   const bodyBytesMax = node.limits.payloadBytesMax
+  const { fastify: framework } = await import('fastify')
   const open = doors.map((door) => ({
     door,
-    listener: new Listener({ ...door, proxies, limits, bodyBytesMax, log }),
+    listener: new Listener({ ...door, proxies, limits, bodyBytesMax, log, framework }),
   }))
   const closeAll = (graceMs: number) =>
     Promise.all(open.map(({ listener }) => listener.close(graceMs)))
@@ -83,7 +84,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       await listener.listen()
     }
     // A node that has everything to itself has nobody else on its transport.
-    if (node.membership) requests = await serveTransport(node, routes, limits, log)
+    if (node.membership) requests = await serveTransport(node, routes, limits, log, framework)
   } catch (thrown) {
     await closeAll(0)
     throw thrown
@@ -128,13 +129,14 @@ async function serveTransport(
   routes: readonly ClaimedRoute[],
   limits: GatewayLimits,
   log: Log,
+  framework: ListenerOptions['framework'],
 ): Promise<{ close(graceMs: number): Promise<void> }> {
   const admission = new Admission({ users: new Users(), host: 'localhost', isInner: true })
   const bodyBytesMax = node.limits.payloadBytesMax
   const proxies = new Networks([], 'transport')
   const inner = new Listener({
     ...{ place: 'transport', host: 'localhost', port: 0, admission, proxies },
-    ...{ limits, bodyBytesMax, log },
+    ...{ limits, bodyBytesMax, log, framework },
   })
   const watches = new Watches({ node, log, limits, open: inner.open, admission })
   // Those that everybody may call ask for keys that only HTTP carries.

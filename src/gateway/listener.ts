@@ -5,7 +5,7 @@
 import type { ServerOptions } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { type FastifyInstance, type FastifyServerFactory, fastify } from 'fastify'
+import type { FastifyInstance, FastifyServerFactory, fastify } from 'fastify'
 import type { Log } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
 import type { Admission } from './access.ts'
@@ -34,6 +34,8 @@ export interface ListenerOptions {
   /** Largest body of routes that say nothing else. */
   bodyBytesMax: number
   log: Log
+  /** Given, so that who only asks a node does not wait until it is loaded. */
+  framework: typeof fastify
 }
 
 export class Listener {
@@ -45,12 +47,12 @@ export class Listener {
   #isClosing = false
 
   constructor(options: ListenerOptions) {
-    const { limits, log, bodyBytesMax, admission, certificate, proxies } = options
+    const { limits, log, bodyBytesMax, admission, certificate, proxies, framework } = options
     this.#options = options
     this.#port = options.port
     const slow = new SlowBodies(limits)
     const served = new ServedRoutes()
-    const server = fastify({
+    const server = framework({
       logger: false,
       bodyLimit: bodyBytesMax,
       exposeHeadRoutes: false,

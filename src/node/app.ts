@@ -133,6 +133,8 @@ export interface AppRoute {
    * another app, or the platform, has too.
    */
   listenerOnly?: boolean
+  /** True: programs ask all day long, and a line in the log for each would hide the others. */
+  isFrequent?: boolean
   /** One line for `/troupe/v1/openapi.json`. */
   summary?: string
   schemas?: RouteSchemas
@@ -208,6 +210,11 @@ export interface AppVerb {
   arguments?: string
   options?: readonly { flags: string; description: string; default?: string | boolean }[]
   examples?: readonly string[]
+  /**
+   * True: it serves until a signal ends it (`VerbCall.signal`), and its own exit code counts then, as that
+   * of `troupe start` does. Other verbs end with 130 or 143 when they are interrupted.
+   */
+  serves?: boolean
   /**
    * Resolves with the exit code, 0 to 255, or with nothing for 0. The command's own codes are in
    * README.md; a `TroupeError` that is thrown becomes a message and the exit code of its error code.

@@ -45,7 +45,9 @@ const hang: AppVerb = {
     if (end === 'fail') throw new Error('was aborted')
   },
 }
-const apps = [defineApp({ name: 'shop', verbs: [echo, count, hang] })]
+/** A signal is how it ends. */
+const serve: AppVerb = { ...hang, path: ['shop', 'serve'], serves: true }
+const apps = [defineApp({ name: 'shop', verbs: [echo, count, hang, serve] })]
 
 let rig: Rig
 const troupe = (...argv: string[]): Promise<Ran> =>
@@ -204,6 +206,16 @@ it.each(['return', 'fail'])('ends with 130 and no complaint on Ctrl-C (%s)', asy
   const onOut = () => interrupt.abort()
   const ran = await run(['shop', 'hang', end], { apps, interrupt: interrupt.signal, onOut })
   expect(ran).toEqual({ code: 130, out: 'hangs\n', err: '' })
+})
+
+it.each([
+  ['return', 0, ''],
+  ['fail', 1, 'error: was aborted\n'],
+])('lets a verb that serves say how it ended (%s)', async (end, code, err) => {
+  const interrupt = new AbortController()
+  const onOut = () => interrupt.abort()
+  const ran = await run(['shop', 'serve', end], { apps, interrupt: interrupt.signal, onOut })
+  expect(ran).toEqual({ code, out: 'hangs\n', err })
 })
 
 it('takes a port alone, as start does', async () => {

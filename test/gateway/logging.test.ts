@@ -15,6 +15,7 @@ const family = defineApp({
   name: 'family',
   routes: () => [
     { method: 'POST', path: '/family/do', handle: async () => ({}) },
+    { method: 'POST', path: '/family/beat', isFrequent: true, handle: async () => ({}) },
     { method: 'POST', path: '/family/look', role: 'read', handle: async () => ({}) },
     { method: 'POST', path: '/family/open', role: 'public', handle: async () => ({}) },
     {
@@ -97,6 +98,14 @@ it('what an operator asks of an app is a line; what is public or only looks is n
     { method: 'do', author: 'ann' },
   ])
   expect(text).not.toContain('secret-in-query')
+})
+
+it('what programs ask for all day long is a line at debug', async () => {
+  await ask('POST', '/family/beat')
+  await until(() => told('an app was asked for a change').length === 1, { timeoutMs: 5_000 }, 'it')
+  expect(told('an app was asked for a change')).toMatchObject([
+    { level: 'debug', path: '/family/beat', author: 'ann' },
+  ])
 })
 
 it('every request is a line at debug, with its status and time', async () => {
