@@ -16,10 +16,16 @@ const FIXTURES = 'test/repo/fixtures/**'
  */
 const SHARING = {
   /** Most of it on virtual time: none of it waits, so other things may be computed beside it. */
-  computing:
+  computing: [
     'test/{bench,client,cluster,golden,machine,paths,properties,protocol,repo,shard,simulation}/*.test.ts',
-  /** Nodes, gateways and NATS clients in the process of the test. */
-  serving: 'test/{adapters/nats,cli,contract,gateway,node}/*.test.ts',
+    'test/machines/sealing/{plans,thread}/*.test.ts',
+    'test/machines/platform/{pool,semaphore}.test.ts',
+  ],
+  /** Nodes, gateways, NATS clients and children in the process of the test. */
+  serving: [
+    'test/{adapters/nats,cli,contract,gateway,node}/*.test.ts',
+    'test/machines/sealing/{chain,daemon,fleet,history,manager,processors,prover,steps,stores,wdpost}/*.test.ts',
+  ],
 }
 /** Set by test/run.ts. Without it, all files run, each in a process of its own. */
 const part = process.env['TROUPE_TEST_PART']
@@ -28,11 +34,11 @@ const sharing = Object.entries(SHARING).find(([name]) => name === part)?.[1]
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
-    include: isLong ? [LONG_FILES] : [sharing ?? 'test/**/*.test.ts'],
+    include: isLong ? [LONG_FILES] : [...(sharing ?? ['test/**/*.test.ts'])],
     exclude: [
       ...['**/node_modules/**', FIXTURES],
       ...(isLong ? [] : [LONG_FILES]),
-      ...(part === 'alone' ? Object.values(SHARING) : []),
+      ...(part === 'alone' ? Object.values(SHARING).flat() : []),
     ],
     pool: 'forks',
     isolate: sharing === undefined,

@@ -121,7 +121,7 @@ describe('the image', () => {
 })
 
 it.each(
-  ['config', 'config/docker'].flatMap((folder) =>
+  ['config', 'config/docker', 'config/sealing'].flatMap((folder) =>
     readdirSync(new URL(folder, root))
       .filter((name) => name.endsWith('.yaml'))
       .map((name) => `${folder}/${name}`),
