@@ -15,6 +15,9 @@ import { profilePart } from './scenarios/profile.ts'
 import { semispacePart } from './scenarios/semispace.ts'
 import { timersPart } from './scenarios/timers.ts'
 import { transitionsPart } from './scenarios/transitions.ts'
+import { sealingCrowd, sealingCrowdOpened, sealingNobody } from './sealing/crowd.ts'
+import { sealingList } from './sealing/list.ts'
+import { sealingSteps } from './sealing/steps.ts'
 
 const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   transitions: transitionsPart,
@@ -29,6 +32,11 @@ const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   failover: failoverPart,
   recovery: recoveryPart,
   growth: growthPart,
+  'sealing-steps': sealingSteps,
+  'sealing-nobody': sealingNobody,
+  'sealing-crowd': sealingCrowd,
+  'sealing-crowd-opened': sealingCrowdOpened,
+  'sealing-list': sealingList,
   'cluster-echo': clusterEcho,
   'cluster-member': clusterMember,
   'cluster-reference': clusterReference,

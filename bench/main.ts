@@ -17,6 +17,7 @@ import { jobs } from './scenarios/jobs.ts'
 import { passive } from './scenarios/passive.ts'
 import { profile } from './scenarios/profile.ts'
 import { recovery } from './scenarios/recovery.ts'
+import { sealing } from './scenarios/sealing.ts'
 import { semispace } from './scenarios/semispace.ts'
 import { timers } from './scenarios/timers.ts'
 import { transitions } from './scenarios/transitions.ts'
@@ -27,6 +28,7 @@ const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Report>>> = {
   passive,
   timers,
   jobs,
+  sealing,
   profile,
   semispace,
   cluster,

@@ -91,7 +91,13 @@ export function cpuSince(before: NodeJS.CpuUsage): number {
 
 /** Anonymous memory of this process in MB, as the kernel counts it; mapped files are not in it. */
 export function rssAnonMb(): number {
-  const line = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))
+  return memoryMb('RssAnon')
+}
+
+/** Of this process: `VmRSS` has mapped files as well, `VmHWM` is the most that it ever was. */
+export function memoryMb(field: 'RssAnon' | 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  const line = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)
   return Number(line?.[1] ?? Number.NaN) / 1_024
 }
 
