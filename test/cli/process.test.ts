@@ -35,8 +35,12 @@ const run = async (call) => {
   return 7
 }
 const options = [{ flags: '--app <name>', description: 'its own option' }]
+const count = async (call) => {
+  for (let n = 1; n <= 20_000; n++) call.print('line ' + n + ' of what somebody reads slowly')
+}
+const all = { path: ['wave', 'all'], summary: 'waves to everybody', run: count }
 const verb = { path: ['wave', 'to'], summary: 'waves to somebody', arguments: '<name>', options, run }
-export const app = defineApp({ name: 'waves', verbs: [verb] })
+export const app = defineApp({ name: 'waves', verbs: [verb, all] })
 `
 
 const TASK = `
@@ -156,6 +160,19 @@ it('prints one line of JSON under --json', async () => {
   own.child.kill('SIGINT')
   expect(await ended(own)).toBe(0)
 })
+
+it('prints all that a verb writes, however late it is read', async () => {
+  const argv = ['--app', 'verbs.mjs', 'wave', 'all']
+  const child = spawn(process.execPath, [...scriptArguments(MAIN), ...argv], { cwd: folder })
+  children.push(child)
+  const lateMs = performance.now() + 3_000
+  // Without a reader a process that does not wait has ended by then.
+  const isTime = () => child.exitCode !== null || performance.now() > lateMs
+  await until(isTime, { timeoutMs: START_MS }, 'nobody reads')
+  let text = ''
+  for await (const chunk of child.stdout) text += String(chunk)
+  expect(text.split('\n').length).toBe(20_001)
+}, 30_000)
 
 it('finds the verbs of --app FILE and TROUPE_APP, with their help and exit codes', async () => {
   const help = launch('--app', 'verbs.mjs', '--help')

@@ -9,7 +9,8 @@ import type { Parameters } from './parameters.ts'
 import { runSeed, type SeedResult } from './run.ts'
 
 const VIRTUAL_MS = 60_000
-const FRESH_SEEDS = 200
+/** Some of every kind of fault; `npm run sim:long` runs ten thousand. */
+const FRESH_SEEDS = 80
 /** Some 60 s on a quiet machine. */
 const TIMEOUT_MS = 400_000
 
