@@ -24,6 +24,8 @@ const SHARING = {
   /** Nodes, gateways, NATS clients and children in the process of the test. */
   serving: [
     'test/{adapters/nats,cli,contract,gateway,node}/*.test.ts',
+    'test/machines/{jobs,workers}/*.test.ts',
+    'test/machines/platform/{bulk*,pools}.test.ts',
     'test/machines/sealing/{chain,daemon,fleet,history,manager,processors,prover,steps,stores,wdpost}/*.test.ts',
   ],
 }
