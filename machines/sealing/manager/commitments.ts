@@ -3,9 +3,9 @@
  * them. Decides: how pieces lie in a sector, and what its data commitment has to be. Pure.
  */
 import { createHash } from 'node:crypto'
+import { commitmentOf, zeroRoot } from '../prover/index.ts'
 import type { Deal } from '../venus/index.ts'
 
-const NODE_BYTES = 32
 const PIECE_BYTES_MIN = 128
 const COMMITMENT = /^[0-9a-f]{64}$/
 
@@ -22,21 +22,11 @@ function parentOf(left: Uint8Array, right: Uint8Array): Buffer {
 export function commitmentOfPiece(payload: Uint8Array, sizeBytes: number): string {
   const data = Buffer.alloc(sizeBytes)
   data.set(payload)
-  let nodes: Uint8Array[] = Array.from({ length: sizeBytes / NODE_BYTES }, (_, index) =>
-    data.subarray(index * NODE_BYTES, (index + 1) * NODE_BYTES),
-  )
-  while (nodes.length > 1) {
-    nodes = Array.from({ length: nodes.length / 2 }, (_, index) =>
-      parentOf(nodes[2 * index] ?? Buffer.alloc(0), nodes[2 * index + 1] ?? Buffer.alloc(0)),
-    )
-  }
-  return Buffer.from(nodes[0] ?? []).toString('hex')
+  return commitmentOf(data).toString('hex')
 }
 
 export function commitmentOfZeros(sizeBytes: number): string {
-  let node: Buffer = Buffer.alloc(NODE_BYTES)
-  for (let bytes = NODE_BYTES; bytes < sizeBytes; bytes *= 2) node = parentOf(node, node)
-  return node.toString('hex')
+  return zeroRoot(sizeBytes).toString('hex')
 }
 
 /** Deals, the largest first so that each stands aligned, and filler (deal 0) up to the end. */

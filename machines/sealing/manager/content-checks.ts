@@ -3,6 +3,7 @@
  * reference prover answers it. Leaves to others: the proofs themselves (`prover/`).
  */
 import { SECTOR_BYTES_MAX, verify, verifySnap } from '../prover/index.ts'
+import { proverId } from '../steps/index.ts'
 import {
   type AllocatedSector,
   type Deal,
@@ -71,7 +72,7 @@ export const proverChecks: ContentChecks = withinReach({
   verifyProof: async ({ sector, ticket, seed, commR, commD, proof }) =>
     verify({
       registered_proof: sealProofOf(sector.ProofType).name,
-      prover_id: proverIdOf(sector.ID.Miner),
+      prover_id: proverId(sector.ID),
       sector_id: sector.ID.Number,
       ticket: ticket.Ticket,
       seed: seed.Seed,
@@ -93,18 +94,4 @@ export const proverChecks: ContentChecks = withinReach({
 
 function isJudged({ ProofType }: AllocatedSector): boolean {
   return sealProofOf(ProofType).sizeBytes <= SECTOR_BYTES_MAX
-}
-
-const PROVER_ID_BYTES = 32
-
-/** The miner as the provers of the family take it: its address without the kind, seven bits a byte. */
-function proverIdOf(miner: number): number[] {
-  const bytes: number[] = []
-  let rest = miner
-  do {
-    const low = rest % 128
-    rest = Math.floor(rest / 128)
-    bytes.push(rest > 0 ? low + 128 : low)
-  } while (rest > 0)
-  return [...bytes, ...Array<number>(PROVER_ID_BYTES - bytes.length).fill(0)]
 }

@@ -4,7 +4,7 @@
  */
 import { type ActorRow, type Client, parseAddress, TroupeError } from '../../../src/index.ts'
 import { isCode } from './failures.ts'
-import { type PingRecord, workerAddress } from './worker-pings.ts'
+import { type PingRecord, pingFields, workerAddress } from './worker-pings.ts'
 
 const PAGE_COUNT = 1_000
 /** One for all: made anew for each comparison it costs more than the list. */
@@ -44,20 +44,7 @@ export class WorkerPings {
   async get(name: string): Promise<PingSummary> {
     try {
       const view = await this.#client.get(workerAddress(name))
-      const { info, lastPing } = view.context as PingRecord
-      const { Dest, Version, Summary } = info
-      return {
-        name,
-        dest: Dest,
-        version: Version ?? '',
-        lastPing,
-        threads: Summary.Threads,
-        empty: Summary.Empty,
-        paused: Summary.Paused,
-        running: Summary.Running ?? null,
-        waiting: Summary.Waiting ?? null,
-        errors: Summary.Errors,
-      }
+      return { name, ...pingFields(view.context as PingRecord) }
     } catch (thrown) {
       throw unknownWorker(name, thrown)
     }

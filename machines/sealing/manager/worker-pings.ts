@@ -60,7 +60,14 @@ export const workerPings = defineMachine({
   context: pingsContext,
   events: { PING: ping },
   // A list of hundreds costs no more than its rows.
-  index: ({ info: { Dest, Version, Summary }, lastPing }) => ({
+  index: pingFields,
+  retention: { historyCount: 5 },
+})
+
+/** What a list shows of a worker, and its details as well. */
+export function pingFields({ info, lastPing }: PingRecord) {
+  const { Dest, Version, Summary } = info
+  return {
     dest: Dest,
     version: Version ?? '',
     lastPing,
@@ -70,9 +77,8 @@ export const workerPings = defineMachine({
     running: Summary.Running ?? null,
     waiting: Summary.Waiting ?? null,
     errors: Summary.Errors,
-  }),
-  retention: { historyCount: 5 },
-})
+  }
+}
 
 export function workerAddress(name: string): string {
   return formatAddress('sealing-worker', name)
