@@ -161,24 +161,34 @@ export function toSubjectToken(name: string): string {
   return encodePart(name).replace(/[.*>]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
+/** Ends the part of an id that decides where its actor lives. */
+export const PLACEMENT_MARK = '~'
+
 /**
- * The shard of an address: a hash of its root, so that children live with their root. FNV-1a over
- * UTF-16 code units with a final mix; part of the format on disk, so it never changes.
+ * The shard of an address: a hash of its root, so that children live with their root. Actors that talk to
+ * each other all the time can be placed together: of an id such as `w1~store1` only what stands before the
+ * first `~` counts, whatever the machine. What such actors send each other is stepped in the same commit;
+ * all of them share what one shard can do. An id that begins with `~` names no such group.
+ *
+ * FNV-1a over UTF-16 code units with a final mix; part of the format on disk, so it never changes.
  */
 export function shardOf(address: AddressText, shardCount: number): number {
-  const end = rootEnd(address)
+  const id = address.indexOf('/') + 1
+  const second = address.indexOf('/', id)
+  const rootEnd = second < 0 ? address.length : second
+  const mark = address.indexOf(PLACEMENT_MARK, id)
+  const isPlaced = mark > id && mark < rootEnd
+  return hashPart(address, isPlaced ? id : 0, isPlaced ? mark : rootEnd) % shardCount
+}
+
+function hashPart(text: string, from: number, to: number): number {
   let hash = 0x811c9dc5
-  for (let i = 0; i < end; i++) {
-    hash ^= address.charCodeAt(i)
+  for (let i = from; i < to; i++) {
+    hash ^= text.charCodeAt(i)
     hash = Math.imul(hash, 0x01000193)
   }
   hash ^= hash >>> 16
   hash = Math.imul(hash, 0x85ebca6b)
   hash ^= hash >>> 13
-  return (hash >>> 0) % shardCount
-}
-
-function rootEnd(address: AddressText): number {
-  const second = address.indexOf('/', address.indexOf('/') + 1)
-  return second < 0 ? address.length : second
+  return hash >>> 0
 }

@@ -201,9 +201,43 @@ describe('shards', () => {
     ['m/%E2%82%AC', 58, 18],
     ['agent/192.168.6.116', 62, 710],
     ['workflow/2026-01-01_x:y', 20, 428],
+    ['pool/w1~sealing', 41, 97],
+    ['sealing-thread/w1~store1', 41, 97],
   ])('%s is on shard %i of 64 and %i of 1000, for ever', (address, of64, of1000) => {
     expect(shardOf(address, 64)).toBe(of64)
     expect(shardOf(address, 1_000)).toBe(of1000)
+  })
+
+  it('actors whose ids have the same part before a ~ live together, whatever their machines', () => {
+    fc.assert(
+      fc.property(
+        fc.stringMatching(/^[a-z0-9.-]{1,20}$/),
+        ids,
+        ids,
+        fc.integer({ min: 1, max: 4_096 }),
+        (group, one, other, count) => {
+          const shard = shardOf(formatAddress('pool', `${group}~${one}`), count)
+          expect(shardOf(formatAddress('thread', `${group}~${other}`), count)).toBe(shard)
+          expect(shardOf(formatAddress('thread', `${group}~${other}`, ['child~x']), count)).toBe(
+            shard,
+          )
+        },
+      ),
+    )
+  })
+
+  it('groups are spread as actors are', () => {
+    const counts = new Array<number>(64).fill(0)
+    for (let i = 0; i < 64_000; i++) counts[shardOf(`thread/worker-${i}~store1`, 64)]!++
+    expect(Math.min(...counts)).toBeGreaterThan(840)
+    expect(Math.max(...counts)).toBeLessThan(1_160)
+  })
+
+  it('a ~ at the beginning of an id, or in the name of a child, groups nothing', () => {
+    const shardsOf = (addressOf: (n: number) => string) =>
+      new Set(Array.from({ length: 100 }, (_, n) => shardOf(addressOf(n), 64))).size
+    expect(shardsOf((n) => `job/~${n}`)).toBeGreaterThan(32)
+    expect(shardOf('job/1/a~b', 1_000)).toBe(shardOf('job/1', 1_000))
   })
 
   it('children live with their root', () => {
