@@ -2,44 +2,47 @@
  * What a worker keeps on disk about its attempts, so that a kill -9 loses nothing.
  *
  * Decides: the names and forms of the files, the order in which they come and go, and how the runs of
- * an actor are found. Leaves to others: what a run itself writes (`process/`), when old
- * attempts go (`sweep.ts`).
+ * an actor are found. Leaves to others: how lines are written (`journals.ts`), what a run itself writes
+ * (`process/`), when old attempts go (`sweep.ts`).
  *
  * | path | holds | lives |
  * |---|---|---|
- * | `live/<name>` | task id, ticket and the id of its `task.start`, before it is sent | until the result is answered |
- * | `attempts/<name>/attempt.json` | what `task.start` answered, before it runs | with the directory |
- * | `attempts/<name>/result.json` | what is reported, and under which command id | with the directory |
+ * | `live/<number>` | the journal, a line for each of the three below | until the result is answered |
+ * | — `intent` | task id, ticket and the id of its `task.start`, before it is sent | |
+ * | — `attempt` | what `task.start` answered but the input, before it runs | |
+ * | — `result` | what is reported, and under which command id; the last one counts | |
+ * | `attempts/<name>/` | what the attempt's code writes; made when that first asks for it | kept when it is used |
+ * | `attempts/<name>/attempt.json` | whose it is, first of all | with the directory |
+ * | `attempts/<name>/journal` | the journal, once it is over | with the directory |
  * | `by-address/<address>` | the attempts that ran commands for this actor, newest last | with the last directory |
  *
- * A file that a crash left half written counts as missing, and what it was written for had not begun:
+ * A line that a crash left half written counts as missing, and what it was written for had not begun:
  * no intent, then the owner was not asked; no attempt, then it did not run and is asked for again
- * under the same id; no result, then nobody was told. So no file needs a rename but the one by address,
- * which also says what was there before. A crash of the
- * process loses no whole file; what has to outlive a loss of power is flushed as well.
+ * under the same id; no result, then nobody was told. So no file needs a rename to come into being but the
+ * one by address, which also says what was there before. A crash of the process loses no whole line; what
+ * has to outlive a loss of power is flushed as well. The input stays with the owner, which tells it again
+ * when the attempt may go on.
  *
  * Calls are synchronous but for that flush: the files are small and in the page cache, where a call
- * takes 5-15 µs; handing it to a thread and back costs the main thread 30-60 µs (measured).
+ * takes 5-15 µs; handing it to a thread and back costs the main thread 30-60 µs (measured). A directory
+ * that nobody needs would cost more than all the rest, most of it for being removed.
  */
 import {
-  closeSync,
   existsSync,
-  fsync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
+  rmdirSync,
   statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
 
 import type { WorkerLostPolicy } from '../machine/index.ts'
 import { hashText, pack, type TaskFailure, TroupeError, unpack } from '../protocol/index.ts'
+import { Journals } from './journals.ts'
 
 /** What is known before an owner has answered. */
 export interface Intent {
@@ -62,11 +65,17 @@ export interface StartedAttempt {
   onWorkerLost: WorkerLostPolicy
 }
 
-export interface AttemptRecord extends StartedAttempt {
+export interface AttemptRecord extends Omit<StartedAttempt, 'input'> {
   /** Unix ms. */
   startedAt: number
   /** The boot in which it was started: after another one none of its processes lives. */
   bootId: string
+}
+
+/** What may run: only its record is kept here, the input with its owner. */
+export interface GrantedAttempt {
+  record: AttemptRecord
+  input: unknown
 }
 
 export type AttemptResult =
@@ -78,39 +87,82 @@ export interface StoredResult {
   result: AttemptResult
 }
 
-const FILES = { attempt: 'attempt.json', result: 'result.json', beat: 'beat' } as const
+/** What is on disk of an attempt, as far as it came. */
+export interface KeptAttempt {
+  record: AttemptRecord | undefined
+  result: StoredResult | undefined
+}
+
+/** All lines of a journal in one. */
+interface Journal {
+  intent?: Intent
+  attempt?: AttemptRecord
+  result?: { commandId: string; op: AttemptResult['op']; body: string }
+}
+
+const FILES = { attempt: 'attempt.json', beat: 'beat' } as const
 /** Files of ours, which alone are no reason to keep a directory. */
 const OWN_FILES: ReadonlySet<string> = new Set(Object.values(FILES))
+const KEPT_JOURNAL = 'journal'
 /** File systems end names at 255 bytes. */
 const POINTER_BYTES_MAX = 200
 /** Runs of one actor that are found by it; what is older is cleared away unseen. */
 const RUNS_PER_ADDRESS_MAX = 100
 
-const fsyncPromised = promisify(fsync)
-
 export class AttemptFiles {
   readonly attemptsDirectory: string
-  readonly #live: string
+  readonly #journals: Journals
   readonly #pointers: string
+  /** Attempts that have a directory, or may have one: those of an earlier process. */
+  readonly #withDirectory = new Set<string>()
 
   constructor(directory: string) {
     const root = resolve(directory)
     this.attemptsDirectory = join(root, 'attempts')
-    this.#live = join(root, 'live')
+    this.#journals = new Journals(join(root, 'live'))
     this.#pointers = join(root, 'by-address')
   }
 
   /** Makes what is missing. @throws TroupeError `store-failed`, as everything here */
   open(): void {
     guarded('prepare the directory of the worker', () => {
-      for (const path of [this.attemptsDirectory, this.#live, this.#pointers]) {
+      this.#journals.open()
+      for (const path of [this.attemptsDirectory, this.#pointers]) {
         mkdirSync(path, { recursive: true, mode: 0o700 })
       }
     })
   }
 
+  /** What is written from now on is closed at once: nothing is left open behind it. */
+  close(): void {
+    this.#journals.close()
+  }
+
+  /** Whether it is there or not. */
   directoryOf(name: string): string {
     return join(this.attemptsDirectory, name)
+  }
+
+  /**
+   * The directory of the attempt, for whoever writes to it. With it comes a file that says whose it is and
+   * that stays the same for good: its time is when the run began.
+   */
+  makeDirectory(name: string, { taskId, address, attempt }: AttemptRecord): string {
+    const directory = this.directoryOf(name)
+    guarded('make a directory of an attempt', () => {
+      this.#withDirectory.add(name)
+      const isNew = mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined
+      const path = join(directory, FILES.attempt)
+      if (isNew || readJson(path) === undefined)
+        put(path, JSON.stringify({ taskId, address, attempt }))
+    })
+    return directory
+  }
+
+  /** Of the actor for which the directory was made, if it is there and was not cut off that moment. */
+  addressOf(name: string): string | undefined {
+    const path = join(this.directoryOf(name), FILES.attempt)
+    return guarded('read whose an attempt is', () => readJson<{ address?: string }>(path)?.address)
   }
 
   /** The file that stands for the heartbeats that the owner accepted; see `run-process.ts`. */
@@ -122,83 +174,80 @@ export class AttemptFiles {
   live(): { name: string; intent: Intent }[] {
     return guarded('list live attempts', () => {
       const found: { name: string; intent: Intent }[] = []
-      for (const name of readdirSync(this.#live)) {
-        const intent = readJson<Intent>(join(this.#live, name))
-        if (intent === undefined) this.forget(name)
-        else found.push({ name, intent })
+      for (const name of this.#journals.names()) {
+        const { intent } = this.#journalOf(name)
+        if (intent === undefined) {
+          this.forget(name)
+          continue
+        }
+        this.#withDirectory.add(name)
+        found.push({ name, intent })
       }
       return found
     })
   }
 
   isLive(name: string): boolean {
-    return existsSync(join(this.#live, name))
+    return this.#journals.has(name)
   }
 
   writeIntent(name: string, intent: Intent): void {
-    guarded('write an intent', () => put(join(this.#live, name), JSON.stringify(intent)))
+    guarded('write an intent', () => this.#journals.begin(name, { intent } satisfies Journal))
   }
 
   /** The task was not started: as if it had never come. */
   forget(name: string): void {
-    guarded('forget an attempt', () => remove(join(this.#live, name)))
+    guarded('forget an attempt', () => this.#journals.remove(name))
+    this.#withDirectory.delete(name)
   }
 
   /** Resolves when the record will outlive what it has to outlive. */
   async writeAttempt(name: string, record: AttemptRecord): Promise<void> {
-    const { input, ...rest } = record
-    const path = join(this.directoryOf(name), FILES.attempt)
-    guarded('make an attempt', () => makeDirectory(this.directoryOf(name)))
-    const text = JSON.stringify({ ...rest, input: toBase64(input) })
     try {
+      this.#journals.append(name, { attempt: record } satisfies Journal)
       // Under `rerun` a lost record costs nothing: the lease ends, and another attempt begins.
-      if (record.onWorkerLost === 'rerun') put(path, text)
-      else await putFlushed(path, text)
+      if (record.onWorkerLost !== 'rerun') await this.#journals.flush(name)
     } catch (cause) {
       refuse('write an attempt', cause)
     }
   }
 
-  readAttempt(name: string): AttemptRecord | undefined {
-    return guarded('read an attempt', () => {
-      const path = join(this.directoryOf(name), FILES.attempt)
-      const found = readJson<AttemptRecord & { input: string }>(path)
-      return found && { ...found, input: fromBase64(found.input) }
-    })
-  }
-
   writeResult(name: string, { commandId, result }: StoredResult): void {
-    const body = toBase64(result.op === 'task.done' ? result.output : result.failure)
-    const path = join(this.directoryOf(name), FILES.result)
-    guarded('write a result', () => put(path, JSON.stringify({ commandId, op: result.op, body })))
+    const value = result.op === 'task.done' ? result.output : result.failure
+    const body = Buffer.from(pack(value)).toString('base64')
+    const line: Journal = { result: { commandId, op: result.op, body } }
+    guarded('write a result', () => this.#journals.append(name, line))
   }
 
-  readResult(name: string): StoredResult | undefined {
-    return guarded('read a result', () => {
-      const path = join(this.directoryOf(name), FILES.result)
-      const found = readJson<{ commandId: string; op: AttemptResult['op']; body: string }>(path)
-      if (found === undefined) return undefined
-      const { commandId, op } = found
-      const body = fromBase64(found.body)
-      const result: AttemptResult =
-        op === 'task.done' ? { op, output: body } : { op, failure: body as TaskFailure }
-      return { commandId, result }
+  read(name: string): KeptAttempt {
+    return guarded('read an attempt', () => {
+      const { attempt, result } = this.#journalOf(name)
+      return { record: attempt, result: result && storedResult(result) }
     })
+  }
+
+  #journalOf(name: string): Journal {
+    return Object.assign({}, ...this.#journals.read(name)) as Journal
   }
 
   /**
-   * The attempt is over and answered for. A directory that nobody wrote anything to is removed; it is
-   * no longer live before that: an intent without an attempt would be asked for again, and an owner
-   * that remembers its answer would have it run a second time.
+   * The attempt is over and answered for. A directory that nobody wrote anything to is removed; the attempt
+   * is no longer live before that: who found it live would go on with it, without what it had written.
    */
   retire(name: string): void {
-    this.forget(name)
-    const directory = this.directoryOf(name)
+    if (!this.#withDirectory.has(name)) return this.forget(name)
     guarded('remove an attempt', () => {
-      const names = existsSync(directory) ? readdirSync(directory) : []
-      if (names.every((one) => OWN_FILES.has(one))) {
-        rmSync(directory, { recursive: true, force: true })
+      const directory = this.directoryOf(name)
+      const names = existsSync(directory) ? readdirSync(directory) : undefined
+      if (names?.some((one) => !OWN_FILES.has(one))) {
+        // This also gives the directory the time of the end, by which it is cleared away.
+        this.#journals.moveTo(name, join(directory, KEPT_JOURNAL))
+      } else {
+        this.#journals.remove(name)
+        for (const one of names ?? []) unlinkSync(join(directory, one))
+        if (names !== undefined) rmdirSync(directory)
       }
+      this.#withDirectory.delete(name)
     })
   }
 
@@ -297,15 +346,6 @@ function remove(path: string): void {
   }
 }
 
-/** Its parent is made by `open`; it is there already when a crash came before the record. */
-function makeDirectory(path: string): void {
-  try {
-    mkdirSync(path, { mode: 0o700 })
-  } catch (cause) {
-    if (!isCode(cause, 'EEXIST')) throw cause
-  }
-}
-
 /** Undefined when there is none, or only a part of one. */
 function readJson<T>(path: string): T | undefined {
   // A look costs less than the error of a read that finds nothing.
@@ -324,19 +364,11 @@ function readJson<T>(path: string): T | undefined {
   }
 }
 
-/**
- * The directories above are not flushed by themselves: file systems with a journal (ext4, xfs, btrfs)
- * put what made a new file there before it, in order. Elsewhere a loss of power may lose the record,
- * and the lease decides.
- */
-async function putFlushed(path: string, text: string): Promise<void> {
-  const file = openSync(path, 'w', 0o600)
-  try {
-    writeFileSync(file, text)
-    await fsyncPromised(file)
-  } finally {
-    closeSync(file)
-  }
+function storedResult({ commandId, op, body }: NonNullable<Journal['result']>): StoredResult {
+  const value = unpack(Buffer.from(body, 'base64'))
+  const result: AttemptResult =
+    op === 'task.done' ? { op, output: value } : { op, failure: value as TaskFailure }
+  return { commandId, result }
 }
 
 function guarded<T>(what: string, act: () => T): T {
@@ -354,14 +386,6 @@ function refuse(what: string, cause: unknown): never {
 
 function isCode(thrown: unknown, code: string): boolean {
   return (thrown as NodeJS.ErrnoException).code === code
-}
-
-function toBase64(value: unknown): string {
-  return Buffer.from(pack(value)).toString('base64')
-}
-
-function fromBase64(text: string): unknown {
-  return unpack(Buffer.from(text, 'base64'))
 }
 
 /** Only for file names whose content says whose they are. */

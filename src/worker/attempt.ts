@@ -7,7 +7,7 @@
 import { type AnyTask, type TaskAttempt, TaskError } from '../machine/index.ts'
 import type { Clock, Log } from '../ports/index.ts'
 import { type Limits, pack, type TaskFailure } from '../protocol/index.ts'
-import type { AttemptRecord, AttemptResult } from './attempt-files.ts'
+import type { AttemptRecord, AttemptResult, GrantedAttempt } from './attempt-files.ts'
 import { RUNTIME, type RunRuntime } from './attempt-runtime.ts'
 import type { RunningProcess } from './process/index.ts'
 
@@ -41,12 +41,12 @@ export interface AttemptDeps {
   limits: Limits
   abortWaitMs: number
   runtimeOf: (attempt: RunningAttempt) => RunRuntime
+  makeDirectory: (attempt: RunningAttempt) => string
 }
 
 export class RunningAttempt {
-  /** The name of its directory. */
+  /** The name of its directory, should it have one. */
   readonly name: string
-  readonly directory: string
   readonly record: AttemptRecord
   readonly task: AnyTask
   readonly reattached: boolean
@@ -62,9 +62,11 @@ export class RunningAttempt {
   /** True from the moment on that its code asks for a command. */
   hasCommand = false
   readonly #deps: AttemptDeps
+  readonly #input: unknown
   readonly #controller = new AbortController()
   readonly #runs = new Set<RunningProcess>()
   #aborted: AttemptAborted | undefined
+  #directory: string | undefined
   #left = false
   #over = false
   #cancelWait: () => void = () => {}
@@ -72,18 +74,16 @@ export class RunningAttempt {
 
   constructor(
     deps: AttemptDeps,
-    made: {
+    made: GrantedAttempt & {
       name: string
-      directory: string
-      record: AttemptRecord
       task: AnyTask
       reattached: boolean
     },
   ) {
     this.#deps = deps
     this.name = made.name
-    this.directory = made.directory
     this.record = made.record
+    this.#input = made.input
     this.task = made.task
     this.reattached = made.reattached
     this.acceptedMs = deps.clock.monotonic()
@@ -155,7 +155,7 @@ export class RunningAttempt {
    */
   #limitTime(): () => void {
     const { timeoutMs: given } = this.task
-    const timeoutMs = typeof given === 'function' ? given(this.record.input) : given
+    const timeoutMs = typeof given === 'function' ? given(this.#input) : given
     if (timeoutMs === undefined) return () => {}
     if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1)
       throw new Error(
@@ -196,7 +196,7 @@ export class RunningAttempt {
 
   async #call(): Promise<AttemptResult> {
     const { task, record } = this
-    const input = task.input?.safeParse(record.input)
+    const input = task.input?.safeParse(this.#input)
     if (input && !input.success) {
       return failure(
         'permanent',
@@ -205,7 +205,7 @@ export class RunningAttempt {
       )
     }
     try {
-      const output: unknown = await task.run(this.#view(input ? input.data : record.input))
+      const output: unknown = await task.run(this.#view(input ? input.data : this.#input))
       return this.#checkOutput(output)
     } catch (thrown) {
       return { op: 'task.failed', failure: failureOf(thrown) }
@@ -246,7 +246,12 @@ export class RunningAttempt {
 
   #view(input: unknown): TaskAttempt<unknown> & { readonly [RUNTIME]: RunRuntime } {
     const { address, taskId, attempt, token, leaseMs, onWorkerLost, name } = this.record
-    const log = this.#deps.log.child({ task: name, taskId, attempt })
+    // Most attempts write no files: the directory is made when its path is asked for, also by a spread.
+    const makeDirectory = () => {
+      this.#directory ??= this.#deps.makeDirectory(this)
+      return this.#directory
+    }
+    let log: Log | undefined
     return {
       [RUNTIME]: this.#deps.runtimeOf(this),
       input,
@@ -256,14 +261,19 @@ export class RunningAttempt {
       token,
       leaseMs,
       onWorkerLost,
-      directory: this.directory,
+      get directory() {
+        return makeDirectory()
+      },
       reattached: this.reattached,
       signal: this.#controller.signal,
       progress: (value) => {
         this.progress = value
         this.progressed = true
       },
-      log: (fields, message) => log.info(fields, message),
+      log: (fields, message) => {
+        log ??= this.#deps.log.child({ task: name, taskId, attempt })
+        log.info(fields, message)
+      },
     }
   }
 }

@@ -41,7 +41,9 @@ export class Runtimes {
       logs,
       log,
       killGraceMs,
-      beatFile: files.beatFileOf(name),
+      get beatFile() {
+        return files.beatFileOf(name)
+      },
       touchBeatFile: () => {
         attempt.watched = true
         this.touch(attempt)

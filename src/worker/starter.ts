@@ -6,7 +6,13 @@
 import type { Client } from '../client/index.ts'
 import type { Log, TaskDelivery } from '../ports/index.ts'
 import { type TroupeError, toErrorRecord } from '../protocol/index.ts'
-import type { AttemptFiles, AttemptRecord, Intent, StartedAttempt } from './attempt-files.ts'
+import type {
+  AttemptFiles,
+  AttemptRecord,
+  GrantedAttempt,
+  Intent,
+  StartedAttempt,
+} from './attempt-files.ts'
 import { isRefused } from './beats.ts'
 import type { WorkerLimits } from './limits.ts'
 import { type Answered, askUntilAnswered, isLasting, type Patience } from './patience.ts'
@@ -31,7 +37,7 @@ export class Starter {
   }
 
   /** The attempt as its owner granted it, on disk; undefined when there is nothing to run. */
-  async begin(name: string, delivery: TaskDelivery): Promise<AttemptRecord | undefined> {
+  async begin(name: string, delivery: TaskDelivery): Promise<GrantedAttempt | undefined> {
     const { files, reporter, log, limits } = this.#deps
     const { taskId, ticket } = delivery.message
     const intent: Intent = { taskId, ticket, commandId: reporter.newId() }
@@ -54,15 +60,16 @@ export class Starter {
     name: string,
     intent: Intent,
     delivery?: TaskDelivery,
-  ): Promise<AttemptRecord | undefined> {
+  ): Promise<GrantedAttempt | undefined> {
     const answer = await this.#askOwner(intent, delivery)
     switch (answer.kind) {
       case 'ok': {
         const startedAt = this.#deps.patience.clock.now()
-        const record = { ...answer.value, startedAt, bootId: this.#deps.bootId }
+        const { input, ...started } = answer.value
+        const record = { ...started, startedAt, bootId: this.#deps.bootId }
         const kept = await this.#keep(name, record)
         delivery?.ack()
-        return kept ? record : undefined
+        return kept ? { record, input } : undefined
       }
       case 'refused':
         this.#deps.files.forget(name)
@@ -76,16 +83,19 @@ export class Starter {
   }
 
   /** Whether an attempt of before the restart may go on. */
-  async attach(record: AttemptRecord): Promise<'granted' | 'given-up' | 'unclear'> {
+  async attach(record: AttemptRecord): Promise<GrantedAttempt | 'given-up' | 'unclear'> {
     const { client, worker, patience, limits, reporter, log } = this.#deps
     const { address, taskId, token } = record
     const options = { id: reporter.newId(), timeoutMs: limits.requestMs }
     const answer = await askUntilAnswered(
       patience,
-      () => client.execute(address, { op: 'task.attach', taskId, token, worker }, options),
+      () => {
+        const operation = { op: 'task.attach', taskId, token, worker } as const
+        return client.execute(address, operation, options) as Promise<StartedAttempt>
+      },
       isLasting,
     )
-    if (answer.kind === 'ok') return 'granted'
+    if (answer.kind === 'ok') return { record, input: answer.value.input }
     if (answer.kind === 'stopped') return 'unclear'
     log.info({ taskId, why: answer.error.message }, 'an attempt of before the restart is refused')
     return isRefused(answer.error) ? 'given-up' : 'unclear'

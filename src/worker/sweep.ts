@@ -2,7 +2,7 @@
  * Clearing away ended attempts. Decides: what may go (ended, and answered for), in which order (oldest
  * end first), and that it is done regularly. Leaves to others: how a run is removed (`logs/`).
  */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { Clock, Log } from '../ports/index.ts'
@@ -103,7 +103,7 @@ async function measure(
   const directory = files.directoryOf(name)
   const bytes = await bytesOf(directory)
   if (files.isLive(name)) return { bytes }
-  // The last thing that is made in a directory is the result.
+  // The last thing that comes into a directory is the journal, at the end.
   const last = await stat(directory).catch(() => undefined)
   return last === undefined ? { bytes } : { bytes, endedAt: last.mtimeMs }
 }
@@ -121,7 +121,7 @@ async function bytesOf(directory: string): Promise<number> {
 
 async function remove({ files, logs, log }: SweepDeps, name: string): Promise<boolean> {
   try {
-    const address = await addressOf(join(files.directoryOf(name), 'attempt.json'))
+    const address = files.addressOf(name)
     await logs.remove(files.directoryOf(name))
     if (address !== undefined) files.dropPointer(address, name)
     return true
@@ -130,9 +130,4 @@ async function remove({ files, logs, log }: SweepDeps, name: string): Promise<bo
     log.warn({ name, error: toErrorRecord(cause) }, 'an ended attempt could not be removed')
     return false
   }
-}
-
-async function addressOf(path: string): Promise<string | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => '{}')
-  return (JSON.parse(text) as { address?: string }).address
 }

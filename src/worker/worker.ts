@@ -20,7 +20,13 @@ import type {
 } from '../ports/index.ts'
 import { type Limits, type Subjects, toErrorRecord, unpack } from '../protocol/index.ts'
 import { type AttemptDeps, RunningAttempt } from './attempt.ts'
-import { AttemptFiles, type AttemptRecord, type Intent } from './attempt-files.ts'
+import {
+  AttemptFiles,
+  type AttemptRecord,
+  type GrantedAttempt,
+  type Intent,
+  type KeptAttempt,
+} from './attempt-files.ts'
 import type { TaskNode } from './attempt-runtime.ts'
 import { Beats } from './beats.ts'
 import { Endings } from './endings.ts'
@@ -34,6 +40,7 @@ import { RunUploader } from './run-uploader.ts'
 import { Runtimes, readBootId } from './runtimes.ts'
 import { Starter } from './starter.ts'
 import { Sweeper } from './sweep.ts'
+import { WorkUnderWay } from './work-under-way.ts'
 
 export interface WorkerDeps {
   /** Its name in the cluster: owners send cancels to it. */
@@ -103,8 +110,8 @@ export class Worker {
   readonly #running = new Map<string, RunningAttempt>()
   /** Attempts whose leases are kept: those that run and those that are being answered for. */
   readonly #leased = new Set<RunningAttempt>()
-  /** Everything under way for an attempt, from its delivery to the owner's last answer. */
-  readonly #work = new Set<Promise<void>>()
+  /** Each piece of it has one slot until it gives it back. */
+  readonly #work: WorkUnderWay
   readonly #bootId = readBootId()
   readonly #runtimes: Runtimes
   readonly #uploader: RunUploader | undefined
@@ -129,6 +136,7 @@ export class Worker {
     this.#deps = deps
     this.#limits = limits
     this.#files = files
+    this.#work = new WorkUnderWay({ clock, log })
     const logs = new LogStore({ clock, log })
     this.#sweeper = new Sweeper({ files, logs, clock, log, limits })
     const bootId = this.#bootId
@@ -190,7 +198,7 @@ export class Worker {
     )
     for (const { name: attemptName, intent } of this.#files.live()) {
       this.#intake.reserve()
-      this.#track(this.#takeUp(attemptName, intent))
+      this.#work.add(this.#takeUp(attemptName, intent))
     }
     this.#intake.open()
     this.#sweeper.start(FIRST_SWEEP_MS)
@@ -199,7 +207,7 @@ export class Worker {
   /** Takes no new work and waits until all that runs has ended and is answered for. */
   async drain(): Promise<void> {
     this.#close()
-    while (this.#work.size > 0) await Promise.all(this.#work)
+    await this.#work.ended()
   }
 
   /**
@@ -222,45 +230,19 @@ export class Worker {
     this.#close()
     const { drainMs, stopReportMs } = this.#limits
     for (const attempt of this.#running.values()) if (attempt.task.reattach) attempt.leave()
-    await this.#settled(drainMs, () => this.#running.size === 0)
+    await this.#work.settled(drainMs, () => this.#running.size === 0)
     for (const attempt of this.#running.values()) {
       attempt.abort('stopping', 'the worker was stopped')
     }
-    await this.#settled(stopReportMs, () => this.#work.size === 0)
+    await this.#work.settled(stopReportMs, () => this.#work.size === 0)
     this.#closing.abort()
     for (const attempt of this.#running.values()) attempt.leave()
     this.#beats.stop()
     this.#runtimes.close()
     this.#uploader?.stop()
     this.#subscription?.unsubscribe()
+    this.#files.close()
     this.#state = 'stopped'
-  }
-
-  /** Waits for work under way, for at most `withinMs`. */
-  async #settled(withinMs: number, isDone: () => boolean): Promise<void> {
-    let over = false
-    let cancel = () => {}
-    const limit = new Promise<void>((resolve) => {
-      cancel = this.#deps.clock.after(withinMs, () => {
-        over = true
-        resolve()
-      })
-    })
-    while (!over && !isDone()) await Promise.race([limit, ...this.#work])
-    cancel()
-  }
-
-  /** Each piece of work has one slot until it gives it back. */
-  #track(work: Promise<void>): void {
-    const tracked = work
-      .catch((cause: unknown) => {
-        const error = toErrorRecord(cause)
-        this.#deps.log.error({ error }, 'an attempt waits for a restart of the worker')
-      })
-      .finally(() => {
-        this.#work.delete(tracked)
-      })
-    this.#work.add(tracked)
   }
 
   #cancel(payload: Uint8Array): void {
@@ -279,10 +261,10 @@ export class Worker {
   #take(delivery: TaskDelivery): void {
     this.#intake.reserve()
     const name = this.#deps.random.id()
-    this.#track(this.#runOnceStarted(name, () => this.#begin(name, delivery)))
+    this.#work.add(this.#runOnceStarted(name, () => this.#begin(name, delivery)))
   }
 
-  async #begin(name: string, delivery: TaskDelivery): Promise<AttemptRecord | undefined> {
+  async #begin(name: string, delivery: TaskDelivery): Promise<GrantedAttempt | undefined> {
     if (!(await this.#rivals.standAgainst(delivery.message)))
       return this.#starter.begin(name, delivery)
     delivery.retry(RIVAL_WAIT_MS)
@@ -315,7 +297,7 @@ export class Worker {
     let next: Promise<void> | undefined
     try {
       const answer = await this.#starter.attach(record)
-      if (answer === 'granted') next = this.#run(name, record, true)
+      if (typeof answer === 'object') next = this.#run(name, answer, true)
       else this.#intake.release()
       if (answer === 'given-up') next = this.#endings.drop(name, record)
     } finally {
@@ -324,10 +306,9 @@ export class Worker {
     await next
   }
 
-  #readLeft(name: string) {
+  #readLeft(name: string): KeptAttempt {
     try {
-      const record = this.#files.readAttempt(name)
-      return { record, result: this.#files.readResult(name) }
+      return this.#files.read(name)
     } catch (thrown) {
       this.#intake.release()
       throw thrown
@@ -344,25 +325,25 @@ export class Worker {
 
   async #runOnceStarted(
     name: string,
-    start: () => Promise<AttemptRecord | undefined>,
+    start: () => Promise<GrantedAttempt | undefined>,
   ): Promise<void> {
-    let record: AttemptRecord | undefined
+    let granted: GrantedAttempt | undefined
     try {
-      record = await start()
+      granted = await start()
     } finally {
-      if (record === undefined) this.#intake.release()
+      if (granted === undefined) this.#intake.release()
     }
-    if (record !== undefined) await this.#run(name, record, false)
+    if (granted !== undefined) await this.#run(name, granted, false)
   }
 
-  async #run(name: string, record: AttemptRecord, reattached: boolean): Promise<void> {
+  async #run(name: string, granted: GrantedAttempt, reattached: boolean): Promise<void> {
+    const { record } = granted
     const task = this.#deps.tasks.get(record.name)
     if (task === undefined) {
       this.#intake.release()
       return this.#refuseUnknown(name, record)
     }
-    const directory = this.#files.directoryOf(name)
-    const made = { name, directory, record, task, reattached }
+    const made = { name, ...granted, task, reattached }
     const attempt = new RunningAttempt(this.#attemptDeps(), made)
     this.#running.set(name, attempt)
     this.#leased.add(attempt)
@@ -393,6 +374,10 @@ export class Worker {
   #attemptDeps(): AttemptDeps {
     const { clock, log, limits } = this.#deps
     const { abortWaitMs } = this.#limits
-    return { clock, log, limits, abortWaitMs, runtimeOf: (attempt) => this.#runtimes.of(attempt) }
+    return {
+      ...{ clock, log, limits, abortWaitMs },
+      runtimeOf: (attempt) => this.#runtimes.of(attempt),
+      makeDirectory: ({ name, record }) => this.#files.makeDirectory(name, record),
+    }
   }
 }

@@ -1,12 +1,11 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { readFile, utimes, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TaskAttempt } from '../../src/machine/index.ts'
 import { formatCommandId } from '../../src/protocol/index.ts'
 import { AttemptFiles, type AttemptRecord } from '../../src/worker/attempt-files.ts'
-import { LogStore, ProcessRunner, runProcess } from '../../src/worker/index.ts'
-import { sweepAttempts } from '../../src/worker/sweep.ts'
+import { ProcessRunner, runProcess } from '../../src/worker/index.ts'
 import { holds, until } from '../waiting.ts'
 import { realClock, silentLog } from './process/real-time.ts'
 import { lives } from './process/runs.ts'
@@ -18,7 +17,7 @@ let files: AttemptFiles
 beforeEach(async () => {
   rig = await WorkerRig.create()
   files = new AttemptFiles(rig.directory)
-  await files.open()
+  files.open()
 })
 
 afterEach(() => rig.close())
@@ -27,13 +26,14 @@ const SOON = { timeoutMs: 8_000 }
 const TASK_ID = 'thing/a#1:1:0'
 const bootId = async () => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
 
+const INTENT = { taskId: TASK_ID, ticket: 't', commandId: formatCommandId(Date.now(), 'x') }
+
 /** As a process left it that was killed while the attempt ran. */
 async function leave(record: Partial<AttemptRecord> = {}): Promise<AttemptRecord> {
   const whole: AttemptRecord = {
     taskId: TASK_ID,
     address: 'thing/a',
     name: 'work',
-    input: { n: 1n },
     attempt: 3,
     token: 'token-of-before',
     leaseMs: 30_000,
@@ -42,14 +42,13 @@ async function leave(record: Partial<AttemptRecord> = {}): Promise<AttemptRecord
     bootId: await bootId(),
     ...record,
   }
-  await files.writeIntent('left', {
-    taskId: whole.taskId,
-    ticket: 't',
-    commandId: formatCommandId(Date.now(), 'x'),
-  })
+  files.writeIntent('left', INTENT)
   await files.writeAttempt('left', whole)
   return whole
 }
+
+/** As it is on disk, whoever wrote it. */
+const isLive = (name: string) => rig.live().includes(name)
 
 describe('after a kill -9', () => {
   it('a result that was kept is reported, under its id, without running again', async () => {
@@ -57,7 +56,7 @@ describe('after a kill -9', () => {
     rig.task({ name: 'work', run: async () => ++runs })
     await leave()
     const commandId = formatCommandId(Date.now(), 'kept')
-    await files.writeResult('left', {
+    files.writeResult('left', {
       commandId,
       result: { op: 'task.done', output: { rows: new Map([[1, 2n]]) } },
     })
@@ -69,7 +68,7 @@ describe('after a kill -9', () => {
       token: 'token-of-before',
       output: { rows: new Map([[1, 2n]]) },
     })
-    await until(() => !files.isLive('left'), SOON, 'the end')
+    await until(() => !isLive('left'), SOON, 'the end')
     expect(runs).toBe(0)
   })
 
@@ -84,6 +83,7 @@ describe('after a kill -9', () => {
       },
     })
     await leave()
+    rig.grant({ taskId: TASK_ID, name: 'work', input: { n: 1n } })
     await rig.worker()
     await until(() => rig.asked('task.done').length === 1, SOON, 'the report')
     expect(rig.asked('task.attach')).toMatchObject([
@@ -116,18 +116,141 @@ describe('after a kill -9', () => {
   it('a start whose answer was lost is asked for again, under the same id', async () => {
     rig.task({ name: 'work', run: async () => 'ran' })
     const commandId = formatCommandId(Date.now(), 'of-before')
-    await files.writeIntent('left', { taskId: TASK_ID, ticket: 'shown', commandId })
+    files.writeIntent('left', { taskId: TASK_ID, ticket: 'shown', commandId })
     rig.grant({ taskId: TASK_ID, name: 'work' })
     await rig.worker()
     await until(() => rig.asked('task.done').length === 1, SOON, 'the report')
     expect(rig.asked('task.start')).toMatchObject([{ id: commandId, ticket: 'shown' }])
   })
 
+  describe('that cut the journal of an attempt', () => {
+    const kept = formatCommandId(Date.now(), 'kept')
+
+    /** How long the journal is behind each of its lines. */
+    async function lengths(): Promise<number[]> {
+      await leave()
+      files.writeResult('left', {
+        commandId: kept,
+        result: { op: 'task.done', output: 'of before' },
+      })
+      const text = await readFile(journal(), 'latin1')
+      return [...text.matchAll(/\n/g)].map(({ index }) => index + 1)
+    }
+    const journal = () => join(rig.directory, 'live', '1')
+
+    it.each([
+      ['before the intent', 0, 0],
+      ['within it', 0, 1 / 2],
+      ['at its last byte', 1, -1],
+    ])('%s: its owner was not asked, and is not', async (_when, lines, more) => {
+      await cut(await lengths(), lines, more)
+      rig.task({ name: 'work', run: () => Promise.reject(new Error('ran')) })
+      await rig.worker()
+      await holds(() => rig.commands.length === 0, { forMs: 200 }, 'silence')
+      expect(rig.live()).toEqual([])
+    })
+
+    it.each([
+      ['before the record', 1, 0],
+      ['within it', 1, 1 / 2],
+      ['at its last byte', 2, -1],
+    ])('%s: it is asked for again under the same id, and runs', async (_when, lines, more) => {
+      await cut(await lengths(), lines, more)
+      rig.task({ name: 'work', run: async () => 'ran' })
+      rig.grant({ taskId: TASK_ID, name: 'work', onWorkerLost: 'park' })
+      await rig.worker()
+      await until(() => rig.asked('task.done').length === 1, SOON, 'the result')
+      expect(rig.asked('task.start').map(({ id }) => id)).toEqual([INTENT.commandId])
+      expect(rig.asked('task.done')).toMatchObject([{ token: 'token-1', output: 'ran' }])
+    })
+
+    it.each([
+      ['before the result', 2, 0],
+      ['within it', 2, 1 / 2],
+      ['at its last byte', 3, -1],
+    ])('%s: nobody was told, and it goes on', async (_when, lines, more) => {
+      await cut(await lengths(), lines, more)
+      rig.task({ name: 'work', reattach: true, run: async () => 'went on' })
+      await rig.worker()
+      await until(() => rig.asked('task.done').length === 1, SOON, 'the result')
+      expect(rig.asked('task.start')).toEqual([])
+      expect(rig.asked('task.done')).toMatchObject([
+        { token: 'token-of-before', output: 'went on' },
+      ])
+      expect(rig.asked('task.done')[0]?.id).not.toBe(kept)
+    })
+
+    it('behind the result: that is what is told', async () => {
+      await cut(await lengths(), 3, 0)
+      rig.task({ name: 'work', reattach: true, run: async () => 'went on' })
+      await rig.worker()
+      await until(() => rig.asked('task.done').length === 1, SOON, 'the result')
+      expect(rig.asked('task.done')).toMatchObject([{ id: kept, output: 'of before' }])
+    })
+
+    it('and again, while what was cut is made good', async () => {
+      await cut(await lengths(), 1, 1 / 2)
+      rig.task({ name: 'work', reattach: true, run: () => new Promise(() => {}) })
+      rig.grant({ taskId: TASK_ID, name: 'work', onWorkerLost: 'park' })
+      const before = await rig.worker()
+      await until(() => before.status().running.length === 1, SOON, 'the attempt')
+      await before.stop()
+      rig.task({ name: 'work', reattach: true, run: async () => 'went on' })
+      await rig.worker()
+      await until(() => rig.asked('task.done').length === 1, SOON, 'the result')
+      expect(rig.asked('task.start')).toHaveLength(1)
+      expect(rig.asked('task.done')).toMatchObject([{ token: 'token-1', output: 'went on' }])
+    })
+
+    /** @param more of the next line, as a share; negative: bytes less than those lines */
+    async function cut(ends: number[], lines: number, more: number): Promise<void> {
+      const from = lines === 0 ? 0 : (ends[lines - 1] ?? 0)
+      const extra = more < 0 ? more : Math.floor(((ends[lines] ?? from) - from) * more)
+      await truncate(journal(), from + extra)
+    }
+  })
+
+  it('an attempt finds its directory again, with what it wrote there and not otherwise', async () => {
+    const seen: unknown[] = []
+    rig.task({
+      name: 'work',
+      reattach: true,
+      run: async ({ directory, reattached, input }) => {
+        seen.push([reattached, input, directory, await readdir(directory)])
+        await writeFile(join(directory, 'note'), 'kept')
+        if (!reattached) return new Promise(() => {})
+      },
+    })
+    const before = await rig.worker()
+    rig.publish({ taskId: TASK_ID, name: 'work', input: 'what to do', onWorkerLost: 'park' })
+    await until(
+      async () => (await readdir(join(rig.directory, 'attempts'), { recursive: true })).length > 2,
+      SOON,
+      'the note',
+    )
+    await before.stop()
+    await rig.worker()
+    await until(() => rig.asked('task.done').length === 1, SOON, 'the end')
+    const [name = ''] = await readdir(join(rig.directory, 'attempts'))
+    const directory = files.directoryOf(name)
+    expect(seen).toEqual([
+      [false, 'what to do', directory, ['attempt.json']],
+      [true, 'what to do', directory, ['attempt.json', 'note']],
+    ])
+    await until(() => !isLive(name), SOON, 'the end of the attempt')
+    // What people look into afterwards: whose it was, and how it went.
+    expect((await readdir(directory)).toSorted()).toEqual(['attempt.json', 'journal', 'note'])
+    const journal = await readFile(join(directory, 'journal'), 'utf8')
+    expect(journal).toContain('"op":"task.done"')
+    // Its owner has it, and told it again.
+    expect(journal).not.toContain('what to do')
+  })
+
   it('an attempt of a task that is not known any more is left as it is', async () => {
     await leave()
     await rig.worker()
     await holds(() => rig.commands.length === 0, { forMs: 200 }, 'silence')
-    expect(files.isLive('left')).toBe(true)
+    expect(isLive('left')).toBe(true)
   })
 })
 
@@ -251,92 +374,5 @@ describe('commands', () => {
     await leave({ bootId: 'another boot', onWorkerLost: 'rerun' })
     await rig.worker()
     await until(() => rig.asked('task.done').length === 1, SOON, 'the result')
-  })
-})
-
-describe('files', () => {
-  const make = (name: string) => mkdirSync(files.directoryOf(name))
-
-  it('finds the newest run of an actor, however long its address', () => {
-    const addresses = ['a/1', 'a/1/b', 'a/1%2Fb', `a/${'x'.repeat(250)}`, `a/${'x'.repeat(251)}`]
-    for (const [index, address] of addresses.entries()) {
-      files.point(address, `first${index}`, 1)
-      expect(files.latest(address)).toBeUndefined()
-      files.point(address, `then${index}`, 2)
-      make(`then${index}`)
-    }
-    const found = addresses.map((address) => files.latest(address))
-    expect(found).toEqual(addresses.map((_address, index) => files.directoryOf(`then${index}`)))
-    // One that is removed takes only its own pointer along.
-    files.dropPointer('a/1', 'first0')
-    expect(files.latest('a/1')).toBe(files.directoryOf('then0'))
-    files.dropPointer('a/1', 'then0')
-    expect(files.latest('a/1')).toBeUndefined()
-  })
-
-  it('finds the earlier ones too, by their numbers, as long as they are there', () => {
-    for (const [index, name] of ['one', 'two', 'three'].entries()) {
-      files.point('a/1', name, index + 1)
-      make(name)
-    }
-    // It goes on after a restart of its worker.
-    files.point('a/1', 'three', 3)
-    const runs = () =>
-      files.runs('a/1').map(({ number, directory }) => [number, basename(directory)])
-    expect(runs()).toEqual([
-      [1, 'one'],
-      [2, 'two'],
-      [3, 'three'],
-    ])
-    expect(files.numberOf('a/1', 'two')).toBe(2)
-    files.dropPointer('a/1', 'one')
-    rmSync(files.directoryOf('two'), { recursive: true })
-    expect(runs()).toEqual([[3, 'three']])
-  })
-
-  it('of an actor that runs without end the newest runs are found', () => {
-    for (let number = 1; number <= 150; number++) {
-      files.point('a/1', `run${number}`, number)
-      make(`run${number}`)
-    }
-    const numbers = files.runs('a/1').map(({ number }) => number)
-    expect([numbers.length, numbers[0], numbers.at(-1)]).toEqual([100, 51, 150])
-  })
-
-  it('an attempt that is over is not live while its files go: nobody would know that it had run', () => {
-    files.writeIntent('one', { taskId: TASK_ID, ticket: 't', commandId: 'c' })
-    // A directory that cannot be removed stands for a crash on the way.
-    writeFileSync(files.directoryOf('one'), '')
-    expect(() => files.retire('one')).toThrow('cannot remove an attempt')
-    expect(files.isLive('one')).toBe(false)
-  })
-
-  it('clears away what is old or too much, oldest first, and never what is live', async () => {
-    const now = Date.now()
-    const make = async (name: string, daysAgo: number, bytes: number, isLive = false) => {
-      const record = { ...(await leave({ address: `thing/${name}` })) }
-      await files.writeAttempt(name, record)
-      await writeFile(join(files.directoryOf(name), 'stdout'), Buffer.alloc(bytes))
-      files.point(record.address, name, 1)
-      if (isLive) return files.writeIntent(name, { taskId: 't', ticket: 't', commandId: 'c' })
-      await files.retire(name)
-      const at = (now - daysAgo * 86_400_000) / 1_000
-      await utimes(files.directoryOf(name), at, at)
-    }
-    await make('live', 30, 50_000, true)
-    await make('old', 8, 10)
-    await make('big', 3, 60_000)
-    await make('small', 2, 10)
-    const logs = new LogStore({ clock: realClock, log: silentLog })
-    const sweep = (limits: { attemptKeepMs: number; attemptKeepBytesMax: number }) =>
-      sweepAttempts({ files, logs, clock: realClock, log: silentLog, limits })
-    const there = () =>
-      ['live', 'old', 'big', 'small'].filter((name) => existsSync(files.directoryOf(name)))
-    expect(await sweep({ attemptKeepMs: 7 * 86_400_000, attemptKeepBytesMax: 1_000_000 })).toBe(1)
-    expect(there()).toEqual(['live', 'big', 'small'])
-    expect(files.latest('thing/old')).toBeUndefined()
-    expect(await sweep({ attemptKeepMs: 7 * 86_400_000, attemptKeepBytesMax: 60_000 })).toBe(1)
-    expect(there()).toEqual(['live', 'small'])
-    expect(files.latest('thing/small')).toBe(files.directoryOf('small'))
   })
 })

@@ -20,6 +20,7 @@ import {
   unpack,
 } from '../../src/protocol/index.ts'
 import { Worker, type WorkerDeps, type WorkerLimits } from '../../src/worker/index.ts'
+import { Journals } from '../../src/worker/journals.ts'
 import { silentLog } from './process/real-time.ts'
 import { endRuns } from './process/runs.ts'
 
@@ -130,6 +131,13 @@ export class WorkerRig {
     return found as Extract<TaskCommand, { op: Op }>[]
   }
 
+  /** The attempts that the next process would find. */
+  live(): string[] {
+    const journals = new Journals(join(this.directory, 'live'))
+    journals.open()
+    return journals.names()
+  }
+
   cancel(taskId: string): void {
     this.transport.publish(this.subjects.cancel('w1'), pack(taskId))
   }
@@ -144,8 +152,11 @@ export class WorkerRig {
   }
 
   #grant(command: TaskCommand): Outcome {
-    if (command.op !== 'task.start') return { ok: null, durability: 'flushed' }
     const granted = this.#granted.get(command.taskId)
+    // The rest of it is as the worker knows it already.
+    if (command.op === 'task.attach')
+      return { ok: { input: granted?.input }, durability: 'flushed' }
+    if (command.op !== 'task.start') return { ok: null, durability: 'flushed' }
     if (!granted) return { error: errorRecord('task-gone', 'gone') }
     const { taskId, name, input, leaseMs = 30_000, onWorkerLost = 'rerun' } = granted
     const [address] = taskId.split('#')
