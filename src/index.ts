@@ -59,6 +59,7 @@ export {
   type ListenerConfig,
   type OperatorReceipt,
   type Page,
+  PLACEMENT_MARK,
   parseAddress,
   type Role,
   type StateValue,

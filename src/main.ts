@@ -4,10 +4,10 @@
  * than Node's (16 MB): what is under way then dies before it is copied, a seventh more transitions a second
  * for some 80 MB of memory under load.
  */
-import { apps } from '../machines/index.ts'
+import { lazyApps } from '../machines/light.ts'
 import { runCli } from './cli/index.ts'
 
-const code = await runCli({ apps, argv: process.argv.slice(2) })
+const code = await runCli({ apps: lazyApps, argv: process.argv.slice(2) })
 // What was written into a pipe is lost with the process until somebody has read it.
 for (const stream of [process.stdout, process.stderr])
   await new Promise<void>((resolve) => stream.write('', () => resolve()))

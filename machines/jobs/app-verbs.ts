@@ -1,5 +1,5 @@
 /** The verbs `troupe apps`. Decides: what a person types and reads of the apps that may submit jobs. */
-import { toJson, type VerbCall } from '../../src/index.ts'
+import { toJson, type VerbCall } from '../../src/verbs.ts'
 import type { AppSummary } from './apps.ts'
 
 export async function addApp(call: VerbCall): Promise<void> {

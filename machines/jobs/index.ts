@@ -7,6 +7,7 @@ import { Apps } from './apps.ts'
 import { type JobsConfig, jobsConfig, ownTypes } from './config.ts'
 import { job } from './job.ts'
 import { Jobs } from './jobs.ts'
+import { lazyJobs } from './light.ts'
 import { app, JOB_IDS, jobIds } from './machines.ts'
 import { operatorRoutes } from './operator-routes.ts'
 import { typeQueues } from './queues.ts'
@@ -32,10 +33,7 @@ export const jobs = defineApp<JobsConfig>({
     return [...serverRoutes(context, apps, all, streams), ...operatorRoutes(apps, all, streams)]
   },
   verbs,
-  verbGroups: {
-    jobs: 'submit jobs, look at them, end them',
-    apps: 'programs that submit jobs, and their keys',
-  },
+  verbGroups: lazyJobs.verbGroups,
   daemons: (context) => [new TypeTeacher(context)],
   greeting,
 })

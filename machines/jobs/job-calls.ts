@@ -1,5 +1,5 @@
 /** What several verbs ask of a job, and how they show it. */
-import { TroupeError, type VerbCall } from '../../src/index.ts'
+import { TroupeError, type VerbCall } from '../../src/verbs.ts'
 import type { JobView } from './job-view.ts'
 import { plain } from './table.ts'
 

@@ -1,5 +1,5 @@
 /** The verbs that print what jobs wrote. */
-import { toJson, type VerbCall, wait } from '../../src/index.ts'
+import { toJson, type VerbCall, wait } from '../../src/verbs.ts'
 import { describe, exitCodeOf, idOf, viewOf, viewWhenEnded } from './job-calls.ts'
 import type { StreamBlock, StreamPart } from './streams.ts'
 

@@ -1,5 +1,5 @@
 /** The verbs that say what a job is: `submit` and `modify`. Their flags are the same. */
-import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../src/index.ts'
+import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../src/verbs.ts'
 import { describe, idOf } from './job-calls.ts'
 import type { JobView } from './job-view.ts'
 import { contentOf } from './quote.ts'

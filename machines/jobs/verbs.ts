@@ -2,7 +2,7 @@
  * The verbs `troupe apps` and `troupe jobs`. Decides: what a person types and reads; everything they
  * do goes through the routes of `operator-routes.ts`.
  */
-import { type AppVerb, toJson, type VerbCall } from '../../src/index.ts'
+import { type AppVerb, toJson, type VerbCall } from '../../src/verbs.ts'
 import { addApp, listApps, printToken } from './app-verbs.ts'
 import { describe, exitCodeOf, idOf, SUCCEEDED, viewOf, viewWhenEnded } from './job-calls.ts'
 import type { JobRow, JobView } from './job-view.ts'

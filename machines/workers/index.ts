@@ -4,6 +4,7 @@
  */
 import { type AppContext, type AppDaemon, defineApp } from '../../src/index.ts'
 import { Groups } from './groups.ts'
+import { lazyWorkers } from './light.ts'
 import { worker, workerGroup } from './machines.ts'
 import { operatorRoutes } from './routes.ts'
 import { verbs } from './verbs.ts'
@@ -43,10 +44,7 @@ export const workers = defineApp({
   },
   daemons: (context) => [follower(context)],
   verbs,
-  verbGroups: {
-    workers: 'who runs tasks, and whether they take new ones',
-    'workers groups': 'groups of workers, and their keys',
-  },
+  verbGroups: lazyWorkers.verbGroups,
 })
 
 /** Changes that operators make by any way reach the worker at once. */

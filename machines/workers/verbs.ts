@@ -1,5 +1,5 @@
 /** The verbs `troupe workers`. Decides: what a person types and reads. */
-import { type AppVerb, toJson, type VerbCall, wait } from '../../src/index.ts'
+import { type AppVerb, toJson, type VerbCall, wait } from '../../src/verbs.ts'
 import type { GroupKey, GroupSummary } from './groups.ts'
 import type { WorkerSummary } from './workers.ts'
 

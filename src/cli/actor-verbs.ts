@@ -7,7 +7,6 @@ import type { VerbRequest } from '../node/index.ts'
 import {
   type ActorRow,
   type ActorView,
-  type AuditView,
   type CountRow,
   type DryRunView,
   fromJson,
@@ -19,13 +18,13 @@ import {
 import {
   actorPage,
   actorTable,
-  auditTable,
   dryRunLines,
   eventTable,
   historyTable,
   receiptLines,
   turnLines,
 } from './actor-text.ts'
+import { addAudit } from './audit-verb.ts'
 import { verbClock } from './clock.ts'
 import { UsageError } from './exit-codes.ts'
 import { actorPath } from './node-answers.ts'
@@ -36,13 +35,10 @@ import { addWatchVerb } from './watch-verb.ts'
 
 const PAUSE_POLL_MS = 200
 
-export function addActorVerbs(program: Command, add: AddVerb): void {
-  const actors = program.command('actors').description('look at actors and operate them')
+export function addActorVerbs(actors: Command, add: AddVerb): void {
   addReads(actors, add)
   addLists(actors, add)
   addCounts(actors, add)
-  // What operators did is looked for in both places.
-  addAudit(program, 'troupe audit', add)
   addAudit(actors, 'troupe actors audit', add)
   addWatchVerb(actors, add, WATCH_OPTIONS, filterOf)
   addCommands(actors, add)
@@ -168,25 +164,6 @@ function addCounts(actors: Command, add: AddVerb): void {
           `${counts.total} in all`,
         ]
       })
-    },
-  })
-}
-
-function addAudit(parent: Command, name: string, add: AddVerb): void {
-  add(parent, 'audit [actor]', 'what operators did, the newest first', {
-    options: [
-      ['--limit <n>', 'at most so many (100)'],
-      ['--before <ms>', 'before a time in unix ms'],
-    ],
-    examples: [name, `${name} order/7 --limit 5`],
-    run: async (session, [actor], { limit, before }) => {
-      const query = { actor, limit: text(limit), before: text(before) }
-      const audit = await session.ask<{ rows: AuditView[] }>({
-        method: 'GET',
-        path: '/troupe/v1/audit',
-        query,
-      })
-      session.answer(audit, () => auditTable(audit.rows, session, verbClock.now()))
     },
   })
 }

@@ -3,8 +3,8 @@
  * given. What follows `--` reaches them as it is, word by word: no shell ever reads it.
  */
 import type { Command } from 'commander'
-import type { App, AppVerb, VerbCall } from '../node/index.ts'
-import { TroupeError } from '../protocol/index.ts'
+import type { App, AppVerb, LazyApp, VerbCall } from '../node/index.ts'
+import { TroupeError } from '../protocol/light.ts'
 import { verbClock } from './clock.ts'
 import { UsageError } from './exit-codes.ts'
 import { ProgressBar } from './progress.ts'
@@ -15,18 +15,65 @@ import { inSession, type Outcome, withCommonOptions } from './verbs.ts'
 /** @throws TroupeError `invalid-config` when a verb is there already or cannot be declared */
 export function addAppVerbs(
   program: Command,
-  apps: readonly App[],
+  app: VerbsOf,
   terminal: Terminal,
   outcome: Outcome,
 ): void {
-  for (const app of apps) {
-    for (const verb of app.verbs ?? []) addAppVerb(program, app, verb, terminal, outcome)
+  for (const verb of app.verbs ?? []) addAppVerb(program, app, verb, terminal, outcome)
+}
+
+/**
+ * Those of an app that is loaded in parts. @param said all words that may name one: what stands for others
+ * is only named, for help @throws TroupeError as `addAppVerbs`
+ */
+export async function addLazyVerbs(
+  program: Command,
+  { name, verbs, verbGroups }: LazyApp,
+  said: ReadonlySet<string>,
+  terminal: Terminal,
+  outcome: Outcome,
+): Promise<void> {
+  const isSaid = (word: string) => said.has(word)
+  for (const [words, load] of Object.entries(verbs)) {
+    const first = words.split(' ')
+    if (!first.every(isSaid)) continue
+    const begun = (await load()).filter(({ path }) => first.every((word, at) => path[at] === word))
+    addAppVerbs(program, { name, verbs: begun, verbGroups }, terminal, outcome)
+  }
+  for (const words of new Set([...Object.keys(verbGroups), ...Object.keys(verbs)])) {
+    const path = words.split(' ')
+    // What stands below other words is seen only beside them.
+    if (path.slice(0, -1).every(isSaid)) nameGroup(program, path, verbGroups)
   }
 }
 
+/** Whose verbs are loaded when they are called: such a command looks like a verb. */
+const placeholders = new WeakSet<Command>()
+
+function nameGroup(
+  program: Command,
+  path: readonly string[],
+  summaries: LazyApp['verbGroups'],
+): void {
+  let parent = program
+  for (const [depth, word] of path.entries()) {
+    const summary = summaries[path.slice(0, depth + 1).join(' ')] ?? ''
+    parent = find(parent, word) ?? placeholder(parent, word, summary)
+  }
+}
+
+/** A word that verbs stand below, which are not there yet. */
+export function placeholder(parent: Command, word: string, summary: string): Command {
+  const command = parent.command(word).description(summary)
+  placeholders.add(command)
+  return command
+}
+
+type VerbsOf = Pick<App, 'name' | 'verbs' | 'verbGroups'>
+
 function addAppVerb(
   program: Command,
-  app: App,
+  app: VerbsOf,
   verb: AppVerb,
   terminal: Terminal,
   outcome: Outcome,
@@ -40,7 +87,8 @@ function addAppVerb(
     const known = find(parent, group)
     const said = app.verbGroups?.[groups.slice(0, depth + 1).join(' ')]
     // A verb with verbs below it could no longer be called by itself.
-    if (known?.commands.length === 0) throw refusal(app, verb, `"${group}" is a verb already`)
+    if (known?.commands.length === 0 && !placeholders.has(known))
+      throw refusal(app, verb, `"${group}" is a verb already`)
     parent = known ?? parent.command(group).description(said ?? `verbs of the app ${app.name}`)
   }
   if (find(parent, name)) throw refusal(app, verb, 'it is there already')
@@ -64,7 +112,7 @@ function addAppVerb(
   )
 }
 
-function refusal(app: App, verb: AppVerb, why: string): TroupeError {
+function refusal(app: VerbsOf, verb: AppVerb, why: string): TroupeError {
   const name = `troupe ${verb.path.join(' ')}`
   return new TroupeError('invalid-config', `app ${app.name} brings the verb "${name}": ${why}`)
 }

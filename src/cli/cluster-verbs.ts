@@ -26,8 +26,7 @@ const LOOK_MS = 500
 const DRY_RUN = ['--dry-run', 'tell what would happen, and do nothing'] as const
 const WAIT = ['--wait', 'until it is so'] as const
 
-export function addClusterVerbs(program: Command, add: AddVerb): void {
-  const cluster = program.command('cluster').description('the cluster that a node belongs to')
+export function addClusterVerbs(cluster: Command, add: AddVerb): void {
   addLooks(cluster, add)
   addDrain(cluster, add)
   addMoves(cluster, add)

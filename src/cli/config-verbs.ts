@@ -14,7 +14,7 @@ import {
 import { type ConfigFile, configFileOf, type StartFlags, settingsOf } from './settings.ts'
 import { oneLine } from './text.ts'
 import { loadUserApps } from './user-apps.ts'
-import type { AddVerb, Flags } from './verbs.ts'
+import type { AddVerb, Flags, LoadApps } from './verbs.ts'
 
 interface Setting {
   path: readonly string[]
@@ -32,8 +32,7 @@ const NO_ZONE = Symbol('none: standbys are anywhere')
 /** Of a node that joins a cluster; how it signs in has no default. */
 const NATS_DEFAULTS = { servers: [], replicas: 1, zone: NO_ZONE, weight: 1 }
 
-export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly App[]): void {
-  const config = program.command('config').description('the configuration of a node')
+export function addConfigVerbs(config: Command, add: AddVerb, apps: LoadApps): void {
   add(config, 'print', 'every setting, its value and where that comes from, as YAML', {
     local: true,
     options: [
@@ -56,7 +55,7 @@ export function addConfigVerbs(program: Command, add: AddVerb, apps: readonly Ap
       const { cwd } = session.terminal
       const flags = startFlagsOf(given)
       const files = (given['app'] as string[] | undefined) ?? []
-      const all = [...apps, ...(await loadUserApps(files, cwd))]
+      const all = [...(await apps()), ...(await loadUserApps(files, cwd))]
       const settings = settingsOf(flags, cwd)
       try {
         sectionsOf(all, settings.apps)

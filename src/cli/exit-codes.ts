@@ -1,7 +1,7 @@
 /**
  * What a shell learns from `troupe`. Decides: the exit code of each failure.
  */
-import { type ErrorCode, TroupeError } from '../protocol/index.ts'
+import { type ErrorCode, TroupeError } from '../protocol/light.ts'
 
 export const EXIT = {
   ok: 0,

@@ -2,11 +2,10 @@
  * `troupe machines …`: what is registered, and where an actor stands in its chart.
  */
 import type { Command } from 'commander'
-import type { App } from '../node/index.ts'
 import { lastName } from '../protocol/index.ts'
 import { addRollOutVerb } from './roll-out-verb.ts'
 import { table } from './text.ts'
-import type { AddVerb } from './verbs.ts'
+import type { AddVerb, LoadApps } from './verbs.ts'
 
 interface MachineRow {
   name: string
@@ -26,8 +25,7 @@ interface MachinePage {
   mermaid: string
 }
 
-export function addMachineVerbs(program: Command, add: AddVerb, apps: readonly App[]): void {
-  const machines = program.command('machines').description('the machines that a node hosts')
+export function addMachineVerbs(machines: Command, add: AddVerb, apps: LoadApps): void {
   add(machines, 'list', 'all of them', {
     examples: ['troupe machines list'],
     run: async (session) => {

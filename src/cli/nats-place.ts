@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path'
 import type { NatsOptions } from '../node/index.ts'
-import { DEFAULT_CONFIG, isNodeName } from '../protocol/index.ts'
+import { DEFAULT_CONFIG, isNodeName } from '../protocol/light.ts'
 import { UsageError } from './exit-codes.ts'
 import type { Terminal } from './terminal.ts'
 

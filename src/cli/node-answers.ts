@@ -3,7 +3,7 @@
  * becomes a result or an error, and how "nobody is there" is told from "it said no".
  */
 import type { VerbRequest, VerbResponse } from '../node/index.ts'
-import { type ErrorRecord, fromJson, parseAddress, TroupeError } from '../protocol/index.ts'
+import { type ErrorRecord, fromJson, parseAddress, TroupeError } from '../protocol/light.ts'
 import { Unreachable } from './exit-codes.ts'
 
 /** A way to a node. */

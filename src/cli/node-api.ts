@@ -3,9 +3,8 @@
  * nobody is there. The path goes out as it is written: an id may be `..`.
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
 import type { VerbRequest, VerbResponse } from '../node/index.ts'
-import { DEFAULT_CONFIG, TroupeError, toJson } from '../protocol/index.ts'
+import { DEFAULT_CONFIG, TroupeError, toJson } from '../protocol/light.ts'
 import { Unreachable, UsageError } from './exit-codes.ts'
 import {
   answerOf,
@@ -81,7 +80,7 @@ export class NodeApi implements NodeCaller {
     return answerOf(this.url, { status: incoming.statusCode ?? 0, type, text })
   }
 
-  #send(
+  async #send(
     request: VerbRequest,
     streamed?: { headers: Readonly<Record<string, string>>; silentMsMax: number },
   ): Promise<IncomingMessage> {
@@ -107,8 +106,9 @@ export class NodeApi implements NodeCaller {
       signal,
       ...(ca === undefined ? {} : { ca }),
     }
+    // TLS takes a while to load, and most nodes are called without.
+    const open = target.protocol === 'https:' ? (await import('node:https')).request : httpRequest
     return new Promise((resolve, reject) => {
-      const open = target.protocol === 'https:' ? httpsRequest : httpRequest
       const outgoing = open(options, resolve)
       outgoing.on('timeout', () => outgoing.destroy(noAnswer(this.url)))
       outgoing.on('error', (error) => reject(this.#explain(error)))

@@ -18,7 +18,7 @@ import { ProgressBar } from './progress.ts'
 import type { Session } from './session.ts'
 import { counted, table } from './text.ts'
 import { loadUserApps } from './user-apps.ts'
-import type { AddVerb, Flags } from './verbs.ts'
+import type { AddVerb, Flags, LoadApps } from './verbs.ts'
 
 /** Views asked for at a time. */
 const ASKED_AT_ONCE = 8
@@ -35,7 +35,7 @@ const OUTCOMES: Readonly<Record<RollOutRow['outcome'], string>> = {
 }
 
 /** @param apps those that `troupe start` would have */
-export function addRollOutVerb(machines: Command, add: AddVerb, apps: readonly App[]): void {
+export function addRollOutVerb(machines: Command, add: AddVerb, apps: LoadApps): void {
   add(machines, 'check', 'what new versions would do to the live actors; nothing is changed', {
     options: [
       ['--app <file...>', 'modules with the new machines, as for troupe start'],
@@ -47,7 +47,7 @@ export function addRollOutVerb(machines: Command, add: AddVerb, apps: readonly A
     ],
     run: async (session, _words, flags) => {
       const files = (flags['app'] as string[] | undefined) ?? []
-      const all = [...apps, ...(await loadUserApps(files, session.terminal.cwd))]
+      const all = [...(await apps()), ...(await loadUserApps(files, session.terminal.cwd))]
       const isLocal = flags['data'] !== undefined || flags['config'] !== undefined
       const report = isLocal
         ? await checkData(session, all, flags)

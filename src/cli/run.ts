@@ -1,28 +1,24 @@
 /**
  * The `troupe` command. Decides: its verbs, and that every failure becomes a message on standard
- * error and an exit code. Leaves to others: what the verbs do.
+ * error and an exit code; that only what a command line names is loaded, since most of the time that a
+ * command takes is its start. Leaves to others: what the verbs do.
  */
 import { delimiter } from 'node:path'
 import { Command, CommanderError } from 'commander'
-import type { App } from '../node/index.ts'
-import { addActorVerbs } from './actor-verbs.ts'
-import { addAppVerbs } from './app-verbs.ts'
-import { addClusterVerbs } from './cluster-verbs.ts'
-import { addConfigVerbs } from './config-verbs.ts'
+import type { App, LazyApp } from '../node/index.ts'
+import { addAppVerbs, addLazyVerbs, placeholder } from './app-verbs.ts'
+import { addAudit } from './audit-verb.ts'
 import { EXIT, EXIT_HELP, exitCodeOf } from './exit-codes.ts'
-import { addMachineVerbs } from './machine-verbs.ts'
 import { describeFailure } from './session.ts'
-import { type StartOptions, start } from './start.ts'
-import { addStoreVerbs } from './store-verbs.ts'
+import type { StartOptions } from './start.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { painter } from './text.ts'
-import { loadUserApps } from './user-apps.ts'
-import { type Outcome, verbAdder, withExamples } from './verbs.ts'
+import { type AddVerb, type LoadApps, type Outcome, verbAdder, withExamples } from './verbs.ts'
 import { addWorker } from './worker.ts'
 
 export interface CliOptions {
   /** The apps that ship with Troupe. */
-  apps: readonly App[]
+  apps: readonly (App | LazyApp)[]
   /** Without the program and the script. */
   argv: readonly string[]
   terminal?: Terminal
@@ -49,44 +45,106 @@ export async function runCli({
   }
 }
 
+interface OwnVerbs {
+  summary: string
+  load: () => Promise<(group: Command, add: AddVerb, apps: LoadApps) => void>
+}
+
+/** By the word that they begin with. Most load what a node is made of, so only those that are meant. */
+const OWN_VERBS: Readonly<Record<string, OwnVerbs>> = {
+  actors: {
+    summary: 'look at actors and operate them',
+    load: async () => (await import('./actor-verbs.ts')).addActorVerbs,
+  },
+  machines: {
+    summary: 'the machines that a node hosts',
+    load: async () => (await import('./machine-verbs.ts')).addMachineVerbs,
+  },
+  cluster: {
+    summary: 'the cluster that a node belongs to',
+    load: async () => (await import('./cluster-verbs.ts')).addClusterVerbs,
+  },
+  store: {
+    summary: "care for a node's data directory",
+    load: async () => (await import('./store-verbs.ts')).addStoreVerbs,
+  },
+  config: {
+    summary: 'the configuration of a node',
+    load: async () => (await import('./config-verbs.ts')).addConfigVerbs,
+  },
+}
+
 async function programOf(
-  shipped: readonly App[],
+  shipped: readonly (App | LazyApp)[],
   argv: readonly string[],
   terminal: Terminal,
   outcome: Outcome,
 ): Promise<Command> {
   const own = appFilesOf(argv, terminal.env)
-  const apps = [...shipped, ...(await loadUserApps(own.files, terminal.cwd, own.source))]
-  const program = new Command('troupe')
-    .description(
-      'Durable, distributed XState machines: start a node, look at its actors, operate them.',
-    )
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => terminal.write(text),
-      writeErr: (text) => terminal.writeError(text),
-      getOutHasColors: () => false,
-      getErrHasColors: () => false,
-    })
-    .showSuggestionAfterError()
-    .showHelpAfterError('(see --help)')
-    // Before the verb: behind it, `--app` is the verb's own.
-    .enablePositionalOptions()
-    .option(
-      '--app <file>',
-      `a module of your own apps, before the verb: it brings its verbs and, for start, its machines; again for more (or TROUPE_APP: files with "${delimiter}" between them)`,
-    )
-    .addHelpText('after', EXIT_HELP)
-  addStart(program, shipped, own.files, terminal, outcome)
-  addWorker(program, shipped, own.files, terminal, outcome)
+  const users = await userAppsOf(own.files, own.source, terminal)
+  const loadShipped: LoadApps = () =>
+    Promise.all(shipped.map((app) => (isWhole(app) ? app : app.load())))
+  const apps: LoadApps = async () => [...(await loadShipped()), ...users]
+  const program = emptyProgram(terminal)
+  addStart(program, loadShipped, own.files, terminal, outcome)
+  addWorker(program, loadShipped, own.files, terminal, outcome)
   const add = verbAdder(terminal, outcome)
-  addActorVerbs(program, add)
-  addMachineVerbs(program, add, apps)
-  addClusterVerbs(program, add)
-  addStoreVerbs(program, add)
-  addConfigVerbs(program, add, apps)
-  addAppVerbs(program, apps, terminal, outcome)
+  const whole = [...shipped, ...users].filter(isWhole)
+  // A verb that is there already is found only beside it.
+  const said = new Set([...argv, ...whole.flatMap(wordsOf)])
+  for (const [word, { summary, load }] of Object.entries(OWN_VERBS)) {
+    const group = placeholder(program, word, summary)
+    if (said.has(word)) (await load())(group, add, apps)
+  }
+  addAudit(program, 'troupe audit', add)
+  for (const app of [...shipped, ...users]) {
+    if (isWhole(app)) addAppVerbs(program, app, terminal, outcome)
+    else await addLazyVerbs(program, app, said, terminal, outcome)
+  }
   return program
+}
+
+function isWhole(app: App | LazyApp): app is App {
+  return !('load' in app)
+}
+
+/** All words of its verbs. */
+function wordsOf({ verbs = [] }: App): string[] {
+  return verbs.flatMap(({ path }) => path)
+}
+
+async function userAppsOf(
+  files: readonly string[],
+  source: string,
+  { cwd }: Terminal,
+): Promise<readonly App[]> {
+  if (files.length === 0) return []
+  return (await import('./user-apps.ts')).loadUserApps(files, cwd, source)
+}
+
+function emptyProgram(terminal: Terminal): Command {
+  return (
+    new Command('troupe')
+      .description(
+        'Durable, distributed XState machines: start a node, look at its actors, operate them.',
+      )
+      .exitOverride()
+      .configureOutput({
+        writeOut: (text) => terminal.write(text),
+        writeErr: (text) => terminal.writeError(text),
+        getOutHasColors: () => false,
+        getErrHasColors: () => false,
+      })
+      .showSuggestionAfterError()
+      .showHelpAfterError('(see --help)')
+      // Before the verb: behind it, `--app` is the verb's own.
+      .enablePositionalOptions()
+      .option(
+        '--app <file>',
+        `a module of your own apps, before the verb: it brings its verbs and, for start, its machines; again for more (or TROUPE_APP: files with "${delimiter}" between them)`,
+      )
+      .addHelpText('after', EXIT_HELP)
+  )
 }
 
 /** Read before everything else, because verbs must be known before the words can be understood. */
@@ -110,7 +168,7 @@ function appFilesOf(
 
 function addStart(
   program: Command,
-  shipped: readonly App[],
+  shipped: LoadApps,
   appFiles: readonly string[],
   terminal: Terminal,
   outcome: Outcome,
@@ -145,7 +203,8 @@ function addStart(
   command.action(async () => {
     const options = command.opts<StartOptions>()
     const app = [...appFiles, ...(options.app ?? [])]
-    outcome.code = await start(shipped, { ...options, app }, terminal)
+    const { start } = await import('./start.ts')
+    outcome.code = await start(await shipped(), { ...options, app }, terminal)
   })
 }
 

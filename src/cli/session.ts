@@ -2,12 +2,11 @@
  * One run of a verb: the node it talks to and the way it answers. Decides: what `--http`, `--json`
  * and `--timeout` mean on every verb, and how failures are told. Leaves to others: the way over NATS.
  */
-import { durationMs } from '../gateway/index.ts'
+import { notADuration, parseDurationMs } from '../gateway/light.ts'
 import type { VerbRequest } from '../node/index.ts'
-import { type ErrorCode, TroupeError, toErrorRecord, toJson } from '../protocol/index.ts'
+import { type ErrorCode, TroupeError, toErrorRecord, toJson } from '../protocol/light.ts'
 import { signalExitCode, Unreachable, UsageError } from './exit-codes.ts'
 import { authorityOf, tokenOf } from './identity.ts'
-import { NatsApi } from './nats-api.ts'
 import { natsPlaceOf, type WayFlags } from './nats-place.ts'
 import type { NodeCaller } from './node-answers.ts'
 import { NodeApi, URL_DEFAULT } from './node-api.ts'
@@ -27,23 +26,28 @@ export class Session {
   readonly columns: number | undefined
   readonly api: NodeCaller
   readonly signal: AbortSignal
-  readonly #stop = new AbortController()
   #interruptCode: number | undefined
   readonly #forget: () => void
 
   /** @throws UsageError */
-  constructor(options: SessionOptions, terminal: Terminal) {
+  static async open(options: SessionOptions, terminal: Terminal): Promise<Session> {
+    const stop = new AbortController()
+    const api = await callerOf(options, terminal, stop.signal)
+    return new Session(options.json === true, terminal, stop, api)
+  }
+
+  private constructor(json: boolean, terminal: Terminal, stop: AbortController, api: NodeCaller) {
     this.terminal = terminal
-    this.json = options.json === true
+    this.json = json
     this.paint = painter(terminal)
     this.columns = terminal.isTty ? terminal.columns : undefined
-    this.signal = this.#stop.signal
-    this.api = callerOf(options, terminal, this.signal)
+    this.signal = stop.signal
+    this.api = api
     this.#forget = terminal.onSignal((signal) => {
       const code = signalExitCode(signal)
       if (this.signal.aborted) terminal.exit(code)
       this.#interruptCode = code
-      this.#stop.abort()
+      stop.abort()
     })
   }
 
@@ -78,11 +82,18 @@ export class Session {
 }
 
 /** @throws UsageError */
-function callerOf(options: SessionOptions, terminal: Terminal, signal: AbortSignal): NodeCaller {
+async function callerOf(
+  options: SessionOptions,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<NodeCaller> {
   const timeoutMs = timeoutOf(options.timeout)
   const author = authorOf(terminal.env['TROUPE_AUTHOR'])
   const place = natsPlaceOf(options, terminal)
-  if (place) return new NatsApi({ ...place, timeoutMs, author: author ?? place.nats.user, signal })
+  if (place) {
+    const { NatsApi } = await import('./nats-api.ts')
+    return new NatsApi({ ...place, timeoutMs, author: author ?? place.nats.user, signal })
+  }
   return new NodeApi({
     url: options.http ?? (terminal.env['TROUPE_HTTP'] || URL_DEFAULT),
     ...{ timeoutMs, author, signal },
@@ -99,13 +110,10 @@ function authorOf(name: string | undefined): string | undefined {
 
 function timeoutOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
-  const parsed = durationMs.safeParse(text)
-  if (!parsed.success || parsed.data < 1) {
-    throw new UsageError(
-      `--timeout: ${parsed.error?.issues[0]?.message ?? 'must be longer than 0'}`,
-    )
-  }
-  return parsed.data
+  const timeoutMs = parseDurationMs(text)
+  if (timeoutMs !== undefined && timeoutMs >= 1) return timeoutMs
+  const why = timeoutMs === undefined ? notADuration(text) : 'must be longer than 0'
+  throw new UsageError(`--timeout: ${why}`)
 }
 
 /** What to do next, where it can be said in general. */

@@ -10,6 +10,7 @@ import {
   type ConfigLines,
   configLines,
   DEFAULT_CONFIG,
+  type HeapName,
   isNodeName,
   type Limits,
   type ListenerConfig,
@@ -52,6 +53,7 @@ export interface Settings {
   worker: { slots: number; queues?: string[] }
   /** Undefined for a node that has everything to itself. */
   nats?: ClusterAccess
+  heap: HeapName
   logLevel: LogLevelName
   apps: Record<string, unknown>
   /** Adds the line of the file to an error that names a setting of it. */
@@ -98,6 +100,7 @@ export function settingsOf(flags: StartFlags, cwd: string, host = hostname()): S
     limits: file.limits ?? {},
     worker: { slots: file.worker?.slots ?? defaults.worker.slots, ...(queues ? { queues } : {}) },
     ...natsOf(found, flags, cwd),
+    heap: file.heap ?? defaults.heap,
     logLevel: levelOf(flags.logLevel) ?? file.log?.level ?? defaults.log.level,
     apps: file.apps ?? {},
     locate: (thrown) => (found ? locate(thrown, found, flags) : thrown),

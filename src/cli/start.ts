@@ -8,6 +8,7 @@ import {
   type App,
   createNode,
   type GreetingPlace,
+  keepHeapSmall,
   openLog,
   type TroupeNode,
 } from '../node/index.ts'
@@ -35,6 +36,7 @@ export async function start(
   terminal: Terminal,
 ): Promise<number> {
   const settings = settingsOf(options, terminal.cwd)
+  if (settings.heap === 'small') keepHeapSmall()
   try {
     return await serve(shipped, settings, options, terminal)
   } catch (thrown) {

@@ -35,8 +35,7 @@ const ADVICE: Readonly<Record<VerifiedData['problems'][number]['kind'], string>>
   journal: 'give this store up: start the node with an empty directory',
 }
 
-export function addStoreVerbs(program: Command, add: AddVerb): void {
-  const store = program.command('store').description("care for a node's data directory")
+export function addStoreVerbs(store: Command, add: AddVerb): void {
   addBackup(store, add)
   addRestore(store, add)
   addVerify(store, add)

@@ -2,8 +2,9 @@
  * What the command reads from and writes to. Decides: nothing; it is the seam at which tests run the
  * command inside their own process.
  */
-import { createInterface } from 'node:readline/promises'
 import { isatty } from 'node:tty'
+
+const STDIN_FD = 0
 
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -29,6 +30,7 @@ export interface Terminal {
 }
 
 async function ask(text: string, signal: AbortSignal): Promise<string> {
+  const { createInterface } = await import('node:readline/promises')
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   try {
     lines.on('SIGINT', () => lines.close())
@@ -57,7 +59,8 @@ export function processTerminal(): Terminal {
     get columns() {
       return process.stdout.columns ?? process.stderr.columns
     },
-    question: process.stdin.isTTY === true ? ask : undefined,
+    // Asked of the file descriptor: standard input itself takes a while to open, and few verbs read it.
+    question: isatty(STDIN_FD) ? ask : undefined,
     write: (chunk) => void process.stdout.write(chunk),
     writeError: (text) => void process.stderr.write(text),
     onSignal: (call, signals = ['SIGINT', 'SIGTERM']) => {

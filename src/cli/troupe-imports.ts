@@ -1,15 +1,15 @@
 /**
- * A resolve hook, run by Node beside the main program (module.register). Decides: that `troupe` in a
- * user's module is the very program that loads it, wherever the module lies; that `xstate` and `zod`
- * are ours where the user has none; and that a user's .ts file without a package around it is an
- * ES module.
+ * A resolve hook, run by Node beside the main program (module.register). Decides: that `troupe` and
+ * `troupe/verbs` in a user's module are of the very program that loads it, wherever the module lies; that
+ * `xstate` and `zod` are ours where the user has none; and that a user's .ts file without a package around it
+ * is an ES module.
  */
 import type { InitializeHook, ResolveHook } from 'node:module'
 
 /** What the main program hands over: URLs. */
 export interface ImportsData {
-  /** Our public door. */
-  entry: string
+  /** Our public doors, by the names that users import them by. */
+  doors: Readonly<Record<string, string>>
   /** A file of ours, from which our packages are found. */
   parent: string
 }
@@ -22,7 +22,8 @@ export const initialize: InitializeHook<ImportsData> = (data) => {
 }
 
 export const resolve: ResolveHook = async (specifier, context, nextResolve) => {
-  if (ours && specifier === 'troupe') return nextResolve(ours.entry, context)
+  const door = new Map(Object.entries(ours?.doors ?? {})).get(specifier)
+  if (door !== undefined) return nextResolve(door, context)
   try {
     const found = await nextResolve(specifier, context)
     const isTypeScript = found.url.startsWith('file:') && /\.ts(?:$|\?)/.test(found.url)

@@ -7,8 +7,9 @@ import { register } from 'node:module'
 import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { MachineDefinition } from '../machine/index.ts'
-import { type App, defineApp } from '../node/index.ts'
-import { nearest, TroupeError } from '../protocol/index.ts'
+import type { App } from '../node/index.ts'
+import { defineApp } from '../node/light.ts'
+import { nearest, TroupeError } from '../protocol/light.ts'
 import type { ImportsData } from './troupe-imports.ts'
 
 const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts']
@@ -84,7 +85,10 @@ async function prepare(): Promise<void> {
   // From the sources, tsx runs already: a second one would read modules twice.
   if (OWN_EXTENSION !== '.ts') (await import('tsx/esm/api')).register()
   const data: ImportsData = {
-    entry: new URL(`../index${OWN_EXTENSION}`, import.meta.url).href,
+    doors: {
+      troupe: new URL(`../index${OWN_EXTENSION}`, import.meta.url).href,
+      'troupe/verbs': new URL(`../verbs${OWN_EXTENSION}`, import.meta.url).href,
+    },
     parent: import.meta.url,
   }
   register(new URL(`./troupe-imports${OWN_EXTENSION}`, import.meta.url), { data })

@@ -3,7 +3,8 @@
  * stand, and what its end means for the exit code.
  */
 import type { Command } from 'commander'
-import { TroupeError } from '../protocol/index.ts'
+import type { App } from '../node/index.ts'
+import { TroupeError } from '../protocol/light.ts'
 import { EXIT } from './exit-codes.ts'
 import { Session, type SessionOptions } from './session.ts'
 import type { Terminal } from './terminal.ts'
@@ -27,6 +28,9 @@ interface VerbSpec {
     flags: Flags,
   ) => Promise<void> | Promise<number>
 }
+
+/** All that ships; loaded when it is asked for. */
+export type LoadApps = () => Promise<readonly App[]>
 
 /** Adds a verb below a command: its name and arguments, its summary, what it does. */
 export type AddVerb = (parent: Command, usage: string, summary: string, spec: VerbSpec) => void
@@ -59,7 +63,7 @@ export async function inSession(
   run: (session: Session) => Promise<void> | Promise<number>,
   serves = false,
 ): Promise<void> {
-  const session = new Session(options, terminal)
+  const session = await Session.open(options, terminal)
   const interruptCode = () => (serves ? undefined : session.interruptCode)
   try {
     const returned: unknown = await run(session)

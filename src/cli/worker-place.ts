@@ -11,21 +11,10 @@ import { natsPlaceOf } from './nats-place.ts'
 import { URL_DEFAULT } from './node-api.ts'
 import { type ConfigFile, configFileOf, locate, natsAccessOf } from './settings.ts'
 import type { Terminal } from './terminal.ts'
-
-export interface PlaceFlags {
-  server?: string
-  key?: string
-  keyFile?: string
-  nats?: string
-  cluster?: string
-  user?: string
-  creds?: string
-  config?: string
-}
+import { KEY_VARIABLE, type PlaceFlags } from './worker-flags.ts'
 
 type Place = Pick<WorkerOptions, 'server' | 'key' | 'nats' | 'cluster'>
 
-export const KEY_VARIABLE = 'TROUPE_WORKER_KEY'
 /** What a worker's file may hold. */
 const SECTIONS: readonly string[] = ['apps', 'nats', 'cluster']
 /** What of `nats` says something of a node. */

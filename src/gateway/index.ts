@@ -8,7 +8,6 @@ export {
 export { checkListeners } from './doors.ts'
 export { createGateway, type Gateway, type GatewayOptions } from './gateway.ts'
 export type { GatewayLimits } from './limits.ts'
-export { durationMs } from './parameters.ts'
 export {
   type SubjectRequests,
   type SubjectRequestsOptions,

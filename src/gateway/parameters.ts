@@ -1,23 +1,17 @@
 /**
  * What stands in a URL or a small body, checked once at the rim by zod. Decides: that unknown and
- * repeated parameters are errors with a suggestion, and how durations and indexed values are written.
+ * repeated parameters are errors with a suggestion, and how indexed values are written.
  */
 import { z } from 'zod'
 import { type ErrorCode, type IndexValue, nearest, TroupeError } from '../protocol/index.ts'
-
-const DURATION = /^(\d{1,12})(ms|s|m|h|d)?$/
-const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+import { notADuration, parseDurationMs } from './duration.ts'
 
 /** `90s`, `10m`, `2h`, `1d`; a bare number is milliseconds. */
 export const durationMs = z.string().transform((text, context) => {
-  const [, count, unit] = DURATION.exec(text) ?? []
-  if (count === undefined) {
-    context.addIssue(
-      `must be a duration such as 500ms, 90s, 10m, 2h or 1d, not "${text.slice(0, 40)}"`,
-    )
-    return z.NEVER
-  }
-  return Number(count) * UNIT_MS[(unit ?? 'ms') as keyof typeof UNIT_MS]
+  const spanMs = parseDurationMs(text)
+  if (spanMs !== undefined) return spanMs
+  context.addIssue(notADuration(text))
+  return z.NEVER
 })
 
 export const count = z.string().transform((text, context) => {

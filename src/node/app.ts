@@ -222,6 +222,23 @@ export interface AppVerb {
   run: (call: VerbCall) => Promise<void> | Promise<number>
 }
 
+/**
+ * An app in parts that are loaded when they are needed: a command that lists what a node tells needs no
+ * machine. Its module must itself load little: verbs and the app come by `import()`.
+ */
+export interface LazyApp {
+  name: string
+  /** As of an app; all words that its verbs begin with stand here, unless they are another's. */
+  verbGroups: Readonly<Record<string, string>>
+  /**
+   * Its verbs by the words that they begin with, such as `jobs` or `util worker`. Of what is loaded those
+   * count that begin so.
+   */
+  verbs: Readonly<Record<string, () => Promise<readonly AppVerb[]>>>
+  /** All of it, its verbs again among them. */
+  load: () => Promise<App>
+}
+
 /** What a verb is given. */
 export interface VerbCall {
   readonly arguments: readonly string[]

@@ -23,6 +23,7 @@ export {
   defineApp,
   type GreetingPlace,
   type HttpMethod,
+  type LazyApp,
   type MethodCall,
   type RouteSchemas,
   type RunFiles,
@@ -39,6 +40,7 @@ export {
   type RestoreReport,
   restoreData,
 } from './backups.ts'
+export { systemClock } from './clock.ts'
 export {
   type ClientOptions,
   createClient,
@@ -70,6 +72,6 @@ export {
   type VerifiedData,
   verifyData,
 } from './store-care.ts'
-export { type LogOptions, openLog, systemClock } from './system.ts'
+export { keepHeapSmall, type LogOptions, openLog } from './system.ts'
 export { troupeVersion } from './version.ts'
 export { createWorker, type WorkerOptions, type WorkerProcess } from './worker-process.ts'

@@ -1,10 +1,8 @@
-/** The clock and the log that a program beside a node may use: the only door to those adapters. */
-import { PinoLog, SystemClock } from '../adapters/system/index.ts'
-import type { Clock, Log } from '../ports/index.ts'
+/** What a program beside a node may use of the system: the only door to those adapters. */
+import { PinoLog } from '../adapters/system/index.ts'
+import type { Log } from '../ports/index.ts'
 
-export function systemClock(): Clock {
-  return new SystemClock()
-}
+export { keepHeapSmall } from '../adapters/system/index.ts'
 
 export interface LogOptions {
   level?: 'debug' | 'info' | 'warn' | 'error' | 'silent'

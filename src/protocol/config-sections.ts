@@ -3,8 +3,8 @@
  * that every mistake names its path.
  */
 import type { ZodType } from 'zod'
-import { nearest } from './config.ts'
 import { TroupeError } from './errors.ts'
+import { nearest } from './nearest.ts'
 
 /** What is asked of an app. */
 interface Configured {

@@ -1,10 +1,17 @@
 /**
- * The configuration of a node: YAML text in, checked values out. Decides: the sections, their types
- * and defaults, and that every error names its line, its path and what is wanted. Leaves to others:
- * reading the file (cli) and the sections of apps (each app's own schema).
+ * The configuration of a node: YAML text in, checked values out. Decides: the sections and their types, and
+ * that every error names its line, its path and what is wanted. Leaves to others: the defaults
+ * (`config-defaults.ts`), reading the file (cli) and the sections of apps (each app's own schema).
  */
 import { type Document, LineCounter, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
+import {
+  HEAPS,
+  type HeapName,
+  LOG_LEVELS,
+  type LogLevelName,
+  NODE_NAME,
+} from './config-defaults.ts'
 import {
   type HttpConfig,
   httpShape,
@@ -13,16 +20,13 @@ import {
   listeners,
   text,
   tlsShape,
-  type UserConfig,
   userShape,
 } from './config-http.ts'
 import { lineOf } from './config-lines.ts'
 import { type NatsConfig, natsSection, natsShape, natsTlsShape } from './config-nats.ts'
 import { TroupeError } from './errors.ts'
 import { DEFAULT_LIMITS, type Limits, resolveLimits } from './limits.ts'
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevelName = (typeof LOG_LEVELS)[number]
+import { nearest } from './nearest.ts'
 
 /** What a file says; everything is optional, and what is absent has the default of `DEFAULT_CONFIG`. */
 export interface Config {
@@ -40,28 +44,12 @@ export interface Config {
   nats?: Partial<NatsConfig>
   limits?: Partial<Limits>
   worker?: { slots?: number; queues?: string[] }
+  /** Of the process. */
+  heap?: HeapName
   log?: { level?: LogLevelName }
   /** By the name of the app; each is checked by the app's own schema. */
   apps?: Record<string, unknown>
 }
-
-/** `name` and `worker.queues` have no fixed default: the host's name, all queues of the node's tasks. */
-export const DEFAULT_CONFIG = Object.freeze({
-  cluster: 'troupe',
-  data: '.data',
-  shards: 64,
-  http: Object.freeze({
-    host: '127.0.0.1',
-    port: 9800,
-    users: Object.freeze([]) as readonly UserConfig[],
-    trustedProxies: Object.freeze([]) as readonly string[],
-  }),
-  listeners: Object.freeze([]) as readonly ListenerConfig[],
-  limits: DEFAULT_LIMITS,
-  worker: Object.freeze({ slots: 8 }),
-  log: Object.freeze({ level: 'info' as LogLevelName }),
-  apps: Object.freeze({}),
-})
 
 /**
  * Each is a stream in NATS, and is asked by every list. Two bytes of each key would have room for more, but
@@ -69,13 +57,7 @@ export const DEFAULT_CONFIG = Object.freeze({
  */
 export const SHARDS_MAX = 4_096
 
-/** Names of nodes and clusters stand in subjects and file names. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
-export function isNodeName(name: string): boolean {
-  return NAME.test(name)
-}
-
-const name = z.string({ error: 'a text' }).regex(NAME, {
+const name = z.string({ error: 'a text' }).regex(NODE_NAME, {
   error: 'a name of a letter or digit and at most 63 letters, digits, "_" or "-"',
 })
 const positive = z
@@ -105,6 +87,7 @@ const SCHEMA = section({
     slots: positive,
     queues: z.array(text, { error: 'a list of names of queues' }),
   }),
+  heap: z.enum(HEAPS, { error: `one of: ${HEAPS.join(', ')}` }),
   log: section({ level: z.enum(LOG_LEVELS, { error: LEVEL_WANTED }) }),
   apps: z.record(z.string(), z.unknown(), { error: 'a section per app, by its name' }),
 })
@@ -220,29 +203,4 @@ function checkRelations(
     const why = (thrown as Error).message.replace(/^limits: /, '')
     throw invalid([`${source}:${line}: limits: ${why}`])
   }
-}
-
-/** The known name that a mistyped one probably means; undefined when none is close. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
-  // Two changes at least: letters that changed places are two.
-  const most = name.length < 4 ? 1 : Math.max(2, Math.floor(name.length / 3))
-  let best: { one: string; distance: number } | undefined
-  for (const one of known) {
-    const distance = editDistance(name.toLowerCase().slice(0, 64), one.toLowerCase())
-    if (distance <= most && (!best || distance < best.distance)) best = { one, distance }
-  }
-  return best?.one
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, swap))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

@@ -5,6 +5,13 @@ export * from './command.ts'
 export * from './command-id.ts'
 export * from './config.ts'
 export {
+  DEFAULT_CONFIG,
+  type HeapName,
+  isNodeName,
+  LOG_LEVELS,
+  type LogLevelName,
+} from './config-defaults.ts'
+export {
   ANONYMOUS_ROLE_DEFAULT,
   AUTHOR_LENGTH_MAX,
   type HttpConfig,
@@ -21,8 +28,10 @@ export * from './errors.ts'
 export * from './expectation.ts'
 export * from './foreign-values.ts'
 export * from './hash.ts'
+export * from './json.ts'
 export * from './json-schema.ts'
 export * from './limits.ts'
+export * from './nearest.ts'
 export * from './query.ts'
 export * from './relay.ts'
 export * from './subjects.ts'

@@ -1,6 +1,6 @@
 /** Every verb that ships, found by its help: each says what it does, with examples that are true, and speaks JSON. */
 import { expect, it } from 'vitest'
-import { apps } from '../../machines/index.ts'
+import { lazyApps } from '../../machines/light.ts'
 import { run } from './rig.ts'
 
 interface Word {
@@ -10,7 +10,7 @@ interface Word {
 }
 
 async function wordOf(path: string[]): Promise<Word> {
-  const { code, out, err } = await run([...path, '--help'], { apps })
+  const { code, out, err } = await run([...path, '--help'], { apps: lazyApps })
   expect([path, code], err).toEqual([path, 0])
   const [, commands = ''] = /\nCommands:\n((?: {2}.*\n)+)/.exec(out) ?? []
   const names = [...commands.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name ?? '')

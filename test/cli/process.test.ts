@@ -29,7 +29,7 @@ export const light = defineMachine({ machine, events: { NEXT: z.object({}) } })
 `
 
 const VERBS = `
-import { defineApp } from 'troupe'
+import { defineApp } from 'troupe/verbs'
 const run = async (call) => {
   call.print('to ' + call.arguments[0] + ' by ' + call.options.app)
   return 7

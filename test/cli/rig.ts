@@ -1,7 +1,7 @@
 /** Runs the command inside the test's process, with everything it writes taken down. */
 
 import { runCli, type Terminal } from '../../src/cli/index.ts'
-import type { App } from '../../src/node/index.ts'
+import type { App, LazyApp } from '../../src/node/index.ts'
 
 export interface Ran {
   code: number
@@ -10,7 +10,7 @@ export interface Ran {
 }
 
 export interface RunInit {
-  apps?: readonly App[]
+  apps?: readonly (App | LazyApp)[]
   env?: Record<string, string>
   cwd?: string
   /** Standard output and standard error are a terminal. */

@@ -90,6 +90,15 @@ it('bigints are kept at any depth, and what contains itself is refused', () => {
   expect(() => toJson(circle)).toThrow(TypeError)
 })
 
+it.each([100, 1_000, 10_000])(
+  'a list of %i rows is the same with a tag in it and without',
+  (count) => {
+    const rows = Array.from({ length: count }, (_, n) => ({ name: `row ${n}`, at: [n, null] }))
+    expect(fromJson(toJson(rows))).toEqual(rows)
+    expect(fromJson(toJson([...rows, 5n]))).toEqual([...rows, 5n])
+  },
+)
+
 it('what nests too deep for our functions is malformed', () => {
   const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
   expect(() => fromJson(deep)).toThrow(expect.objectContaining({ code: 'malformed' }))

@@ -20,7 +20,11 @@ export const FLOORS: Readonly<Record<string, number>> = {
   gateway: 6,
   cli: 7,
 }
-const DOORS = ['src/index.ts', 'src/main.ts']
+const DOORS = ['src/index.ts', 'src/verbs.ts', 'src/main.ts']
+/** What families may import; the second is for verbs and loads no package. */
+const PUBLIC_DOORS = ['src/index.ts', 'src/verbs.ts']
+/** A room or a family may have a second door, for what loads no package (`light-doors.test.ts`). */
+const DOOR_FILES = ['index.ts', 'light.ts']
 /** Packages that are a technology: only their adapter knows them. */
 const ADAPTER_PACKAGES = new Set(['lmdb', 'nats'])
 
@@ -70,14 +74,15 @@ function placeOf(path: string): Place {
   const [top, second, third, fourth] = path.split('/')
   if (top === 'machines') {
     if (third === undefined) return { kind: 'family', family: undefined, isIndex: false }
-    return { kind: 'family', family: second, isIndex: third === 'index.ts' }
+    return { kind: 'family', family: second, isIndex: DOOR_FILES.includes(third) }
   }
   if (top !== 'src' || second === undefined) return { kind: 'outside' }
   if (DOORS.includes(path)) return { kind: 'door', path }
   const floor = FLOORS[second]
   if (floor === undefined || third === undefined) return { kind: 'nowhere' }
   const part = second === 'adapters' && fourth !== undefined ? third : undefined
-  const isIndex = path === `src/${second}/${part === undefined ? '' : `${part}/`}index.ts`
+  const folder = `src/${second}/${part === undefined ? '' : `${part}/`}`
+  const isIndex = DOOR_FILES.some((file) => path === folder + file)
   return { kind: 'room', room: second, floor, part, isIndex }
 }
 
@@ -125,7 +130,7 @@ function objectionOfFamily(
   to: Place,
   target: string,
 ): string | undefined {
-  if (target === 'src/index.ts') return undefined
+  if (PUBLIC_DOORS.includes(target)) return undefined
   if (to.kind !== 'family')
     return 'machines/ import only src/index.ts, their own folder and packages'
   const isListing = from.family === undefined && to.isIndex

@@ -1,5 +1,6 @@
 export * from './checkpoints.ts'
 export * from './clock.ts'
 export * from './files.ts'
+export * from './heap.ts'
 export * from './log.ts'
 export * from './random.ts'

@@ -1,0 +1,38 @@
+/**
+ * What is loaded with a file before anything runs. Decides: that imports of types, and `import()`, load nothing
+ * then.
+ */
+import { posix } from 'node:path'
+import ts from 'typescript'
+import type { Source } from './sources.ts'
+
+/** The packages that a file of ours brings along, through all files of ours that it imports. */
+export function packagesLoadedBy(path: string, sources: readonly Source[]): string[] {
+  const byPath = new Map(sources.map((source) => [source.path, source]))
+  const packages = new Set<string>()
+  const seen = new Set<string>()
+  const visit = (at: string): void => {
+    const source = byPath.get(at)
+    if (source === undefined) throw new Error(`${at} is imported and not there`)
+    if (seen.has(at)) return
+    seen.add(at)
+    for (const specifier of loadedSpecifiers(source)) {
+      if (specifier.startsWith('.')) visit(posix.join(posix.dirname(at), specifier))
+      else if (!specifier.startsWith('node:')) packages.add(specifier)
+    }
+  }
+  visit(path)
+  return [...packages].sort()
+}
+
+/** `verbatimModuleSyntax` keeps every import that does not say `type` before its names. */
+function loadedSpecifiers({ tree }: Source): string[] {
+  return tree.statements.flatMap((statement) => {
+    const isLoaded =
+      (ts.isImportDeclaration(statement) &&
+        statement.importClause?.phaseModifier !== ts.SyntaxKind.TypeKeyword) ||
+      (ts.isExportDeclaration(statement) && !statement.isTypeOnly)
+    const from = isLoaded ? statement.moduleSpecifier : undefined
+    return from !== undefined && ts.isStringLiteral(from) ? [from.text] : []
+  })
+}
