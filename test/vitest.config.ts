@@ -19,7 +19,7 @@ const SHARING = {
   computing: [
     'test/{bench,client,cluster,golden,machine,paths,properties,protocol,repo,shard,simulation}/*.test.ts',
     'test/machines/sealing/{plans,thread}/*.test.ts',
-    'test/machines/platform/{pool,semaphore}.test.ts',
+    'test/machines/platform/{pool,semaphore*}.test.ts',
   ],
   /** Nodes, gateways, NATS clients and children in the process of the test. */
   serving: [

@@ -1,5 +1,5 @@
 /** The verbs `troupe actors bulk`. Decides: what a person types, is asked and reads. */
-import { type AppVerb, toJson, type VerbCall, wait } from '../../src/index.ts'
+import { type AppVerb, toJson, type VerbCall, wait } from '../../src/verbs.ts'
 import type { BulkOperation } from './bulk-operation.ts'
 import { countText, detailLines, previewLines, summaryLine } from './bulk-text.ts'
 import { countOf, eventOf, filterOf, given, pauseOf, textOf } from './bulk-words.ts'

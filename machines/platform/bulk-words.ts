@@ -2,7 +2,7 @@
  * What a person types of a bulk. Decides: how the options of its verbs are read. Leaves to others: what they
  * may be (`bulk-operation.ts`).
  */
-import { fromJson, type IndexValue, TroupeError, type VerbCall } from '../../src/index.ts'
+import { fromJson, type IndexValue, TroupeError, type VerbCall } from '../../src/verbs.ts'
 import type { BulkOperation } from './bulk-operation.ts'
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -7,6 +7,7 @@ import { bulk } from './bulk.ts'
 import { bulkRoutes } from './bulk-routes.ts'
 import { bulkVerbs } from './bulk-verbs.ts'
 import { Bulks } from './bulks.ts'
+import { lazyPlatform } from './light.ts'
 import { pool } from './pool.ts'
 import { poolRoutes } from './pool-routes.ts'
 import { poolVerbs } from './pool-verbs.ts'
@@ -20,8 +21,5 @@ export const platform = defineApp({
     ...bulkRoutes(new Bulks(context)),
   ],
   verbs: [...poolVerbs, ...bulkVerbs],
-  verbGroups: {
-    pools: 'durable semaphores and locks',
-    'actors bulk': 'one operation on every actor of a filter',
-  },
+  verbGroups: lazyPlatform.verbGroups,
 })

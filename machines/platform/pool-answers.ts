@@ -16,6 +16,7 @@ const request = {
   waitMs: z.number().nullable(),
   ticket: z.number(),
   ref: z.string().nullable(),
+  choice: z.string().nullable().describe('by whose name it asked'),
 }
 const waiter = z.object({
   ...request,
@@ -33,6 +34,9 @@ export const poolDetail = z.object({
   ...summary,
   limits: z.record(z.string(), z.number()),
   gaps: z.record(z.string(), z.number()).describe('ms between two grants of a name'),
+  choices: z
+    .record(z.string(), z.array(z.array(z.string())))
+    .describe('options by the name that requests ask for them'),
   gapped: z.array(z.string()).describe('names whose gap is not over'),
   usedByName: z.record(z.string(), z.number()),
   waitersMax: z.number(),

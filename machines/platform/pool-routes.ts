@@ -1,8 +1,8 @@
 /** What the verbs `troupe pools` call. Decides: the paths, what they take and what they answer. */
 import { z } from 'zod'
 import type { AppRequest, AppRoute } from '../../src/index.ts'
-import { poolInput } from './pool.ts'
 import { poolDetail, poolList } from './pool-answers.ts'
+import { poolInput } from './pool-schemas.ts'
 import type { Pools } from './pools.ts'
 
 const creation = poolInput.extend({ pool: z.string() })
@@ -38,14 +38,15 @@ export function poolRoutes(pools: Pools): AppRoute[] {
     {
       method: 'POST',
       path: '/pools/:name/resize',
-      summary: 'change the slots of a pool, or the limits and gaps of its names',
+      summary: 'change the slots of a pool, the limits and gaps of its names, or its choices',
       schemas: { body: size, answer: poolDetail },
       handle: async (request) => {
-        const { slots, limits, gaps } = request.body as z.infer<typeof size>
+        const { slots, limits, gaps, choices } = request.body as z.infer<typeof size>
         const wanted = {
           ...(slots === undefined ? {} : { slots }),
           ...(limits === undefined ? {} : { limits }),
           ...(gaps === undefined ? {} : { gaps }),
+          ...(choices === undefined ? {} : { choices }),
         }
         return { body: await pools.resize(nameOf(request), wanted, request.author) }
       },

@@ -1,5 +1,5 @@
 /** The verbs `troupe pools`. Decides: what a person types and reads. */
-import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../src/index.ts'
+import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../src/verbs.ts'
 import type { HolderDetail, PoolDetail, PoolSummary } from './pools.ts'
 import { textOf } from './semaphore.ts'
 
@@ -19,6 +19,10 @@ const SIZE = [
   {
     flags: '--gap <name=duration...>',
     description: 'least time between two grants of a name: 500ms, 5s, 2m',
+  },
+  {
+    flags: '--choice <name=options...>',
+    description: 'what is asked for by that name: pc1=cpu0+gpu0,cpu1 is both of the first, or cpu1',
   },
 ]
 
@@ -52,7 +56,7 @@ export const poolVerbs: readonly AppVerb[] = [
   },
   {
     path: ['pools', 'resize'],
-    summary: 'change the slots, limits or gaps of a pool; whoever holds goes on',
+    summary: 'change the slots, limits, gaps or choices of a pool; whoever holds goes on',
     arguments: '<name>',
     options: SIZE,
     examples: ['troupe pools resize builds --slots 12 --limit pc1=4 pc2=8'],
@@ -82,18 +86,19 @@ async function list(call: VerbCall): Promise<void> {
 }
 
 async function create(call: VerbCall): Promise<void> {
-  const { slots, limits, gaps } = sizeOf(call)
+  const { slots, ...names } = sizeOf(call)
   if (slots === undefined) {
     throw new TroupeError('malformed', '--slots is missing: how many units may be out at a time')
   }
   const waitersMax = countOf('--waiters', call.options['waiters'])
-  await post(call, '/pools', { pool: call.arguments[0] ?? '', slots, limits, gaps, waitersMax })
+  await post(call, '/pools', { pool: call.arguments[0] ?? '', slots, ...names, waitersMax })
 }
 
 async function resize(call: VerbCall): Promise<void> {
   const size = sizeOf(call)
   if (Object.values(size).every((one) => one === undefined)) {
-    const why = 'say what to change: --slots <count>, --limit <name=count> or --gap <name=duration>'
+    const why =
+      'say what to change: --slots <count>, --limit <name=count>, --gap <name=duration> or --choice <name=options>'
     throw new TroupeError('malformed', why)
   }
   await post(call, `${pathOf(call)}/resize`, size)
@@ -109,15 +114,16 @@ function show(call: VerbCall, view: PoolDetail): void {
   const { pool, status, slots, used, holders, waiters } = view
   const state = status === 'active' ? '' : `  ${status}`
   call.print(`${pool}  ${used}/${slots} out${state}`)
-  for (const line of nameLines(view)) call.print(line)
+  for (const line of [...nameLines(view), ...choiceLines(view)]) call.print(line)
   for (const one of holders) {
     const { holder, units, names, token } = one
     const lease = leaseText(one, call.clock.now())
     call.print(`  holds  ${holder}  ${units}${namesText([names])}  token ${token}  ${lease}`)
   }
-  for (const { holder, units, anyOf, priority, ticket } of waiters) {
+  for (const { holder, units, choice, anyOf, priority, ticket } of waiters) {
     const rank = priority === 0 ? '' : `  priority ${priority}`
-    call.print(`  waits  ${holder}  ${units}${namesText(anyOf)}  ticket ${ticket}${rank}`)
+    const what = choice === null ? namesText(anyOf) : ` of the choice ${choice}`
+    call.print(`  waits  ${holder}  ${units}${what}  ticket ${ticket}${rank}`)
   }
 }
 
@@ -129,6 +135,14 @@ function nameLines({ limits, gaps, gapped, usedByName }: PoolDetail): string[] {
     const gapMs = gap.get(name)
     const state = gapped.includes(name) ? ', not over yet' : ''
     return `  name ${name}  ${out}${gapMs === undefined ? '' : `  gap ${durationText(gapMs)}`}${state}`
+  })
+}
+
+/** Who waits for one of them waits for what stands here. */
+function choiceLines({ choices, waiters }: PoolDetail): string[] {
+  return Object.entries(choices).map(([name, options]) => {
+    const waiting = waiters.filter(({ choice }) => choice === name).length
+    return `  choice ${name}  ${waiting} wait  ${textOf(options)}`
   })
 }
 
@@ -158,6 +172,7 @@ interface Size {
   slots: number | undefined
   limits: Record<string, number> | undefined
   gaps: Record<string, number> | undefined
+  choices: Record<string, string[][]> | undefined
 }
 
 function sizeOf({ options }: VerbCall): Size {
@@ -165,17 +180,18 @@ function sizeOf({ options }: VerbCall): Size {
     slots: countOf('--slots', options['slots']),
     limits: perName('--limit', options['limit'], 'pc1=4', countOf),
     gaps: perName('--gap', options['gap'], 'pc1=5s', durationOf),
+    choices: perName('--choice', options['choice'], 'pc1=cpu0+gpu0,cpu1', optionsIn),
   }
 }
 
-function perName(
+function perName<T>(
   flag: string,
   given: unknown,
   example: string,
-  read: (flag: string, text: string) => number | undefined,
-): Record<string, number> | undefined {
+  read: (flag: string, text: string) => T | undefined,
+): Record<string, T> | undefined {
   if (given === undefined) return undefined
-  const pairs = (given as readonly string[]).map((text): [string, number] => {
+  const pairs = (given as readonly string[]).map((text): [string, T] => {
     const at = text.lastIndexOf('=')
     const value = at < 1 ? undefined : read(flag, text.slice(at + 1))
     if (value === undefined) {
@@ -197,6 +213,11 @@ function durationOf(flag: string, text: string): number {
   const unitMs = UNITS_MS.find(([name]) => name === unit)?.[1]
   if (unitMs !== undefined) return Number(count) * unitMs
   throw new TroupeError('malformed', `${flag}: ${text} is no duration such as 500ms, 5s or 2m`)
+}
+
+/** What a name may be the machine says. */
+function optionsIn(_flag: string, text: string): string[][] {
+  return text.split(',').map((option) => option.split('+'))
 }
 
 function durationText(ms: number): string {

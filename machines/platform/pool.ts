@@ -1,29 +1,30 @@
 /**
  * The machine `pool`: a durable fair semaphore.
  *
- * Decides: its events and schemas, what is told to whom, and that leases and waits are timers of the
- * actor, so that they go on over a crash. Leaves to others: who is served next (`semaphore.ts`).
+ * Decides: what is told to whom, and that leases and waits are timers of the actor, so that they go on over a
+ * crash. Leaves to others: who is served next (`semaphore.ts`), what its events may hold (`pool-schemas.ts`).
  */
 import { cancel, setup } from 'xstate'
-import { z } from 'zod'
+import type { z } from 'zod'
+import { addressOf, defineMachine, type EventObject, reply, tell } from '../../src/index.ts'
 import {
-  addressOf,
-  defineMachine,
-  type EventObject,
-  parseAddress,
-  reply,
-  TroupeError,
-  tell,
-} from '../../src/index.ts'
-import { fromStages } from './pool-versions.ts'
+  isActor,
+  type Payload,
+  type PoolEvent,
+  poolContext,
+  poolEvents,
+  poolInput,
+} from './pool-schemas.ts'
+import { fromStages, withChoices } from './pool-versions.ts'
 import {
   type Answer,
-  acquire,
+  acquireInstead,
   again,
   type Decision,
   evict,
   gapOver,
   leaseOver,
+  type Request,
   release,
   renew,
   resize,
@@ -33,113 +34,13 @@ import {
 } from './semaphore.ts'
 import { type Ended, type Holder, namesOf, type Semaphore, usedBy } from './serving.ts'
 
-const SLOTS_MAX = 1_000_000
-const HOLDER_BYTES_MAX = 256
-/** Room for every child of every stage of a worker, and its locks. */
-const LIMITS_MAX = 256
-/** Each may have a timer of the actor. */
-const GAPS_MAX = 100
-const OPTIONS_MAX = 16
-const NAMES_MAX = 8
-const REF_CHARACTERS_MAX = 128
-const MS_MAX = 30 * 86_400_000
 /** Another turn: what the actor was sent meanwhile comes between. */
 const SERVE_AGAIN_MS = 1
-
-const holderName = z
-  .string()
-  .min(1)
-  .refine(isHolder, `an address or a name without "/", at most ${HOLDER_BYTES_MAX} bytes`)
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/)
-const slots = z.int().min(1).max(SLOTS_MAX)
-const limits = z
-  .record(name, slots)
-  .refine((all) => Object.keys(all).length <= LIMITS_MAX, `at most ${LIMITS_MAX} names`)
-const gaps = z
-  .record(name, z.int().min(1).max(MS_MAX))
-  .refine((all) => Object.keys(all).length <= GAPS_MAX, `at most ${GAPS_MAX} names`)
-const names = z
-  .array(name)
-  .min(1)
-  .max(NAMES_MAX)
-  .refine((all) => new Set(all).size === all.length, 'a name stands there twice')
-const token = z.int().min(1).optional()
-
-export const poolInput = z.object({
-  slots,
-  limits: limits.optional(),
-  gaps: gaps.optional(),
-  waitersMax: z.int().min(0).max(WAITERS_MAX).optional(),
-})
-
-const waiter = z.object({
-  holder: z.string(),
-  units: slots,
-  demand: z.int().min(1),
-  priority: z.int(),
-  leaseMs: z.int().min(0),
-  waitMs: z.int().min(0).nullable(),
-  ticket: z.int().min(1),
-  ref: z.string().nullable(),
-})
-
-const poolContext = z.object({
-  slots,
-  limits,
-  gaps,
-  gapped: z.array(name),
-  waitersMax: z.int().min(0).max(WAITERS_MAX),
-  lastTicket: z.int().min(0),
-  lastToken: z.int().min(0),
-  demands: z.array(z.object({ id: z.int().min(1), options: z.array(z.array(name)) })),
-  holders: z.array(waiter.extend({ token: z.int().min(1), option: z.int().min(0) })),
-  waiters: z.array(waiter),
-})
-
-const events = {
-  ACQUIRE: z
-    .object({
-      holder: holderName,
-      units: slots.optional(),
-      anyOf: z.array(names).min(1).max(OPTIONS_MAX).optional(),
-      /** Short for `anyOf: [[stage]]`. */
-      stage: name.optional(),
-      priority: z.int().min(-1_000).max(1_000).optional(),
-      leaseMs: z.int().min(0).max(MS_MAX).optional(),
-      waitMs: z.int().min(0).max(MS_MAX).optional(),
-      ref: z.string().max(REF_CHARACTERS_MAX).optional(),
-    })
-    .refine(({ anyOf, stage }) => !anyOf || !stage, 'either anyOf or stage, not both'),
-  RELEASE: z.object({ holder: holderName, token }),
-  RENEW: z.object({ holder: holderName, token, leaseMs: z.int().min(0).max(MS_MAX).optional() }),
-  CANCEL: z.object({ holder: holderName }),
-  EVICT: z.object({ holder: holderName }),
-  RESIZE: z.object({
-    slots: slots.optional(),
-    limits: limits.optional(),
-    gaps: gaps.optional(),
-  }),
-}
-
-type Payload<TType extends keyof typeof events> = z.infer<(typeof events)[TType]>
 
 interface Message {
   to: string
   event: EventObject
 }
-
-type PoolEvent =
-  | ({ type: 'ACQUIRE' } & Payload<'ACQUIRE'>)
-  | ({ type: 'RELEASE' } & Payload<'RELEASE'>)
-  | ({ type: 'RENEW' } & Payload<'RENEW'>)
-  | ({ type: 'CANCEL' } & Payload<'CANCEL'>)
-  | ({ type: 'EVICT' } & Payload<'EVICT'>)
-  | ({ type: 'RESIZE' } & Payload<'RESIZE'>)
-  | { type: 'LEASE_OVER'; token: number }
-  | { type: 'WAIT_OVER'; ticket: number }
-  | { type: 'GAP_OVER'; name: string }
-  | { type: 'SERVE_MORE' }
-  | { type: 'troupe.deadLetter'; to: string; event: { type: string; token?: unknown } }
 
 const chart = setup({
   types: {
@@ -189,6 +90,7 @@ const machine = chart.createMachine({
     slots: input.slots,
     limits: input.limits ?? {},
     gaps: input.gaps ?? {},
+    choices: input.choices ?? {},
     gapped: [],
     waitersMax: input.waitersMax ?? WAITERS_MAX,
     lastTicket: 0,
@@ -219,12 +121,12 @@ const machine = chart.createMachine({
 
 export const pool = defineMachine({
   machine,
-  version: 2,
-  migrations: { 1: fromStages },
+  version: 3,
+  migrations: { 1: fromStages, 2: withChoices },
   input: poolInput,
   context: poolContext,
   internal: ['LEASE_OVER', 'WAIT_OVER', 'GAP_OVER', 'SERVE_MORE'],
-  events,
+  events: poolEvents,
   index: ({ slots: all, holders, waiters }) => ({
     slots: all,
     used: usedBy(holders),
@@ -244,15 +146,7 @@ interface Decided extends Decision {
 function decide(now: Semaphore, event: PoolEvent): Decided {
   switch (event.type) {
     case 'ACQUIRE':
-      return acquire(now, {
-        holder: event.holder,
-        units: event.units ?? 1,
-        options: event.anyOf ?? [event.stage === undefined ? [] : [event.stage]],
-        priority: event.priority ?? 0,
-        leaseMs: event.leaseMs ?? 0,
-        waitMs: event.waitMs ?? null,
-        ref: event.ref ?? null,
-      })
+      return acquireInstead(now, requestOf(event), event.instead ?? null)
     case 'RELEASE':
       return release(now, event.holder, event.token ?? null)
     case 'RENEW':
@@ -266,6 +160,7 @@ function decide(now: Semaphore, event: PoolEvent): Decided {
         slots: event.slots ?? now.slots,
         limits: event.limits ?? now.limits,
         gaps: event.gaps ?? now.gaps,
+        choices: event.choices ?? now.choices,
       })
     case 'LEASE_OVER':
       return leaseOver(now, event.token)
@@ -277,6 +172,18 @@ function decide(now: Semaphore, event: PoolEvent): Decided {
       return again(now)
     case 'troupe.deadLetter':
       return undelivered(now, event)
+  }
+}
+
+function requestOf(event: Payload<'ACQUIRE'>): Request {
+  return {
+    holder: event.holder,
+    units: event.units ?? 1,
+    wants: event.choice ?? event.anyOf ?? [event.stage === undefined ? [] : [event.stage]],
+    priority: event.priority ?? 0,
+    leaseMs: event.leaseMs ?? 0,
+    waitMs: event.waitMs ?? null,
+    ref: event.ref ?? null,
   }
 }
 
@@ -352,20 +259,4 @@ function waitId({ ticket }: { ticket: number }): string {
 
 function gapId(of: string): string {
   return `gap-${of}`
-}
-
-function isActor(holder: string): boolean {
-  return holder.includes('/')
-}
-
-function isHolder(holder: string): boolean {
-  if (Buffer.byteLength(holder) > HOLDER_BYTES_MAX || /\p{Cc}/u.test(holder)) return false
-  if (!isActor(holder)) return true
-  try {
-    parseAddress(holder)
-    return true
-  } catch (thrown) {
-    if (thrown instanceof TroupeError) return false
-    throw thrown
-  }
 }

@@ -11,19 +11,22 @@ import {
   parseAddress,
   TroupeError,
 } from '../../src/index.ts'
-import { leaseId, type poolInput } from './pool.ts'
+import { leaseId } from './pool.ts'
+import type { poolInput } from './pool-schemas.ts'
 import type { Answer } from './semaphore.ts'
 import {
+  type Choices,
+  demandOf,
   type Holder,
   namesOf,
-  optionsOf,
   type Semaphore,
   usedBy,
   usedByName,
   type Waiter,
 } from './serving.ts'
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+/** As names of workers and more may be, and what the pool is for behind them. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.~-]{0,127}$/
 
 export interface PoolSummary {
   pool: string
@@ -39,6 +42,7 @@ export interface PoolDetail extends Omit<PoolSummary, 'holders' | 'waiters'> {
   limits: Record<string, number>
   /** Least time between two grants of a name, in ms. */
   gaps: Record<string, number>
+  choices: Choices
   /** Names whose gap is not over. */
   gapped: string[]
   /** Units out of every name that has a limit or a gap. */
@@ -49,11 +53,14 @@ export interface PoolDetail extends Omit<PoolSummary, 'holders' | 'waiters'> {
 }
 
 export interface WaiterDetail extends Omit<Waiter, 'demand'> {
+  /** By whose name it asked; null: by the options themselves. */
+  choice: string | null
   /** It waits for all names of one of them; one without names is for units only. */
   anyOf: string[][]
 }
 
 export interface HolderDetail extends Omit<Holder, 'demand' | 'option'> {
+  choice: string | null
   names: string[]
   /** Unix ms; null: it has none, or it stands still. */
   leaseUntil: number | null
@@ -65,6 +72,7 @@ export interface PoolSize {
   slots?: number
   limits?: Record<string, number>
   gaps?: Record<string, number>
+  choices?: Choices
 }
 
 /** As rows of lists and views of actors both say it. */
@@ -127,8 +135,10 @@ export class Pools {
     const sent = await named(name, this.#client.as(author).send(addressOf(name), event))
     // A paused pool keeps the event and answers nothing yet.
     const answer = sent.reply as Answer | undefined
-    if (answer && 'refused' in answer)
-      throw new TroupeError('not-found', `pool ${name}: ${answer.message}`)
+    if (answer && 'refused' in answer) {
+      const code = answer.refused === 'full' ? 'too-large' : 'not-found'
+      throw new TroupeError(code, `pool ${name}: ${answer.message}`)
+    }
   }
 }
 
@@ -139,7 +149,7 @@ function statusOf({ status, paused, parked }: Pick<ActorView, 'status'> & Held):
 
 function detailOf(view: ActorView): PoolDetail {
   const pool = view.context as Semaphore
-  const { slots, limits, gaps, gapped, waitersMax, holders, waiters } = pool
+  const { slots, limits, gaps, choices, gapped, waitersMax, holders, waiters } = pool
   const used = usedByName(pool)
   const names = [...new Set([...Object.keys(limits), ...Object.keys(gaps)])]
   return {
@@ -147,16 +157,18 @@ function detailOf(view: ActorView): PoolDetail {
     status: statusOf(view),
     slots,
     used: usedBy(holders),
-    ...{ limits, gaps, gapped },
+    ...{ limits, gaps, choices, gapped },
     usedByName: Object.fromEntries(names.map((name) => [name, used.get(name) ?? 0])),
     waitersMax,
     holders: holders.map((one) => {
       const { demand: _demand, option: _option, ...holder } = one
-      return { ...holder, names: namesOf(pool, one), ...leaseOf(one, view) }
+      const { choice } = demandOf(pool, one)
+      return { ...holder, choice, names: namesOf(pool, one), ...leaseOf(one, view) }
     }),
     waiters: waiters.map((one) => {
       const { demand: _demand, ...waiter } = one
-      return { ...waiter, anyOf: optionsOf(pool, one) }
+      const { choice, options } = demandOf(pool, one)
+      return { ...waiter, choice, anyOf: options }
     }),
   }
 }
@@ -183,6 +195,6 @@ async function named<T>(name: string, work: Promise<T>): Promise<T> {
 
 function addressOf(name: string): string {
   if (NAME.test(name)) return formatAddress('pool', name)
-  const why = `"${name.slice(0, 64)}" cannot name a pool: a letter or digit and at most 63 letters, digits, "_", "." or "-"`
+  const why = `"${name.slice(0, 64)}" cannot name a pool: a letter or digit and at most 127 letters, digits, "_", ".", "~" or "-"`
   throw new TroupeError('malformed', why)
 }

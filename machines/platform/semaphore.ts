@@ -1,17 +1,18 @@
 /**
  * A fair semaphore as a value: who holds how much, who waits, and what each request makes of it.
  *
- * Decides: the order (a higher priority first, then first come first served), what is refused, and what
- * is answered. Leaves to others: who is served next (`serving.ts`), timers, messages and when anything
- * happens (`pool.ts`).
+ * Decides: the order (a higher priority first, then first come first served), what is refused, what is
+ * answered, and whom other choices concern: those who wait, not those who hold. Leaves to others: who is
+ * served next (`serving.ts`), timers, messages and when anything happens (`pool.ts`).
  */
 import {
+  type Choices,
   type Demand,
+  demandOf,
   type EndReason,
   type Holder,
   mostOf,
   namesOf,
-  optionsOf,
   type Semaphore,
   type Served,
   serve,
@@ -20,12 +21,15 @@ import {
 } from './serving.ts'
 
 export interface Request extends Omit<Waiter, 'demand' | 'ticket'> {
-  /** It gets all names of one of them. */
-  options: string[][]
+  /** It gets all names of one of them; or the name of a choice of such. */
+  wants: string[][] | string
 }
+
+type Wanted = Omit<Demand, 'id'>
 
 export type RefusalCode =
   | 'too-large'
+  | 'unknown-choice'
   | 'mismatch'
   | 'busy'
   | 'full'
@@ -73,12 +77,14 @@ export function acquire(now: Semaphore, request: Request): Decision {
   const held = now.holders.find(({ holder }) => holder === request.holder)
   const known = held ?? now.waiters.find(({ holder }) => holder === request.holder)
   if (known !== undefined) return askedAgain(now, known, request)
-  const most = mostOf(now, request.options)
+  const { wants, ...fields } = request
+  const wanted = wantedOf(now.choices, wants)
+  if (wanted === undefined) return refuse(now, 'unknown-choice', noChoice(now, String(wants)))
+  const most = mostOf(now, wanted.options)
   if (request.units > most) {
     return refuse(now, 'too-large', `${request.units} units are asked for, of at most ${most}`)
   }
-  const { options, ...fields } = request
-  const { demands, demand } = demanded(now.demands, options)
+  const { demands, demand } = demanded(now.demands, wanted)
   const waiter: Waiter = { ...fields, demand, ticket: now.lastTicket + 1 }
   const served = serve({
     ...now,
@@ -96,13 +102,28 @@ export function acquire(now: Semaphore, request: Request): Decision {
   return bounded(now, { ...served, answer })
 }
 
+/**
+ * Gives back what it holds by that token, if it still does, and asks. It is given back also where the request is
+ * refused; and who waits already is served before the request, as in any case.
+ */
+export function acquireInstead(now: Semaphore, request: Request, token: number | null): Decision {
+  const held = now.holders.find((one) => one.holder === request.holder && one.token === token)
+  if (held === undefined) return acquire(now, request)
+  const freed = { ...now, holders: now.holders.filter((one) => one !== held) }
+  const decision = acquire(freed, request)
+  const { answer } = decision
+  const isRefused = answer !== undefined && 'refused' in answer
+  const served = isRefused ? { ...serve(freed), answer } : decision
+  return { ...served, ended: [{ who: held, reason: 'released' }, ...served.ended] }
+}
+
 /** An actor that asks again has forgotten the first answer, as after a resume with retry. */
 function askedAgain(now: Semaphore, known: Waiter | Holder, request: Request): Decision {
   const { holder, ref } = request
-  const options = optionsOf(now, known)
-  if (known.units !== request.units || textOf(options) !== textOf(request.options)) {
+  const demand = demandOf(now, known)
+  if (known.units !== request.units || !isFor(demand, request.wants)) {
     const has = 'token' in known ? 'holds' : 'waits for'
-    const names = textOf(options)
+    const names = demand.choice ?? textOf(demand.options)
     const what = `${known.units} units${names === '' ? '' : ` of ${names}`}`
     return refuse(now, 'mismatch', `${holder} ${has} ${what} already`)
   }
@@ -160,13 +181,54 @@ export function withdraw(now: Semaphore, holder: string): Decision {
  */
 export function resize(
   now: Semaphore,
-  size: Pick<Semaphore, 'slots' | 'limits' | 'gaps'>,
-): Decision & { opened: string[] } {
+  size: Pick<Semaphore, 'slots' | 'limits' | 'gaps' | 'choices'>,
+): Decision & { opened?: string[] } {
   const opened = now.gapped.filter((name) => !Object.hasOwn(size.gaps, name))
   const gapped = now.gapped.filter((name) => !opened.includes(name))
-  const served = serve({ ...now, ...size, gapped })
+  const served = serve({ ...rechosen(now, size.choices), ...size, gapped })
   const answer = { slots: size.slots, used: usedBy(served.next.holders) }
-  return { ...served, answer, opened }
+  return bounded(now, { ...served, answer, opened })
+}
+
+/**
+ * Who waits by the name of a choice waits for what it means now: for nothing at all where it is gone. Who
+ * holds keeps what was given.
+ */
+function rechosen(now: Semaphore, choices: Choices): Semaphore {
+  const changed = new Map(
+    now.demands.filter((one) => isChanged(one, choices)).map((one) => [one.id, one]),
+  )
+  if (changed.size === 0) return now
+  let { demands } = now
+  const moves = new Map<string, number>()
+  const moved = (key: string, wanted: Wanted): number => {
+    const known = moves.get(key)
+    if (known !== undefined) return known
+    const next = demanded(demands, wanted)
+    demands = next.demands
+    moves.set(key, next.demand)
+    return next.demand
+  }
+  const waiters = now.waiters.map((one) => {
+    const choice = changed.get(one.demand)?.choice
+    if (choice == null) return one
+    const options = wantedOf(choices, choice)?.options ?? []
+    return { ...one, demand: moved(choice, { choice, options }) }
+  })
+  const holders = now.holders.map((one) => {
+    const { choice, options } = changed.get(one.demand) ?? {}
+    if (choice == null) return one
+    const names = options?.[one.option] ?? []
+    const demand = moved(`${one.demand}/${one.option}`, { choice, options: [names] })
+    return { ...one, demand, option: 0 }
+  })
+  return { ...now, demands, holders, waiters }
+}
+
+function isChanged({ choice, options }: Demand, choices: Choices): boolean {
+  if (choice === null) return false
+  const known = wantedOf(choices, choice)
+  return known === undefined || textOf(known.options) !== textOf(options)
 }
 
 export function gapOver(now: Semaphore, name: string): Decision {
@@ -205,16 +267,34 @@ function placed(waiters: readonly Waiter[], waiter: Waiter): Waiter[] {
   return [...waiters.slice(0, at), waiter, ...waiters.slice(at)]
 }
 
+/** Undefined for a choice that there is not. */
+function wantedOf(choices: Choices, wants: Request['wants']): Wanted | undefined {
+  if (typeof wants !== 'string') return { choice: null, options: wants }
+  // A name may be that of something every object has.
+  const options = Object.hasOwn(choices, wants) ? choices[wants] : undefined
+  return options && { choice: wants, options }
+}
+
+function isFor({ choice, options }: Demand, wants: Request['wants']): boolean {
+  if (typeof wants === 'string') return choice === wants
+  return choice === null && textOf(options) === textOf(wants)
+}
+
+function noChoice({ choices }: Semaphore, name: string): string {
+  const known = Object.keys(choices).join(', ')
+  return `there is no choice "${name}" here; there is ${known === '' ? 'none' : known}`
+}
+
 /** Those who ask for the same share a demand. */
 function demanded(
   demands: readonly Demand[],
-  options: string[][],
+  { choice, options }: Wanted,
 ): { demands: Demand[]; demand: number } {
   const text = textOf(options)
-  const known = demands.find((one) => textOf(one.options) === text)
+  const known = demands.find((one) => one.choice === choice && textOf(one.options) === text)
   if (known) return { demands: [...demands], demand: known.id }
   const id = demands.reduce((last, one) => Math.max(last, one.id), 0) + 1
-  return { demands: [...demands, { id, options }], demand: id }
+  return { demands: [...demands, { id, choice, options }], demand: id }
 }
 
 /** No name holds a blank or a `+`. */
@@ -236,15 +316,16 @@ function bounded<T extends Decision>(now: Semaphore, decision: T): T | Decision 
     return refuse(now, 'full', why)
   }
   if (textBytesOf(decision.next) <= TEXT_BYTES_MAX) return decision
-  const why = `names and refs of all who hold or wait would be more than ${TEXT_BYTES_MAX} bytes`
+  const why = `names, refs and options of all who hold or wait would be more than ${TEXT_BYTES_MAX} bytes`
   return refuse(now, 'full', why)
 }
 
-function textBytesOf({ holders, waiters, demands }: Semaphore): number {
+function textBytesOf({ holders, waiters, demands, choices }: Semaphore): number {
   let bytes = 0
   for (const { holder, ref } of holders) bytes += textBytes(holder) + textBytes(ref)
   for (const { holder, ref } of waiters) bytes += textBytes(holder) + textBytes(ref)
   for (const { options } of demands) bytes += textBytes(textOf(options))
+  for (const options of Object.values(choices)) bytes += textBytes(textOf(options))
   return bytes
 }
 

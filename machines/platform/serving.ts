@@ -9,8 +9,14 @@
 /** What a request can do with: it gets all names of one option. An option without names is units only. */
 export interface Demand {
   id: number
+  /** The choice that was asked for by its name; null: the options themselves. */
+  choice: string | null
+  /** Of those who hold by a choice that was changed since, only what they were given. */
   options: string[][]
 }
+
+/** Options by the name that many ask for them. */
+export type Choices = Record<string, string[][]>
 
 export interface Waiter {
   holder: string
@@ -42,6 +48,7 @@ export interface Semaphore {
   limits: Record<string, number>
   /** Least time between two grants of a name. */
   gaps: Record<string, number>
+  choices: Choices
   /** Names whose gap is not over: they have no room. */
   gapped: string[]
   waitersMax: number
@@ -233,8 +240,12 @@ export function usedByName(now: Semaphore): Map<string, number> {
   return used
 }
 
-export function optionsOf(now: Semaphore, { demand }: Waiter): string[][] {
-  return now.demands.find(({ id }) => id === demand)?.options ?? []
+export function demandOf(now: Semaphore, { demand }: Waiter): Demand {
+  return now.demands.find(({ id }) => id === demand) ?? { id: demand, choice: null, options: [] }
+}
+
+export function optionsOf(now: Semaphore, waiter: Waiter): string[][] {
+  return demandOf(now, waiter).options
 }
 
 export function namesOf(now: Semaphore, holder: Holder): string[] {

@@ -82,6 +82,7 @@ it('refuses clearly, and then nothing has changed', async () => {
     ['ACQUIRE', { holder: 'x', units: 3 }, 'too-large'],
     ['ACQUIRE', { holder: 'x', units: 2, stage: 'pc1' }, 'too-large'],
     ['ACQUIRE', { holder: 'b', anyOf: [['pc1']] }, 'mismatch'],
+    ['ACQUIRE', { holder: 'x', choice: 'pc1' }, 'unknown-choice'],
     ['ACQUIRE', { holder: 'x' }, 'full'],
     ['ACQUIRE', { holder: 'x', waitMs: 0 }, 'busy'],
   ]
@@ -96,7 +97,15 @@ it('refuses clearly, and then nothing has changed', async () => {
     await expect(send(h, POOL, 'ACQUIRE', { holder: 'x', anyOf })).rejects.toThrow()
   }
   const both = { holder: 'x', stage: 'pc1', anyOf: [['pc1']] }
-  await expect(send(h, POOL, 'ACQUIRE', both)).rejects.toThrow('either anyOf or stage')
+  await expect(send(h, POOL, 'ACQUIRE', both)).rejects.toThrow('only one of anyOf, stage')
+  const many = Object.fromEntries(names.map((name) => [name, names.map((one) => [one])]))
+  const wide = [[`${'x'.repeat(60)}`]]
+  for (const choices of [
+    { a: [] },
+    { 'a b': [['x']] },
+    { ...many, long: new Array(500).fill(wide) },
+  ])
+    await expect(send(h, POOL, 'RESIZE', { choices })).rejects.toThrow()
   for (const [type, fields] of Object.entries({
     LEASE_OVER: { token: 1 },
     GAP_OVER: { name: 'a' },
@@ -227,6 +236,50 @@ it('a pool of version 1 goes on: who held holds, who waited is served in turn', 
   expect(await acquire('c', { units: 2 })).toMatchObject({ granted: true, token: 3 })
 })
 
+it('a pool of version 2 goes on, and can be given choices', async () => {
+  const waiting = { ...OLD, demand: 1, ref: null }
+  const second = defineMachine({
+    machine: createMachine({
+      id: 'pool',
+      initial: 'open',
+      context: {
+        ...{ slots: 2, limits: { pc1: 1 }, gaps: {}, gapped: [], waitersMax: 300 },
+        ...{ lastTicket: 2, lastToken: 1, demands: [{ id: 1, options: [['pc1']] }] },
+        holders: [{ ...waiting, holder: 'a', ticket: 1, token: 1, option: 0 }],
+        waiters: [{ ...waiting, holder: 'b', ticket: 2 }],
+      },
+      states: { open: {} },
+    }),
+    version: 2,
+    migrations: { 1: (state) => state },
+    events: {},
+  })
+  h = open([second])
+  await start(h, POOL)
+  h = restart(h, MACHINES)
+  expect(await acquire('b', { stage: 'pc1' })).toMatchObject({ ticket: 2, position: 1 })
+  expect(await acquire('c', { choice: 'any' })).toMatchObject({ refused: 'unknown-choice' })
+  await ask('RESIZE', { choices: { any: [['pc1'], ['pc2']] } })
+  expect(await acquire('c', { choice: 'any' })).toMatchObject({ granted: true, names: ['pc2'] })
+})
+
+it('an actor is told of other choices what they mean to it, over a crash', async () => {
+  const limits = { c0: 1, c1: 1 }
+  await start(h, POOL, { slots: 9, limits, choices: { pc1: [['c0']], pc2: [['c0']] } })
+  for (const id of ['u', 'v', 'w']) await start(h, `user/${id}`)
+  await acquire('user/u', { choice: 'pc1' })
+  await acquire('user/v', { choice: 'pc1', ref: 'v' })
+  await acquire('user/w', { choice: 'pc2' })
+  h = restart(h, MACHINES)
+  expect(await ask('RESIZE', { choices: { pc1: [['c1']] } })).toEqual({ slots: 9, used: 2 })
+  expect(await told('user/v')).toMatchObject([{ type: 'GRANTED', names: ['c1'], ref: 'v' }])
+  expect(await told('user/w')).toMatchObject([{ type: 'EXPIRED', reason: 'resized' }])
+  expect(await names('holders')).toEqual(['user/u', 'user/v'])
+  await acquire('user/w', { choice: 'pc2' })
+  const refusal = { type: 'REFUSED', code: 'unknown-choice' }
+  expect((await told('user/w')).at(-1)).toMatchObject(refusal)
+})
+
 it('what cannot be told to its holder is given to the next', async () => {
   await start(h, POOL, { slots: 1 })
   await acquire('user/gone')
@@ -292,4 +345,21 @@ it('smaller: holders finish, and who can never be served is told; larger: who wa
   expect(await names('holders')).toEqual(['a'])
   await ask('RESIZE', { slots: 6 })
   expect(await names('holders')).toEqual(['a', 'b'])
+})
+
+it('what is given back with a request is so in its turn, with its lease, and also where it is refused', async () => {
+  await start(h, POOL, { slots: 1 })
+  await start(h, 'user/u')
+  await acquire('user/u', { leaseMs: 60_000 })
+  await acquire('b')
+  expect(await acquire('user/u', { instead: 1 })).toMatchObject({ granted: false, position: 1 })
+  expect(await names('holders')).toEqual(['b'])
+  expect((await get(h, POOL)).timers).toEqual([])
+  await ask('RELEASE', { holder: 'b' })
+  expect(await acquire('user/u', { instead: 3, choice: 'x' })).toMatchObject({
+    refused: 'unknown-choice',
+  })
+  expect(await names('holders')).toEqual([])
+  const types = (await told('user/u')).map((one) => (one as { type: string }).type)
+  expect(types).toEqual(['GRANTED', 'GRANTED', 'REFUSED'])
 })

@@ -98,6 +98,33 @@ it('names with gaps, and what each may do with', async () => {
   })
 })
 
+it('choices, and who waits for which', async () => {
+  const choices = ['--choice', 'pc1=s1+c0,s1+c1', 'pc2=c2']
+  const made = await troupe('create', 'builds', '--slots', '9', '--limit', 'c0=1', ...choices)
+  expect(made.out.split('\n').slice(2, 4)).toEqual([
+    '  choice pc1  0 wait  s1+c0 or s1+c1',
+    '  choice pc2  0 wait  c2',
+  ])
+  await acquire('a', { choice: 'pc1' })
+  await troupe('resize', 'builds', '--choice', 'pc1=c0')
+  await acquire('b', { choice: 'pc1' })
+  await acquire('c', { anyOf: [['c1']] })
+  expect((await troupe('show', 'builds')).out.split('\n').slice(1)).toEqual([
+    '  name c0  1/1 out',
+    '  choice pc1  1 wait  c0',
+    '  holds  a  1 of s1+c0  token 1  until released',
+    '  holds  c  1 of c1  token 2  until released',
+    '  waits  b  1 of the choice pc1  ticket 2',
+    '',
+  ])
+  const shown = JSON.parse((await troupe('show', 'builds', '--json')).out)
+  expect(shown).toMatchObject({
+    choices: { pc1: [['c0']] },
+    holders: [{ choice: 'pc1', names: ['s1', 'c0'] }, { choice: null }],
+    waiters: [{ choice: 'pc1', anyOf: [['c0']] }],
+  })
+})
+
 it('says what is wrong', async () => {
   await troupe('create', 'builds', '--slots', '1')
   expect(await troupe('create', 'builds', '--slots', '1')).toMatchObject({ code: 5 })
@@ -109,12 +136,32 @@ it('says what is wrong', async () => {
   expect(await troupe('resize', 'builds')).toMatchObject({ code: 2 })
   for (const gap of ['pc1', 'pc1=5', 'pc1=s', 'pc1=5d', '=5s', 'pc1=0s', 'a b=5s'])
     expect(await troupe('resize', 'builds', '--gap', gap), gap).toMatchObject({ code: 2 })
+  for (const choice of ['pc1', 'pc1=', 'pc1=a+', 'pc1=a,a b', 'p c=a'])
+    expect(await troupe('resize', 'builds', '--choice', choice), choice).toMatchObject({ code: 2 })
   const unknown = await troupe('show', 'c')
   expect(unknown).toMatchObject({ code: 4, err: expect.stringContaining('there is no pool c') })
   expect(await troupe('release', 'builds', 'x')).toMatchObject({
     code: 4,
     err: expect.stringContaining('x holds nothing here'),
   })
+})
+
+it('choices that would be too much beside all who hold are not taken over', async () => {
+  await troupe('create', 'builds', '--slots', '1000')
+  const texts = Array.from({ length: 500 }, (_, n) => `${n}`.padStart(250, 'x'))
+  await Promise.all(texts.map((holder) => acquire(holder, { ref: holder.slice(-128) })))
+  const options = Array.from({ length: 16 }, (_, n) => [`${n}`.padStart(64, 'n')])
+  const choices = Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`c${n}`, options]))
+  const resize = (body: object) =>
+    fetch(`${gateway.url}/pools/builds/resize`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  const refused = await resize({ choices })
+  expect(refused.ok).toBe(false)
+  expect(await refused.text()).toContain('too-large')
+  expect((await resize({ choices: { c0: options } })).ok).toBe(true)
 })
 
 it('a paused pool says so, and does what it was told once it is resumed', async () => {

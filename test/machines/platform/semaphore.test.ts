@@ -18,6 +18,7 @@ import {
   withdraw,
 } from '../../../machines/platform/semaphore.ts'
 import {
+  demandOf,
   HOLDERS_MAX,
   type Holder,
   namesOf,
@@ -29,26 +30,30 @@ import {
   type Waiter,
 } from '../../../machines/platform/serving.ts'
 import { DEFAULT_LIMITS, pack } from '../../../src/protocol/index.ts'
+import { asked, empty, gotBy, request, WAITERS_MAX, who } from './semaphore-rig.ts'
 
 /** Stages, and locks that requests of several stages share. */
 const NAMES = ['pc1', 'pc2', 'gpu0', 'gpu1'] as const
-const WAITERS_MAX = 6
 
 type Step =
   | ({ do: 'acquire' } & Request)
   | { do: 'release' | 'evict' | 'withdraw' | 'renew'; holder: string }
   | { do: 'leaseOver' | 'waitOver'; number: number }
   | { do: 'gapOver'; name: string }
-  | ({ do: 'resize' } & Pick<Semaphore, 'slots' | 'limits' | 'gaps'>)
+  | ({ do: 'resize' } & Pick<Semaphore, 'slots' | 'limits' | 'gaps' | 'choices'>)
 
 const holders = fc.constantFrom(...'abcdefghij')
 const limits = fc.dictionary(fc.constantFrom(...NAMES), fc.integer({ min: 1, max: 4 }))
 const gaps = fc.dictionary(fc.constantFrom(...NAMES), fc.constant(1_000))
 const names = fc.uniqueArray(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 3 })
-const options: fc.Arbitrary<string[][]> = fc.oneof(
+const anyOf = fc.array(names, { minLength: 1, maxLength: 3 })
+const CHOICES = ['x', 'y'] as const
+const choices = fc.dictionary(fc.constantFrom(...CHOICES), anyOf)
+const wants: fc.Arbitrary<Request['wants']> = fc.oneof(
   fc.constant<string[][]>([[]]),
   fc.constantFrom(...NAMES).map((name) => [[name]]),
-  fc.array(names, { minLength: 1, maxLength: 3 }),
+  anyOf,
+  fc.constantFrom(...CHOICES),
 )
 const slots = fc.integer({ min: 1, max: 6 })
 const steps: fc.Arbitrary<Step> = fc.oneof(
@@ -58,7 +63,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('acquire' as const),
       holder: holders,
       units: fc.integer({ min: 1, max: 4 }),
-      options,
+      wants,
       priority: fc.constantFrom(0, 0, 1),
       leaseMs: fc.constant(0),
       waitMs: fc.constantFrom(null, null, null, 0),
@@ -86,24 +91,11 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       name: fc.constantFrom(...NAMES),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('resize' as const), slots, limits, gaps }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('resize' as const), slots, limits, gaps, choices }),
+  },
 )
-
-function empty(count: number, given: Partial<Semaphore> = {}): Semaphore {
-  return {
-    slots: count,
-    limits: {},
-    gaps: {},
-    gapped: [],
-    waitersMax: WAITERS_MAX,
-    lastTicket: 0,
-    lastToken: 0,
-    demands: [],
-    holders: [],
-    waiters: [],
-    ...given,
-  }
-}
 
 function apply(now: Semaphore, step: Step): Decision {
   switch (step.do) {
@@ -198,6 +190,7 @@ it('never too much out, in order, nobody forgotten, and a refusal changes nothin
         nobodyForgotten(next)
         const fresh = granted.filter(({ token }) => token > now.lastToken)
         allOrNothing(next)
+        choicesHold(next)
         inOrder(next, fresh)
         expect(fresh.map(({ token }) => token)).toEqual(
           fresh.map((_, index) => now.lastToken + index + 1),
@@ -215,8 +208,16 @@ it('never too much out, in order, nobody forgotten, and a refusal changes nothin
 
 const requestOf = (now: Semaphore, one: Waiter): Request => ({
   ...one,
-  options: optionsOf(now, one),
+  wants: demandOf(now, one).choice ?? optionsOf(now, one),
 })
+
+/** Who waits by a name waits for what it means now. */
+function choicesHold(now: Semaphore): void {
+  for (const one of now.waiters) {
+    const { choice, options } = demandOf(now, one)
+    if (choice !== null) expect(options).toEqual(now.choices[choice])
+  }
+}
 
 it('asking again changes nothing and gets the same ticket; a new ref is taken over', () => {
   fc.assert(
@@ -256,19 +257,6 @@ it('everybody who waits is served once whoever holds releases and gaps are over'
     }),
   )
 })
-
-function request(holder: string, units = 1, ...options: string[][]): Request {
-  const anyOf = options.length === 0 ? [[]] : options
-  return { holder, units, options: anyOf, priority: 0, leaseMs: 0, waitMs: null, ref: null }
-}
-
-function asked(begin: Semaphore, ...requests: Request[]): Semaphore {
-  return requests.reduce((now, one) => acquire(now, one).next, begin)
-}
-
-const who = (of: readonly Waiter[]) => of.map(({ holder }) => holder)
-const gotBy = (now: Semaphore, holder: string) =>
-  now.holders.filter((one) => one.holder === holder).flatMap((one) => namesOf(now, one))
 
 it('small requests do not starve a large one; a full stage does not hold up others', () => {
   let now = asked(empty(4), request('a'), request('big', 4), request('small'))
@@ -332,7 +320,7 @@ it('an option that can never be given is left out; none is too large', () => {
   expect(who(asked(now, request('c', 1, ['small'])).holders)).toEqual(['a', 'c'])
   const { answer } = acquire(now, request('d', 2, ['small'], ['pc1', 'small']))
   expect(answer).toMatchObject({ refused: 'too-large' })
-  const { next, ended } = resize(now, { slots: 4, limits: { pc1: 1 }, gaps: {} })
+  const { next, ended } = resize(now, { slots: 4, limits: { pc1: 1 }, gaps: {}, choices: {} })
   expect([who(next.waiters), ended.map(({ reason }) => reason)]).toEqual([[], ['resized']])
 })
 
@@ -395,19 +383,19 @@ it('between two grants of a name lies its gap; another begins with the next', ()
   now = asked(now, request('d', 1, ['pc2']))
   const over = gapOver(now, 'pc1')
   expect([who(over.next.holders), over.gapsBegun]).toEqual([['a', 'd', 'b'], ['pc1']])
-  const other = resize(over.next, { slots: 9, limits: {}, gaps: { pc1: 1, pc2: 1 } })
+  const other = resize(over.next, { slots: 9, limits: {}, gaps: { pc1: 1, pc2: 1 }, choices: {} })
   expect([who(other.next.waiters), other.opened]).toEqual([['c'], []])
-  const none = resize(over.next, { slots: 9, limits: {}, gaps: {} })
+  const none = resize(over.next, { slots: 9, limits: {}, gaps: {}, choices: {} })
   expect([who(none.next.waiters), none.opened]).toEqual([[], ['pc1']])
 })
 
 /** So many wait for units only. */
 function crowded(given: Partial<Semaphore>, count: number, units = 1): Semaphore {
   const waiters = Array.from({ length: count }, (_, n): Waiter => {
-    const { options: _options, ...fields } = request(`w${n}`, units)
+    const { wants: _wants, ...fields } = request(`w${n}`, units)
     return { ...fields, demand: 1, ticket: n + 1 }
   })
-  const demands = [{ id: 1, options: [[]] }]
+  const demands = [{ id: 1, choice: null, options: [[]] }]
   return empty(1_000_000, { waitersMax: 1_000, lastTicket: count, demands, waiters, ...given })
 }
 
@@ -419,7 +407,12 @@ it('one turn settles so many and says that there are more; holders are bounded, 
   expect([turn.next.holders.length, turn.next.waiters.length]).toEqual([HOLDERS_MAX, 1])
   const { next } = release(turn.next, 'w5', null)
   expect([next.holders.length, next.waiters.length]).toEqual([HOLDERS_MAX, 0])
-  const smaller = resize(crowded({}, HOLDERS_MAX, 2), { slots: 1, limits: {}, gaps: {} })
+  const smaller = resize(crowded({}, HOLDERS_MAX, 2), {
+    slots: 1,
+    limits: {},
+    gaps: {},
+    choices: {},
+  })
   expect([smaller.ended.length, smaller.isMore]).toEqual([SETTLED_MAX, true])
   expect(again(smaller.next).next.waiters).toHaveLength(HOLDERS_MAX - 2 * SETTLED_MAX)
 })
