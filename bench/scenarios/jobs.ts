@@ -5,9 +5,9 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { job } from '../../machines/jobs/job.ts'
+import { jobs as jobsApp } from '../../machines/jobs/index.ts'
 import { JOB_DEFAULTS, type JobInput } from '../../machines/jobs/job-input.ts'
-import { defineApp, type TroupeNode } from '../../src/index.ts'
+import type { TroupeNode } from '../../src/index.ts'
 import { cleanEnvironment } from '../../src/worker/index.ts'
 import { bootId } from '../../src/worker/process/identity.ts'
 import { DEFAULT_PROCESS_LIMITS } from '../../src/worker/process/limits.ts'
@@ -43,8 +43,7 @@ interface Result {
 }
 
 export async function jobsPart({ data, roundMs }: Params): Promise<Result> {
-  const app = defineApp({ name: 'bench-jobs', machines: [job] })
-  const node = await openNode({ directory: join(data, 'node'), apps: [app], slots: SLOTS })
+  const node = await openNode({ directory: join(data, 'node'), apps: [jobsApp], slots: SLOTS })
   const ends = new JobEnds(node)
   const result: Result = {
     jobs: [],

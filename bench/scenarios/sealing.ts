@@ -40,7 +40,9 @@ export async function sealing(bench: Bench): Promise<Report> {
   }
   const one = await steps(1)
   const many = await steps(MANY)
-  const crowd = await measureCrowd(bench, data('crowd'))
+  // As a node of such a farm is configured, and as nodes are by default.
+  const crowd = await measureCrowd(bench, data('crowd'), 'small')
+  const fast = bench.quick ? null : await measureCrowd(bench, data('crowd-fast'), 'fast')
   const listParams: ListParams = {
     ...{ data: data('list'), workers: bench.quick ? 50 : 500, nodeFlags: bench.nodeFlags },
   }
@@ -63,7 +65,8 @@ export async function sealing(bench: Bench): Promise<Report> {
       profileOf('1 thread', one.parts),
       profileOf(`${MANY} threads`, many.parts),
       profileOf(`${MANY} threads, by function`, many.functions),
-      memoryOf(crowd),
+      memoryOf('heap: small', crowd),
+      ...(fast === null ? [] : [memoryOf('heap: fast', fast)]),
     ],
     notes: [
       ...cpuNotes('1 thread', one.rounds),
@@ -80,8 +83,8 @@ interface Measured {
   opened: Memory
 }
 
-async function measureCrowd(bench: Bench, data: string): Promise<Measured> {
-  const params: CrowdParams = { data, threads: bench.quick ? 200 : 2_000 }
+async function measureCrowd(bench: Bench, data: string, heap: 'fast' | 'small'): Promise<Measured> {
+  const params: CrowdParams = { data, threads: bench.quick ? 200 : 2_000, heap }
   return {
     threads: params.threads,
     nobody: await runPart<Memory>(bench, 'sealing-nobody', params),
@@ -170,7 +173,7 @@ function stepDemands(rounds: readonly StepRound[]): Demand[] {
 function memoryDemand({ threads, nobody, crowd }: Measured): Demand {
   const { rssMb, rssAnonMb } = crowd.loaded
   return {
-    what: `RSS with ${number(threads, 0)} threads at rest, right after their steps`,
+    what: `RSS with ${number(threads, 0)} threads at rest, right after their steps (heap: small)`,
     measured: `${number(rssMb, 0)} MB (RssAnon ${number(rssAnonMb, 0)} MB)`,
     limit: `${number(nobody.rssMb, 0)} MB (the node without threads)`,
     ratio: spreadOf([rssMb / nobody.rssMb]),
@@ -228,7 +231,7 @@ function profileOf(who: string, shares: readonly ProfileShare[]): Breakdown {
   }
 }
 
-function memoryOf({ threads, nobody, crowd, opened }: Measured): Breakdown {
+function memoryOf(heap: string, { threads, nobody, crowd, opened }: Measured): Breakdown {
   const { loaded, quiet, peakRssMb, contextBytes, entries, conditions, steps, cpuUs } = crowd
   const row = (what: string, { rssMb, rssAnonMb }: Memory) => [
     what,
@@ -237,7 +240,7 @@ function memoryOf({ threads, nobody, crowd, opened }: Measured): Breakdown {
   ]
   const states = Object.entries(conditions).map(([name, count]) => `${count} ${name}`)
   return {
-    title: `memory of ${number(threads, 0)} threads (${states.join(', ')}; a context of ${number(contextBytes, 0)} bytes as JSON with ${entries} entries; ${number(steps, 0)} steps at ${number(cpuUs / steps, 0)} µs of CPU before)`,
+    title: `memory of ${number(threads, 0)} threads, ${heap} (${states.join(', ')}; a context of ${number(contextBytes, 0)} bytes as JSON with ${entries} entries; ${number(steps, 0)} steps at ${number(cpuUs / steps, 0)} µs of CPU before)`,
     columns: ['', 'RSS MB', 'RssAnon MB'],
     rows: [
       row('the node without threads', nobody),

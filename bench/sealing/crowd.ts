@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path'
 import { platform } from '../../machines/platform/index.ts'
-import { bringPool, gatesOf } from '../../machines/sealing/daemon/worker-pool.ts'
+import { bringPool, placingOf } from '../../machines/sealing/daemon/worker-pool.ts'
 import { sealingWith } from '../../machines/sealing/index.ts'
 import {
   type GateNames,
@@ -22,9 +22,10 @@ import {
   sealingThread,
   stepError,
   type ThreadInput,
+  threadIdOf,
 } from '../../machines/sealing/thread/index.ts'
 import { sealProofOfSize } from '../../machines/sealing/venus/index.ts'
-import { createNode, defineApp, openLog, type TroupeNode } from '../../src/index.ts'
+import { createNode, defineApp, keepHeapSmall, openLog, type TroupeNode } from '../../src/index.ts'
 import { each, memoryMb, pause } from '../measure.ts'
 import { STAGES } from './worker-rig.ts'
 
@@ -44,6 +45,8 @@ const PAGE_COUNT = 1_000
 export interface CrowdParams {
   data: string
   threads: number
+  /** As the setting of a node of that name. */
+  heap: 'fast' | 'small'
 }
 
 export interface Memory {
@@ -67,15 +70,15 @@ export interface Crowd {
 }
 
 /** A node without a thread. */
-export async function sealingNobody({ data }: CrowdParams): Promise<Memory> {
-  const node = await openCrowd(join(data, 'nobody'), [])
+export async function sealingNobody({ data, heap }: CrowdParams): Promise<Memory> {
+  const node = await openCrowd(join(data, 'nobody'), [], heap)
   await pause(QUIET_MS / 5)
   const memory = memoryNow()
   await node.stop()
   return memory
 }
 
-export async function sealingCrowd({ data, threads }: CrowdParams): Promise<Crowd> {
+export async function sealingCrowd({ data, threads, heap }: CrowdParams): Promise<Crowd> {
   const workers = workersOf(threads)
   let steps = 0
   for (const worker of workers) {
@@ -84,7 +87,7 @@ export async function sealingCrowd({ data, threads }: CrowdParams): Promise<Crow
       return stepOf(input)
     })
   }
-  const node = await openCrowd(join(data, 'node'), workers)
+  const node = await openCrowd(join(data, 'node'), workers, heap)
   const names = poolNames()
   for (const worker of workers) await bringPool(node.client, worker, names, node.log)
   const cpu = process.cpuUsage()
@@ -112,9 +115,9 @@ export async function sealingCrowd({ data, threads }: CrowdParams): Promise<Crow
 }
 
 /** The same node after a restart, when each of them has been looked at once. */
-export async function sealingCrowdOpened({ data, threads }: CrowdParams): Promise<Memory> {
+export async function sealingCrowdOpened({ data, threads, heap }: CrowdParams): Promise<Memory> {
   const workers = workersOf(threads)
-  const node = await openCrowd(join(data, 'node'), workers)
+  const node = await openCrowd(join(data, 'node'), workers, heap)
   const names = poolNames()
   await each(threads, IN_FLIGHT, (n) =>
     node.client.get(`${sealingThread.name}/${inputOf(n, workers, names).thread}`),
@@ -125,7 +128,12 @@ export async function sealingCrowdOpened({ data, threads }: CrowdParams): Promis
   return memory
 }
 
-function openCrowd(directory: string, workers: readonly string[]): Promise<TroupeNode> {
+function openCrowd(
+  directory: string,
+  workers: readonly string[],
+  heap: CrowdParams['heap'],
+): Promise<TroupeNode> {
+  if (heap === 'small') keepHeapSmall()
   const queues = defineApp({ name: 'bench-queues', workerQueues: () => workers.map(queueOfWorker) })
   return createNode({
     dataDirectory: directory,
@@ -156,8 +164,8 @@ function inputOf(n: number, workers: readonly string[], names: GateNames): Threa
   const index = Math.floor(n / workers.length)
   const store = `store-${index}`
   return {
-    ...{ worker, thread: `${worker}.${store}`, location: `/mnt/nvme/${worker}/${store}` },
-    ...{ index, gates: gatesOf(worker, names) },
+    ...{ worker, thread: threadIdOf(worker, store), location: `/mnt/nvme/${worker}/${store}` },
+    ...{ index, ...placingOf(worker, names) },
     ...{ plan: 'sealer', takesNew: true },
     settings: {
       allowedMiners: [1_000],

@@ -9,7 +9,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { platform } from '../../machines/platform/index.ts'
-import { fleetVerbs } from '../../machines/sealing/fleet/index.ts'
+import { utilVerbs } from '../../machines/sealing/fleet/index.ts'
 import { sealingWith } from '../../machines/sealing/index.ts'
 import { ManagerClient } from '../../machines/sealing/manager/index.ts'
 import {
@@ -121,7 +121,7 @@ function nothing(): void {
 }
 
 function listVerb(): AppVerb {
-  const verb = fleetVerbs.find(({ path }) => path.join(' ') === WORDS.join(' '))
+  const verb = utilVerbs.find(({ path }) => path.join(' ') === WORDS.join(' '))
   if (verb === undefined) throw new Error(`there is no verb ${WORDS.join(' ')}`)
   return verb
 }

@@ -12,7 +12,7 @@ import { type Home, openHome } from '../../machines/sealing/daemon/home.ts'
 import { HotConfig } from '../../machines/sealing/daemon/hot-config.ts'
 import { StepWork } from '../../machines/sealing/daemon/step-work.ts'
 import { ThreadDesk } from '../../machines/sealing/daemon/thread-desk.ts'
-import { bringPool, gatesOf, namesOf } from '../../machines/sealing/daemon/worker-pool.ts'
+import { bringPool, namesOf, placingOf } from '../../machines/sealing/daemon/worker-pool.ts'
 import { sealingWith } from '../../machines/sealing/index.ts'
 import { type Client, openLog, systemClock } from '../../src/index.ts'
 import { pause } from '../measure.ts'
@@ -61,8 +61,8 @@ export class WorkerRig {
     const names = namesOf(config)
     await bringPool(client, WORKER, names, log)
     const hot = new HotConfig(config.shared, log)
-    const gates = gatesOf(WORKER, names)
-    const desk = new ThreadDesk({ client, worker: WORKER, config, hot, gates, clock, log })
+    const placing = placingOf(WORKER, names)
+    const desk = new ThreadDesk({ client, worker: WORKER, config, hot, placing, clock, log })
     await Promise.all(config.threads.map((thread) => desk.bring(thread, true)))
     return new WorkerRig(config, { manager, work, home, desk })
   }

@@ -5,34 +5,19 @@
  */
 import { z } from 'zod'
 import { type App, type AppContext, defineApp } from '../../src/index.ts'
-import {
-  Chain,
-  chainConfig,
-  chainMachines,
-  chainRoutes,
-  chainVerbGroups,
-  chainVerbs,
-} from './chain/index.ts'
-import { daemonVerbs } from './daemon/index.ts'
-import { fleetRoutes, fleetVerbGroups, fleetVerbs, threadMetrics } from './fleet/index.ts'
+import { Chain, chainConfig, chainMachines, chainRoutes } from './chain/index.ts'
+import { fleetRoutes, threadMetrics, utilVerbs } from './fleet/index.ts'
 import { sealingHistory } from './history/index.ts'
 import {
   managerConfig,
   managerMachines,
   managerRoutes,
   managerSingletons,
-  managerVerbGroups,
-  managerVerbs,
 } from './manager/index.ts'
-import { processorVerb } from './prover/index.ts'
 import { sealingThread } from './thread/index.ts'
-import {
-  WdPoStJobs,
-  wdpostMachines,
-  wdpostRoutes,
-  wdpostVerbGroups,
-  wdpostVerbs,
-} from './wdpost/index.ts'
+import { verbGroups } from './verb-groups.ts'
+import { sealingVerbs } from './verbs.ts'
+import { WdPoStJobs, wdpostMachines, wdpostRoutes, wdpostVerbs } from './wdpost/index.ts'
 import { groupKeeper } from './worker-group.ts'
 
 const sealingConfig = z.strictObject({
@@ -58,21 +43,8 @@ export function sealingWith(beside: readonly App[]): App {
     routes: (context) => routesOf(context),
     daemons: (context) => [groupKeeper(context)],
     metrics: (context) => threadMetrics(context),
-    verbs: [
-      ...daemonVerbs(() => [...beside, sealing]),
-      processorVerb,
-      ...fleetVerbs,
-      ...managerVerbs,
-      ...chainVerbs,
-      ...wdpostVerbs,
-    ],
-    verbGroups: {
-      sealing: 'sectors, the threads that seal them, and their workers',
-      ...fleetVerbGroups,
-      ...managerVerbGroups,
-      ...chainVerbGroups,
-      ...wdpostVerbGroups,
-    },
+    verbs: [...sealingVerbs(async () => [...beside, sealing]), ...utilVerbs, ...wdpostVerbs],
+    verbGroups,
   })
   return sealing
 }

@@ -3,6 +3,7 @@ import type { MachineDefinition } from '../../../src/index.ts'
 import { sealingChain } from './chain-machine.ts'
 import { sealingMessage } from './message.ts'
 
+export { chainVerbGroups } from '../verb-groups.ts'
 export {
   Chain,
   type ChainView,
@@ -23,4 +24,3 @@ export {
 export { chainVerbs } from './verbs.ts'
 
 export const chainMachines: readonly MachineDefinition[] = [sealingChain, sealingMessage]
-export const chainVerbGroups = { 'sealing chain': 'the simulated chain, and what goes wrong on it' }

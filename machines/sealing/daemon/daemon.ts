@@ -22,6 +22,7 @@ import { setEnvironment } from './environment.ts'
 import { type Home, openHome } from './home.ts'
 import { HotConfig } from './hot-config.ts'
 import { RpcRefusal } from './json-rpc.ts'
+import { LaneChoices } from './lane-choices.ts'
 import { managerFigures, threadFigures } from './metrics-text.ts'
 import { Part, type PartReport } from './part.ts'
 import { Pings } from './pings.ts'
@@ -32,7 +33,7 @@ import { ThreadDesk } from './thread-desk.ts'
 import { rowOf, shownThread } from './thread-rows.ts'
 import { INVALID_PARAMS, type WorkerHandlers } from './worker-api.ts'
 import { localAddress, workerName } from './worker-name.ts'
-import { bringPool, gatesOf, namesOf } from './worker-pool.ts'
+import { bringPool, namesOf, placingOf } from './worker-pool.ts'
 import { tokenOf } from './worker-token.ts'
 
 export interface DaemonDeps {
@@ -62,8 +63,8 @@ export class Daemon {
   readonly #work: StepWork
   readonly #hot: HotConfig
   readonly #mark: DrainMark
-  readonly #gates: ReturnType<typeof gatesOf>
   readonly #names: ReturnType<typeof namesOf>
+  readonly #choices: LaneChoices
   readonly #home: Part
   readonly #rpc: Part
   readonly #metrics: Part | undefined
@@ -110,7 +111,7 @@ export class Daemon {
     const parts = { clock, log }
     const worker = name
     this.#names = namesOf(config)
-    this.#gates = gatesOf(worker, this.#names)
+    this.#choices = new LaneChoices({ worker, choices: this.#names.choices, ...parts })
     this.#hot = new HotConfig(config.shared, log)
     this.#mark = new DrainMark(config.data)
     this.#work = new StepWork({
@@ -118,6 +119,7 @@ export class Daemon {
       onStoreUp: (location) => this.#wake(location),
       random: random ?? { fraction: Math.random, id: () => randomBytes(16).toString('base64url') },
     })
+    this.#work.processors.watch((lanes) => this.#choices.without(lanes))
     this.#home = new Part('threads', (signal) => this.#open(signal), parts)
     this.#rpc = new Part('rpc', () => this.#serve(), parts)
     const { metrics } = config
@@ -204,9 +206,11 @@ export class Daemon {
     const home: Home = await openHome(config, this.name, { apps, log, signal })
     const { client } = home
     try {
-      await bringPool(client, this.name, this.#names, log)
+      const choices = this.#choices.now
+      await bringPool(client, this.name, { ...this.#names, choices }, log)
+      this.#choices.begin(client, choices)
       const deps = { client, worker: this.name, config, hot: this.#hot, clock, log }
-      const desk = new ThreadDesk({ ...deps, gates: this.#gates })
+      const desk = new ThreadDesk({ ...deps, placing: placingOf(this.name, this.#names) })
       const bring = (thread: WorkerConfig['threads'][number]) => async () => {
         await desk.bring(thread, !this.#mark.isSet)
         return () => {}
@@ -214,8 +218,8 @@ export class Daemon {
       this.#threads = config.threads.map(
         (thread) => new Part(`thread ${thread.name}`, bring(thread), { clock, log }),
       )
-      await Promise.all(this.#threads.map((part) => part.start()))
       await desk.retire()
+      await Promise.all(this.#threads.map((part) => part.start()))
       this.#desk = desk
       return this.#watched(home, desk)
     } catch (thrown) {
@@ -236,6 +240,7 @@ export class Daemon {
     this.#desk = undefined
     await Promise.all(this.#threads.map((part) => part.stop()))
     this.#threads = []
+    this.#choices.end()
     await home.stop()
   }
 

@@ -2,7 +2,7 @@
  * Durations as configurations of sealing workers write them (`30s`, `1m 30s`). Decides: units and
  * spellings, those of the program whose files we read; a month is a twelfth of 365.25 days there. Pure.
  */
-import { TroupeError } from '../../../src/index.ts'
+import { TroupeError } from '../../../src/verbs.ts'
 
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS

@@ -37,6 +37,11 @@ const SLOTS_BESIDE = 8
 const NODE_DIRECTORY = 'node'
 const WORKER_DIRECTORY = 'worker'
 
+/** Where threads live that live in this process. */
+export function nodeDirectoryOf({ data }: WorkerConfig): string {
+  return join(data, NODE_DIRECTORY)
+}
+
 /** @throws TroupeError */
 export async function openHome(
   config: WorkerConfig,
@@ -63,7 +68,7 @@ interface Plan {
 
 async function openNode({ config, apps, slots }: Plan, { log, signal }: HomeDeps): Promise<Home> {
   const node = await createNode({
-    dataDirectory: join(config.data, NODE_DIRECTORY),
+    dataDirectory: nodeDirectoryOf(config),
     ...{ apps, log, signal },
     // A worker has some hundred actors: fewer shards open and close faster.
     shardCount: 8,

@@ -13,7 +13,6 @@ export { UnknownCall, WorkerClient, type WorkerClientOptions } from './rpc-clien
 export { type LiveChapter, type SectorStory, storyOf } from './sector-story.ts'
 export { answerOf } from './thread-desk.ts'
 export type { ShownThread } from './thread-rows.ts'
-export { daemonVerbs } from './verbs.ts'
 export {
   type AnyWorkerRow,
   type ControlAnswer,

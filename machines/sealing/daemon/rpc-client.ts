@@ -38,6 +38,10 @@ export class WorkerClient {
     this.#options = options
   }
 
+  get hasToken(): boolean {
+    return this.#options.token !== undefined
+  }
+
   /** @throws TroupeError `unavailable`, `unauthorized`, `not-found` for a thread, `malformed` */
   async call<TCall extends WorkerCall>(
     call: TCall,

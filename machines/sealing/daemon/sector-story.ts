@@ -4,7 +4,7 @@
  */
 import { type Client, TroupeError } from '../../../src/index.ts'
 import { type Chapter, Histories, type HistoryEntry } from '../history/index.ts'
-import { sealingThread, type ThreadContext } from '../thread/index.ts'
+import { entriesOf, sealingThread, type ThreadContext } from '../thread/index.ts'
 
 /** What a thread does with it now. */
 export interface LiveChapter {
@@ -48,9 +48,9 @@ async function liveOf(client: Client, sector: string): Promise<LiveChapter[]> {
   const filter = { machine: sealingThread.name, where: { sector } }
   for await (const { address } of client.rows({ filter })) {
     const view = await client.get(address)
-    const { plan, worker, thread, state, startedAt, history, dropped } =
-      view.context as ThreadContext
-    found.push({ plan, worker, thread, state, startedAt, entries: history, dropped })
+    const context = view.context as ThreadContext
+    const { plan, worker, thread, state, startedAt, dropped } = context
+    found.push({ plan, worker, thread, state, startedAt, entries: entriesOf(context), dropped })
   }
   return found
 }

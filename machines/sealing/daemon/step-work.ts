@@ -10,11 +10,13 @@ import { StageMetrics } from '../history/index.ts'
 import type { ManagerClient } from '../manager/index.ts'
 import { Processors } from '../processors/index.ts'
 import { ProverThreads, proverHandlers } from '../prover/index.ts'
-import { pieceSources, StepRunner } from '../steps/index.ts'
+import { follow, pieceSources, StepRunner } from '../steps/index.ts'
 import { AttachedStores, LocalStores, type QuarantinedSector } from '../stores/index.ts'
 import { registerRunner, type StepInput, type StepOutcome, type StepRun } from '../thread/index.ts'
 import { ManagerDown } from '../venus/index.ts'
 import type { WorkerConfig } from './config.ts'
+import { dataIdentity } from './data-identity.ts'
+import { nodeDirectoryOf } from './home.ts'
 import { Part, type PartReport } from './part.ts'
 
 export interface StepWorkDeps {
@@ -32,6 +34,12 @@ export interface StepWorkDeps {
 const STORE_DOWN_MS = 15_000
 const CHILDREN_DIRECTORY = 'children'
 
+interface RunningStep {
+  location: string | null
+  stop: AbortController
+  ended: Promise<unknown>
+}
+
 export class StepWork {
   readonly metrics = new StageMetrics()
   readonly processors: Processors
@@ -42,15 +50,15 @@ export class StepWork {
   /** By location. */
   readonly #storeParts = new Map<string, Part>()
   readonly #attachedParts: Part[]
-  readonly #stopping = new AbortController()
-  readonly #running = new Set<Promise<unknown>>()
+  readonly #running = new Set<RunningStep>()
   #unregister = () => {}
 
   /** @throws TroupeError for attached stores that cannot be */
   constructor(deps: StepWorkDeps) {
     const { config, clock, log } = deps
     this.#deps = deps
-    this.#stores = new LocalStores({ clock, log, retentionMs: config.quarantineMs })
+    const onLost = (location: string, why: string) => this.#lost(location, why)
+    this.#stores = new LocalStores({ clock, log, retentionMs: config.quarantineMs, onLost })
     this.#attached = new AttachedStores(
       config.attached.map(({ name, location, isReadonly }) => ({
         ...{ name, location, readonly: isReadonly },
@@ -81,7 +89,7 @@ export class StepWork {
       )
   }
 
-  /** @throws TroupeError `conflict` when another daemon has these children */
+  /** @throws TroupeError `conflict` when another daemon has these children, `store-failed` */
   async start(): Promise<void> {
     await this.processors.start()
     await Promise.all([...this.#storeParts.values()].map((part) => part.start()))
@@ -90,6 +98,9 @@ export class StepWork {
     const runner = new StepRunner({
       ...{ manager, clock, random, log },
       workerName: worker,
+      // Those of a cluster outlive what this worker has.
+      lifeOfThreads:
+        config.cluster?.name ?? (await dataIdentity(config.data, nodeDirectoryOf(config))),
       processors: this.processors,
       openStore: (location) => this.#stores.open(location),
       attached: this.#attached,
@@ -115,12 +126,13 @@ export class StepWork {
    */
   async stop(): Promise<void> {
     this.#unregister()
-    this.#stopping.abort(new TroupeError('unavailable', 'the worker stops'))
+    const running = [...this.#running]
+    for (const { stop } of running) stop.abort(new TroupeError('unavailable', 'the worker stops'))
     const parts = [...this.#storeParts.values(), ...this.#attachedParts]
     await Promise.all(parts.map((part) => part.stop()))
     await this.processors.stop()
     await this.#prover.stop()
-    await Promise.allSettled(this.#running)
+    await Promise.all(running.map(({ ended }) => ended))
     this.#stores.close()
   }
 
@@ -146,23 +158,44 @@ export class StepWork {
   #guarded(run: StepRun): StepRun {
     return (input, context) => {
       const part = input.location === null ? undefined : this.#storeParts.get(input.location)
-      if (part !== undefined && !part.isUp) return Promise.resolve(restWithout(input, part))
-      const signal = AbortSignal.any([context.signal, this.#stopping.signal])
-      const { taskId, directory } = context
+      if (part !== undefined && !part.isUp)
+        return Promise.resolve(restWithout(whyDown(input, part)))
+      const stop = new AbortController()
+      const unfollow = follow(context.signal, stop)
       this.metrics.started(input, input.waitedMs)
       const work = run(input, {
-        ...{ taskId, directory, signal },
+        taskId: context.taskId,
+        // Asking for it makes it, and few steps have a use for it.
+        get directory() {
+          return context.directory
+        },
+        signal: stop.signal,
         progress: (value) => context.progress(value),
         log: (fields, message) => context.log(fields, message),
+      }).catch((thrown: unknown) => {
+        const { reason } = stop.signal
+        if (context.signal.aborted || !(reason instanceof StoreLost)) throw thrown
+        return restWithout(reason.message)
       })
       const ended = work
         .catch(() => undefined)
         .finally(() => {
-          this.#running.delete(ended)
+          unfollow()
+          this.#running.delete(step)
         })
-      this.#running.add(ended)
+      const step = { location: input.location, stop, ended }
+      this.#running.add(step)
       return work
     }
+  }
+
+  /** What runs there must not go on beside another worker. The part takes it again as soon as it can. */
+  #lost(location: string, why: string): void {
+    const message = `its store ${location} was lost: ${why}`
+    for (const step of this.#running) {
+      if (step.location === location) step.stop.abort(new StoreLost('unavailable', message))
+    }
+    this.#storeParts.get(location)?.fail(message)
   }
 
   /** Sectors that lie where nobody else looks for them are lost. */
@@ -183,8 +216,14 @@ export class StepWork {
   }
 }
 
-function restWithout({ location }: StepInput, part: Part): StepOutcome {
+/** Under a step, which is none of its faults. */
+class StoreLost extends TroupeError {}
+
+function whyDown({ location }: StepInput, part: Part): string {
   const { problem } = part.report()
-  const why = `its store ${location} is not there: ${problem ?? 'it is being opened'}`
+  return `its store ${location} is not there: ${problem ?? 'it is being opened'}`
+}
+
+function restWithout(why: string): StepOutcome {
   return { kind: 'rest', reason: 'worker-down', afterMs: STORE_DOWN_MS, why }
 }

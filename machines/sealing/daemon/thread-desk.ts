@@ -1,7 +1,8 @@
 /**
- * The threads of one worker, wherever they live. Decides: that each has the actor `<worker>.<name>` and is
+ * The threads of one worker, wherever they live. Decides: that each has the actor `<worker>~<name>` and is
  * told what the configuration says, which number each is called by, and that one which is no longer
- * configured finishes its sector and takes nothing new. Leaves to others: everything that a thread does.
+ * configured finishes its sector and takes nothing new, before another one has its store. Leaves to others:
+ * everything that a thread does.
  */
 import {
   type ActorRow,
@@ -14,11 +15,13 @@ import {
   TroupeError,
 } from '../../../src/index.ts'
 import {
-  type Gates,
+  type Condition,
+  type Placing,
   rowOf,
   sealingThread,
   type ThreadRow,
   type ThreadView,
+  threadIdOf,
   viewOf,
 } from '../thread/index.ts'
 import type { ThreadConfig, WorkerConfig } from './config.ts'
@@ -37,7 +40,7 @@ export interface ThreadDeskDeps {
   worker: string
   config: WorkerConfig
   hot: HotConfig
-  gates: Gates
+  placing: Placing
   clock: Clock
   log: Log
 }
@@ -53,19 +56,27 @@ export interface NumberedThread {
 /** Views are read at a time; a worker has some hundred. */
 const READS_AT_ONCE = 32
 const PAGE_COUNT = 1_000
+/** Of a thread that takes nothing new any more: it has nothing to do, or waits for a person. */
+const RESTING: readonly Condition[] = ['drained', 'paused', 'parked']
 
 export class ThreadDesk {
   readonly #deps: ThreadDeskDeps
+  /** Not configured any more; what they have of stores is theirs until they have ended. */
+  #former: readonly string[] = []
 
   constructor(deps: ThreadDeskDeps) {
     this.#deps = deps
   }
 
-  /** Brings one thread to what is configured, whether it is new or has lived through restarts. */
+  /**
+   * Brings one thread to what is configured, whether it is new or has lived through restarts. Behind `retire`.
+   * @throws TroupeError `conflict` while its store is another one's, which had it under another name
+   */
   async bring(thread: ThreadConfig, takesNew: boolean): Promise<void> {
-    const { client, worker, hot, gates } = this.#deps
+    const { client, worker, hot, placing } = this.#deps
+    if (thread.location !== null) await this.#checkFree(thread.location)
     const { index, location } = thread
-    const told = { ...hot.effective(thread), gates, index, location }
+    const told = { ...hot.effective(thread), ...placing, index, location }
     const id = this.#idOf(thread.name)
     const address = addressOf(id)
     const input = { ...told, worker, thread: id, takesNew }
@@ -95,8 +106,13 @@ export class ThreadDesk {
 
   /** Those that this worker had, and that its configuration names no more. */
   async retire(): Promise<string[]> {
-    const { client, log } = this.#deps
-    const left = (await this.#addresses()).filter((address) => !this.#configured().has(address))
+    const { client, log, config, worker } = this.#deps
+    const configured = this.#configured()
+    // Of a cluster others are on other machines; in a node of our own they are of a name that we had.
+    const rows = await this.#found(config.cluster === null ? undefined : { worker })
+    const former = rows.filter(({ address }) => !configured.has(address))
+    this.#former = former.map(({ address }) => address)
+    const left = former.filter((row) => rowOf(row).worker === worker).map(({ address }) => address)
     for (const address of left) {
       await client.send(address, this.#word('DRAIN'))
       log.warn({ address }, 'a thread is not configured any more: it ends with its sector')
@@ -138,7 +154,25 @@ export class ThreadDesk {
   async drain(by: string, isUndone: boolean): Promise<void> {
     const { client } = this.#deps
     const event = this.#word(isUndone ? 'UNDRAIN' : 'DRAIN', by)
-    for (const address of this.#configured()) await client.send(address, event)
+    for (const address of this.#configured()) {
+      // One that could not be brought yet is told when it is.
+      await unlessUnknown(client.send(address, event))
+    }
+  }
+
+  /** The first step of a new thread puts aside what it finds in its store. */
+  async #checkFree(location: string): Promise<void> {
+    for (const address of this.#former) {
+      const view = await this.#read(address)
+      if (view === undefined) continue
+      const { worker, location: itsOwn, thread, sector, state, condition } = viewOf(view)
+      // Steps of a worker under another name are not taken here.
+      const isStill = RESTING.includes(condition) || worker !== this.#deps.worker
+      if (itsOwn !== location || (sector === null && isStill)) continue
+      const what = `${sector ?? 'no sector'}, ${state}, ${condition}`
+      const why = `${location} is still the store of ${thread} (${what}), which is not configured any more: wait until that has ended, or give worker and thread the names that they had`
+      throw new TroupeError('conflict', why)
+    }
   }
 
   #eventOf(request: ControlRequest): EventObject {
@@ -162,28 +196,27 @@ export class ThreadDesk {
 
   /** All that lists have of them, at the price of one question. */
   async rows(): Promise<ThreadRow[]> {
-    return (await this.#found()).map(rowOf)
+    return (await this.#ownRows()).map(rowOf)
   }
 
   async #addresses(): Promise<string[]> {
-    return (await this.#found()).map(({ address }) => address)
+    return (await this.#ownRows()).map(({ address }) => address)
   }
 
-  async #found(): Promise<ActorRow[]> {
-    const { client, worker } = this.#deps
-    const filter = { machine: sealingThread.name, where: { worker } }
+  #ownRows(): Promise<ActorRow[]> {
+    return this.#found({ worker: this.#deps.worker })
+  }
+
+  async #found(where?: { worker: string }): Promise<ActorRow[]> {
+    const { client } = this.#deps
+    const filter = { machine: sealingThread.name, ...(where === undefined ? {} : { where }) }
     const found: ActorRow[] = []
     for await (const row of client.rows({ filter, limit: PAGE_COUNT })) found.push(row)
     return found
   }
 
-  async #read(address: string): Promise<ActorView | undefined> {
-    try {
-      return await this.#deps.client.get(address)
-    } catch (thrown) {
-      if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return undefined
-      throw thrown
-    }
+  #read(address: string): Promise<ActorView | undefined> {
+    return unlessUnknown(this.#deps.client.get(address))
   }
 
   #configured(): Set<string> {
@@ -191,7 +224,7 @@ export class ThreadDesk {
   }
 
   #idOf(name: string): string {
-    return `${this.#deps.worker}.${name}`
+    return threadIdOf(this.#deps.worker, name)
   }
 }
 
@@ -200,6 +233,16 @@ export function answerOf(reply: unknown): ControlAnswer {
   if (reply !== undefined && reply !== null) return controlAnswer.parse(reply)
   const message = 'the platform holds this thread, which takes this up once it is let go'
   return { refused: 'held', message: `${message}: troupe actors resume` }
+}
+
+/** Undefined where there is no such actor. */
+async function unlessUnknown<T>(asking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asking
+  } catch (thrown) {
+    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return undefined
+    throw thrown
+  }
 }
 
 function addressOf(id: string): string {

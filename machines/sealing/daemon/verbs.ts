@@ -2,6 +2,7 @@
 import {
   type App,
   type AppVerb,
+  keepHeapSmall,
   openLog,
   TroupeError,
   toJson,
@@ -18,7 +19,7 @@ const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** @param apps what a node of the daemon hosts; asked when it starts, since this family is among them */
-export function daemonVerbs(apps: () => readonly App[]): readonly AppVerb[] {
+export function daemonVerbs(apps: () => Promise<readonly App[]>): readonly AppVerb[] {
   return [
     {
       path: ['sealing', 'daemon'],
@@ -39,11 +40,12 @@ export function daemonVerbs(apps: () => readonly App[]): readonly AppVerb[] {
   ]
 }
 
-async function runDaemon(call: VerbCall, apps: () => readonly App[]): Promise<number> {
+async function runDaemon(call: VerbCall, apps: () => Promise<readonly App[]>): Promise<number> {
   const config = readWorkerConfig(configFileOf(call))
   if (call.options['check'] === true) return check(call, config)
   const log = openLog({ level: logLevelOf(call) })
-  const daemon = await Daemon.of(config, { apps: apps(), log })
+  keepHeapSmall()
+  const daemon = await Daemon.of(config, { apps: await apps(), log })
   try {
     await daemon.start(call.signal)
     if (!call.signal.aborted) greet(call, config, daemon)

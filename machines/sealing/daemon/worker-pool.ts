@@ -1,23 +1,26 @@
 /**
  * The pool of a worker: all of its limits and locks as one actor. Decides: what it is called, and that it
- * has at each start what the configuration says. Leaves to others: who is served next (the pool), what is
- * asked for (`processors`).
+ * has at each start what the configuration says. Leaves to others: who is served next (the pool), what there
+ * is to ask for (`processors`), and what of it is out of order (`lane-choices.ts`).
  */
-import { type Client, formatAddress, type Log, TroupeError } from '../../../src/index.ts'
+import {
+  type Client,
+  formatAddress,
+  type Log,
+  PLACEMENT_MARK,
+  TroupeError,
+} from '../../../src/index.ts'
 import { type GateNames, gateNames } from '../processors/index.ts'
-import type { Gates } from '../thread/index.ts'
+import type { Placing } from '../thread/index.ts'
 import type { WorkerConfig } from './config.ts'
 
 /** The names limit, not the pool as a whole. */
 const SLOTS = 1_000_000
 
-interface Limited {
-  limits: Record<string, number>
-  gaps: Record<string, number>
-}
+type Limited = Pick<GateNames, 'limits' | 'gaps' | 'choices'>
 
 export function poolOf(worker: string): string {
-  return formatAddress('pool', `sealing.${worker}`)
+  return formatAddress('pool', `${worker}${PLACEMENT_MARK}sealing`)
 }
 
 /** @throws TroupeError `invalid-config` */
@@ -26,28 +29,26 @@ export function namesOf({ processors }: WorkerConfig): GateNames {
   return gateNames(children, { concurrent, staggered: staggeredMs, extLocks })
 }
 
-/** What threads ask for, by the name of their gate. */
-export function gatesOf(worker: string, { options }: GateNames): Gates {
-  const pool = poolOf(worker)
-  const entries = Object.entries(options).map(([gate, anyOf]) => [gate, { pool, anyOf }])
-  return Object.fromEntries(entries)
+/** Where threads ask for places, and for which stages. */
+export function placingOf(worker: string, { choices }: GateNames): Placing {
+  return { pool: poolOf(worker), gates: Object.keys(choices).sort() }
 }
 
 /** Makes the pool, or brings the one that is there to what is configured. */
 export async function bringPool(
   client: Client,
   worker: string,
-  { limits, gaps }: Limited,
+  { limits, gaps, choices }: Limited,
   log: Log,
 ): Promise<void> {
   const address = poolOf(worker)
   try {
-    await client.start(address, { slots: SLOTS, limits, gaps })
+    await client.start(address, { slots: SLOTS, limits, gaps, choices })
     return
   } catch (thrown) {
     if (!(thrown instanceof TroupeError) || thrown.code !== 'already-exists') throw thrown
   }
-  await client.send(address, { type: 'RESIZE', limits, gaps })
+  await client.send(address, { type: 'RESIZE', limits, gaps, choices })
   await evictGone(client, address, log)
 }
 

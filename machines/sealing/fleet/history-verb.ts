@@ -14,7 +14,8 @@ import {
 import type { PlanName } from '../plans/index.ts'
 import { ageText, tableLines, terminalColumns } from './tables.ts'
 import { storyLines } from './thread-table.ts'
-import { isTargeted, TARGET_OPTIONS, TOKEN_OPTION, targetOf } from './worker-target.ts'
+import { TOKEN_OPTION } from './verb-options.ts'
+import { isTargeted, TARGET_OPTIONS, targetOf } from './worker-target.ts'
 
 export const historyVerb: AppVerb = {
   path: ['sealing', 'history'],

@@ -65,13 +65,17 @@ function wrapped(text: string, columns: number | undefined): string[] {
   return lines.map((one) => INDENT + one)
 }
 
+/** As nearly all cells are: taken as they are, hundreds of rows cost a fraction. */
+const PRINTABLE = /^[ -~]*$/
+
 /** Text that may quote what a child process wrote, in one line. */
 export function plain(text: string): string {
+  if (PRINTABLE.test(text)) return text
   return stripVTControlCharacters(text).replace(/\p{Cc}+/gu, ' ')
 }
 
 function charsOf(text: string): number {
-  return [...text].length
+  return PRINTABLE.test(text) ? text.length : [...text].length
 }
 
 const UNITS = [

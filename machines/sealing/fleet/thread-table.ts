@@ -3,7 +3,7 @@
  * wrong stands below it in full. Pure.
  */
 import { type Chapter, type HistoryEntry, stageTotals } from '../history/index.ts'
-import { errorText, type ThreadRow, type ThreadView } from '../thread/index.ts'
+import { errorText, type ThreadRow, type ThreadView, threadNameOf } from '../thread/index.ts'
 import { ageText, type Row, tableLines } from './tables.ts'
 
 const NOTHING = '-'
@@ -19,7 +19,7 @@ export function threadLines(
     return {
       cells: [
         `#${index}`,
-        shortName(thread),
+        threadNameOf(thread),
         plan,
         sector ?? NOTHING,
         state,
@@ -47,7 +47,7 @@ export function fleetLines(
       cells: [
         worker,
         `#${index}`,
-        shortName(thread),
+        threadNameOf(thread),
         plan,
         sector ?? NOTHING,
         state,
@@ -70,11 +70,6 @@ export function fleetLines(
     'ERROR',
   ]
   return tableLines(headings, rows, columns)
-}
-
-/** `<worker>.<name>` without the worker. */
-export function shortName({ worker, thread }: Pick<ThreadRow, 'worker' | 'thread'>): string {
-  return thread.startsWith(`${worker}.`) ? thread.slice(worker.length + 1) : thread
 }
 
 function conditionText(thread: ThreadView & { isConfigured: boolean }, now: number): string {

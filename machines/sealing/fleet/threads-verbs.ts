@@ -4,13 +4,19 @@
  * asked there; a worker that keeps its threads to itself is found by its pings and asked itself.
  */
 import { type AppVerb, TroupeError, toJson, type VerbCall, wait } from '../../../src/index.ts'
-import type { ControlAnswer, ControlRequest, WorkerClient } from '../daemon/index.ts'
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  UnknownCall,
+  type WorkerClient,
+} from '../daemon/index.ts'
 import type { PingSummary } from '../manager/index.ts'
 import { PLANS, SECTOR_STATES } from '../plans/index.ts'
 import { CONDITIONS, type ThreadRow } from '../thread/index.ts'
 import { terminalColumns } from './tables.ts'
 import { fleetLines } from './thread-table.ts'
-import { clientAt, TOKEN_OPTION } from './worker-target.ts'
+import { TOKEN_HOST_OPTION, TOKEN_OPTION } from './verb-options.ts'
+import { clientAt } from './worker-target.ts'
 import { pauseOf, resumeOf } from './worker-verbs.ts'
 
 const FILTER_OPTIONS = [
@@ -20,6 +26,7 @@ const FILTER_OPTIONS = [
   { flags: '--plan <plan>', description: 'of this plan' },
   { flags: '--sector <name>', description: 'with this sector' },
   TOKEN_OPTION,
+  TOKEN_HOST_OPTION,
 ] as const
 const HOW_OPTIONS = [
   { flags: '--per-second <count>', description: 'so many threads a second (10)' },
@@ -73,8 +80,6 @@ export const threadsVerbs: readonly AppVerb[] = [
   },
 ]
 
-export const threadsVerbGroups = { 'sealing threads': 'threads of all workers' }
-
 /** A thread, and whom to ask; undefined: the node. */
 interface Found {
   row: ThreadRow
@@ -82,12 +87,13 @@ interface Found {
 }
 
 async function list(call: VerbCall): Promise<void> {
-  const { found, silent } = await find(call)
+  const { found, silent, foreign } = await find(call)
   const threads = found.map(({ row }) => row)
-  if (call.json) return call.print(toJson({ threads, silent }))
+  if (call.json) return call.print(toJson({ threads, silent, foreign }))
   if (threads.length === 0) call.note('There are no such threads.')
   else for (const line of fleetLines(threads, call.clock.now(), terminalColumns())) call.print(line)
   for (const one of silent) call.note(`${one.worker}: ${one.why}`)
+  for (const one of foreign) call.note(foreignText(one))
 }
 
 interface Silent {
@@ -95,7 +101,24 @@ interface Silent {
   why: string
 }
 
-async function find(call: VerbCall): Promise<{ found: Found[]; silent: Silent[] }> {
+/** A worker of another make: it does not tell enough of its threads to stand in a list of ours. */
+interface Foreign {
+  worker: string
+  dest: string
+}
+
+function foreignText({ worker, dest }: Foreign): string {
+  return `${worker} at ${dest} is of another make; its threads: troupe util worker info ${worker}`
+}
+
+/** All threads that are meant, and the workers that say nothing of theirs. */
+interface Findings {
+  found: Found[]
+  silent: Silent[]
+  foreign: Foreign[]
+}
+
+async function find(call: VerbCall): Promise<Findings> {
   const filter = filterOf(call)
   const { worker } = filter
   const here = await call.http({ method: 'GET', path: '/sealing/threads', query: { worker } })
@@ -106,27 +129,27 @@ async function find(call: VerbCall): Promise<{ found: Found[]; silent: Silent[] 
     ({ name, threads }) =>
       !known.has(name) && threads > 0 && (worker === undefined || name === worker),
   )
-  const found: Found[] = rows.map((row) => ({ row }))
-  const silent: Silent[] = []
+  const fleet: Findings = { found: rows.map((row) => ({ row })), silent: [], foreign: [] }
   for (let at = 0; at < apart.length; at += WORKERS_AT_ONCE) {
     const some = apart.slice(at, at + WORKERS_AT_ONCE)
-    await Promise.all(some.map((one) => askWorker(call, one, found, silent)))
+    await Promise.all(some.map((one) => askWorker(call, one, fleet)))
   }
-  return { found: found.filter(({ row }) => isMeant(row, filter)).sort(byPlace), silent }
+  const found = fleet.found.filter(({ row }) => isMeant(row, filter)).sort(byPlace)
+  return { ...fleet, found }
 }
 
 async function askWorker(
   call: VerbCall,
   { name, dest }: PingSummary,
-  found: Found[],
-  silent: Silent[],
+  { found, silent, foreign }: Findings,
 ): Promise<void> {
   try {
     const worker = clientAt(call, dest)
     for (const row of await worker.call('WorkerThreads')) found.push({ row, worker })
   } catch (thrown) {
     if (!(thrown instanceof TroupeError)) throw thrown
-    silent.push({ worker: name, why: thrown.message })
+    if (thrown instanceof UnknownCall) foreign.push({ worker: name, dest })
+    else silent.push({ worker: name, why: thrown.message })
   }
 }
 
@@ -179,13 +202,15 @@ const EXAMPLES_MAX = 10
 
 async function many(call: VerbCall, action: 'pause' | 'resume'): Promise<number> {
   const perSecond = perSecondOf(call)
-  const { found, silent } = await find(call)
+  const { found, silent, foreign } = await find(call)
   // Whoever runs needs no word to go on.
   const meant = action === 'resume' ? found.filter(({ row }) => row.paused) : found
   for (const one of silent) call.note(`left out: ${one.worker}: ${one.why}`)
+  for (const one of foreign) call.note(`left out: ${foreignText(one)}`)
+  const isWhole = silent.length + foreign.length === 0
   if (meant.length === 0) {
     call.note('There are no such threads.')
-    return silent.length > 0 ? FAILED : 0
+    return isWhole ? 0 : FAILED
   }
   const isDry = call.options['dryRun'] === true
   if (isDry && call.options['atState'] === undefined) {
@@ -201,7 +226,7 @@ async function many(call: VerbCall, action: 'pause' | 'resume'): Promise<number>
     }
   }
   const receipt = await askAll(call, action, meant, perSecond)
-  return show(call, action, receipt, silent)
+  return show(call, action, receipt, { silent, foreign })
 }
 
 async function askAll(
@@ -275,10 +300,15 @@ async function ask(
 }
 
 /** @returns the exit code */
-function show(call: VerbCall, action: string, receipt: Receipt, silent: readonly Silent[]): number {
+function show(
+  call: VerbCall,
+  action: string,
+  receipt: Receipt,
+  leftOut: Pick<Findings, 'silent' | 'foreign'>,
+): number {
   const refused = Object.values(receipt.refused).reduce((sum, count) => sum + count, 0)
   const isWhole = refused === 0 && receipt.failed === 0 && !receipt.isStopped
-  if (call.json) call.print(toJson({ action, ...receipt, silent }))
+  if (call.json) call.print(toJson({ action, ...receipt, ...leftOut }))
   else {
     const parts = [`${action}: ${receipt.done} done`]
     if (receipt.already > 0) parts.push(`${receipt.already} were so already`)
@@ -288,7 +318,8 @@ function show(call: VerbCall, action: string, receipt: Receipt, silent: readonly
     call.print(parts.join(', '))
     for (const example of receipt.examples) call.note(example)
   }
-  return isWhole && silent.length === 0 ? 0 : FAILED
+  const isOfAll = leftOut.silent.length + leftOut.foreign.length === 0
+  return isWhole && isOfAll ? 0 : FAILED
 }
 
 function perSecondOf({ options }: VerbCall): number {

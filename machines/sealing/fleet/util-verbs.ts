@@ -2,23 +2,12 @@
  * The verbs `troupe util worker`: workers by the name that they ping under. Decides: what a person types and
  * reads, in our form and in that of v0.2. The list is the node's, the rest is asked of the worker itself.
  */
-import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../../src/index.ts'
-import { parseDuration } from '../daemon/index.ts'
-import type { PingSummary } from '../manager/index.ts'
-import { oldRowOf } from './foreign-rows.ts'
-import { oldCallLine, oldInfoLines, oldWorkerLines, type PingedWorker } from './old-forms.ts'
+import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../../src/verbs.ts'
+import { parseDuration } from '../daemon/durations.ts'
+import type { PingSummary } from '../manager/worker-list.ts'
+import type { PingedWorker } from './old-forms.ts'
 import { ageText, tableLines, terminalColumns } from './tables.ts'
-import { namedTarget, TOKEN_OPTION } from './worker-target.ts'
-import {
-  controlInFull,
-  FORMAT_OPTION,
-  indexOf,
-  isOldForm,
-  oldControl,
-  pauseOf,
-  resumeOf,
-  showThreads,
-} from './worker-verbs.ts'
+import { FORMAT_OPTION, isOldForm, TOKEN_HOST_OPTION, TOKEN_OPTION } from './verb-options.ts'
 
 const NAME = '<name-or-address>'
 const EXPIRATION = '10m'
@@ -42,9 +31,9 @@ export const utilVerbs: readonly AppVerb[] = [
     path: ['util', 'worker', 'info'],
     summary: 'the threads of a worker',
     arguments: NAME,
-    options: [TOKEN_OPTION, FORMAT_OPTION],
+    options: [TOKEN_OPTION, TOKEN_HOST_OPTION, FORMAT_OPTION],
     examples: ['troupe util worker info 127.0.0.1', 'troupe util worker info 10.0.0.7:17890'],
-    run: info,
+    run: async (call) => (await utilCalls()).info(call, nameOf(call)),
   },
   {
     path: ['util', 'worker', 'pause'],
@@ -52,11 +41,12 @@ export const utilVerbs: readonly AppVerb[] = [
     arguments: `${NAME} <index>`,
     options: [
       TOKEN_OPTION,
+      TOKEN_HOST_OPTION,
       { flags: '--reason <text>', description: 'for the history' },
       FORMAT_OPTION,
     ],
     examples: ['troupe util worker pause 127.0.0.1 0'],
-    run: (call) => control(call, 'pause'),
+    run: async (call) => (await utilCalls()).control(call, nameOf(call), 'pause'),
   },
   {
     path: ['util', 'worker', 'resume'],
@@ -64,6 +54,7 @@ export const utilVerbs: readonly AppVerb[] = [
     arguments: `${NAME} <index> [state]`,
     options: [
       TOKEN_OPTION,
+      TOKEN_HOST_OPTION,
       { flags: '--retry', description: 'try the present step anew, also while it runs' },
       { flags: '--force', description: 'also to what throws a live sector away' },
       { flags: '--dry-run', description: 'only say what would happen' },
@@ -73,7 +64,7 @@ export const utilVerbs: readonly AppVerb[] = [
       'troupe util worker resume 127.0.0.1 0',
       'troupe util worker resume w1 0 TreeDBuilt',
     ],
-    run: (call) => control(call, 'resume'),
+    run: async (call) => (await utilCalls()).control(call, nameOf(call), 'resume'),
   },
   {
     path: ['util', 'worker', 'remove'],
@@ -84,10 +75,8 @@ export const utilVerbs: readonly AppVerb[] = [
   },
 ]
 
-export const utilVerbGroups = {
-  util: 'the words of the old sector manager',
-  'util worker': 'workers that ping this node',
-}
+/** What speaks to workers: loaded when it is wanted, for the list must be there at once. */
+const utilCalls = () => import('./util-calls.ts')
 
 async function list(call: VerbCall): Promise<void> {
   const expirationMs = parseDuration(String(call.options['expiration'] ?? EXPIRATION))
@@ -96,12 +85,21 @@ async function list(call: VerbCall): Promise<void> {
   if (call.json) return call.print(toJson(body))
   const now = call.clock.now()
   const lines = isOldForm(call)
-    ? oldWorkerLines(
-        workers.map((one) => pingedOf(one, now)),
-        expirationMs,
-      )
+    ? await oldLines(workers, now, expirationMs)
     : workerLines(workers, now, expirationMs)
-  for (const line of lines) call.print(line)
+  call.write(`${lines.join('\n')}\n`)
+}
+
+async function oldLines(
+  workers: readonly PingSummary[],
+  now: number,
+  expirationMs: number,
+): Promise<string[]> {
+  const { oldWorkerLines } = await import('./old-forms.ts')
+  return oldWorkerLines(
+    workers.map((one) => pingedOf(one, now)),
+    expirationMs,
+  )
 }
 
 function pingedOf({ name, dest, lastPing, ...counts }: PingSummary, now: number): PingedWorker {
@@ -123,29 +121,6 @@ function workerLines(workers: readonly PingSummary[], now: number, expirationMs:
     return { cells: [name, dest, version, ...told.map((one) => String(one ?? '-')), silence] }
   })
   return tableLines(headings, rows, terminalColumns())
-}
-
-async function info(call: VerbCall): Promise<void> {
-  const worker = await namedTarget(call, nameOf(call))
-  if (!isOldForm(call)) return showThreads(call, worker)
-  const rows = await worker.call('WorkerList')
-  if (call.json) return call.print(toJson(rows))
-  for (const line of oldInfoLines(rows.map(oldRowOf))) call.print(line)
-}
-
-async function control(call: VerbCall, action: 'pause' | 'resume'): Promise<number> {
-  const [, given, state] = call.arguments
-  const index = indexOf(call, given)
-  const worker = await namedTarget(call, nameOf(call))
-  const request =
-    action === 'pause'
-      ? { action, index, ...pauseOf(call) }
-      : { action, index, ...resumeOf(call), ...(state === undefined ? {} : { state }) }
-  if (isOldForm(call)) {
-    call.note(oldCallLine(action, await oldControl(worker, request)))
-    return 0
-  }
-  return controlInFull(call, worker, request)
 }
 
 async function remove(call: VerbCall): Promise<void> {

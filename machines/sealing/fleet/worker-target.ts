@@ -1,18 +1,22 @@
 /**
  * Which worker a command means. Decides: that a configuration wins over a host, what is typed over what the
- * environment says, and what stands for both when neither is given; how a name becomes an address. Leaves to others: the calls.
+ * environment says, and what stands for both when neither is given; how a name becomes an address; that a
+ * token goes, in clear, only to this machine and to hosts that the operator has named. Leaves to others: the
+ * calls.
  */
-import { readFileSync } from 'node:fs'
 import { TroupeError, type VerbCall } from '../../../src/index.ts'
 import {
   callable,
   type Place,
   parsePlace,
+  placeText,
   RPC_HOST,
   RPC_PORT,
   readWorkerConfig,
   WorkerClient,
 } from '../daemon/index.ts'
+import { isLoopback } from '../daemon/places.ts'
+import { tokenOf } from '../daemon/worker-token.ts'
 import type { PingSummary } from '../manager/index.ts'
 
 export const TARGET_OPTIONS = [
@@ -22,11 +26,6 @@ export const TARGET_OPTIONS = [
     description: `where it listens (or DAMOCLES_WORKER_HOST; ${RPC_HOST}:${RPC_PORT})`,
   },
 ] as const
-
-export const TOKEN_OPTION = {
-  flags: '--worker-token-file <file>',
-  description: "a file with the worker's own token (or SEALING_WORKER_TOKEN_FILE)",
-} as const
 
 /** Of a command that names a worker by its file or its place. */
 export function targetOf(call: VerbCall): WorkerClient {
@@ -52,17 +51,43 @@ export function isTargeted(call: VerbCall): boolean {
   return call.options['config'] !== undefined || call.options['host'] !== undefined
 }
 
-/** At a place that a list has told. */
-export function clientAt(call: VerbCall, dest: string): WorkerClient {
-  return clientOf(call, placeOf(dest), null)
+/**
+ * At a place that a list has told: whoever pings may name any. @param typed what the operator calls it
+ * @throws TroupeError `malformed` when a token would go to a host that nobody has named
+ */
+export function clientAt(call: VerbCall, dest: string, typed?: string): WorkerClient {
+  const place = placeOf(dest)
+  const client = clientOf(call, place, null)
+  if (!client.hasToken || isLoopback(place.host)) return client
+  const named = [...namedHosts(call), ...(typed === undefined ? [] : [typed])]
+  if (named.some((text) => isAt(place, text))) return client
+  const where = placeText(place)
+  const why = `the token would go in clear to ${where}, which only a ping has named`
+  throw new TroupeError('malformed', `${why}: allow it with --worker-host ${place.host}`)
+}
+
+function namedHosts({ options }: VerbCall): string[] {
+  const given = options['workerHost']
+  return Array.isArray(given) ? given.map(String) : []
+}
+
+/** A host alone stands for all of its ports. */
+function isAt({ host, port }: Place, text: string): boolean {
+  try {
+    const named = parsePlace(text, port)
+    return named.host.toLowerCase() === host.toLowerCase() && named.port === port
+  } catch {
+    // A worker's name need not be a host.
+    return false
+  }
 }
 
 /** By the name that it pings under, or by its address. @throws TroupeError `not-found` */
 export async function namedTarget(call: VerbCall, name: string): Promise<WorkerClient> {
   const known = await knownDest(call, name)
-  if (known !== undefined) return clientAt(call, known)
+  if (known !== undefined) return clientAt(call, known, name)
   try {
-    return clientAt(call, name)
+    return clientOf(call, placeOf(name), null)
   } catch (cause) {
     const why = `no instance found, and unable to parse ${JSON.stringify(name)} as an address`
     throw new TroupeError('not-found', why, { cause })
@@ -89,16 +114,8 @@ function placeOf(text: string): Place {
 
 function clientOf(call: VerbCall, place: Place, tokenFile: string | null): WorkerClient {
   const file = optionOf(call, 'workerTokenFile', 'SEALING_WORKER_TOKEN_FILE') ?? tokenFile
-  const token = file === null ? undefined : readToken(file)
+  const token = file === null ? undefined : tokenOf(file)
   return new WorkerClient(place, { token, signal: call.signal })
-}
-
-function readToken(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim()
-  } catch (cause) {
-    throw new TroupeError('invalid-config', `cannot read the token in ${file}`, { cause })
-  }
 }
 
 function optionOf(call: VerbCall, name: string, variable: string): string | undefined {

@@ -11,11 +11,13 @@ import {
   UnknownCall,
   type WorkerClient,
 } from '../daemon/index.ts'
+import { threadNameOf } from '../thread/index.ts'
 import { foreignLines, oldRowOf } from './foreign-rows.ts'
 import { oldControlLine, oldThreadLine } from './old-forms.ts'
 import { ageText, tableLines, terminalColumns } from './tables.ts'
-import { shortName, threadLines } from './thread-table.ts'
-import { TARGET_OPTIONS, TOKEN_OPTION, targetOf } from './worker-target.ts'
+import { threadLines } from './thread-table.ts'
+import { FORMAT_OPTION, isOldForm, TOKEN_OPTION } from './verb-options.ts'
+import { TARGET_OPTIONS, targetOf } from './worker-target.ts'
 
 const ACTIONS = ['list', 'pause', 'resume', 'drain', 'undrain', 'quarantine', 'health'] as const
 type Action = (typeof ACTIONS)[number]
@@ -24,11 +26,6 @@ type Action = (typeof ACTIONS)[number]
 const CONFLICT = 5
 const FAILED = 1
 const DRAIN_POLL_MS = 500
-
-export const FORMAT_OPTION = {
-  flags: '--format <form>',
-  description: 'v0.2: as the old tools print it, byte for byte',
-} as const
 
 export const workerVerb: AppVerb = {
   path: ['sealing', 'worker'],
@@ -242,7 +239,7 @@ function heldUpBy(threads: readonly ShownThread[]): string[] {
     .filter(({ condition }) => condition === 'parked' || condition === 'paused')
     .map((thread) => {
       const { index, condition, state, sector } = thread
-      const place = `#${index} ${shortName(thread)} is ${condition} in ${state}`
+      const place = `#${index} ${threadNameOf(thread)} is ${condition} in ${state}`
       const what = sector === null ? '' : ` with ${sector}`
       return `${place}${what} and holds the drain up: resume --index ${index}, or resume it with --state Aborted`
     })
@@ -297,12 +294,4 @@ export function resumeOf({ options }: VerbCall) {
 /** Who the history names. */
 export function authorOf(): string {
   return (process.env['TROUPE_AUTHOR'] ?? process.env['USER'] ?? 'operator').slice(0, 100)
-}
-
-/** @throws TroupeError `malformed` */
-export function isOldForm({ options }: VerbCall): boolean {
-  const { format } = options
-  if (format === undefined) return false
-  if (format === 'v0.2') return true
-  throw new TroupeError('malformed', '--format is v0.2, or left out')
 }

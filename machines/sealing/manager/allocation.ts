@@ -109,7 +109,7 @@ export class Allocation {
 
   /** What the task has: the counter remembers only so many of them, records all of their own. */
   async #begunBy(task: string): Promise<AllocatedSector | null> {
-    const [row] = await this.#deps.sectors.find({ state: 'online', where: { task } })
+    const row = await this.#deps.sectors.find({ state: 'online', where: { task } })
     if (!row) return null
     const sector = { ID: row.id, ProofType: row.proofType }
     return (await this.#begin(sector, task)) ? sector : null

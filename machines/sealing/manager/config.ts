@@ -4,7 +4,7 @@
  */
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
-import { sealProofOfSize } from '../venus/index.ts'
+import { SEAL_PROOFS, sealProofOfSize } from '../venus/index.ts'
 
 /** Finality: a ticket of this depth does not change any more. */
 const TICKET_LOOKBACK = 900
@@ -78,6 +78,8 @@ export const managerConfig = z
     policy: policy.prefault({}),
     /** Where pieces lie; nodes of a cluster share it. Default: in the app's directory of the node. */
     pieceStore: z.string().exactOptional(),
+    /** Of one piece in the piece store. Default: the largest sector, since a piece is in one sector. */
+    pieceBytesMax: z.int().min(1).exactOptional(),
   })
   .superRefine(({ miners, stores }, context) => {
     for (const [path, twice] of [
@@ -89,6 +91,12 @@ export const managerConfig = z
     }
   })
 export type ManagerConfig = z.output<typeof managerConfig>
+
+/** @param config null: nobody says which sectors there are */
+export function pieceBytesMaxOf(config: ManagerConfig | null): number {
+  const proofs = config?.miners.map(({ proof }) => proof) ?? SEAL_PROOFS
+  return config?.pieceBytesMax ?? Math.max(...proofs.map(({ sizeBytes }) => sizeBytes))
+}
 
 function doubled<T>(values: readonly T[]): T | undefined {
   return values.find((value, index) => values.indexOf(value) !== index)

@@ -10,6 +10,7 @@ import { sector } from './sector.ts'
 import { storeRoom } from './store-room.ts'
 import { workerPings } from './worker-pings.ts'
 
+export { managerVerbGroups } from '../verb-groups.ts'
 export { managerUrl } from './address.ts'
 export type { WdPoStPort } from './calls.ts'
 export type { ChainPort, MessageKind } from './chain-port.ts'
@@ -20,7 +21,7 @@ export { type ContentChecks, type ContentVerdict, proverChecks } from './content
 export { type ManagerRoutesDeps, managerRoutes } from './routes.ts'
 export { sectorAddress } from './sector.ts'
 export type { SectorRecord } from './sector-record.ts'
-export { managerVerbGroups, managerVerbs } from './verbs.ts'
+export { managerVerbs } from './verbs.ts'
 export { type PingSummary, WorkerPings } from './worker-list.ts'
 
 export const managerMachines: readonly MachineDefinition[] = [

@@ -16,9 +16,6 @@ import type { SectorRow, Sectors } from './sectors.ts'
 
 type Spec = ParamsOf<'AllocateRebuildSector'>[0]
 
-/** Somebody else may take them at the same moment; who finds none of these asks again later. */
-const CANDIDATES_MAX = 20
-
 export interface LaterWorkDeps {
   client: Client
   clock: Clock
@@ -41,17 +38,15 @@ export class LaterWork {
   ): Promise<ResultOf<'AllocateSanpUpSector'>> {
     const { sectors, config, clock } = this.#deps
     const task = given ?? freshTask()
-    const [known] = given ? await sectors.find({ state: 'upgrading', where: { task } }) : []
+    const known = given && (await sectors.find({ state: 'upgrading', where: { task } }))
     if (known) return this.#upgradeOf(known.id, task, Deals)
     for (const { id: miner, enableSnapUp } of minersOf(config, spec)) {
       if (!enableSnapUp || !(await this.#hasDeals(miner))) continue
-      const where = { miner, empty: true }
-      const filter = { state: 'finalized', where, limit: CANDIDATES_MAX }
-      for (const { id, proofType } of await sectors.find(filter)) {
-        if (!isOneOf(spec.AllowedProofTypes, proofType)) continue
-        if (!(await sectors.take(id, { type: 'UPGRADE', at: clock.now(), task }))) continue
-        return this.#upgradeOf(id, task, Deals)
-      }
+      const event = { type: 'UPGRADE', at: clock.now(), task } as const
+      const id = await this.#first(spec, { miner, upgradable: true }, event)
+      // Deals that are too small for it may still be followed by those of another miner.
+      const upgrade = id && (await this.#upgradeOf(id, task, Deals))
+      if (upgrade) return upgrade
     }
     return null
   }
@@ -110,11 +105,19 @@ export class LaterWork {
   ): Promise<SectorId | null> {
     const { sectors } = this.#deps
     const field = what === 'Rebuild' ? 'rebuildTask' : 'unsealTask'
-    const [known] = given ? await sectors.find({ where: { [field]: task } }) : []
-    if (known) return known.id
-    const wanted = await sectors.find({ where: { [`wants${what}`]: true }, limit: CANDIDATES_MAX })
-    for (const { id } of wanted.filter((row) => isWanted(spec, row))) {
-      if (await sectors.take(id, event)) return id
+    const known = given && (await sectors.find({ where: { [field]: task } }))
+    return known ? known.id : this.#first(spec, { [`wants${what}`]: true }, event)
+  }
+
+  /** Of those that the worker may have; somebody else may take one at the same moment. */
+  async #first(
+    spec: Spec,
+    where: Record<string, number | boolean>,
+    event: Parameters<Sectors['take']>[1],
+  ): Promise<SectorId | null> {
+    const { sectors } = this.#deps
+    for await (const row of sectors.each({ where })) {
+      if (isWanted(spec, row) && (await sectors.take(row.id, event))) return row.id
     }
     return null
   }

@@ -99,10 +99,10 @@ export class Operators {
     return asOperator(this.#sectors.record(parseSectorName(name)))
   }
 
-  /** Base64. @throws TroupeError `not-found` */
+  /** Base64, the newest. @throws TroupeError `not-found` */
   async proof(name: string): Promise<{ sha256: string; proof: string }> {
-    const { sector, proof, upgrade } = await this.sector(name)
-    const sha256 = upgrade?.proof?.sha256 ?? proof?.sha256
+    const { sector, proof, upgrade, upgraded } = await this.sector(name)
+    const sha256 = upgrade?.proof?.sha256 ?? upgraded?.proofSha256 ?? proof?.sha256
     const kept = sha256 && (await keptProof(this.#deps.client, sector.ID, sha256))
     if (sha256 && kept) return { sha256, proof: kept }
     throw new TroupeError(

@@ -1,7 +1,8 @@
 /**
  * The piece store: files that workers fetch to put into sectors, and bring from sectors that they unseal.
- * Decides: their names, and that half a file is never seen. Leaves to others: whose deal a piece is. None is
- * removed: to rebuild a sector its pieces are fetched again, and who had one brought back comes for it.
+ * Decides: their names, how large one may be, and that half a file is never seen. Leaves to others: whose deal a
+ * piece is. None is removed: to rebuild a sector its pieces are fetched again, and who had one brought back comes
+ * for it.
  */
 import { randomUUID } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
@@ -22,9 +23,11 @@ const DRAFT_MS_MAX = 86_400_000
 
 export class Pieces {
   readonly #directory: string
+  readonly #bytesMax: number
 
-  constructor(directory: string) {
+  constructor(directory: string, bytesMax: number) {
     this.#directory = directory
+    this.#bytesMax = bytesMax
   }
 
   /** @throws TroupeError `not-found` */
@@ -39,16 +42,20 @@ export class Pieces {
     return { bytes: createReadStream(path), size: found.size }
   }
 
-  /** What is there under that name already is replaced. @returns its bytes */
-  async write(cid: string, content: Readable | Uint8Array): Promise<number> {
+  /**
+   * What is there under that name already is replaced. @param announced how many bytes will come, if it is
+   * known: what is too large is then not begun @returns its bytes @throws TroupeError `too-large`
+   */
+  async write(cid: string, content: Readable | Uint8Array, announced = 0): Promise<number> {
     const path = this.#pathOf(cid)
+    if (announced > this.#bytesMax) throw tooLarge(this.#bytesMax)
     const drafts = join(this.#directory, DRAFTS)
     await mkdir(drafts, { recursive: true })
     await sweep(drafts)
     const draft = join(drafts, randomUUID())
     try {
       await pipeline(
-        content instanceof Uint8Array ? [content] : content,
+        upTo(this.#bytesMax, content instanceof Uint8Array ? [content] : unbroken(content)),
         createWriteStream(draft, { flags: 'wx' }),
       )
       const size = await flushed(draft)
@@ -73,6 +80,29 @@ export function requirePieceName(name: string): void {
   if (NAME.test(name)) return
   const form = 'a letter or digit, then at most 127 of them, "_", "." or "-"'
   throw new TroupeError('malformed', `"${name.slice(0, 64)}" cannot name a piece: ${form}`)
+}
+
+async function* upTo(
+  bytesMax: number,
+  content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, void> {
+  let bytes = 0
+  for await (const chunk of content) {
+    bytes += chunk.length
+    if (bytes > bytesMax) throw tooLarge(bytesMax)
+    yield chunk
+  }
+}
+
+/** It is left open when nobody reads on: who sends is still to be answered. */
+function unbroken(content: Readable): AsyncIterable<Uint8Array> {
+  return content.iterator({ destroyOnReturn: false })
+}
+
+function tooLarge(bytesMax: number): TroupeError {
+  const limit = 'pieceBytesMax'
+  const why = `a piece has at most ${bytesMax} bytes here (apps.sealing.manager.${limit})`
+  return new TroupeError('too-large', why, { detail: { limit, max: bytesMax } })
 }
 
 /** Of several nodes each may be the first. */

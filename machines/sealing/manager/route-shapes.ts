@@ -43,7 +43,12 @@ export const dealAddition = z
       .max(Math.ceil(PIECE_BYTES_MAX / 3) * 4)
       .optional()
       .describe('the payload'),
-    sizeBytes: z.int().min(1).optional().describe('instead: so many random bytes'),
+    sizeBytes: z
+      .int()
+      .min(1)
+      .max(PIECE_BYTES_MAX)
+      .optional()
+      .describe('instead: so many random bytes'),
   })
   .refine(
     ({ base64, sizeBytes }) => (base64 === undefined) !== (sizeBytes === undefined),

@@ -10,7 +10,7 @@ import { type AppContext, type AppRequest, type AppRoute, TroupeError } from '..
 import { answersOf, type Caller, type WdPoStPort } from './calls.ts'
 import type { ChainPort } from './chain-port.ts'
 import { TASK_HEADER } from './client.ts'
-import type { ManagerConfig } from './config.ts'
+import { type ManagerConfig, pieceBytesMaxOf } from './config.ts'
 import { type ContentChecks, proverChecks, trusting, withinReach } from './content-checks.ts'
 import { Operators } from './operators.ts'
 import { Pieces } from './pieces.ts'
@@ -43,7 +43,10 @@ export function managerRoutes(context: Context, deps: ManagerRoutesDeps): AppRou
   const isJudged = config?.policy.verifyContent ?? false
   const content = isJudged ? withinReach(deps.content ?? proverChecks) : trusting
   const { client, clock, log } = context
-  const pieces = new Pieces(config?.pieceStore ?? join(context.directory, 'pieces'))
+  const pieces = new Pieces(
+    config?.pieceStore ?? join(context.directory, 'pieces'),
+    pieceBytesMaxOf(config),
+  )
   const answers = config && answersOf({ client, clock, log, config, chain, jobs, content })
   const operators = config && new Operators({ client, clock, config, content, pieces })
   const storage =
@@ -103,7 +106,9 @@ function pieceRoutes(pieces: Pieces): AppRoute[] {
       summary: 'bring the bytes of a piece, as workers do that unseal one',
       schemas: { answer: shapes.pieceStored },
       handle: async (request) => {
-        const bytes = await pieces.write(part(request, 'cid'), request.body as Readable)
+        const announced = Number(request.headers['content-length'] ?? 0)
+        const content = request.body as Readable
+        const bytes = await pieces.write(part(request, 'cid'), content, announced)
         return { body: { bytes } }
       },
     },

@@ -71,7 +71,9 @@ async function answerCall(
     const form = '{"jsonrpc":"2.0","id":1,"method":"Venus.…","params":[…]}'
     return failed(CODES.request, `a call is ${form}`)
   }
-  const answer = await invoke(serving, read, caller)
+  const answer = await invoke(serving, read, caller).catch((thrown: unknown) =>
+    failureOf(thrown, read.method, serving.log),
+  )
   return read.id === undefined ? undefined : { ...answer, id: read.id }
 }
 
@@ -84,7 +86,7 @@ function readCall(call: unknown): RpcCall | undefined {
 }
 
 async function invoke(
-  { answers, log }: RpcServing,
+  { answers }: RpcServing,
   { method, params }: RpcCall,
   caller: Caller,
 ): Promise<RpcAnswer> {
@@ -102,14 +104,10 @@ async function invoke(
     const where = issue?.path.join('.') ?? ''
     return failed(CODES.params, `params of ${method}: ${where}: ${issue?.message ?? 'missing'}`)
   }
-  try {
-    // The table and the shape have the same key: which the compiler cannot follow.
-    const answer = answers[name] as (params: unknown, caller: Caller) => Promise<unknown>
-    const result = await answer(checked.data as ParamsOf<VenusCall>, caller)
-    return { jsonrpc: '2.0', id: null, result: encodeResult(name, result ?? null) }
-  } catch (thrown) {
-    return failureOf(thrown, method, log)
-  }
+  // The table and the shape have the same key: which the compiler cannot follow.
+  const answer = answers[name] as (params: unknown, caller: Caller) => Promise<unknown>
+  const result = await answer(checked.data as ParamsOf<VenusCall>, caller)
+  return { jsonrpc: '2.0', id: null, result: encodeResult(name, result ?? null) }
 }
 
 function callOf(method: string): VenusCall | undefined {

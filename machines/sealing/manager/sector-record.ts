@@ -77,7 +77,7 @@ export const sectorRecord = z.object({
   /** Under way. */
   upgrade: upgrade.nullable(),
   /** Done: what it was upgraded to. */
-  upgraded: z.object({ at, commR: z.string(), commD: z.string(), deals: z.array(deal) }).nullable(),
+  upgraded: commitments.extend({ at, deals: z.array(deal), proofSha256: z.string() }).nullable(),
   rebuild: z.object(wish).nullable(),
   unseals: z.array(unseal).max(UNSEALS_MAX),
   reports: z.array(report).max(REPORTS_MAX),
@@ -123,4 +123,18 @@ export function newRecord({ sector, at: since, task }: SectorInput): SectorRecor
 /** Without deals, neither its own nor of an upgrade: committed capacity. */
 export function isEmptyOfDeals({ deals, upgraded }: SectorRecord): boolean {
   return deals.length === 0 && upgraded === null
+}
+
+export function isUpgradable(record: SectorRecord): boolean {
+  const { standing, rebuild, unseals, persisted: stored, preCommit } = record
+  const isIdle = standing === 'finalized' && rebuild === null && unseals.length === 0
+  return isIdle && isEmptyOfDeals(record) && stored !== null && preCommit !== null
+}
+
+/**
+ * A worker has it, to rebuild it or to unseal a piece. One at a time: when that worker gives up or has
+ * done it, it names the sector only.
+ */
+export function isAtWork({ rebuild, unseals }: SectorRecord): boolean {
+  return (rebuild !== null && rebuild.task !== null) || unseals.some(({ task }) => task !== null)
 }

@@ -7,7 +7,8 @@ import { type EventObject, formatAddress } from '../../../src/index.ts'
 import { sectorName } from '../venus/index.ts'
 import type { SectorAnswer, SectorEvent } from './sector-events.ts'
 import {
-  isEmptyOfDeals,
+  isAtWork,
+  isUpgradable,
   type Persisted,
   REPORTS_MAX,
   type Report,
@@ -119,6 +120,8 @@ function reserved(now: SectorRecord, { store, sizeBytes }: Of<'RESERVED'>): Deci
 
 function preCommit(now: SectorRecord, event: Of<'PRE_COMMIT'>): Decision {
   const { type: _type, reset, ...given } = event
+  // A repeat would bring a sector to the chain that nobody seals any more.
+  if (now.standing === 'aborted') return closed(now)
   const known = now.preCommit
   const isSame =
     known?.commR === given.commR &&
@@ -137,6 +140,7 @@ function preCommit(now: SectorRecord, event: Of<'PRE_COMMIT'>): Decision {
 
 function proof(now: SectorRecord, { proof: given, reset }: Of<'PROOF'>): Decision {
   const known = now.proof
+  if (now.standing === 'aborted') return closed(now)
   if (known?.sha256 === given.sha256) return result(now, 'Accepted', reset ? 'again' : '')
   if (now.standing !== 'online') return closed(now)
   if (known && !reset) {
@@ -196,7 +200,7 @@ function finalized(now: SectorRecord): Decision {
   if (now.standing === 'finalized') {
     if (!now.rebuild?.task) return done(now)
     const messages = now.reservation ? [tellStores(now, null)] : []
-    return done({ ...now, rebuild: null, reservation: null }, messages)
+    return done({ ...now, rebuild: null, reservation: null, stop: null }, messages)
   }
   if (!now.proof) {
     const why = `has no proof yet; to take it as it is: troupe sealing sectors finalize ${nameOf(now)}`
@@ -215,8 +219,8 @@ function settled(now: SectorRecord): Decision {
 function upgradeDone(now: SectorRecord): Decision {
   const { upgrade: current } = now
   if (!current?.proof) return refused(now, 'has no proof of its upgrade yet')
-  const { commR, commD, persisted } = current.proof
-  const upgraded = { at: current.at, commR, commD, deals: current.deals }
+  const { commR, commD, sha256: proofSha256, persisted } = current.proof
+  const upgraded = { at: current.at, commR, commD, deals: current.deals, proofSha256 }
   const next = { ...now, upgraded, persisted, upgrade: null, reservation: null, stop: null }
   const messages = [tellStores(now, persisted), tellDeals(now, 'SEALED')]
   return done({ ...next, standing: 'finalized' }, messages)
@@ -248,7 +252,9 @@ function aborted(now: SectorRecord, { at, reason }: Of<'ABORTED'>): Decision {
 
 function abort(now: SectorRecord, { at, by, reason, now: atOnce }: Of<'ABORT'>): Decision {
   if (now.standing === 'aborted') return done(now)
-  if (now.standing === 'finalized') return refused(now, 'is finalized: there is nothing to abort')
+  if (now.standing === 'finalized' && !isAtWork(now)) {
+    return refused(now, 'is finalized: there is nothing to abort')
+  }
   const next = { ...now, stop: { at, by, reason } }
   return atOnce ? aborted(next, { type: 'ABORTED', at, reason }) : done(next)
 }
@@ -267,12 +273,6 @@ function upgrade(now: SectorRecord, { at, task }: Of<'UPGRADE'>): Decision {
   return done({ ...now, standing: 'upgrading', task, upgrade: fresh, heardAt: at, stop: null })
 }
 
-function isUpgradable(now: SectorRecord): boolean {
-  const { standing, rebuild: asked, unseals, persisted, preCommit: sealed } = now
-  const isIdle = standing === 'finalized' && asked === null && unseals.length === 0
-  return isIdle && isEmptyOfDeals(now) && persisted !== null && sealed !== null
-}
-
 function upgradeOff(now: SectorRecord, { task }: Of<'UPGRADE_OFF'>): Decision {
   const { upgrade: current } = now
   if (current?.task !== task || current.deals.length > 0) return done(now)
@@ -287,9 +287,8 @@ function rebuild(now: SectorRecord, { at, by }: Of<'REBUILD'>): Decision {
 
 function rebuildTake(now: SectorRecord, { task }: Of<'REBUILD_TAKE'>): Decision {
   const { rebuild: asked } = now
-  if (!asked || (asked.task !== null && asked.task !== task)) {
-    return refused(now, 'is not to be rebuilt')
-  }
+  if (asked?.task === task) return done(now)
+  if (!asked || isAtWork(now)) return refused(now, 'is not to be rebuilt now')
   return done({ ...now, rebuild: { ...asked, task }, stop: null })
 }
 
@@ -297,6 +296,9 @@ function unseal(now: SectorRecord, { unseal: wish }: Of<'UNSEAL'>): Decision {
   if (now.standing !== 'finalized') return refused(now, 'is not finalized: it cannot be unsealed')
   if (now.upgraded)
     return refused(now, 'was upgraded: workers can only unseal sectors as first sealed')
+  if (!now.preCommit || !now.persisted) {
+    return refused(now, 'was taken as done by hand: nothing of it is stored that could be unsealed')
+  }
   if (now.unseals.some(({ pieceCid, task }) => pieceCid === wish.pieceCid && task !== null)) {
     return refused(now, 'is being unsealed for this piece: ask again when that is done')
   }
@@ -309,9 +311,7 @@ function unseal(now: SectorRecord, { unseal: wish }: Of<'UNSEAL'>): Decision {
 function unsealTake(now: SectorRecord, { task }: Of<'UNSEAL_TAKE'>): Decision {
   if (now.unseals.some((wish) => wish.task === task)) return done(now)
   const [first, ...others] = now.unseals
-  if (!first || now.unseals.some((wish) => wish.task !== null)) {
-    return refused(now, 'is not to be unsealed now')
-  }
+  if (!first || isAtWork(now)) return refused(now, 'is not to be unsealed now')
   return done({ ...now, unseals: [{ ...first, task }, ...others], stop: null })
 }
 

@@ -8,7 +8,8 @@ import { defineMachine, formatAddress, reply, tell } from '../../../src/index.ts
 import { type SectorId, sectorName } from '../venus/index.ts'
 import { SECTOR_EVENTS, type SectorAnswer, type SectorEvent } from './sector-events.ts'
 import {
-  isEmptyOfDeals,
+  isAtWork,
+  isUpgradable,
   newRecord,
   type SectorInput,
   type SectorRecord,
@@ -77,11 +78,11 @@ export const sector = defineMachine({
       miner: of.ID.Miner,
       number: of.ID.Number,
       proofType: of.ProofType,
-      empty: isEmptyOfDeals(record),
+      upgradable: isUpgradable(record),
       task,
-      wantsRebuild: rebuild !== null && rebuild.task === null,
+      wantsRebuild: rebuild !== null && !isAtWork(record),
       rebuildTask: rebuild?.task ?? null,
-      wantsUnseal: unseals.length > 0 && taken === undefined,
+      wantsUnseal: unseals.length > 0 && !isAtWork(record),
       unsealTask: taken?.task ?? null,
       worker: last?.worker ?? null,
       state: last?.next ?? null,

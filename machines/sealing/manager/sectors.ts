@@ -12,8 +12,10 @@ import type { SectorInput, SectorRecord } from './sector-record.ts'
 export interface SectorFilter {
   state?: string
   where?: Record<string, string | number | boolean>
-  limit?: number
 }
+
+/** Most find one among the first. */
+const PAGE_COUNT = 20
 
 export class Sectors {
   readonly #client: Client
@@ -69,14 +71,23 @@ export class Sectors {
     return !('refused' in (await this.send(id, event)))
   }
 
-  async find({ state, where, limit = 1 }: SectorFilter): Promise<SectorRow[]> {
-    const filter = {
-      machine: 'sealing-sector',
-      ...(state === undefined ? {} : { state }),
-      ...(where === undefined ? {} : { where }),
-    }
-    const { rows } = await this.#client.list({ filter, limit })
-    return rows.map(rowOf)
+  async find(filter: SectorFilter): Promise<SectorRow | undefined> {
+    const { rows } = await this.#client.list({ filter: actorFilter(filter), limit: 1 })
+    return rows.map(rowOf)[0]
+  }
+
+  /** All of them, for whoever looks for one that it may have. */
+  async *each(filter: SectorFilter): AsyncGenerator<SectorRow, void, void> {
+    const query = { filter: actorFilter(filter), limit: PAGE_COUNT }
+    for await (const row of this.#client.rows(query)) yield rowOf(row)
+  }
+}
+
+function actorFilter({ state, where }: SectorFilter) {
+  return {
+    machine: 'sealing-sector',
+    ...(state === undefined ? {} : { state }),
+    ...(where === undefined ? {} : { where }),
   }
 }
 

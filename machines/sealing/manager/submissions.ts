@@ -142,9 +142,15 @@ export class Submissions {
     if (flaw !== null) return flaw
     const { ticketLookback, ticketAgeMax } = config.policy
     const { height } = await chain.head()
-    const age = height - info.Ticket.Epoch
-    if (age <= ticketLookback + ticketAgeMax) return null
-    return `its ticket is ${age} blocks old, more than ${ticketLookback + ticketAgeMax}: resume at TreeDBuilt for a new one`
+    const { Ticket, Epoch } = info.Ticket
+    const age = height - Epoch
+    const remedy = 'resume at TreeDBuilt for a new one'
+    if (age > ticketLookback + ticketAgeMax) {
+      return `its ticket is ${age} blocks old, more than ${ticketLookback + ticketAgeMax}: ${remedy}`
+    }
+    const isOfChain =
+      age >= 0 && Ticket === (await chain.ticket(record.sector.ID.Miner, Epoch)).ticket
+    return isOfChain ? null : `its ticket is not the chain's of height ${Epoch}: ${remedy}`
   }
 
   async #flawOfProof(record: SectorRecord, proof: string): Promise<SubmitAnswer | null> {

@@ -23,12 +23,6 @@ const SILENT_MS = 24 * HOUR_MS
 /** Exit code of one who was asked and said no. */
 const DECLINED = 1
 
-export const managerVerbGroups = {
-  'sealing sectors': 'sectors as the built-in sector manager knows them',
-  'sealing deals': 'data that wait for a sector',
-  'sealing stores': 'where sealed sectors are kept',
-}
-
 export const managerVerbs: readonly AppVerb[] = [
   {
     path: ['sealing', 'sectors', 'list'],

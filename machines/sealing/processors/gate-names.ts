@@ -24,8 +24,8 @@ export interface StageLimits {
 }
 
 export interface GateNames {
-  /** By stage: the options of a request. A stage with nothing to limit is not in it. */
-  options: Record<string, string[][]>
+  /** By stage: what would do for it. A stage with nothing to limit is not in it. */
+  choices: Record<string, string[][]>
   limits: Record<string, number>
   gaps: Record<string, number>
   /** Locks that children name and `ext_locks` does not: one holder at a time is assumed. */
@@ -35,7 +35,7 @@ export interface GateNames {
 /** @throws TroupeError `invalid-config` for what the pool could not be asked for */
 export function gateNames(config: ProcessorsConfig, stageLimits: StageLimits): GateNames {
   const { concurrent, staggered, extLocks } = stageLimits
-  const names: GateNames = { options: {}, limits: {}, gaps: {}, assumedLocks: [] }
+  const names: GateNames = { choices: {}, limits: {}, gaps: {}, assumedLocks: [] }
   for (const [lock, count] of Object.entries(extLocks)) names.limits[`lock.${lock}`] = count
   const stages = new Set([
     ...Object.keys(config),
@@ -50,14 +50,14 @@ export function gateNames(config: ProcessorsConfig, stageLimits: StageLimits): G
     if (most !== undefined) names.limits[stageGate] = most
     if (gapMs > 0) names.gaps[stageGate] = gapMs
     if (children.length > 0) addChildren(names, stage, children)
-    else if (most !== undefined || gapMs > 0) names.options[stage] = [[stageGate]]
+    else if (most !== undefined || gapMs > 0) names.choices[stage] = [[stageGate]]
   }
   return names
 }
 
 function addChildren(names: GateNames, stage: string, children: readonly ProcessorConfig[]): void {
   if (children.length > OPTIONS_MAX) return addCrowd(names, stage, children)
-  names.options[stage] = children.map((child, index) => {
+  names.choices[stage] = children.map((child, index) => {
     const lane = laneName(stage, index)
     const locks = [...new Set(child.locks)].sort()
     if (locks.length > LOCKS_MAX) {
@@ -78,7 +78,7 @@ function addCrowd(names: GateNames, stage: string, children: readonly ProcessorC
   }
   const crowd = `children.${stage}`
   names.limits[crowd] = children.reduce((places, child) => places + child.concurrent, 0)
-  names.options[stage] = [[`stage.${stage}`, crowd]]
+  names.choices[stage] = [[`stage.${stage}`, crowd]]
 }
 
 function assume(names: GateNames, lock: string): void {

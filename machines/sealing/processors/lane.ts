@@ -113,6 +113,7 @@ export class Lane {
   #readySince: number | undefined
   /** The present child is ended by us, for a request that was given up. */
   #endsForRequest = false
+  #isFailing = false
   #restartsAt: number | null = null
   #cancelRestart: () => void = () => undefined
   #isStopping = false
@@ -139,6 +140,11 @@ export class Lane {
   /** A child is there and works; it may have no room. */
   get isUp(): boolean {
     return this.#phase === 'ready'
+  }
+
+  /** It can be counted on: its child has not failed since the last one that was ready, and takes requests. */
+  get isWell(): boolean {
+    return !this.#isFailing && this.state !== 'draining'
   }
 
   /** Places that are free now. */
@@ -247,6 +253,7 @@ export class Lane {
   #ready(abilities: Abilities): void {
     this.#abilities = abilities
     this.#phase = 'ready'
+    this.#isFailing = false
     this.#readySince = this.#deps.clock.monotonic()
     this.#deps.log.info(
       { lane: this.name, pid: this.#child?.pid, ...abilities },
@@ -309,6 +316,7 @@ export class Lane {
         { lane: this.name },
         'a child still works on what was given up: nothing new',
       )
+      this.#deps.onChange()
     })
     this.#judge()
   }
@@ -351,6 +359,7 @@ export class Lane {
   #fail(why: string, pid: number | null): void {
     const { clock, limits, log, random, onTrouble } = this.#deps
     this.lastError = { at: clock.now(), message: why }
+    this.#isFailing = true
     const readyMs = this.#readySince === undefined ? 0 : clock.monotonic() - this.#readySince
     if (readyMs >= limits.steadyMs) this.#failures = 0
     const fields = { lane: this.name, pid, why }

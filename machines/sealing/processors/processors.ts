@@ -40,6 +40,8 @@ export class Processors {
   readonly #work = new KeyedWork()
   readonly #inner: InnerStages
   readonly #ledger: Ledger
+  #onUnwell: (lanes: readonly string[]) => void = () => undefined
+  #unwell: readonly string[] = []
   readonly #patience: { clock: Clock; leftoversMs: number }
   #isStopped = false
   /** While something of an earlier life may still run. */
@@ -67,7 +69,7 @@ export class Processors {
     }
     for (const [stage, children] of Object.entries(config)) {
       if (children.length === 0) continue
-      const laneDeps: LaneDeps = { ...shared, onChange: () => this.#lines.get(stage)?.serve() }
+      const laneDeps: LaneDeps = { ...shared, onChange: () => this.#changed(stage) }
       const lanes = children.map((child, index) => new Lane(stage, index, child, laneDeps))
       const { unhealthyWaitMs } = limits
       this.#lines.set(stage, new StageLine(stage, lanes, { clock, unhealthyWaitMs }))
@@ -95,6 +97,14 @@ export class Processors {
     for (const line of lines) line.stop()
     this.#inner.stop()
     await Promise.all(lines.flatMap(({ lanes }) => lanes.map((lane) => lane.stop())))
+  }
+
+  /**
+   * Told whenever it changes which lanes cannot be counted on: their child is down or has yet to come up
+   * again, or takes nothing new.
+   */
+  watch(onUnwell: (lanes: readonly string[]) => void): void {
+    this.#onUnwell = onUnwell
   }
 
   /** For a stage without children; where there are some, they do the work. */
@@ -131,6 +141,15 @@ export class Processors {
     )
     const inner = this.#inner.reports().filter(({ stage }) => !this.#lines.has(stage))
     return [...children, ...inner]
+  }
+
+  #changed(stage: string): void {
+    this.#lines.get(stage)?.serve()
+    const lanes = [...this.#lines.values()].flatMap((line) => line.lanes)
+    const unwell = lanes.filter(({ isWell }) => !isWell).map(({ name }) => name)
+    if (unwell.join() === this.#unwell.join()) return
+    this.#unwell = unwell
+    if (!this.#isStopped) this.#onUnwell(unwell)
   }
 
   #open(): void {

@@ -23,7 +23,7 @@ import { columnHashes, replicaIdOf } from './labels.ts'
 import { rootOf, treeOf } from './merkle.ts'
 import { checkPieces } from './pieces.ts'
 import { Refusal } from './refusal.ts'
-import { xor } from './sha256.ts'
+import { sha256, xor } from './sha256.ts'
 import type { TaskOf } from './tasks.ts'
 
 export interface Pc1Out {
@@ -31,6 +31,8 @@ export interface Pc1Out {
   replica_id: string
   comm_d: string
   layers: number
+  /** SHA-256 of all of them. */
+  labels: string
 }
 
 export function preCommit1(task: TaskOf<'pc1'>, report: Report): Pc1Out {
@@ -61,6 +63,7 @@ export function preCommit1(task: TaskOf<'pc1'>, report: Report): Pc1Out {
     replica_id: replicaId.toString('hex'),
     comm_d: commD.toString('hex'),
     layers: LAYERS,
+    labels: digestOf(layers),
   }
 }
 
@@ -71,9 +74,13 @@ export interface Pc2Out {
 }
 
 export function preCommit2(task: TaskOf<'pc2'>, report: Report): Pc2Out {
-  const { registered_proof: kind, replica_id: replicaId, comm_d: commD } = task.pc1out
+  const { registered_proof: kind, comm_d: commD } = task.pc1out
   const nodes = nodesOf(kind.sizeBytes)
-  const layers = layersIn(task.cache_dir, Buffer.from(replicaId, 'hex'), nodes, report)
+  const replicaId = Buffer.from(task.pc1out.replica_id, 'hex')
+  const kept = layersIn(task.cache_dir, replicaId, nodes, report)
+  // With a byte of them changed there would be a CommR that nothing ever proves.
+  const isWhole = digestOf(kept) === task.pc1out.labels
+  const layers = isWhole ? kept : computeLayers(replicaId, nodes, report)
   const sealed = sealedBytes(task, layers.at(-1)!)
   const treeC = treeOf(columnHashes(layers, nodes))
   report(1, 2, 'tree')
@@ -92,6 +99,10 @@ export function preCommit2(task: TaskOf<'pc2'>, report: Report): Pc2Out {
     comm_r: commROf(commC, commRLast).toString('hex'),
     comm_d: commD,
   }
+}
+
+function digestOf(layers: readonly Buffer[]): string {
+  return sha256(...layers).toString('hex')
 }
 
 /** @throws Refusal when the file is neither the data nor what an earlier pc2 made of them */

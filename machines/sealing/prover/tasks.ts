@@ -105,7 +105,12 @@ export const TASKS = {
     piece_infos: pieceInfos,
   }),
   pc2: z.object({
-    pc1out: z.object({ registered_proof: kind, replica_id: hash32, comm_d: hash32 }),
+    pc1out: z.object({
+      registered_proof: kind,
+      replica_id: hash32,
+      comm_d: hash32,
+      labels: hash32,
+    }),
     cache_dir: path,
     sealed_file: path,
   }),

@@ -1,4 +1,5 @@
 /** The room of steps: the work of each state of each plan, as the task `sealing-step` runs it. */
+export { follow } from './following.ts'
 export { type PieceSourcesConfig, pieceSources } from './pieces.ts'
 export type {
   EndedStep,

@@ -55,6 +55,8 @@ export interface PieceSources {
 export interface StepDeps {
   /** The name that the manager knows this worker by. */
   workerName: string
+  /** Of the store that the threads live in: one that was lost begins anew with the births of its actors. */
+  lifeOfThreads: string
   manager: ManagerCalls
   processors: StepProcessors
   /** A store that this process holds. */
@@ -76,8 +78,8 @@ export interface StepAttempt {
   taskId: string
   signal: AbortSignal
   progress: (value: unknown) => void
-  /** Kept across restarts; where plans without a store keep their outcome. */
-  directory?: string
+  /** Kept across restarts; where plans without a store keep their outcome. Made when it is asked for. */
+  readonly directory?: string
 }
 
 /** Of the plan; `Ended` for its last states, which no event of the plan leaves. */

@@ -21,6 +21,8 @@ export class StepRunner {
   readonly #deps: StepDeps
   readonly #turns = new Turns()
   readonly #heartbeats: Heartbeats
+  /** A store that was let go may have had another worker when it is opened anew. */
+  readonly #kept = new WeakMap<LocalStore, KeptResults>()
 
   constructor(deps: StepDeps) {
     this.#deps = deps
@@ -55,9 +57,9 @@ export class StepRunner {
     const { location } = input
     const store = location === null ? null : await this.#deps.openStore(location)
     const key = store?.location ?? `thread ${input.thread}`
-    const turn = await this.#turns.take(key)
+    const turn = await this.#turns.take(key, attempt.signal)
+    const { signal } = turn
     try {
-      const signal = AbortSignal.any([attempt.signal, turn.signal])
       // A child that was given up may still write.
       await unlessAborted(this.#deps.processors.quiet(key), signal)
       return await this.#once(input, attempt, { store, key, signal })
@@ -68,12 +70,25 @@ export class StepRunner {
 
   /** What this task came to before a crash is what it comes to. */
   async #once(input: StepInput, attempt: StepAttempt, place: Place): Promise<StepOutcome> {
-    const directory = place.store?.stepsDirectory ?? attemptDirectory(attempt)
-    const kept =
-      directory === null ? null : new KeptResults(directory, attempt.taskId, this.#deps.log)
-    const known = await kept?.outcome()
+    const kept = this.#keptIn(place.store, attempt)
+    const known = kept?.outcome(attempt.taskId)
     if (known) return known
     return await this.#perform(input, attempt, { ...place, kept })
+  }
+
+  #keptIn(store: LocalStore | null, attempt: StepAttempt): KeptResults | null {
+    const { log } = this.#deps
+    if (store === null) {
+      // A plan without a store. Asking for the directory makes it.
+      const { directory } = attempt
+      return directory === undefined ? null : new KeptResults(join(directory, 'step'), log)
+    }
+    let kept = this.#kept.get(store)
+    if (!kept) {
+      kept = new KeptResults(store.stepsDirectory, log)
+      this.#kept.set(store, kept)
+    }
+    return kept
   }
 
   async #perform(
@@ -91,7 +106,7 @@ export class StepRunner {
       const result = await workOf(input)(scene)
       if ('event' in result) this.#beat(input, result.record.job?.id)
       const outcome = outcomeOf(result, clock.monotonic() - startedMs)
-      if (outcome.kind === 'done' && scene.isDear) await kept?.keep(outcome)
+      if (outcome.kind === 'done' && scene.isDear) kept?.keep(attempt.taskId, outcome)
       return outcome
     } catch (thrown) {
       signal.throwIfAborted()
@@ -147,9 +162,4 @@ async function unlessAborted(waiting: Promise<void>, signal: AbortSignal): Promi
   } finally {
     signal.removeEventListener('abort', stop)
   }
-}
-
-/** Of a plan without a store. */
-function attemptDirectory({ directory }: StepAttempt): string | null {
-  return directory === undefined ? null : join(directory, 'step')
 }

@@ -19,6 +19,7 @@ import {
   sealProofOf,
   type VenusCall,
 } from '../venus/index.ts'
+import { follow } from './following.ts'
 import type { KeptResults } from './kept-results.ts'
 import type { StepAttempt, StepDeps } from './ports.ts'
 import type { Reports } from './reports.ts'
@@ -132,13 +133,14 @@ export class Scene {
 
   /**
    * For work, which must not be given twice to one thread: whoever asks again, as another task, because no
-   * answer came (the manager was killed) asks under the same key, and is given the same.
+   * answer came (the manager was killed) asks under the same key, and is given the same. A thread that lost
+   * all that it knew asks under another one: the sector of its former life may be sealed.
    */
   async allocate<TCall extends VenusCall>(
     name: TCall,
     params: ParamsOf<TCall>,
   ): Promise<ResultOf<TCall>> {
-    const answer = await this.#ask(name, params, allocationKey(name, this.taskId, this.input.cycle))
+    const answer = await this.#ask(name, params, this.#allocationKey(name))
     this.#isDear = true
     return answer
   }
@@ -146,7 +148,7 @@ export class Scene {
   /** Once for this task, also when it is repeated behind a crash. */
   async once<T>(part: string, work: () => Promise<T>): Promise<T> {
     const { kept } = this.#parts
-    return kept ? await kept.once(part, work) : await work()
+    return kept ? await kept.once(this.taskId, part, work) : await work()
   }
 
   async put(name: string, value: unknown): Promise<Held> {
@@ -173,14 +175,19 @@ export class Scene {
   ): Promise<{ output: TOutput; process: string | null }> {
     const { reports, attempt, deps, key } = this.#parts
     const granted = this.input.granted.find((name) => name.startsWith(`child.${stage}.`))
-    const ended = new AbortController()
-    const stopAsking = reports.watch((reason) => ended.abort(reason))
+    const stop = new AbortController()
+    const unfollow = follow(this.signal, stop)
+    let ended: { reason: unknown } | undefined
+    const stopAsking = reports.watch((reason) => {
+      ended = { reason }
+      stop.abort(reason)
+    })
     let process: string | null = null
     try {
       const answer = await deps.processors.run(stage, task, {
         ...(granted === undefined ? {} : { lane: granted }),
         key,
-        signal: AbortSignal.any([this.signal, ended.signal]),
+        signal: stop.signal,
         onStarted: ({ lane, pid }) => {
           process = pid === null ? lane : `${lane} (pid ${pid})`
           attempt.progress({ stage, process })
@@ -190,11 +197,17 @@ export class Scene {
       this.#isDear = true
       return { output: readOutput(stage, output, answer), process }
     } catch (thrown) {
-      ended.signal.throwIfAborted()
-      throw thrown
+      throw ended === undefined ? thrown : ended.reason
     } finally {
       stopAsking()
+      unfollow()
     }
+  }
+
+  /** Of a task id only the thread and its birth last longer than one run. */
+  #allocationKey(name: VenusCall): string {
+    const thread = TASK_ID.exec(this.taskId)?.[1] ?? this.taskId
+    return `${this.deps.lifeOfThreads}:${thread}:cycle:${this.input.cycle}:${name}`
   }
 
   async #ask<TCall extends VenusCall>(
@@ -204,12 +217,6 @@ export class Scene {
   ): Promise<ResultOf<TCall>> {
     return await this.deps.manager.call(name, params, { taskId, signal: this.signal })
   }
-}
-
-/** Of a task id only the thread and its birth last longer than one run. */
-function allocationKey(name: VenusCall, taskId: string, cycle: number): string {
-  const thread = TASK_ID.exec(taskId)?.[1] ?? taskId
-  return `${thread}:cycle:${cycle}:${name}`
 }
 
 function readOutput<TOutput>(stage: string, output: z.ZodType<TOutput>, answer: unknown): TOutput {

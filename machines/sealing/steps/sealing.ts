@@ -142,7 +142,7 @@ function markerOf({ prepared }: SectorPaths): string {
 async function mark(paths: SectorPaths): Promise<void> {
   await mkdir(paths.prepared, { recursive: true })
   await writeFile(markerOf(paths), '')
-  await flush(markerOf(paths))
+  // Its name is all there is to it.
   await flush(dirname(markerOf(paths)))
 }
 

@@ -3,9 +3,10 @@
  * stops it, and begins once it has ended. It happens when a worker lost its lease and got the task again.
  */
 import { stepError } from '../thread/index.ts'
+import { follow } from './following.ts'
 
 export interface Turn {
-  /** Aborted when another step wants the store. */
+  /** Aborted when another step wants the store, or the signal that it was taken with is. */
   readonly signal: AbortSignal
   end(): void
 }
@@ -18,7 +19,7 @@ interface Running {
 export class Turns {
   readonly #running = new Map<string, Running>()
 
-  async take(key: string): Promise<Turn> {
+  async take(key: string, signal: AbortSignal): Promise<Turn> {
     for (;;) {
       const running = this.#running.get(key)
       if (!running) break
@@ -31,9 +32,11 @@ export class Turns {
       end = resolve
     })
     this.#running.set(key, { stop, ended })
+    const unfollow = follow(signal, stop)
     return {
       signal: stop.signal,
       end: () => {
+        unfollow()
         this.#running.delete(key)
         end()
       },

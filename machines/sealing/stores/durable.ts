@@ -2,7 +2,7 @@
  * Files that outlive `kill -9` and a loss of power: flushed, and their names with them. Decides: how that
  * is done. Leaves to others: which files.
  */
-import { open, readdir, rename } from 'node:fs/promises'
+import { open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** Of a file or a directory. */
@@ -15,25 +15,23 @@ export async function flush(path: string): Promise<void> {
   }
 }
 
-/**
- * Readers see the old content or the new, never half of it. Without `isNameFlushed` a loss of power (not a
- * kill) may take all of it back.
- */
-export async function replaceFile(
-  path: string,
-  content: string | Uint8Array,
-  { isNameFlushed = true }: { isNameFlushed?: boolean } = {},
-): Promise<void> {
+/** Readers see the old content or the new, never half of it. */
+export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
   const draft = `${path}.${process.pid}.draft`
-  const file = await open(draft, 'w')
   try {
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
+    const file = await open(draft, 'w')
+    try {
+      await file.writeFile(content)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await moveDurably(draft, path)
+  } catch (thrown) {
+    // What is left of it would take room on a disk that is full.
+    await rm(draft, { force: true }).catch(() => undefined)
+    throw thrown
   }
-  if (isNameFlushed) await moveDurably(draft, path)
-  else await rename(draft, path)
 }
 
 /** Both names must be on one file system. */

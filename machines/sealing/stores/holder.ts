@@ -1,44 +1,66 @@
 /**
- * One worker per local store. Decides: who holds a store, written in its file `holder`: a process that
- * lives, known by pid, start time and boot, so that a pid that was given out again is nobody's excuse.
- * What a dead one left is taken over. Leaves to others: what is done with the store.
+ * One worker per local store. Decides: who holds a store, written in its file `holder`, that what a dead one
+ * left is taken over by one only, and that a holder which was taken for dead hears of it. Leaves to others:
+ * who is dead (`holder-record.ts`), and what is done with the store.
+ *
+ * Whoever finds the holder X dead claims what X has by the file `holder.<id of X>`, which only one can make, and
+ * then moves it over `holder`. A claimer that dies in between is a holder like any other, so the end of the
+ * chain of claims from `holder` on is who holds the store. A claim counts only if it is found there once it is
+ * made: a slow one's may be of an X that is history.
  */
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
-import { TroupeError } from '../../../src/index.ts'
-import { errnoOf } from './durable.ts'
+import { type Clock, TroupeError } from '../../../src/index.ts'
+import { errnoOf, isMissing } from './durable.ts'
+import {
+  BEAT_MS,
+  beatOf,
+  type Holder,
+  HolderWatch,
+  newHolder,
+  parseHolder,
+  readHolder,
+  SILENT_MS,
+  UNREADABLE,
+} from './holder-record.ts'
 
 const HOLDER_FILE = 'holder'
-/** Each round finds another state of the file; many rounds mean that others fight for it. */
+/** Each round finds another state of the files; many rounds mean that others fight for it. */
 const ROUNDS_MAX = 20
-
-const holderRecord = z.object({
-  pid: z.int().min(1),
-  /** Clock ticks from boot to the start of the process. */
-  startTicks: z.int(),
-  bootId: z.string(),
-})
-type Holder = z.infer<typeof holderRecord>
 
 export interface StoreHold {
   release(): void
 }
 
-/** @throws TroupeError `conflict` when a process that lives holds it */
-export function holdStore(location: string): StoreHold {
+export interface HoldDeps {
+  clock: Clock
+  /** Of the tries before this one: silence takes its time. */
+  watch?: HolderWatch
+  /** Another one has it, or nobody can tell; called once. */
+  onLost?: (why: string) => void
+}
+
+/** @throws TroupeError `conflict` when a process that lives holds it, or may live */
+export function holdStore(location: string, deps: HoldDeps): StoreHold {
+  const { clock, watch = new HolderWatch(clock) } = deps
   const path = join(location, HOLDER_FILE)
-  const self = ownIdentity()
+  const own = newHolder()
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
-    if (tryHold(path, self)) return { release: () => letGo(path, self) }
-    const holder = readHolder(path)
-    if (holder && isAlive(holder)) {
-      throw new TroupeError(
-        'conflict',
-        `the store ${location} is held by the process ${holder.pid}: stop it, or give this worker another location`,
-      )
+    const { last, claims, next } = endOfClaims(path)
+    const objection = last && last !== UNREADABLE ? watch.objection(last) : undefined
+    if (objection !== undefined) {
+      const why = `the store ${location} is held by ${objection}: stop it, or give this worker another location`
+      throw new TroupeError('conflict', why)
     }
-    removeStale(path, self)
+    if (!tryClaim(path, next, own)) continue
+    if (!isOwn(endOfClaims(path).last, own)) {
+      rmSync(next, { force: true })
+      continue
+    }
+    if (next !== path) renameSync(next, path)
+    for (const claim of claims) rmSync(claim, { force: true })
+    return new Holding(path, own, { ...deps, watch })
   }
   throw new TroupeError(
     'conflict',
@@ -46,12 +68,34 @@ export function holdStore(location: string): StoreHold {
   )
 }
 
+interface Claims {
+  /** Who holds it; undefined when nobody does. */
+  last: Holder | typeof UNREADABLE | undefined
+  /** The files behind the first, in their order. */
+  claims: string[]
+  /** The file that whoever takes over from the last one has to make. */
+  next: string
+}
+
+function endOfClaims(path: string): Claims {
+  const claims: string[] = []
+  let last: Claims['last']
+  let next = path
+  for (;;) {
+    const holder = readHolder(next)
+    if (holder === undefined) return { last, claims, next }
+    if (next !== path) claims.push(next)
+    last = holder
+    next = holder === UNREADABLE ? `${next}.${UNREADABLE}` : `${path}.${holder.id}`
+  }
+}
+
 /** Written beside it and linked, so that nobody ever sees half of it. */
-function tryHold(path: string, self: Holder): boolean {
-  const draft = `${path}.${self.pid}.draft`
-  writeFileSync(draft, JSON.stringify(self), { mode: 0o600 })
+function tryClaim(path: string, claim: string, own: Holder): boolean {
+  const draft = `${path}.${own.id}.draft`
   try {
-    linkSync(draft, path)
+    writeFileSync(draft, JSON.stringify(own), { mode: 0o600 })
+    linkSync(draft, claim)
     return true
   } catch (thrown) {
     if (errnoOf(thrown) === 'EEXIST') return false
@@ -61,61 +105,89 @@ function tryHold(path: string, self: Holder): boolean {
   }
 }
 
+/** Gives signs of life, and looks whether it is still there. */
+class Holding implements StoreHold {
+  readonly #path: string
+  readonly #own: Holder
+  readonly #deps: HoldDeps & { watch: HolderWatch }
+  #count = 0
+  #isOver = false
+  #cancel = () => {}
+  /** When it was there for certain. */
+  #seenMs: number
+
+  constructor(path: string, own: Holder, deps: HoldDeps & { watch: HolderWatch }) {
+    this.#path = path
+    this.#own = own
+    this.#deps = deps
+    this.#seenMs = deps.clock.monotonic()
+    this.#later()
+  }
+
+  release(): void {
+    this.#end()
+    try {
+      if (isOwn(readHolder(this.#path), this.#own)) rmSync(this.#path, { force: true })
+    } catch {
+      // A file system that is gone. Who finds the file will find its holder dead, or over.
+    }
+  }
+
+  #end(): void {
+    this.#isOver = true
+    this.#cancel()
+    this.#deps.watch.giveUp(this.#own.id)
+  }
+
+  #later(): void {
+    this.#cancel = this.#deps.clock.after(BEAT_MS, () => void this.#beat())
+  }
+
+  async #beat(): Promise<void> {
+    const why = await this.#problem()
+    if (this.#isOver) return
+    if (why === undefined) return this.#later()
+    this.#end()
+    this.#deps.onLost?.(why)
+  }
+
+  async #problem(): Promise<string | undefined> {
+    const nowMs = this.#deps.clock.monotonic()
+    this.#count += 1
+    try {
+      const beat = beatOf(this.#count)
+      if (!(await writeBeat(this.#path, { ...this.#own, beat }))) return 'another process took it'
+      this.#seenMs = nowMs
+      return undefined
+    } catch (thrown) {
+      // Given up before anybody else takes it.
+      if (nowMs - this.#seenMs < SILENT_MS - BEAT_MS) return undefined
+      return `its file ${HOLDER_FILE} cannot be written: ${String(thrown)}`
+    }
+  }
+}
+
 /**
- * Moved away first and looked at again: between our look and now another process may have removed the
- * dead one's and put its own there, which goes back.
+ * Opened anew each time: other hosts see what was written when it is closed.
+ * @returns false when the file is another one's by now
  */
-function removeStale(path: string, self: Holder): void {
-  const aside = `${path}.${self.pid}.stale`
+async function writeBeat(path: string, own: Holder): Promise<boolean> {
+  let file: FileHandle
   try {
-    renameSync(path, aside)
+    file = await open(path, 'r+')
   } catch (thrown) {
-    if (errnoOf(thrown) === 'ENOENT') return
+    if (isMissing(thrown)) return false
     throw thrown
   }
   try {
-    const holder = readHolder(aside)
-    if (holder && isAlive(holder)) linkSync(aside, path)
+    if (!isOwn(parseHolder(await file.readFile('utf8')), own)) return false
+    await file.write(JSON.stringify(own), 0)
+    return true
   } finally {
-    rmSync(aside, { force: true })
+    await file.close()
   }
 }
 
-function letGo(path: string, self: Holder): void {
-  const holder = readHolder(path)
-  const isOurs = holder?.pid === self.pid && holder.startTicks === self.startTicks
-  if (isOurs) rmSync(path, { force: true })
-}
-
-/** What cannot be read was left by nobody: it is written in one go. */
-function readHolder(path: string): Holder | undefined {
-  try {
-    return holderRecord.parse(JSON.parse(readFileSync(path, 'utf8')))
-  } catch {
-    return undefined
-  }
-}
-
-function ownIdentity(): Holder {
-  return { pid: process.pid, startTicks: startTicksOf(process.pid) ?? 0, bootId: bootId() }
-}
-
-function isAlive(holder: Holder): boolean {
-  return holder.bootId === bootId() && startTicksOf(holder.pid) === holder.startTicks
-}
-
-function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-}
-
-/** Field 22 of /proc/<pid>/stat; none for a process that is gone or only waits to be buried. */
-function startTicksOf(pid: number): number | undefined {
-  try {
-    const line = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in field 2 may hold blanks and parentheses itself, so fields count from the last one.
-    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : Number(fields[19])
-  } catch {
-    return undefined
-  }
+function isOwn(holder: Claims['last'], own: Holder): boolean {
+  return holder !== undefined && holder !== UNREADABLE && holder.id === own.id
 }

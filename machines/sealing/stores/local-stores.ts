@@ -1,9 +1,10 @@
 /**
  * The local stores of one worker. Decides: that each is held before it is used, for as long as the worker
- * lives, and opened once under whatever name. Leaves to others: what lies in them.
+ * lives and nobody took it, and opened once under whatever name. Leaves to others: what lies in them.
  */
 import { type Clock, type Log, TroupeError } from '../../../src/index.ts'
 import { holdStore, type StoreHold } from './holder.ts'
+import { HolderWatch } from './holder-record.ts'
 import { canonicalLocation, LocalStore } from './local-store.ts'
 import { QUARANTINE_RETENTION_MS, type QuarantineEntry } from './quarantine.ts'
 
@@ -12,6 +13,8 @@ export interface LocalStoresDeps {
   log: Log
   /** Default: seven days. */
   retentionMs?: number
+  /** Under each name that it was asked for by: it is not ours any more, and can be opened anew. */
+  onLost?: (location: string, why: string) => void
 }
 
 /** Data of an aborted sector, and the store that it lies in. */
@@ -22,8 +25,9 @@ export interface QuarantinedSector extends Omit<QuarantineEntry, 'taskId'> {
 
 export class LocalStores {
   readonly #deps: LocalStoresDeps
-  readonly #holds: StoreHold[] = []
-  /** By canonical path. */
+  /** By canonical path, as what follows. */
+  readonly #holds = new Map<string, StoreHold>()
+  readonly #watches = new Map<string, HolderWatch>()
   readonly #stores = new Map<string, Promise<LocalStore>>()
   /** By whatever path it was asked for: steps do so all the time. */
   readonly #known = new Map<string, LocalStore>()
@@ -45,6 +49,10 @@ export class LocalStores {
       opening.catch(() => this.#stores.delete(canonical))
     }
     const store = await opening
+    if (this.#stores.get(canonical) !== opening) {
+      const why = `the store ${canonical} was lost while it was opened: open it again`
+      throw new TroupeError('conflict', why)
+    }
     this.#known.set(location, store)
     return store
   }
@@ -95,20 +103,35 @@ export class LocalStores {
 
   /** Once no step runs any more: another worker may have them. */
   close(): void {
-    for (const hold of this.#holds.splice(0)) hold.release()
+    for (const hold of this.#holds.values()) hold.release()
+    this.#holds.clear()
     this.#stores.clear()
     this.#known.clear()
   }
 
   async #hold(canonical: string): Promise<LocalStore> {
-    const hold = holdStore(canonical)
+    const { clock } = this.#deps
+    const watch = this.#watches.get(canonical) ?? new HolderWatch(clock)
+    this.#watches.set(canonical, watch)
+    const onLost = (why: string) => this.#lose(canonical, why)
+    const hold = holdStore(canonical, { clock, watch, onLost })
+    this.#holds.set(canonical, hold)
     try {
-      const store = await LocalStore.open(canonical)
-      this.#holds.push(hold)
-      return store
+      return await LocalStore.open(canonical)
     } catch (thrown) {
       hold.release()
+      this.#holds.delete(canonical)
       throw thrown
+    }
+  }
+
+  #lose(canonical: string, why: string): void {
+    this.#holds.delete(canonical)
+    this.#stores.delete(canonical)
+    for (const [location, store] of this.#known) {
+      if (store.location !== canonical) continue
+      this.#known.delete(location)
+      this.#deps.onLost?.(location, why)
     }
   }
 }

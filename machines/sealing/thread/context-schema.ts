@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { historyEntry } from '../history/index.ts'
 import { hasStep, PLANS, RECORD_KEYS, SECTOR_STATES } from '../plans/index.ts'
 import { PHASES, type ThreadContext } from './context.ts'
-import { gates, sealingSettings } from './settings.ts'
+import { placing, sealingSettings } from './settings.ts'
 import { FAILURE_LEVELS, REST_REASONS, type SectorRecord } from './step.ts'
 
 const plan = z.enum(PLANS)
@@ -22,8 +22,8 @@ export const threadContext = z
     thread: z.string(),
     location: z.string().nullable(),
     index: count,
-    gates,
-    configured: z.object({ plan, settings: sealingSettings }),
+    ...placing.shape,
+    configured: z.object({ plan, settings: sealingSettings }).nullable(),
     takesNew: z.boolean(),
     ...{ plan, settings: sealingSettings },
     ...{ state, prev: state.nullable(), furthest: state },
@@ -31,7 +31,7 @@ export const threadContext = z
     reported: z.object({ prev: state, next: state, event: z.string() }).nullable(),
     abortReason: z.string().nullable(),
     startedAt: time.nullable(),
-    history: z.array(historyEntry),
+    history: z.array(historyEntry.omit({ worker: true, thread: true })),
     ...{ dropped: count, spanAt: time, ranUntil: time },
     end: z
       .object({ end: z.enum(['Finished', 'Aborted']), reason: z.string().nullable(), at: time })

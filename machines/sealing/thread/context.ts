@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { HistoryEntry } from '../history/index.ts'
 import { gateOf, type PlanName, type SectorState } from '../plans/index.ts'
 import { sectorName } from '../venus/index.ts'
-import type { Gate, Gates, ThreadInput } from './settings.ts'
+import type { ThreadInput } from './settings.ts'
 import type { FailureLevel, RestReason, SealingSettings, SectorRecord, StepInput } from './step.ts'
 
 /** Entries of a sector's history: ten times what a sector without trouble has. The newest are kept. */
@@ -69,6 +69,21 @@ export interface Place {
   names: string[]
 }
 
+/** What is asked of a pool: its choice of that name. */
+export interface Gate {
+  pool: string
+  choice: string
+}
+
+/** What a sector is worked on with. */
+export interface WorkConfig {
+  plan: PlanName
+  settings: SealingSettings
+}
+
+/** Where, the thread itself says: there are many entries of a thread. */
+export type ThreadEntry = Omit<HistoryEntry, 'worker' | 'thread'>
+
 /** How a sector ended, until its history is written. */
 export interface SectorEnd {
   end: 'Finished' | 'Aborted'
@@ -81,9 +96,12 @@ export interface ThreadContext {
   thread: string
   location: string | null
   index: number
-  gates: Gates
-  /** What the next sector is worked on with. */
-  configured: { plan: PlanName; settings: SealingSettings }
+  /** Where stages ask for places; null: nowhere. */
+  pool: string | null
+  /** Those that do. */
+  gates: string[]
+  /** What the next sector is worked on with; null: what the present one is. */
+  configured: WorkConfig | null
   /** False: it is drained once the present sector has ended. */
   takesNew: boolean
 
@@ -98,7 +116,7 @@ export interface ThreadContext {
   reported: StepInput['reported']
   abortReason: string | null
   startedAt: number | null
-  history: HistoryEntry[]
+  history: ThreadEntry[]
   /** Older entries that are no longer there. */
   dropped: number
   /** Where the time that the next entry accounts for begins. */
@@ -136,10 +154,10 @@ export interface ThreadContext {
 }
 
 export function initialContext(input: ThreadInput): ThreadContext {
-  const { worker, thread, location, index, gates, takesNew, plan, settings } = input
+  const { worker, thread, location, index, pool, gates, takesNew, plan, settings } = input
   return {
-    ...{ worker, thread, location, index, gates: gates ?? {} },
-    configured: { plan, settings },
+    ...{ worker, thread, location, index, pool: pool ?? null, gates: gates ?? [] },
+    configured: null,
     takesNew: takesNew ?? true,
     ...freshSector(plan, settings),
     ...{ spanAt: 0, ranUntil: 0 },
@@ -166,9 +184,19 @@ function freshSector(plan: PlanName, settings: SealingSettings) {
 }
 
 /** The next sector, with what is configured now. A pause stays. */
-export function renewed({ configured, at }: ThreadContext): Partial<ThreadContext> {
-  const { plan, settings } = configured
-  return { ...freshSector(plan, settings), spanAt: at, wait: null, parked: false }
+export function renewed(context: ThreadContext): Partial<ThreadContext> {
+  const { plan, settings } = nextConfig(context)
+  const fresh = freshSector(plan, settings)
+  return { ...fresh, configured: null, spanAt: context.at, wait: null, parked: false }
+}
+
+/** What the next sector is worked on with. */
+export function nextConfig({
+  configured,
+  plan,
+  settings,
+}: Pick<ThreadContext, 'configured' | 'plan' | 'settings'>): WorkConfig {
+  return configured ?? { plan, settings }
 }
 
 /** The name of the sector or the job that it works on; null: it has none. */
@@ -183,19 +211,29 @@ export function isLive({ record }: Pick<ThreadContext, 'record'>): boolean {
 
 /** Nothing is begun with what is configured no more. */
 export function isOutdated(context: ThreadContext): boolean {
-  const { state, plan, settings, configured } = context
-  if (state !== 'Empty' || isLive(context)) return false
-  return configured.plan !== plan || !isDeepStrictEqual(configured.settings, settings)
+  const { state, configured } = context
+  return state === 'Empty' && !isLive(context) && configured !== null
+}
+
+/** To be kept only where it differs from what the present sector has. */
+export function configuredAs(
+  { plan, settings }: Pick<ThreadContext, 'plan' | 'settings'>,
+  next: WorkConfig,
+): WorkConfig | null {
+  return isDeepStrictEqual(next, { plan, settings }) ? null : next
 }
 
 /** What the work of the present state has to ask for; null: nothing. */
-export function gateHere({ plan, state, gates }: ThreadContext): Gate | null {
-  const name = gateOf(plan, state)
-  if (name === null || !Object.hasOwn(gates, name)) return null
-  return gates[name] ?? null
+export function gateHere({ plan, state, pool, gates }: ThreadContext): Gate | null {
+  const choice = gateOf(plan, state)
+  if (pool === null || choice === null || !gates.includes(choice)) return null
+  return { pool, choice }
 }
 
-/** Where the context says that the thread has to be. `queued` stands for the step as a whole. */
+/**
+ * Where the context says that the work goes on. `queued` stands for the step as a whole; where that needs a
+ * place, it leads through the gate, whatever place there was for the one before.
+ */
 export function phaseFor(context: ThreadContext): Exclude<Phase, 'begin' | 'running'> {
   // It holds nothing, so nothing keeps a worker from going away: not even a pause.
   if (context.state === 'Empty' && !context.takesNew && !isLive(context)) return 'drained'
@@ -203,7 +241,7 @@ export function phaseFor(context: ThreadContext): Exclude<Phase, 'begin' | 'runn
   if (context.parked) return 'parked'
   if (context.wait !== null) return context.wait.kind
   if (context.end !== null) return 'archive'
-  return gateHere(context) !== null && context.place === null ? 'gate' : 'queued'
+  return gateHere(context) !== null ? 'gate' : 'queued'
 }
 
 /** What is at work and would be cut off by a pause at once. */
@@ -281,10 +319,10 @@ export function noted(
   context: ThreadContext,
   { at, isSpan, error, by, durationMs = 0, event, from, to }: Noted,
 ): Partial<ThreadContext> {
-  const { worker, thread, history, dropped, spanAt } = context
+  const { history, dropped, spanAt } = context
   const sinceMs = Math.max(0, at - (spanAt === 0 ? at : spanAt))
   const waitedMs = isSpan ? Math.max(0, sinceMs - durationMs) : 0
-  const entry: HistoryEntry = { at, event, from, to, worker, thread, durationMs, waitedMs }
+  const entry: ThreadEntry = { at, event, from, to, durationMs, waitedMs }
   if (error !== undefined)
     entry.error = { ...error, message: error.message.slice(0, NOTE_CHARS_MAX) }
   if (by !== undefined) entry.by = by
@@ -293,8 +331,17 @@ export function noted(
   return { history: all.slice(over), dropped: dropped + over, spanAt: at }
 }
 
+/** As others read them. */
+export function entriesOf({
+  worker,
+  thread,
+  history,
+}: Pick<ThreadContext, 'worker' | 'thread' | 'history'>): HistoryEntry[] {
+  return history.map((entry) => ({ ...entry, worker, thread }))
+}
+
 /** How many of the oldest go, so that the texts of the others are not too much. */
-function overText(entries: readonly HistoryEntry[]): number {
+function overText(entries: readonly ThreadEntry[]): number {
   let bytes = 0
   return (
     entries.findLastIndex(({ error }) => {

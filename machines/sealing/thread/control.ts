@@ -9,10 +9,12 @@ import type { Answer, Change, Done, Refused } from './changes.ts'
 import {
   type Asked,
   conditionOf,
+  configuredAs,
   gateHere,
   isAtWork,
   isLive,
   isOutdated,
+  nextConfig,
   noted,
   phaseFor,
   renewed,
@@ -191,16 +193,15 @@ export function abort(context: ThreadContext, event: AbortEvent): Change {
 }
 
 export function configure(context: ThreadContext, event: ConfigureEvent): Change {
-  const { configured } = context
-  const next = {
-    plan: event.plan ?? configured.plan,
-    settings: event.settings ?? configured.settings,
-  }
-  const set: Partial<ThreadContext> = { configured: next }
+  const known = nextConfig(context)
+  const next = { plan: event.plan ?? known.plan, settings: event.settings ?? known.settings }
+  const settings = event.settingsNow === true ? next.settings : context.settings
+  const configured = configuredAs({ plan: context.plan, settings }, next)
+  const set: Partial<ThreadContext> = { settings, configured }
   if (event.index !== undefined) set.index = event.index
   if (event.location !== undefined) set.location = event.location
+  if (event.pool !== undefined) set.pool = event.pool
   if (event.gates !== undefined) set.gates = event.gates
-  if (event.settingsNow === true) set.settings = next.settings
   const after = { ...context, ...set }
   if (isOutdated(after) && !isAtWork(context)) {
     const anew = { ...set, ...renewed(after) }

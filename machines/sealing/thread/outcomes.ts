@@ -16,10 +16,12 @@ import {
 } from '../plans/index.ts'
 import type { Change } from './changes.ts'
 import {
+  entriesOf,
   isLive,
   isOutdated,
   MESSAGE_CHARS_MAX,
   NOTE_CHARS_MAX,
+  nextConfig,
   noted,
   renewed,
   type ThreadContext,
@@ -274,13 +276,13 @@ export function noPlace(context: ThreadContext, why: string): Change {
 
 /** The history of the sector is written: the next one begins after the interval. */
 export function archived(context: ThreadContext): Change {
-  const { end, totals, at, configured } = context
+  const { end, totals, at } = context
   const counted = {
     finished: totals.finished + (end?.end === 'Finished' ? 1 : 0),
     aborted: totals.aborted + (end?.end === 'Aborted' ? 1 : 0),
   }
   const fresh = renewed(context)
-  const wait = interval(configured.settings.sealIntervalMs, at)
+  const wait = interval(nextConfig(context).settings.sealIntervalMs, at)
   const set = { ...fresh, totals: counted, wait, ...pauseNow(context) }
   return { set, raise: 'NextSector' }
 }
@@ -299,7 +301,7 @@ export function recordFailed(context: ThreadContext, { message }: TaskFailure): 
 }
 
 export function chapterOf(context: ThreadContext): Chapter {
-  const { record, plan, worker, thread, end, startedAt, at, history, dropped } = context
+  const { record, plan, worker, thread, end, startedAt, at, dropped } = context
   return {
     sector: workName(record) ?? '',
     ...{ plan, worker, thread },
@@ -307,7 +309,7 @@ export function chapterOf(context: ThreadContext): Chapter {
     reason: end?.reason ?? null,
     startedAt: startedAt ?? at,
     endedAt: end?.at ?? at,
-    entries: history,
+    entries: entriesOf(context),
     dropped,
   }
 }

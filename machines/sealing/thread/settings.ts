@@ -3,12 +3,13 @@
  * others: where the values come from (the worker's configuration), what they lead to.
  */
 import { z } from 'zod'
+import { PLACEMENT_MARK } from '../../../src/index.ts'
 import { PLANS } from '../plans/index.ts'
 import type { SealingSettings } from './step.ts'
 
 /** Names stand in ids, in queues and in the names of pools. */
 export const WORKER_NAME = /^[0-9A-Za-z][\w.-]{0,63}$/
-const THREAD_ID = /^[0-9A-Za-z][\w.-]{0,199}$/
+const THREAD_ID = /^[0-9A-Za-z][\w.~-]{0,199}$/
 /** A month: what is longer is a mistake. */
 const WAIT_MS_MAX = 31 * 86_400_000
 const TRIES_MAX = 1_000
@@ -31,21 +32,20 @@ export const sealingSettings = z.object({
   verifyAfterPc2: z.boolean(),
 }) satisfies z.ZodType<SealingSettings>
 
-/** Where the work of a stage asks for its place: one of the options, all names of it. */
-export const gate = z.object({
-  pool: z.string().min(1),
-  anyOf: z.array(z.array(z.string().min(1)).min(1)).min(1),
+/** Where the work of stages asks for a place. What may be had there only the pool knows. */
+export const placing = z.object({
+  /** Its address; null: nothing is asked for. */
+  pool: z.string().min(1).nullable(),
+  /** Stages that ask, each for the pool's choice of its name. */
+  gates: z.array(z.string().min(1)),
 })
-export type Gate = z.infer<typeof gate>
-
-export const gates = z.record(z.string(), gate)
-export type Gates = z.infer<typeof gates>
+export type Placing = z.infer<typeof placing>
 
 /** What CONFIGURE can change; what is not named stays. */
 export const threadSettings = z.object({
   plan: z.enum(PLANS),
   settings: sealingSettings,
-  gates,
+  ...placing.shape,
   /** Its place in the worker's configuration, from 0. */
   index: z.int().min(0),
   /** Absolute path of its store; null for a plan without one. */
@@ -54,10 +54,22 @@ export const threadSettings = z.object({
 
 export const threadInput = threadSettings.extend({
   worker: z.string().regex(WORKER_NAME),
-  /** The id of the thread itself: `<worker>.<name>`. */
+  /** The id of the thread itself; see `threadIdOf`. */
   thread: z.string().regex(THREAD_ID),
-  gates: gates.default({}),
+  pool: placing.shape.pool.default(null),
+  gates: placing.shape.gates.default([]),
   /** False: it begins drained. */
   takesNew: z.boolean().default(true),
 })
 export type ThreadInput = z.infer<typeof threadInput>
+
+/** All threads of a worker live on one shard, with their pool: asking for a place costs no commit. */
+export function threadIdOf(worker: string, name: string): string {
+  return `${worker}${PLACEMENT_MARK}${name}`
+}
+
+/** The name of a thread among those of its worker. */
+export function threadNameOf({ worker, thread }: { worker: string; thread: string }): string {
+  const group = threadIdOf(worker, '')
+  return thread.startsWith(group) ? thread.slice(group.length) : thread
+}

@@ -70,7 +70,7 @@ export interface SealingSettings {
 export interface StepInput {
   /** Whose queue it waits in. */
   worker: string
-  /** The id of the thread: `<worker>.<name>`. */
+  /** The id of the thread: `<worker>~<name>`. */
   thread: string
   /** Absolute path of its store; null for plans without one. */
   location: string | null

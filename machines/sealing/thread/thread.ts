@@ -4,7 +4,7 @@
  * Decides: the chart. One region is where the sector stands: the plans, with their states and events, made
  * from the tables of `plans/`. The other is what is being done about it, the same for every state. Leaves
  * to others: what follows from an event (`outcomes.ts`, `control.ts`), which are pure; the context says
- * where the work goes on (`phaseFor`), and `next` goes there.
+ * where the work goes on (`phaseFor`), and SETTLE leads there.
  */
 import { assign, cancel, raise, setup } from 'xstate'
 import { addressOf, defineMachine, type EventObject, reply, tell } from '../../../src/index.ts'
@@ -23,6 +23,7 @@ import {
   gateHere,
   initialContext,
   type Phase,
+  type Place,
   phaseFor,
   stepInputOf,
   type ThreadContext,
@@ -71,6 +72,7 @@ const chart = setup({
   delays: { wait: ({ context }) => context.wait?.waitMs ?? 0 },
   guards: {
     goesTo: ({ context }, { phase }: { phase: Phase }) => phaseFor(context) === phase,
+    isOurs: ({ context, event }) => event.type === 'GRANTED' && isAnswer(context, event.ref),
     isPlan: ({ context }, { plan }: { plan: PlanName }) => context.plan === plan,
   },
   actions: {
@@ -82,10 +84,12 @@ const chart = setup({
     enter: assign(({ context }, { plan, state }: { plan: PlanName; state: SectorState }) =>
       entered(context, plan, state),
     ),
-    phase: assign((_, { phase }: { phase: Phase }) => ({ phase })),
-    begun: assign(({ context, event }) =>
-      event.type === STARTED ? { runner: event.worker, at: timeOf(context, event.at) } : {},
-    ),
+    /** Only what runs has a runner. */
+    phase: assign((_, { phase }: { phase: Phase }) => ({ phase, runner: null })),
+    begun: assign(({ context, event }) => ({
+      phase: 'running' as const,
+      ...(event.type === STARTED ? { runner: event.worker, at: timeOf(context, event.at) } : {}),
+    })),
   },
 })
 
@@ -135,20 +139,19 @@ function decide(context: ThreadContext, event: ThreadEvent): Change {
   }
 }
 
-/** An answer to an earlier request says nothing of this one. */
+/** That there is no place. */
 function fromPool(context: ThreadContext, event: ThreadEvent): Change {
-  const isOurs = (ref: unknown) => ref === String(context.asked)
   switch (event.type) {
-    case 'GRANTED': {
-      const { pool, token, names, ref } = event
-      return isOurs(ref) ? { set: { place: { pool, token, names } }, raise: 'SETTLE' } : { set: {} }
-    }
     case 'REFUSED':
-      return isOurs(event.ref) ? noPlace(context, `${event.pool}: ${event.message}`) : { set: {} }
+      return isAnswer(context, event.ref)
+        ? noPlace(context, `${event.pool}: ${event.message}`)
+        : { set: {} }
     case 'EXPIRED':
-      return isOurs(event.ref) ? noPlace(context, `${event.pool}: ${event.reason}`) : { set: {} }
+      return isAnswer(context, event.ref)
+        ? noPlace(context, `${event.pool}: ${event.reason}`)
+        : { set: {} }
     case 'troupe.deadLetter':
-      return isOurs(event.event['ref'])
+      return isAnswer(context, event.event.ref)
         ? noPlace(context, `there is no ${event.to} to ask for a place`)
         : { set: {} }
     default:
@@ -156,34 +159,54 @@ function fromPool(context: ThreadContext, event: ThreadEvent): Change {
   }
 }
 
+/** An answer to an earlier request says nothing of this one. */
+function isAnswer({ asked }: ThreadContext, ref: unknown): boolean {
+  return ref === String(asked)
+}
+
+/** The place of the step before goes back with the request, in one turn of the pool that both are of. */
 const askPool = chart.enqueueActions(({ context, enqueue }) => {
   const gate = gateHere(context)
   if (gate === null) return
+  const { place } = context
+  const { pool, choice } = gate
   const asked = context.asked + 1
-  const { pool, anyOf } = gate
-  enqueue.assign({ asked, askedOf: pool })
-  const events = [{ type: 'ACQUIRE', anyOf, ref: String(asked) }]
+  enqueue.assign({ place: null, asked, askedOf: pool })
+  const isThere = place?.pool === pool
+  if (place !== null && !isThere) enqueue({ type: 'tellPool', params: releaseOf(place) })
+  const instead = isThere ? { instead: place.token } : {}
+  const events = [{ type: 'ACQUIRE', choice, ref: String(asked), ...instead }]
   enqueue({ type: 'tellPool', params: { pool, events } })
   enqueue.raise({ type: 'ASK_AGAIN' }, { id: ASK_AGAIN, delay: ASK_AGAIN_MS })
 })
 
-/** Without a place, or with one that is on its way. */
-const leaveGate = chart.enqueueActions(({ context, enqueue }) => {
+/** With the place that was granted; else with none, whatever is on its way. */
+const leaveGate = chart.enqueueActions(({ context, event, enqueue }) => {
   enqueue(cancel(ASK_AGAIN))
-  const { askedOf: pool, place } = context
+  if (event.type === 'GRANTED') {
+    const { pool, token, names } = event
+    enqueue.assign({ askedOf: null, place: { pool, token, names } })
+    return
+  }
+  const { askedOf: pool } = context
   enqueue.assign({ askedOf: null })
-  if (place !== null || pool === null) return
+  if (pool === null) return
   const events = [{ type: 'CANCEL' }, { type: 'RELEASE' }]
   enqueue({ type: 'tellPool', params: { pool, events } })
 })
 
-const giveBack = chart.enqueueActions(({ context, enqueue }) => {
-  enqueue.assign({ runner: null, place: null })
-  if (context.place === null) return
-  const { pool, token } = context.place
-  const events = [{ type: 'RELEASE', token }]
-  enqueue({ type: 'tellPool', params: { pool, events } })
+/** Unless the gate comes next, which does it with its request. */
+const giveBack = chart.enqueueActions(({ context, event, enqueue }) => {
+  const { place } = context
+  // By another event an operator moves the thread, wherever it would go by itself.
+  if (place === null || (event.type === 'SETTLE' && phaseFor(context) === 'gate')) return
+  enqueue.assign({ place: null })
+  enqueue({ type: 'tellPool', params: releaseOf(place) })
 })
+
+function releaseOf({ pool, token }: Place): PoolMail {
+  return { pool, events: [{ type: 'RELEASE', token }] }
+}
 
 const inPhase = (phase: Phase) => ({ type: 'phase', params: { phase } }) as const
 const goesTo = (phase: Phase) => ({ type: 'goesTo', params: { phase } }) as const
@@ -233,7 +256,16 @@ const machine = chart.createMachine({
     work: {
       initial: 'begin',
       on: {
-        SETTLE: '.next',
+        SETTLE: [
+          { guard: goesTo('drained'), target: '.drained' },
+          { guard: goesTo('paused'), target: '.paused' },
+          { guard: goesTo('parked'), target: '.parked' },
+          { guard: goesTo('rest'), target: '.rest' },
+          { guard: goesTo('retry'), target: '.retry' },
+          { guard: goesTo('archive'), target: '.archive' },
+          { guard: goesTo('gate'), target: '.gate' },
+          { target: '.step' },
+        ],
         ...Object.fromEntries(
           (['PAUSE', 'RESUME', 'DRAIN', 'UNDRAIN', 'WAKE', 'ABORT', 'CONFIGURE'] as const).map(
             (type) => [type, { actions: act }],
@@ -243,23 +275,12 @@ const machine = chart.createMachine({
       states: {
         /** Until the sector's region has begun. */
         begin: {},
-        next: {
-          always: [
-            { guard: goesTo('drained'), target: 'drained' },
-            { guard: goesTo('paused'), target: 'paused' },
-            { guard: goesTo('parked'), target: 'parked' },
-            { guard: goesTo('rest'), target: 'rest' },
-            { guard: goesTo('retry'), target: 'retry' },
-            { guard: goesTo('archive'), target: 'archive' },
-            { guard: goesTo('gate'), target: 'gate' },
-            { target: 'step' },
-          ],
-        },
         gate: {
           entry: [inPhase('gate'), askPool],
           exit: leaveGate,
           on: {
-            GRANTED: { actions: act },
+            // Also an earlier one is taken: what nobody takes, the pool gives to the next.
+            GRANTED: [{ guard: 'isOurs', target: 'step' }, { actions: act }],
             EXPIRED: { actions: act },
             REFUSED: { actions: act },
             'troupe.deadLetter': { actions: act },
@@ -276,9 +297,9 @@ const machine = chart.createMachine({
             onDone: { actions: atEnd(act) },
             onError: { actions: atEnd(act) },
           },
-          on: { [STARTED]: { target: '.running', actions: 'begun' } },
+          on: { [STARTED]: '.running' },
           initial: 'queued',
-          states: { queued: {}, running: { entry: inPhase('running') } },
+          states: { queued: {}, running: { entry: 'begun' } },
         },
         rest: {
           entry: inPhase('rest'),

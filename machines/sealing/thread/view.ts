@@ -10,6 +10,7 @@ import {
   type Condition,
   conditionOf,
   type LastError,
+  nextConfig,
   type ThreadContext,
   workName,
 } from './context.ts'
@@ -18,7 +19,7 @@ import { STEP_TASK } from './step.ts'
 /** What a list knows of a thread, from its row alone. */
 export interface ThreadRow {
   worker: string
-  /** The id of its actor: `<worker>.<name>`. */
+  /** The id of its actor: `<worker>~<name>`. */
   thread: string
   index: number
   plan: PlanName
@@ -117,7 +118,7 @@ export function viewOf(view: ActorView): ThreadView {
     granted: place?.names ?? [],
     startedAt: context.startedAt,
     entries: context.history.length,
-    nextPlan: context.configured.plan,
+    nextPlan: nextConfig(context).plan,
     totals: context.totals,
   }
 }

@@ -121,12 +121,15 @@ export const wdpostJob = z.object({
 })
 export type WdPoStJob = z.infer<typeof wdpostJob>
 
+/** A host name of 253 and its port; each stands in a row of the list of workers. */
+const PING_CHARS_MAX = 259
+
 export const workerPing = z.object({
   Name: z.string(),
-  Dest: z.string(),
-  Version: z.string().nullish(),
+  Dest: z.string().max(PING_CHARS_MAX),
+  Version: z.string().max(PING_CHARS_MAX).nullish(),
   /** Another one with every start of the worker: two that share a name can be told apart. */
-  Instance: z.string().max(256).nullish(),
+  Instance: z.string().max(PING_CHARS_MAX).nullish(),
   Summary: z.object({
     Threads: z.int(),
     Empty: z.int(),

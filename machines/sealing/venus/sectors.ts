@@ -64,6 +64,17 @@ export function sealProofOf(proof: number | string): SealProof {
   throw new TroupeError('malformed', `there is no seal proof ${String(proof).slice(0, 64)}`)
 }
 
+/** Numbers of window proofs are those of seals; sizes that Filecoin has come in a second version too. */
+const SECOND_VERSION = 5
+const FILECOIN_MIN = 5
+const FILECOIN_MAX = 9
+
+/** The number of the seal proof whose sectors a window proof is of. */
+export function sealNumberOf(windowProof: number): number {
+  const first = windowProof - SECOND_VERSION
+  return first >= FILECOIN_MIN && first <= FILECOIN_MAX ? first : windowProof
+}
+
 /** Of a size as configurations write it: `8KiB`, `32GiB`. @throws TroupeError `malformed` */
 export function sealProofOfSize(size: string): SealProof {
   const known = SEAL_PROOFS.find(({ sizeBytes }) => sizeText(sizeBytes) === size)

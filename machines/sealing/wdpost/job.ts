@@ -20,6 +20,8 @@ import { defineMachine, formatAddress, reply } from '../../../src/index.ts'
 const HEARTBEAT_MS = 15_000
 /** Errors of a machine pass with the next try on another; those of sectors do not. */
 export const TRIES_MAX = 2
+/** A processor may fail with pages of output: its beginning says what was wrong. */
+export const ERROR_CHARS_MAX = 10_000
 /** A deadline comes again after 24 h; nobody wants the proof any more by then. */
 const LIFETIME_MS = 25 * 3_600_000
 const SILENCE = 'heartbeat'
@@ -44,7 +46,7 @@ export type JobInput = z.output<typeof jobInput>
 const events = {
   ALLOCATE: z.object({ worker: name, task, at }),
   HEARTBEAT: z.object({ worker: name, at }),
-  FINISH: z.object({ output: z.unknown(), error: z.string().max(10_000), task, at }),
+  FINISH: z.object({ output: z.unknown(), error: z.string().max(ERROR_CHARS_MAX), task, at }),
   RESET: z.object({ at }),
 }
 

@@ -13,8 +13,15 @@ import {
   parseAddress,
   TroupeError,
 } from '../../../src/index.ts'
-import type { ParamsOf, WdPoStJob } from '../venus/index.ts'
-import { inputAddress, type JobAnswer, type JobContext, jobAddress, TRIES_MAX } from './job.ts'
+import { type ParamsOf, sealNumberOf, type WdPoStJob } from '../venus/index.ts'
+import {
+  ERROR_CHARS_MAX,
+  inputAddress,
+  type JobAnswer,
+  type JobContext,
+  jobAddress,
+  TRIES_MAX,
+} from './job.ts'
 import { jobIdOf, type PostInput, packInput, unpackInput } from './packed.ts'
 
 /** What is shown of many: all but what is large. */
@@ -40,11 +47,8 @@ export interface WdPoStRequest {
 /** Short enough for an index. */
 const TASK_CHARS = 24
 const PAGE_COUNT = 100
-/** A paused job would keep the event, and begin when nobody waits for it any more. */
+/** A paused job would keep the event, a heartbeat each 3 s, and begin when nobody waits any more. */
 const ACTIVE = { when: { condition: 'active' } } as const
-/** Numbers of window proofs of the second version are five above those of seals. */
-const SECOND_FROM = 10
-const SECOND_TO = 14
 
 export class WdPoStJobs {
   readonly #client: Client
@@ -96,7 +100,7 @@ export class WdPoStJobs {
   ): Promise<{ held: string[]; lost: string[] }> {
     const event = { type: 'HEARTBEAT', worker, at: this.#now() }
     const answers = await Promise.all(
-      ids.map(async (id) => ({ id, answer: await this.#ask(id, event).catch(unlessGone) })),
+      ids.map(async (id) => ({ id, answer: await this.#ask(id, event, ACTIVE).catch(unlessGone) })),
     )
     const held = answers.filter(({ answer }) => answer?.taken).map(({ id }) => id)
     return { held, lost: ids.filter((id) => !held.includes(id)) }
@@ -109,7 +113,8 @@ export class WdPoStJobs {
    */
   async finish(id: string, output: unknown, error: string, taskId?: string): Promise<null> {
     const task = taskId === undefined ? null : shortOf(taskId)
-    await this.#ask(id, { type: 'FINISH', output: output ?? null, error, task, at: this.#now() })
+    const told = { output: output ?? null, error: error.slice(0, ERROR_CHARS_MAX), task }
+    await this.#ask(id, { type: 'FINISH', ...told, at: this.#now() })
     return null
   }
 
@@ -218,8 +223,7 @@ function isWanted(
   const [miner, proof] = [Number(index['miner']), Number(index['proofType'])]
   if (AllowedMiners.length > 0 && !AllowedMiners.includes(miner)) return false
   if (AllowedProofTypes.length === 0 || AllowedProofTypes.includes(proof)) return true
-  const isSecond = proof >= SECOND_FROM && proof <= SECOND_TO
-  return isSecond && AllowedProofTypes.includes(proof - 5)
+  return AllowedProofTypes.includes(sealNumberOf(proof))
 }
 
 function shortOf(taskId: string): string {

@@ -2,17 +2,21 @@
 import { z } from 'zod'
 import { type AppRequest, type AppRoute, TroupeError } from '../../../src/index.ts'
 import type { Chain } from '../chain/index.ts'
-import { sealProofOf, sealProofOfSize, sectorId, wdpostJob } from '../venus/index.ts'
+import { sealNumberOf, sealProofOf, sealProofOfSize, sectorId, wdpostJob } from '../venus/index.ts'
 import { challengeHeight, DEADLINES } from './deadlines.ts'
 import type { WdPoStDetail, WdPoStJobs, WdPoStSummary } from './jobs.ts'
 
 /** The sectors of one partition with long paths are 700 KB. */
 const BODY_BYTES_MAX = 8 * 1024 ** 2
 
+const bytes32 = z
+  .base64()
+  .refine((text) => Buffer.from(text, 'base64').length === 32, 'expected 32 bytes')
+
 const sectors = z.array(
   z.object({
     SectorID: sectorId,
-    CommR: z.base64(),
+    CommR: bytes32,
     Accesses: z.object({ CacheDir: z.string(), SealedFile: z.string() }),
   }),
 )
@@ -27,7 +31,7 @@ const creation = z.object({
   proofType: z
     .union([z.int().min(0), z.string()])
     .describe('its number, or the size of the sectors: 8KiB'),
-  seed: z.base64().optional().describe('unless given, that of the deadline on the simulated chain'),
+  seed: bytes32.optional().describe('unless given, that of the deadline on the simulated chain'),
 })
 
 const shown = wdpostJob.omit({ Input: true, Output: true, Partitions: true }).extend({
@@ -43,7 +47,7 @@ const detail = shown.extend({
     Sectors: sectors,
     MinerID: z.number(),
     ProofType: z.number(),
-    Seed: z.base64(),
+    Seed: bytes32,
   }),
   Output: z.unknown().describe('of the processor: {proofs, faults}; null before'),
 }) satisfies z.ZodType<WdPoStDetail>
@@ -122,13 +126,17 @@ async function create(
     const why = `sectors of the miners ${miner} and ${stranger.SectorID.Miner}: a job is of one miner`
     throw new TroupeError('malformed', why)
   }
-  const proof = typeof proofType === 'number' ? proofType : numberOf(proofType)
+  const proof = numberOf(proofType)
   const Seed = seed ?? (await seedOf(chain, miner, deadline))
   const input = { Sectors: sectors, MinerID: miner, ProofType: proof, Seed }
   return jobs.create({ deadline, partitions, input }, author)
 }
 
-function numberOf(proofType: string): number {
+function numberOf(proofType: number | string): number {
+  if (typeof proofType === 'number') {
+    sealProofOf(sealNumberOf(proofType))
+    return proofType
+  }
   const isName = proofType.startsWith('StackedDrg')
   return (isName ? sealProofOf(proofType) : sealProofOfSize(proofType)).number
 }

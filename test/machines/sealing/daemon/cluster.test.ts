@@ -85,12 +85,12 @@ cluster = "${cluster}"
     await daemon?.stop()
     const fleet = new Fleet({ client: node.client, clock: systemClock() })
     const filter = { worker: '10.0.0.1' }
-    expect(await fleet.threads(filter)).toMatchObject([{ thread: '10.0.0.1.a', index: 0 }])
+    expect(await fleet.threads(filter)).toMatchObject([{ thread: '10.0.0.1~a', index: 0 }])
     manager.sectors = 1
     await begin()
     await until(() => manager.count('ReportFinalized') === 2, PATIENCE, health)
     expect((await fleet.story('s-t01000-2')).sector).toBe('s-t01000-2')
-    const pause = { action: 'pause', thread: '10.0.0.1.a' } as const
+    const pause = { action: 'pause', thread: '10.0.0.1~a' } as const
     expect(await fleet.control(pause, 'tests')).toMatchObject({ ok: true })
   }, 180_000)
 })

@@ -185,12 +185,41 @@ it('lets a thread end that is not configured any more, and keeps numbers', async
   client = await restart(toml(['b']))
   const threads = await threadsOf(client)
   expect(threads.map(({ thread, index, isConfigured }) => [thread, index, isConfigured])).toEqual([
-    ['w1.b', 0, true],
-    ['w1.a', 1, false],
+    ['w1~b', 0, true],
+    ['w1~a', 1, false],
   ])
   await until(async () => (await conditionOf(client, 1)) === 'drained', PATIENCE, 'its end')
   client = await restart(toml(['a', 'b']))
   await until(async () => (await conditionOf(client, 0)) !== 'drained', PATIENCE, 'new sectors')
+})
+
+it('a thread under another name has the store once the one of before has ended there', async () => {
+  manager.sectors = 1
+  manager.answers.set('PollPreCommitState', () => ({ State: 1, Desc: 'pending' }))
+  let client = await begin(toml(['a']))
+  const states = async () => (await threadsOf(client)).map(({ thread, state }) => [thread, state])
+  const isThere = async () => (await states())[0]?.[1] === 'PCSubmitted'
+  await until(isThere, PATIENCE, async () => JSON.stringify(await states()))
+
+  const problem = `${join(directory, 'a')} is still the store of w1~a (s-t01000-1, PCSubmitted, `
+  const told = (part: string) =>
+    expect.objectContaining({ part, problem: expect.stringContaining(problem) })
+  const otherWorker = toml(['a']).replace('name = "w1"', 'name = "w2"')
+  client = await restart(otherWorker)
+  expect((await client.call('WorkerHealth'))['parts']).toContainEqual(told('thread a'))
+  client = await restart(toml(['a']).replace('name = "a"', 'name = "z"'))
+  expect((await client.call('WorkerHealth'))['parts']).toContainEqual(told('thread z'))
+  expect(await states()).toEqual([['w1~a', 'PCSubmitted']])
+  // Whom it concerns hears of it, though one is not there yet.
+  await client.call('WorkerDrain', { by: 'tests' })
+  await client.call('WorkerDrain', { by: 'tests', undo: true })
+  manager.answers.clear()
+  await until(() => manager.count('ReportFinalized') === 1, PATIENCE, 'the end of the sector')
+  expect(existsSync(join(directory, 'a', 'quarantine'))).toBe(false)
+  const hasNone = async () => (await threadsOf(client)).every(({ sector }) => sector === null)
+  await until(hasNone, PATIENCE, 'no sector any more')
+  client = await restart(otherWorker)
+  expect((await states()).map(([thread]) => thread)).toEqual(['w2~a'])
 })
 
 it('is drained: it finishes, takes nothing new, and goes on with that after a restart', async () => {
@@ -215,7 +244,7 @@ it('lets operators at the node of a worker that is alone', async () => {
   await new Promise((resolve) => free.close(resolve))
   await begin(toml(['a']).replace('[troupe]', `[troupe]\nhttp = "127.0.0.1:${port}"`))
   const answer = await fetch(`http://127.0.0.1:${port}/sealing/threads`)
-  expect(await answer.json()).toMatchObject({ threads: [{ thread: 'w1.a' }] })
+  expect(await answer.json()).toMatchObject({ threads: [{ thread: 'w1~a' }] })
 })
 
 it('lets no second daemon at its children', async () => {
@@ -253,4 +282,9 @@ it('remembers the name that it had', async () => {
   writeFileSync(file, 'other\n')
   await restart(text)
   expect(daemon?.name).toBe('other')
+  // Under another one its threads would be others, in the same stores.
+  writeFileSync(file, '')
+  const config = parseWorkerConfig(text, 'worker.toml')
+  await expect(Daemon.of(config, DEPS)).rejects.toThrow(`${file} holds no name of a worker`)
+  expect(readFileSync(file, 'utf8')).toBe('')
 })

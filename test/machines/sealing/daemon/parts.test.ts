@@ -9,7 +9,7 @@ import { platform } from '../../../../machines/platform/index.ts'
 import { setEnvironment } from '../../../../machines/sealing/daemon/environment.ts'
 import { Part } from '../../../../machines/sealing/daemon/part.ts'
 import { summaryOf } from '../../../../machines/sealing/daemon/pings.ts'
-import { bringPool, gatesOf, poolOf } from '../../../../machines/sealing/daemon/worker-pool.ts'
+import { bringPool, placingOf, poolOf } from '../../../../machines/sealing/daemon/worker-pool.ts'
 import type { ThreadRow } from '../../../../machines/sealing/thread/index.ts'
 import {
   createNode,
@@ -101,8 +101,16 @@ it('sets variables of children, but none that choose the code they run', () => {
     'PYTHONPATH',
     '_JAVA_OPTIONS',
     'GCONV_PATH',
+    'OPENSSL_CONF',
+    'OCL_ICD_VENDORS',
+    'CUDA_INJECTION64_PATH',
   ])
     expect(() => setEnvironment(name, 'x')).toThrow('not to be set')
+  // Which GPUs, and where the parameters lie, may be said.
+  for (const name of ['CUDA_VISIBLE_DEVICES', 'FIL_PROOFS_PARAMETER_CACHE']) {
+    setEnvironment(name, 'x')
+    setEnvironment(name, null)
+  }
   expect(() => setEnvironment('PATH', null)).toThrow('not to be set')
   expect(() => setEnvironment(VARIABLE, 'a\0b')).toThrow('NUL')
   expect(process.env['PATH']).toBe(path)
@@ -144,16 +152,17 @@ it('brings its pool to what is configured, and takes back what nobody holds any 
     const { client } = node
     const stage = 'stage.pc1'
     const pool = poolOf('w1')
-    await bringPool(client, 'w1', { limits: { [stage]: 3 }, gaps: {} }, log)
+    await bringPool(client, 'w1', { limits: { [stage]: 3 }, gaps: {}, choices: {} }, log)
     for (const id of ['here', 'gone']) {
       await client.start(`holder/${id}`)
       await client.send(pool, { type: 'ACQUIRE', holder: `holder/${id}`, stage })
     }
     await client.send(pool, { type: 'ACQUIRE', holder: 'somebody', stage })
     await client.delete('holder/gone')
-    await bringPool(client, 'w1', { limits: { [stage]: 4 }, gaps: { [stage]: 50 } }, log)
+    const wanted = { limits: { [stage]: 4 }, gaps: { [stage]: 50 }, choices: { pc1: [[stage]] } }
+    await bringPool(client, 'w1', wanted, log)
     const { context } = await client.get(pool)
-    expect(context).toMatchObject({ limits: { [stage]: 4 }, gaps: { [stage]: 50 } })
+    expect(context).toMatchObject(wanted)
     const held = (context as { holders: { holder: string }[] }).holders
     expect(held.map((one) => one.holder)).toEqual(['holder/here', 'somebody'])
   } finally {
@@ -162,9 +171,10 @@ it('brings its pool to what is configured, and takes back what nobody holds any 
   }
 })
 
-it('asks for places in the pool of the worker', () => {
-  const options = { pc1: [['stage.pc1', 'child.pc1.0']] }
-  expect(gatesOf('w1', { options, limits: {}, gaps: {}, assumedLocks: [] })).toEqual({
-    pc1: { pool: 'pool/sealing.w1', anyOf: options.pc1 },
+it('threads ask for places in the pool of the worker, by the names of its choices', () => {
+  const choices = { pc2: [['stage.pc2']], pc1: [['stage.pc1', 'child.pc1.0']] }
+  expect(placingOf('w1', { choices, limits: {}, gaps: {}, assumedLocks: [] })).toEqual({
+    pool: poolOf('w1'),
+    gates: ['pc1', 'pc2'],
   })
 })

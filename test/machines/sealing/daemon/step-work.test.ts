@@ -20,6 +20,7 @@ const CONTEXT = {
   ...{ taskId: 't', directory: '', signal: new AbortController().signal },
   ...{ progress: () => {}, log: () => {} },
 }
+const clock = systemClock()
 let directory: string
 
 beforeEach(() => {
@@ -45,7 +46,7 @@ data = "${join(directory, 'data')}"
 `
   const config = parseWorkerConfig(text, join(directory, 'worker.toml'))
   const work = new StepWork({
-    ...{ config, worker: 'w1', clock: systemClock(), log: openLog({ level: 'silent' }) },
+    ...{ config, worker: 'w1', clock, log: openLog({ level: 'silent' }) },
     manager: new ManagerClient({ address: config.manager.addr, headers: {} }),
     random: { fraction: Math.random, id: () => 'x' },
     onStoreUp: () => {},
@@ -80,11 +81,11 @@ it('cuts what runs when it stops, and holds the stores until that has ended', as
   await work.processors.stop()
   await new Promise((resolve) => setImmediate(resolve))
   expect(hasStopped).toBe(false)
-  expect(() => holdStore(join(directory, 'a'))).toThrow()
+  expect(() => holdStore(join(directory, 'a'), { clock })).toThrow()
   end()
   await stopped
   expect(await step).toEqual(OUTCOME)
-  holdStore(join(directory, 'a')).release()
+  holdStore(join(directory, 'a'), { clock }).release()
   expect(runnerOf('w1')).toBeUndefined()
 })
 
@@ -94,6 +95,50 @@ it('counts how long a step waited', async () => {
   try {
     await runnerOf('w1')?.(input(), CONTEXT)
     expect(await work.metrics.text()).toContain('sealing_step_waiting_seconds_sum{stage="PC1"} 1.5')
+  } finally {
+    await work.stop()
+  }
+})
+
+it('cuts what runs in a store that another one took, and takes it again when it can', async () => {
+  vi.spyOn(StepRunner.prototype, 'run').mockImplementation(async (_input, { signal }) => {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    throw signal.reason
+  })
+  const work = await begin()
+  try {
+    const step = runnerOf('w1')?.(input(), CONTEXT)
+    const why = expect.stringContaining(`its store ${join(directory, 'a')} was lost: `)
+    const cut = expect(step).resolves.toMatchObject({ kind: 'rest', reason: 'worker-down', why })
+    // As whoever took it for dead leaves it, and ends.
+    rmSync(join(directory, 'a', 'holder'))
+    await cut
+    const store = () => work.reports().find(({ part }) => part.startsWith('store '))
+    await vi.waitFor(() => expect(store()?.state).toBe('down'), { timeout: 10_000 })
+    expect(await runnerOf('w1')?.(input(), CONTEXT)).toMatchObject({ reason: 'worker-down' })
+    await vi.waitFor(() => expect(store()?.state).toBe('up'), { timeout: 10_000 })
+  } finally {
+    await work.stop()
+  }
+}, 30_000)
+
+it('asks for the directory of an attempt only where there is no store', async () => {
+  const asked: string[] = []
+  const context = {
+    ...CONTEXT,
+    get directory() {
+      asked.push('directory')
+      return join(directory, 'attempt')
+    },
+  }
+  const work = await begin()
+  try {
+    const state = { ...input(), record: {}, granted: [], reported: null, rests: 0 }
+    await runnerOf('w1')?.({ ...state, state: 'TreeDBuilt' } as StepInput, context)
+    expect(asked).toEqual([])
+    const stateless = { ...state, location: null, plan: 'wdpost', state: 'Empty' }
+    await runnerOf('w1')?.(stateless as StepInput, context).catch(() => undefined)
+    expect(asked).toEqual(['directory'])
   } finally {
     await work.stop()
   }

@@ -53,8 +53,10 @@ class Operator {
     }
   }
 
-  async #resume({ index, sector, state }: ShownThread): Promise<void> {
-    const from = SENT_FROM[state]
+  async #resume({ index, sector, state, lastError }: ShownThread): Promise<void> {
+    // What the error itself advises.
+    const [, advised] = /resume at (\w+)/.exec(lastError?.message ?? '') ?? []
+    const from = advised ?? SENT_FROM[state]
     const request = { action: 'resume', index, by: 'soak', ...(from ? { state: from } : {}) }
     const answer = await this.#farm.rpc<object>('WorkerControl', [request])
     if ('ok' in answer && sector !== null)

@@ -1,5 +1,8 @@
 /** What operators type against a daemon and a node: one worker, workers by name, threads of all. */
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -240,7 +243,7 @@ it('asks many threads at a rate, wherever they live, and gives a receipt', async
   const parked = await threads('list', '--condition', 'parked', '--json')
   expect(JSON.parse(parked.out).threads).toMatchObject([{ worker: 'w1', sector: 's-t01000-2' }])
   const dry = await threads('pause', '--worker', 'w1', '--dry-run')
-  expect(dry.out).toBe('would pause w1.a\nwould pause w1.b\nwould pause w1.c\n')
+  expect(dry.out).toBe('would pause w1~a\nwould pause w1~b\nwould pause w1~c\n')
   const all = await threads('pause', '--worker', 'w1', '--yes', '--per-second', '50')
   expect(all).toMatchObject({ code: 0, out: 'pause: 2 done, 1 were so already\n' })
   const mistyped = await threads('pause', '--state', 'c1done', '--yes')
@@ -252,10 +255,40 @@ it('asks many threads at a rate, wherever they live, and gives a receipt', async
   expect(one).toMatchObject({ code: 0, out: 'resume: 1 done\n' })
 })
 
+it('names the workers whose threads it cannot list, and why', async () => {
+  const server = createServer((_request, response) => {
+    const error = { code: -32_601, message: 'Method not found' }
+    response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, error }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const place = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  await ping('venus', place, 3, Date.now())
+  await ping('far', '10.255.0.9:17890', 1, Date.now())
+  try {
+    const list = (...words: string[]) =>
+      troupe('sealing', 'threads', 'list', ...withToken, tokenFile, ...words)
+    const { code, err } = await list()
+    expect(code).toBe(0)
+    expect(err).toContain(`venus at ${place} is of another make`)
+    expect(err).toContain('troupe util worker info venus')
+    expect(err).toMatch(/far: the token would go in clear to 10\.255\.0\.9:17890/)
+    expect(JSON.parse((await list('--json')).out)).toMatchObject({
+      silent: [{ worker: 'far' }],
+      foreign: [{ worker: 'venus', dest: place }],
+    })
+    const all = await troupe('sealing', 'threads', 'pause', '--worker', 'venus', '--yes')
+    expect(all).toMatchObject({ code: 1, err: expect.stringMatching(/left out: venus at/) })
+  } finally {
+    for (const name of ['venus', 'far']) await troupe('util', 'worker', 'remove', name)
+    server.close()
+  }
+})
+
 it('tells the story of a sector, also of a worker that is alone', async () => {
   await holder('s-t01000-2')
   const alone = await troupe('sealing', 'history', 's-t01000-2', '-c', file)
-  expect(alone.out).toContain('s-t01000-2: sealer by w1.')
+  expect(alone.out).toContain('s-t01000-2: sealer by w1~')
   expect(alone.out).toMatch(/SubmitPC +PC2Done > PCSubmitted/)
   const nothing = await troupe('sealing', 'history', 's-t01000-2')
   expect(nothing).toMatchObject({ code: 4 })

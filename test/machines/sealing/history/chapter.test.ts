@@ -30,7 +30,7 @@ it('a chapter that comes again changes nothing, unless its sector ended later', 
   expect(withChapter(known, chapterOf({ endedAt: 8_000, end: 'Aborted' }))).toBeUndefined()
   const later = chapterOf({ endedAt: 9_500, end: 'Aborted', reason: 'it expired' })
   expect(withChapter(known, later)?.chapters).toEqual([later])
-  const other = chapterOf({ thread: 'w2.store9-ffffff', plan: 'unseal', endedAt: 5_000 })
+  const other = chapterOf({ thread: 'w2~store9-ffffff', plan: 'unseal', endedAt: 5_000 })
   expect(withChapter(known, other)?.chapters).toEqual([other, first])
   const again = chapterOf({ startedAt: 20_000, endedAt: 30_000, plan: 'rebuild' })
   expect(withChapter(known, again)?.chapters).toEqual([first, again])
@@ -122,7 +122,7 @@ it('a line per entry, as JSON or CSV', () => {
   const csv = [...exportRows(chapters, 'csv')]
   expect(csv[0]).toBe(
     's-t010000-2,sealer,1,Finished,1970-01-01T00:00:00.000Z,PC1,TicketAssigned,PC1Done,w1,' +
-      'w1.store1-0a1b2c,1000,250,permanent,"no ""proof"",\nnone at all",',
+      'w1~store1-0a1b2c,1000,250,permanent,"no ""proof"",\nnone at all",',
   )
   expect(csv).toHaveLength(3)
   const json = [...exportRows(chapters, 'jsonl')].map((line) => JSON.parse(line) as object)

@@ -2,7 +2,7 @@
 import type { Chapter, HistoryEntry } from '../../../../machines/sealing/history/index.ts'
 
 export const WORKER = 'w1'
-export const THREAD = 'w1.store1-0a1b2c'
+export const THREAD = 'w1~store1-0a1b2c'
 
 export function entryOf(at: number, given: Partial<HistoryEntry> = {}): HistoryEntry {
   const from = given.from ?? 'TicketAssigned'

@@ -73,7 +73,7 @@ beforeAll(async () => {
   node = await createNode({ dataDirectory: directory, apps: [app] })
   histories = new Histories(node.client)
   await archive(
-    chapterOf({ sector: 's-t010000-1', endedAt: 1_000, thread: 'w2.b', worker: 'w2' }),
+    chapterOf({ sector: 's-t010000-1', endedAt: 1_000, thread: 'w2~b', worker: 'w2' }),
     chapterOf({ sector: 's-t010000-2', endedAt: 2_000, end: 'Aborted', reason: 'it expired' }),
     chapterOf({ sector: 's-t010000-2', startedAt: 3_000, endedAt: 4_000, plan: 'rebuild' }),
     chapterOf({ sector: 'job-7', endedAt: 3_000, plan: 'wdpost' }),
@@ -89,14 +89,14 @@ it('lists sectors, what ended last first, by their newest chapter', async () => 
   const found = await all(histories.list())
   expect(found.map(({ sector }) => sector)).toEqual(['s-t010000-2', 'job-7', 's-t010000-1'])
   expect(found[0]).toEqual({
-    ...{ sector: 's-t010000-2', plan: 'rebuild', worker: 'w1', thread: 'w1.store1-0a1b2c' },
+    ...{ sector: 's-t010000-2', plan: 'rebuild', worker: 'w1', thread: 'w1~store1-0a1b2c' },
     ...{ end: 'Finished', startedAt: 3_000, endedAt: 4_000, chapters: 2 },
   })
   const sectors = async (filter: object) =>
     (await all(histories.list(filter))).map(({ sector }) => sector)
   expect(await sectors({ since: 3_000 })).toEqual(['s-t010000-2', 'job-7'])
   expect(await sectors({ prefix: 's-t010000-' })).toEqual(['s-t010000-2', 's-t010000-1'])
-  expect(await sectors({ worker: 'w2', thread: 'w2.b' })).toEqual(['s-t010000-1'])
+  expect(await sectors({ worker: 'w2', thread: 'w2~b' })).toEqual(['s-t010000-1'])
   expect(await sectors({ plan: 'wdpost', end: 'Finished' })).toEqual(['job-7'])
   expect(await sectors({ end: 'Aborted' })).toEqual([])
 })

@@ -28,7 +28,7 @@ beforeEach(() => {
 function record(input: Chapter): Promise<void> {
   const { client, clock, limits } = h
   const node = { client, clock, limits, machines: new Map() }
-  const attempt = { input, address: 'sealing-thread/w1.a', [RUNTIME]: { node } }
+  const attempt = { input, address: 'sealing-thread/w1~a', [RUNTIME]: { node } }
   return h.run(sealingRecord.troupeTask.run(attempt as never))
 }
 
@@ -46,7 +46,7 @@ it('is written once, however often the task runs, over a crash', async () => {
   await record(unsealed)
   expect(await chapters()).toEqual([chapterOf(), unsealed])
   expect((await get(h, HISTORY)).index).toEqual({
-    ...{ worker: 'w1', thread: 'w1.store1-0a1b2c', plan: 'unseal', end: 'Finished' },
+    ...{ worker: 'w1', thread: 'w1~store1-0a1b2c', plan: 'unseal', end: 'Finished' },
     ...{ startedAt: 10_000, endedAt: 11_000, chapters: 2 },
   })
 })

@@ -209,7 +209,7 @@ describe('work on finalized sectors', () => {
   const submit = async (
     sector: { Miner: number; Number: number },
     pieces: Parameters<typeof dataCommitment>[0],
-    proof = 'good',
+    proof = 'an upgrade',
   ) => {
     const info = {
       Proof: Buffer.from(proof).toString('base64'),
@@ -253,6 +253,9 @@ describe('work on finalized sectors', () => {
       upgraded: { commR: base64('n'), deals: pieces },
     })
     expect(await submit(sector.ID, pieces)).toBe('Accepted')
+    const kept = await fetch(`${rig.url}/sealing/sectors/${sectorName(sector.ID)}/proof`)
+    const { proof } = (await kept.json()) as { proof: string }
+    expect(Buffer.from(proof, 'base64').toString()).toBe('an upgrade')
     const { context } = await rig.node.client.get(`sealing-deals/${MINER}`)
     expect(context).toMatchObject({ deals: [] })
     await rig.troupe(['sealing', 'deals', 'add', '--size', '100', '--miner', String(MINER)])
@@ -333,14 +336,43 @@ describe('work on finalized sectors', () => {
     expect((await fetch(`${rig.url}/piecestore/.drafts`)).status).toBe(400)
   })
 
+  it('the piece store takes nothing that is larger than its sectors', async () => {
+    const at = `${rig.managerUrl}/piecestore/toolarge`
+    const most = 2_048
+    const put = (body: Uint8Array | ReadableStream<Uint8Array>) =>
+      fetch(at, { method: 'PUT', body, duplex: 'half' } as RequestInit)
+    // Said beforehand, and found out on the way.
+    for (const body of [new Uint8Array(most + 1), tooMuch()]) {
+      const refused = await put(body)
+      expect(refused.status).toBe(413)
+      expect(await refused.json()).toMatchObject({
+        error: { code: 'too-large', detail: { limit: 'pieceBytesMax', max: most } },
+      })
+    }
+    expect((await fetch(at)).status).toBe(404)
+    expect(await (await put(new Uint8Array(most))).json()).toEqual({ bytes: most })
+  })
+
   it('what a node that died left of a piece goes with the next one', async () => {
     const directory = join(rig.directory, 'drafts')
     await mkdir(join(directory, '.drafts'), { recursive: true })
     for (const name of ['old', 'new']) await writeFile(join(directory, '.drafts', name), 'half')
     const before = new Date(Date.now() - 25 * 3_600_000)
     await utimes(join(directory, '.drafts', 'old'), before, before)
-    await new Pieces(directory).write('piece.car', Buffer.from('whole'))
+    await new Pieces(directory, 1_000).write('piece.car', Buffer.from('whole'))
     expect(await readdir(join(directory, '.drafts'))).toEqual(['new'])
     expect((await readdir(directory)).sort()).toEqual(['.drafts', 'piece.car'])
   })
 })
+
+/** More than any piece has; it ends, since a server that refuses it still reads it. */
+function tooMuch(): ReadableStream<Uint8Array> {
+  let left = 64
+  return new ReadableStream({
+    pull: (controller) => {
+      if (left === 0) return controller.close()
+      left -= 1
+      controller.enqueue(new Uint8Array(1_024))
+    },
+  })
+}

@@ -9,7 +9,10 @@ import {
   managerConfig,
   proverChecks,
 } from '../../../../machines/sealing/manager/index.ts'
+import { LaterWork, type LaterWorkDeps } from '../../../../machines/sealing/manager/later-work.ts'
 import { keepProof, keptProof, proof } from '../../../../machines/sealing/manager/proofs.ts'
+import { dealAddition } from '../../../../machines/sealing/manager/route-shapes.ts'
+import { sector, sectorAddress } from '../../../../machines/sealing/manager/sector.ts'
 import {
   newRecord,
   REPORTS_MAX,
@@ -17,8 +20,13 @@ import {
 } from '../../../../machines/sealing/manager/sector-record.ts'
 import { decide } from '../../../../machines/sealing/manager/sector-rules.ts'
 import { Sectors } from '../../../../machines/sealing/manager/sectors.ts'
-import { type Deal, sealProofOf } from '../../../../machines/sealing/venus/index.ts'
-import type { Client } from '../../../../src/index.ts'
+import {
+  type AllocatedSector,
+  type Deal,
+  type SectorId,
+  sealProofOf,
+} from '../../../../machines/sealing/venus/index.ts'
+import type { Client, Clock } from '../../../../src/index.ts'
 import { open } from '../../../shard/support.ts'
 import { NAMES, perform, type RawTask, SEED, Sector } from '../prover/rig.ts'
 
@@ -171,7 +179,7 @@ describe('the rules of records', () => {
   it('an upgraded sector, one that is wanted for something else, or lies nowhere is not upgraded', () => {
     const upgrade = { type: 'UPGRADE', at: 2, task: 't' } as const
     expect(decide(done, upgrade).next.standing).toBe('upgrading')
-    const upgraded = { at: 1, commR: '', commD: '', deals: [deal] }
+    const upgraded = { at: 1, commR: '', commD: '', deals: [deal], proofSha256: '' }
     const rebuild = { at: 1, by: 'ann', task: null }
     const others: Partial<SectorRecord>[] = [
       { upgraded },
@@ -230,9 +238,116 @@ describe('the rules of records', () => {
     }
     const more = decide(many, { type: 'UNSEAL', unseal: wish })
     expect(more.answer).toHaveProperty('refused', 'limit-exceeded')
-    const upgraded = { at: 1, commR: '', commD: '', deals: [deal] }
+    const upgraded = { at: 1, commR: '', commD: '', deals: [deal], proofSha256: '' }
     const late = decide({ ...done, upgraded }, { type: 'UNSEAL', unseal: wish })
     expect(late.answer).toHaveProperty('refused')
+  })
+
+  it('one worker has a sector at a time, to rebuild it or to unseal a piece of it', () => {
+    const asked = { ...done, rebuild: { at: 1, by: 'ann', task: null }, unseals: [wish] }
+    const rebuilt = decide(asked, { type: 'REBUILD_TAKE', task: 't' }).next
+    expect(rebuilt.rebuild?.task).toBe('t')
+    const second = decide(rebuilt, { type: 'UNSEAL_TAKE', task: 'u' })
+    expect(second.answer).toHaveProperty('refused')
+    const unsealed = decide(asked, { type: 'UNSEAL_TAKE', task: 'u' }).next
+    const other = decide(unsealed, { type: 'REBUILD_TAKE', task: 't' })
+    expect(other.answer).toHaveProperty('refused')
+    const { next } = decide(rebuilt, { type: 'FINALIZED', at: 2 })
+    expect(decide(next, { type: 'UNSEAL_TAKE', task: 'u' }).next.unseals[0]?.task).toBe('u')
+  })
+
+  it('what a worker that is gone had of a finalized sector can be taken from it', () => {
+    const stop = { type: 'ABORT', at: 3, by: 'ann', reason: 'burnt', now: true } as const
+    const rebuild = { at: 1, by: 'ann', task: 't' }
+    const reservation = { store: 'long', sizeBytes: 9 }
+    const freed = decide({ ...done, rebuild, reservation }, stop)
+    expect(freed.next).toMatchObject({ standing: 'finalized', rebuild: null, reservation: null })
+    expect(freed.messages).toHaveLength(1)
+    const unseals = [{ ...wish, task: 'u' }]
+    expect(decide({ ...done, unseals }, stop).next.unseals).toEqual([])
+    // A worker that is there is told, also when it asks for its sector again, and may be done before.
+    const told = decide({ ...done, rebuild }, { ...stop, now: false }).next
+    expect(told).toMatchObject({ rebuild, stop: { reason: 'burnt' } })
+    expect(decide(told, { type: 'REBUILD_TAKE', task: 't' }).next).toEqual(told)
+    expect(decide(told, { type: 'FINALIZED', at: 4 }).next).toMatchObject({ stop: null })
+    expect(decide({ ...done, unseals: [wish] }, stop).answer).toHaveProperty('refused')
+  })
+
+  it('nothing is unsealed of a sector of which nothing is stored', () => {
+    for (const lack of [{ preCommit: null }, { persisted: null }]) {
+      const { answer } = decide({ ...done, ...lack }, { type: 'UNSEAL', unseal: wish })
+      expect(answer).toHaveProperty('refused', 'conflict')
+    }
+  })
+
+  it('what an aborted sector submitted before is rejected too', () => {
+    const proof = { sha256: 'a', bytes: 1 }
+    const { preCommit } = done
+    const gone = { ...done, standing: 'aborted', preCommit, proof } as const
+    const { commR = '', commD = '' } = preCommit ?? {}
+    const again = { type: 'PRE_COMMIT', commR, commD, ticket, reset: true } as const
+    expect(decide(gone, again).answer).toMatchObject({ result: 'Rejected' })
+    const proven = decide(gone, { type: 'PROOF', proof, reset: true })
+    expect(proven.answer).toMatchObject({ result: 'Rejected' })
+  })
+
+  it('sectors that others may have keep no worker from its own', async () => {
+    const h = open([sector])
+    const sectors = new Sectors(h.client)
+    const ids = [
+      ...Array.from({ length: 21 }, (_, at) => ({ Miner: 1, Number: at })),
+      { Miner: 2, Number: 1 },
+    ]
+    for (const ID of ids) {
+      await h.run(sectors.begin({ sector: { ID, ProofType: 5 }, at: 1, task: null }))
+      const { preCommit } = done
+      await h.run(h.client.patch(sectorAddress(ID), { preCommit }))
+      await h.run(sectors.apply(ID, { type: 'FINALIZE', at: 1, by: 'ann', reason: 'x' }))
+      await h.run(sectors.apply(ID, { type: 'REBUILD', at: 1, by: 'ann' }))
+    }
+    const later = new LaterWork({ sectors } as LaterWorkDeps)
+    const given = await h.run(later.rebuild({ AllowedMiners: [2], AllowedProofTypes: [] }, 't'))
+    expect(given?.Sector.ID).toEqual({ Miner: 2, Number: 1 })
+  })
+
+  it('an upgrade is of a miner whose deals are good enough for it', async () => {
+    const id = (Miner: number) => ({ Miner, Number: 1 })
+    const events: string[] = []
+    const note = async ({ Miner }: SectorId, { type }: { type: string }) => {
+      events.push(`${type} ${Miner}`)
+      return true
+    }
+    const sectors = {
+      find: async () => undefined,
+      async *each({ where }: { where: { miner: number } }) {
+        yield { id: id(where.miner), proofType: 5 }
+      },
+      take: note,
+      apply: note,
+      record: async (ID: SectorId) => ({ ...done, sector: { ID, ProofType: 5 } }),
+    }
+    const acquire = async ({ ID }: AllocatedSector) => (ID.Miner === 2 ? [deal] : [])
+    const later = new LaterWork({
+      sectors: sectors as unknown as Sectors,
+      allocation: { acquire } as unknown as Allocation,
+      client: {
+        get: async () => ({ context: { deals: [{ sector: null }] } }),
+      } as unknown as Client,
+      clock: { now: () => 1 } as Clock,
+      config: managerConfig.parse({
+        miners: [1, 2].map((miner) => ({ id: miner, sectorSize: '2KiB' })),
+      }),
+    })
+    const Sector = { AllowedMiners: [], AllowedProofTypes: [] }
+    const given = await later.snapUp({ Sector, Deals: { MinUsedSpace: 9 } }, 't')
+    expect(given).toMatchObject({ Sector: { ID: id(2) }, Pieces: [deal] })
+    expect(events).toEqual(['UPGRADE 1', 'UPGRADE_OFF 1', 'UPGRADE 2'])
+  })
+
+  it('a deal that a person adds is bounded, however its bytes come to be', () => {
+    const most = 16 * 1024 * 1024
+    expect(dealAddition.safeParse({ sizeBytes: most }).success).toBe(true)
+    expect(dealAddition.safeParse({ sizeBytes: most + 1 }).success).toBe(false)
   })
 
   it('a later operation does not hear of an abort that was meant for an earlier one', () => {

@@ -105,6 +105,10 @@ describe('a sector', () => {
     const old = { Ticket: base64('t'), Epoch: -3_000 }
     expect(await rig.preCommit(sector, { ticket: old })).toBe('Mismatched')
     expect(await rig.preCommit({ ...sector, ProofType: 6 })).toBe('Mismatched')
+    const { Epoch } = await rig.client.call('AssignTicket', [sector.ID])
+    const invented = [Epoch, Epoch + 1_000_000].map((at) => ({ Ticket: base64('t'), Epoch: at }))
+    for (const ticket of invented)
+      expect(await rig.preCommit(sector, { ticket })).toBe('Mismatched')
     expect(await rig.record(sector)).toMatchObject({ preCommit: null })
   })
 
@@ -312,6 +316,13 @@ describe('workers, stores and the interface', () => {
     expect(batch).toMatchObject([
       { id: 'a', result: null },
       { id: 2, error: { code: -32_601 } },
+    ])
+    // Deeper than anybody reads: an answer to this call, and to no other.
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+    const nested = `{"jsonrpc":"2.0","id":3,"method":"Venus.WaitSeed","params":[${deep}]}`
+    expect(await rig.raw(`[${one},${nested}]`)).toMatchObject([
+      { id: 'a', result: null },
+      { id: 3, error: { code: 1 } },
     ])
     expect(await code(`[${Array(101).fill(one).join(',')}]`)).toBe(-32_600)
   })

@@ -20,7 +20,7 @@ describe('the names of gates', () => {
     ]
     const extLocks = { gpu0: 1, gpu1: 1, cpu: 2 }
     expect(gateNames({ pc2 }, { concurrent: { pc2: 3 }, staggered: {}, extLocks })).toEqual({
-      options: {
+      choices: {
         pc2: [
           ['stage.pc2', 'child.pc2.0', 'lock.cpu', 'lock.gpu1'],
           ['stage.pc2', 'child.pc2.1', 'lock.cpu', 'lock.gpu0'],
@@ -38,7 +38,7 @@ describe('the names of gates', () => {
   it('of a stage without children are its own, if it has a limit or a gap', () => {
     const limits = { concurrent: { c1: 2 }, staggered: { tree_d: 5_000, c2: 0 }, extLocks: {} }
     expect(gateNames({ pc1: [] }, limits)).toEqual({
-      options: { c1: [['stage.c1']], tree_d: [['stage.tree_d']] },
+      choices: { c1: [['stage.c1']], tree_d: [['stage.tree_d']] },
       limits: { 'stage.c1': 2 },
       gaps: { 'stage.tree_d': 5_000 },
       assumedLocks: [],
@@ -54,10 +54,10 @@ describe('the names of gates', () => {
 
   it('put very many children under one name, with all their places', () => {
     const pc1 = Array.from({ length: 17 }, (_, n) => configured({ concurrent: n + 1 }))
-    const { options, limits } = gateNames({ pc1 }, NONE)
-    expect(options['pc1']).toEqual([['stage.pc1', 'children.pc1']])
+    const { choices, limits } = gateNames({ pc1 }, NONE)
+    expect(choices['pc1']).toEqual([['stage.pc1', 'children.pc1']])
     expect(limits).toEqual({ 'children.pc1': 153 })
-    expect(gateNames({ pc1: pc1.slice(1) }, NONE).options['pc1']).toHaveLength(16)
+    expect(gateNames({ pc1: pc1.slice(1) }, NONE).choices['pc1']).toHaveLength(16)
   })
 
   it('are refused where the pool could not be asked for them', () => {

@@ -74,6 +74,8 @@ describe('a child that knows no cancel', () => {
 
   it('takes nothing new after a while, and is killed behind its last wanted task', async () => {
     const processors = await rig.ready({ pc1: [child('pc1', {}, { concurrent: 3 })] })
+    const told: string[][] = []
+    processors.watch((lanes) => told.push([...lanes]))
     const other = processors.run('pc1', { do: 'hold', until: rig.path('other') }, { key: 'store2' })
     const hung = processors.run('pc1', { do: 'hang' }, { ...KEY, timeoutMs: 30 })
     expect(await kindOf(hung)).toBe('timed-out')
@@ -85,6 +87,7 @@ describe('a child that knows no cancel', () => {
     expect(await next).toBe(3)
     await processors.quiet('store1')
     expect(processors.report()[0]).toMatchObject({ restarts: 1, lastError: null })
+    expect(told).toEqual([['child.pc1.0'], []])
   })
 })
 

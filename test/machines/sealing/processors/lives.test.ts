@@ -143,6 +143,25 @@ describe('a child that dies', () => {
     expect(waits).toEqual([800, 1_100])
   })
 
+  it('cannot be counted on until the next one is ready, and whoever watches is told', async () => {
+    const how = { deadUnless: rig.touch('driver') }
+    const processors = await rig.ready({ pc1: [child('pc1', how)], pc2: [child('pc2')] })
+    const told: string[][] = []
+    processors.watch((lanes) => told.push([...lanes]))
+    rmSync(rig.path('driver'))
+    await failureOf(processors.run('pc1', { do: 'die', code: 1 }, KEY))
+    expect(told).toEqual([['child.pc1.0']])
+    // However often it dies while it starts.
+    await laneIs(processors, ({ restarts }) => restarts >= 2)
+    await processors.run('pc2', { do: 'echo', value: 1 }, KEY)
+    expect(told).toHaveLength(1)
+    rig.touch('driver')
+    await allReady(processors)
+    expect(told).toEqual([['child.pc1.0'], []])
+    await processors.stop()
+    expect(told).toHaveLength(2)
+  })
+
   it('stays down where it is not to be restarted', async () => {
     const processors = await rig.ready({ pc1: [child('pc1', {}, { autoRestart: false })] })
     await failureOf(processors.run('pc1', { do: 'die', code: 1 }, KEY))

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { partOf } from '../../../../machines/sealing/prover/files.ts'
 import type { ProverStage } from '../../../../machines/sealing/prover/tasks.ts'
-import { NAMES, perform, type RawTask, Sector } from './rig.ts'
+import { flipped, NAMES, perform, type RawTask, Sector } from './rig.ts'
 
 let sector: Sector
 afterEach(() => sector.remove())
@@ -84,6 +84,22 @@ it('pc2 takes no other file for the sealed one', async () => {
   writeFileSync(sector.sealed, Buffer.alloc(sector.sizeBytes, 1))
   const again = perform('pc2', task as unknown as RawTask<'pc2'>)
   await expect(again).rejects.toThrow(/neither the data .* repeat pc1/)
+})
+
+it('pc2 computes labels anew that were damaged since pc1', async () => {
+  sector = new Sector()
+  await sector.addPieces()
+  const pc1out = await perform('pc1', sector.pc1Task())
+  const task = { pc1out, cache_dir: sector.cache, sealed_file: sector.sealed }
+  const data = readFileSync(sector.sealed)
+  const output = await perform('pc2', task as unknown as RawTask<'pc2'>)
+  for (const name of layers) {
+    const labels = readFileSync(sector.at(name))
+    writeFileSync(sector.at(name), flipped(labels, 100))
+    writeFileSync(sector.sealed, data)
+    expect(await perform('pc2', task as unknown as RawTask<'pc2'>), name).toEqual(output)
+    writeFileSync(sector.at(name), labels)
+  }
 })
 
 it('pc1 with another ticket leaves nothing of the first', async () => {

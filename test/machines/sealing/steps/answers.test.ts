@@ -270,9 +270,9 @@ describe('failures', () => {
   })
 
   it('what is missing, and a state that the plan has no step for, is for a person', async () => {
-    expect(await failure(rig.run('C1Done'))).toMatch(/^permanent: w1.store1 has no "c1out"/)
+    expect(await failure(rig.run('C1Done'))).toMatch(/^permanent: w1~store1 has no "c1out"/)
     const said = await failure(rig.run('Unsealed', { plan: 'sealer' }))
-    expect(said).toContain('permanent: the plan sealer of w1.store1 has no step in the state Unse')
+    expect(said).toContain('permanent: the plan sealer of w1~store1 has no step in the state Unse')
     expect(await failure(rig.run('DealsAcquired', { location: null }))).toContain('critical: ')
   })
 })

@@ -208,7 +208,7 @@ it('wdpost: a job, and one whose processor fails', async () => {
   }
   const job = jobOf(replica)
   rig.manager.answers.WdPoStAllocateJobs = () => [job]
-  const input = { location: null, thread: 'w1.wdpost-0' }
+  const input = { location: null, thread: 'w1~wdpost-0' }
   const { path } = await rig.drive('wdpost', { input })
   expect(path).toEqual(['Empty', 'Allocated', 'Generated', 'Finished'])
   const [[id, output, error] = []] = rig.manager.paramsOf('WdPoStFinishJob')

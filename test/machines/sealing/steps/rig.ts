@@ -163,6 +163,7 @@ export class Rig {
   newRunner(deps: Partial<StepDeps> = {}): StepRunner {
     return new StepRunner({
       workerName: 'w1',
+      lifeOfThreads: 'life',
       manager: this.manager,
       processors: this.processors,
       openStore: (location) => LocalStore.open(location),
@@ -182,7 +183,7 @@ export class Rig {
   input(state: SectorState, input: Partial<StepInput> = {}): StepInput {
     return {
       worker: 'w1',
-      thread: 'w1.store1',
+      thread: 'w1~store1',
       location: this.location,
       plan: 'sealer',
       state,
@@ -204,7 +205,7 @@ export class Rig {
   attempt(attempt: Partial<StepAttempt> = {}): StepAttempt {
     this.#tasks += 1
     return {
-      taskId: `sealing-thread/w1.store1#1:${this.#tasks}:0`,
+      taskId: `sealing-thread/w1~store1#1:${this.#tasks}:0`,
       signal: new AbortController().signal,
       progress: () => undefined,
       ...attempt,

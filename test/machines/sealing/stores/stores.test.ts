@@ -22,6 +22,7 @@ import {
   isKeptCacheFile,
   LocalStore,
   LocalStores,
+  replaceFile,
 } from '../../../../machines/sealing/stores/index.ts'
 import { VirtualClock } from '../../../../src/adapters/memory/index.ts'
 import { silentLog } from '../../../../src/adapters/system/index.ts'
@@ -37,6 +38,13 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 const data = (...inner: string[]) => join(location, 'data', ...inner)
+
+it('a file that cannot be replaced leaves no draft, which would take room for ever', async () => {
+  const path = join(root, 'file')
+  mkdirSync(path)
+  await expect(replaceFile(path, 'new')).rejects.toThrow('EISDIR')
+  expect(readdirSync(root)).toEqual(['file'])
+})
 
 it('makes itself, and leaves what is there', async () => {
   mkdirSync(data('sealed'), { recursive: true })

@@ -1,6 +1,7 @@
 /** What failures of steps lead to: levels, counters, back-off; and that rests cost nothing. */
 import { beforeEach, expect, it } from 'vitest'
 import {
+  entriesOf,
   HISTORY_MAX,
   initialContext,
   noted,
@@ -254,7 +255,8 @@ it('the history tells every move, with its work, its waits and its errors', asyn
   await s.begin()
   await s.h.advance(3_000)
   await s.end({ kind: 'done', event: 'AcquireDeals', record: {}, workMs: 3_000 })
-  const { history } = await s.context()
+  const context = await s.context()
+  const history = entriesOf(context)
   const told = history.map(({ event, from, to, durationMs, waitedMs }) =>
     [event, from, to, durationMs, Math.round(waitedMs / 1_000)].join(' '),
   )
@@ -266,8 +268,10 @@ it('the history tells every move, with its work, its waits and its errors', asyn
     'AcquireDeals Allocated DealsAcquired 3000 2',
   ])
   expect(history[1]!.error).toEqual({ level: 'temporary', message: 'no luck' })
-  expect(history[2]).toMatchObject({ by: 'ann', worker: 'w1', thread: 'w1.a' })
+  expect(history[2]).toMatchObject({ by: 'ann', worker: 'w1', thread: 'w1~a' })
   expect(THREAD).toContain(history[0]!.thread)
+  // Where an entry is of, the thread itself says.
+  expect(context.history[0]).not.toHaveProperty('worker')
 })
 
 it('of a long history the newest is kept, and how much is gone', () => {

@@ -34,7 +34,7 @@ export interface Edge {
 }
 
 export const STARTED = 'troupe.started.actor.step'
-const IDENTITY = { id: 'w1.a', address: THREAD, hasParent: false }
+const IDENTITY = { id: 'w1~a', address: THREAD, hasParent: false }
 
 export function keyOf(context: ThreadContext): string {
   const { plan, state, phase, paused, pausing, parked, wait, end, takesNew, lastError } = context

@@ -6,7 +6,7 @@ import { POOL, Scene } from './rig.ts'
 let s: Scene
 
 const PC1 = ['Allocate', 'AcquireDeals', 'AddPiece', 'BuildTreeD', 'AssignTicket'] as const
-const GATES = { pc1: { pool: POOL, anyOf: [['stage.pc1']] } }
+const PLACING = { pool: POOL, gates: ['pc1'] }
 
 const conditions = async () => {
   const { state, condition } = await s.view()
@@ -103,8 +103,10 @@ describe.each([false, true])('with a crash in between: %s', (crashes) => {
   })
 
   it('in a wait for a place: at once, and the place goes to the next', async () => {
-    s = await Scene.of({ gates: GATES })
-    await start(s.h, POOL, { slots: 100, limits: { 'stage.pc1': 1 } })
+    s = await Scene.of(PLACING)
+    await start(s.h, POOL, {
+      ...{ slots: 100, limits: { 'stage.pc1': 1 }, choices: { pc1: [['stage.pc1']] } },
+    })
     await s.h.run(
       s.h.client.send(POOL, { type: 'ACQUIRE', holder: 'other', anyOf: [['stage.pc1']] }),
     )

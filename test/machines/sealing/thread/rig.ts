@@ -13,8 +13,8 @@ import type { Harness } from '../../../shard/harness.ts'
 import { get, open, restart, send, start, worker } from '../../../shard/support.ts'
 
 export const MACHINES = [sealingThread, pool]
-export const THREAD = 'sealing-thread/w1.a'
-export const POOL = 'pool/sealing.w1'
+export const THREAD = 'sealing-thread/w1~a'
+export const POOL = 'pool/w1~sealing'
 
 export const SETTINGS: ThreadInput['settings'] = {
   allowedMiners: [],
@@ -56,12 +56,13 @@ export const FULL = {
 
 export const inputOf = (given: Partial<ThreadInput> = {}): ThreadInput => ({
   worker: 'w1',
-  thread: 'w1.a',
+  thread: 'w1~a',
   location: '/store1',
   index: 0,
   plan: 'sealer',
   settings: SETTINGS,
-  gates: {},
+  pool: null,
+  gates: [],
   takesNew: true,
   ...given,
 })

@@ -10,7 +10,7 @@ import {
 } from '../../../../machines/sealing/thread/index.ts'
 import { TaskError } from '../../../../src/machine/index.ts'
 
-const INPUT = { worker: 'w1', thread: 'w1.a', state: 'PC1Done' } as StepInput
+const INPUT = { worker: 'w1', thread: 'w1~a', state: 'PC1Done' } as StepInput
 const DONE: StepOutcome = { kind: 'done', event: 'PC2', record: {}, workMs: 3 }
 
 let unregister = () => {}

@@ -103,12 +103,12 @@ async function after(s: Scene, then: () => Promise<unknown>): Promise<void> {
 
 it('so do threads in every other phase', async () => {
   const h = open(MACHINES, { shardCount: 1 })
-  await start(h, POOL, { slots: 9, limits: { pc1: 1 } })
+  await start(h, POOL, { slots: 9, limits: { pc1: 1 }, choices: { pc1: [['pc1']] } })
   await h.run(h.client.send(POOL, { type: 'ACQUIRE', holder: 'x', anyOf: [['pc1']] }))
-  const gates = { pc1: { pool: POOL, anyOf: [['pc1']] } }
+  const placing = { pool: POOL, gates: ['pc1'] }
   const of = async (name: string, prepare: (s: Scene) => Promise<unknown>) => {
     const s = new Scene(h, `sealing-thread/${name}`)
-    await start(h, s.address, inputOf({ thread: name, gates }))
+    await start(h, s.address, inputOf({ thread: name, ...placing }))
     await s.step('Allocate', FULL)
     await prepare(s)
     return s

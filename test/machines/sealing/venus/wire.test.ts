@@ -166,6 +166,16 @@ it('a job of a proof of spacetime: of a manager that sends its id and input only
   expect(decodeParams('WdPoStAllocateJobs', params, 3)).toEqual([spec, 1, 'w'])
 })
 
+it('a ping holds no more than a row of a list', () => {
+  const Summary = { Threads: 1, Empty: 0, Paused: 0, Errors: 0 }
+  const pings = (fields: object) =>
+    VENUS_CALLS.WorkerPing.params.safeParse([{ Name: 'w1', Dest: 'a:1', Summary, ...fields }])
+  expect(pings({ Version: '1.2.3' }).success).toBe(true)
+  for (const field of ['Dest', 'Version', 'Instance']) {
+    expect(pings({ [field]: 'x'.repeat(260) }).success, field).toBe(false)
+  }
+})
+
 it('seeds and reports keep their form; what nobody expects passes', () => {
   const seed = { ShouldWait: false, Delay: 0, Seed: { Seed: base64(1), Epoch: 5 } }
   expect(VENUS_CALLS.WaitSeed.result.parse(decodeResult('WaitSeed', seed))).toEqual(seed)

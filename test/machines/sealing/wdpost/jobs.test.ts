@@ -206,6 +206,26 @@ it('a job that an operator has paused is given to nobody, and begins nothing whe
   expect(await job(ID)).toMatchObject({ State: 'ReadyToRun', TryNum: 0 })
 })
 
+it('what is said of a paused job is not kept for later, but its end is', async () => {
+  const id = await begun('w1')
+  const { HeartbeatAt } = await job(id)
+  await h.run(h.client.pause(`wdpost-job/${id}`))
+  await h.advance(3_000)
+  expect(await beat(id, 'w1')).toBe(false)
+  await h.run(h.client.resume(`wdpost-job/${id}`))
+  expect(await job(id)).toMatchObject({ State: 'Running', HeartbeatAt })
+  await h.run(h.client.pause(`wdpost-job/${id}`))
+  await finish(id, PROOF)
+  await h.run(h.client.resume(`wdpost-job/${id}`))
+  expect(await job(id)).toMatchObject({ State: 'Finished', Output: PROOF })
+})
+
+it('of pages of an error the beginning is kept', async () => {
+  const id = await begun('w1')
+  await finish(id, null, 'x'.repeat(20_000))
+  expect((await job(id)).ErrorReason).toBe('x'.repeat(10_000))
+})
+
 it('after 25 hours it is gone with all that it held, whatever became of it', async () => {
   const id = await begun()
   await finish(id, PROOF)

@@ -121,7 +121,10 @@ it('says what is wrong', async () => {
   expect(await create('soon')).toMatchObject({ code: 2 })
   expect(await create('1', '--partition', 'x')).toMatchObject({ code: 2 })
   expect(await create('1', '--seed', 'no base64')).toMatchObject({ code: 2 })
-  expect(await create('1', '--proof-type', '3KiB')).toMatchObject({ code: 2 })
+  expect(await create('1', '--seed', 'c2hvcnQ=')).toMatchObject({ code: 2 })
+  for (const type of ['3KiB', '4', '15', '99999']) {
+    expect(await create('1', '--proof-type', type), type).toMatchObject({ code: 2 })
+  }
   expect(await troupe('create', '--deadline', '1')).toMatchObject({
     code: 2,
     err: expect.stringContaining('--sectors is missing'),
