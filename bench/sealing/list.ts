@@ -102,18 +102,21 @@ async function fetchList(url: string): Promise<unknown> {
 
 /** The verb's own code, with everything that it prints. */
 async function verbOnce(url: string, workers: number): Promise<void> {
-  const lines: string[] = []
+  let printed = ''
   const call: VerbCall = {
     ...{ arguments: [], options: { expiration: '10m' }, json: false },
     http: async () => ({ status: 200, body: await fetchList(url) }),
-    print: (line) => lines.push(line),
-    ...{ write: nothing, note: nothing, progress: nothing, confirm: async () => true },
+    write: (text) => {
+      printed += text
+    },
+    ...{ print: nothing, note: nothing, progress: nothing, confirm: async () => true },
     clock: systemClock(),
     signal: new AbortController().signal,
   }
   await listVerb().run(call)
   // One below the headings for each.
-  if (lines.length !== workers + 1) throw new Error(`the list has ${lines.length} lines`)
+  const lines = printed.split('\n').length - 1
+  if (lines !== workers + 1) throw new Error(`the list has ${lines} lines`)
 }
 
 function nothing(): void {
