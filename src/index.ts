@@ -2,6 +2,8 @@
  * The public door of Troupe. What stands here is what programs, apps and the machines that ship with
  * Troupe may use; everything else may change.
  */
+
+export { oneLine, plainTable } from './cli/light.ts'
 export {
   type ActorHandle,
   type AuditOptions,
@@ -71,7 +73,9 @@ export {
   type UserConfig,
 } from './protocol/index.ts'
 export {
+  bootId,
   configOf,
+  groupLives,
   inspectRun,
   type KeptRun,
   type LogLine,
@@ -80,8 +84,11 @@ export {
   LogStore,
   nodeOf,
   type ProcessExit,
+  type ProcessIdentity,
   ProcessRunner,
   type ProcessSpec,
+  processIdentityOf,
+  processLives,
   type RunLog,
   type RunningProcess,
   type RunResult,
@@ -90,6 +97,7 @@ export {
   runProcess,
   type StreamCut,
   type StreamName,
+  signalGroup,
   type TaskNode,
   type WorkerClaim,
   type WorkerOrder,

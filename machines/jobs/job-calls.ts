@@ -1,7 +1,6 @@
 /** What several verbs ask of a job, and how they show it. */
-import { TroupeError, type VerbCall } from '../../src/verbs.ts'
+import { oneLine, TroupeError, type VerbCall } from '../../src/verbs.ts'
 import type { JobView } from './job-view.ts'
-import { plain } from './table.ts'
 
 export const SUCCEEDED = 0
 const FAILED = 1
@@ -17,7 +16,7 @@ export function describe(view: JobView): string[] {
   const { jobId, status, message, jobName, appName, groupId, executor, jobType, exit } = view
   const time = (ms: number) => new Date(ms).toISOString()
   const lines = [
-    `job ${jobId} (${jobName}): ${status}${message === '' ? '' : `, ${plain(message)}`}`,
+    `job ${jobId} (${jobName}): ${status}${message === '' ? '' : `, ${oneLine(message)}`}`,
     `  app ${appName}, group ${groupId}, type ${jobType}, priority ${view.priority}${executor === '' ? '' : `, for ${executor}`}`,
     `  submitted  ${time(view.submittedAt)}`,
   ]

@@ -2,14 +2,13 @@
  * The verbs `troupe apps` and `troupe jobs`. Decides: what a person types and reads; everything they
  * do goes through the routes of `operator-routes.ts`.
  */
-import { type AppVerb, toJson, type VerbCall } from '../../src/verbs.ts'
+import { type AppVerb, plainTable, toJson, type VerbCall } from '../../src/verbs.ts'
 import { addApp, listApps, printToken } from './app-verbs.ts'
 import { describe, exitCodeOf, idOf, SUCCEEDED, viewOf, viewWhenEnded } from './job-calls.ts'
 import type { JobRow, JobView } from './job-view.ts'
 import { printBytes, printLog, printResult } from './log-verbs.ts'
 import { LEGACY } from './statuses.ts'
 import { submitVerbs } from './submit-verbs.ts'
-import { tableOf } from './table.ts'
 
 const JOB = '<id>'
 const ATTEMPT = { flags: '--attempt <number>', description: 'of this attempt (the newest)' }
@@ -155,7 +154,7 @@ async function listJobs(call: VerbCall): Promise<void> {
     row.message,
   ])
   const headings = ['ID', 'STATUS', 'FOR', 'NAME', 'APP', 'GROUP', 'EXECUTOR', 'WHY']
-  for (const line of tableOf(headings, cells)) call.print(line)
+  for (const line of plainTable(headings, cells)) call.print(line)
   if (cursor !== undefined) call.note('There are more: --limit shows up to 1000.')
 }
 

@@ -68,6 +68,14 @@ export function table(
   return [paint('dim', line(headings)), ...cells.map(line)]
 }
 
+/** The same without colours, and whole wherever it is read. */
+export function plainTable(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): string[] {
+  return table(headings, rows, { paint: (_colour, text) => text, columns: undefined })
+}
+
 function charsOf(text: string): number {
   return [...text].length
 }

@@ -7,7 +7,7 @@ import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../ports/index.ts'
 import { TroupeError } from '../protocol/index.ts'
-import { bootId, isAlive, type ProcessIdentity, processStat } from '../worker/index.ts'
+import { bootId, type ProcessIdentity, processLives, processStat } from '../worker/index.ts'
 
 const FILE = 'worker.lock'
 /** A process that gets it lets its commands go on and ends. */
@@ -36,7 +36,7 @@ export async function lockData(
       continue
     }
     const holder = readHolder(path)
-    if (holder === undefined || !isAlive(holder)) {
+    if (holder === undefined || !processLives(holder)) {
       rmSync(path, { force: true })
       continue
     }

@@ -1,6 +1,6 @@
 /** What people see: tables that fit their terminal, colours only where they are wanted. */
 import { describe, expect, it } from 'vitest'
-import { byteSize, cut, type Paint, painter, table } from '../../src/cli/text.ts'
+import { byteSize, cut, type Paint, painter, plainTable, table } from '../../src/cli/text.ts'
 
 const plain: Paint = (_colour, text) => text
 const look = (columns?: number) => ({ paint: plain, columns })
@@ -71,4 +71,16 @@ it.each([
   [5 * 1024 ** 4, '5.0 TiB'],
 ])('%i bytes are %s', (bytes, text) => {
   expect(byteSize(bytes)).toBe(text)
+})
+
+it('a plain table has all of its data, in columns, and no data moves a cursor', () => {
+  const rows = [
+    ['1', `a\u001b[31mb${'x'.repeat(200)}`],
+    ['22', 'c\nd'],
+  ]
+  expect(plainTable(['ID', 'NAME'], rows)).toEqual([
+    'ID  NAME',
+    `1   ab${'x'.repeat(200)}`,
+    '22  c d',
+  ])
 })

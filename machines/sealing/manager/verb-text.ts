@@ -1,5 +1,5 @@
-/** Sectors in words, and rows for people. Decides: how they read, and that no data moves a cursor. Pure. */
-import { stripVTControlCharacters } from 'node:util'
+/** Sectors in words, for people. Decides: how they read. Pure. */
+import { oneLine } from '../../../src/verbs.ts'
 import { sealProofOf, sectorName, sizeText } from '../venus/index.ts'
 import type { SectorRecord } from './sector-record.ts'
 
@@ -25,22 +25,6 @@ export function bytesText(bytes: number): string {
     if (bytes >= size) return `${Math.round((bytes / size) * 10) / 10}${unit}`
   }
   return `${bytes}B`
-}
-
-export function tableOf(
-  headings: readonly string[],
-  rows: readonly (readonly string[])[],
-): string[] {
-  const cells = rows.map((row) => row.map(plain))
-  const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...cells.map((row) => [...(row[column] ?? '')].length)),
-  )
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - [...cell].length))
-      .join('  ')
-      .trimEnd()
-  return [headings, ...cells].map(line)
 }
 
 export function describeSector(record: SectorRecord, now: number): string[] {
@@ -70,9 +54,5 @@ export function describeSector(record: SectorRecord, now: number): string[] {
     record.stop && `  stop       by ${record.stop.by}: ${record.stop.reason}`,
     record.end && `  ended      ${ageText(now - record.end.at)} ago: ${record.end.reason}`,
   ]
-  return lines.filter((line) => typeof line === 'string').map(plain)
-}
-
-function plain(text: string): string {
-  return stripVTControlCharacters(text).replace(/\p{Cc}/gu, ' ')
+  return lines.filter((line) => typeof line === 'string').map(oneLine)
 }

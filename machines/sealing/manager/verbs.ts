@@ -3,7 +3,7 @@
  * everything they do goes through `routes.ts`.
  */
 import { readFile, stat } from 'node:fs/promises'
-import { type AppVerb, TroupeError, toJson, type VerbCall } from '../../../src/index.ts'
+import { type AppVerb, plainTable, TroupeError, toJson, type VerbCall } from '../../../src/index.ts'
 import { sizeText } from '../venus/index.ts'
 import type { DealEntry } from './deals.ts'
 import type { SectorSummary } from './operators.ts'
@@ -11,7 +11,7 @@ import { PIECE_BYTES_MAX } from './route-shapes.ts'
 import type { SectorRecord } from './sector-record.ts'
 import { STANDINGS } from './sector-record.ts'
 import type { StoreSummary } from './storage.ts'
-import { ageText, bytesText, describeSector, tableOf } from './verb-text.ts'
+import { ageText, bytesText, describeSector } from './verb-text.ts'
 
 const SECTOR = '<sector>'
 const YES = { flags: '--yes', description: 'do not ask' }
@@ -148,7 +148,7 @@ async function listSectors(call: VerbCall): Promise<void> {
     one.reason,
   ])
   const headings = ['SECTOR', 'STANDING', 'FOR', 'STATE', 'WORKER', 'HEARD', 'STORE', 'WHY']
-  for (const line of tableOf(headings, rows)) call.print(line)
+  for (const line of plainTable(headings, rows)) call.print(line)
   if (cursor !== undefined) call.note('There are more: --limit shows up to 1000.')
 }
 
@@ -223,7 +223,7 @@ async function listDeals(call: VerbCall): Promise<void> {
     one.sector ?? 'waits',
     one.commitment,
   ])
-  for (const line of tableOf(['ID', 'SIZE', 'FOR', 'SECTOR', 'PIECE'], rows)) call.print(line)
+  for (const line of plainTable(['ID', 'SIZE', 'FOR', 'SECTOR', 'PIECE'], rows)) call.print(line)
 }
 
 async function listStores(call: VerbCall): Promise<void> {
@@ -238,7 +238,7 @@ async function listStores(call: VerbCall): Promise<void> {
     bytesText(one.storedBytes),
     one.reachable ? one.path : `${one.path} (not seen by this node)`,
   ])
-  for (const line of tableOf(['STORE', 'ROOM', 'RESERVED', 'STORED', 'PATH'], rows)) {
+  for (const line of plainTable(['STORE', 'ROOM', 'RESERVED', 'STORED', 'PATH'], rows)) {
     call.print(line)
   }
 }

@@ -7,19 +7,19 @@
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
-import type { Clock, Log } from '../../../src/index.ts'
+import {
+  type Clock,
+  groupLives,
+  type Log,
+  type ProcessIdentity,
+  processIdentityOf,
+  signalGroup,
+} from '../../../src/index.ts'
 import type { Confinement } from './confinement.ts'
 import { wordsOf } from './errors.ts'
-import type { Ledger } from './ledger.ts'
+import { type Ledger, proofEntry, proofVariable } from './ledger.ts'
 import type { ProcessorLimits } from './limits.ts'
 import { LineCutter } from './lines.ts'
-import {
-  groupLives,
-  markOf,
-  PROOF_VARIABLE,
-  type ProcessMark,
-  signalGroup,
-} from './process-identity.ts'
 import { type Abilities, readReady } from './protocol.ts'
 import type { ProcessorConfig } from './settings.ts'
 
@@ -33,7 +33,7 @@ export interface ChildSpec {
   stage: string
   lane: string
   config: ProcessorConfig
-  /** Of this daemon; see `process-identity.ts`. */
+  /** Of this daemon; see `proofVariable`. */
   proof: string
   /** The control group where the configuration names none. */
   defaultGroup: string
@@ -63,7 +63,7 @@ export class Child {
   readonly #deps: ChildDeps
   readonly #sink: ChildSink
   readonly #process: ChildProcessByStdio<Writable, Readable, Readable>
-  #mark: ProcessMark | undefined
+  #mark: ProcessIdentity | undefined
   #cgroup: string | null = null
   #isReady = false
   /** It is being ended, or has exited and what it left is. */
@@ -81,7 +81,7 @@ export class Child {
     this.#sink = sink
     this.#deps = deps
     const { config, proof } = spec
-    const env = { ...(config.inheritEnvs ? deps.env : {}), ...config.envs, [PROOF_VARIABLE]: proof }
+    const env = { ...(config.inheritEnvs ? deps.env : {}), ...config.envs, ...proofVariable(proof) }
     const [program, ...args] = deps.confinement.words(config)
     const stdio: ['pipe', 'pipe', 'pipe'] = ['pipe', 'pipe', 'pipe']
     this.#process = spawn(program, args, { env, stdio, detached: true })
@@ -111,7 +111,7 @@ export class Child {
     const { lane, proof, config, defaultGroup, stage } = this.#spec
     const { ledger, confinement } = this.#deps
     try {
-      this.#mark = markOf(pid)
+      this.#mark = processIdentityOf(pid)
       if (this.#mark === undefined) return
       this.#cgroup = confinement.place(pid, config, defaultGroup)
       ledger.write({ lane, child: this.#mark, proof, cgroup: this.#cgroup })
@@ -169,7 +169,7 @@ export class Child {
       // What moved to another session may hold the streams open for ever.
       this.#after(this.#deps.limits.closedMs, resolve)
     })
-    while (this.#mark !== undefined && groupLives(this.#mark, this.#spec.proof)) {
+    while (this.#mark !== undefined && groupLives(this.#mark, proofEntry(this.#spec.proof))) {
       this.#signal('SIGKILL')
       await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))
     }
@@ -236,7 +236,7 @@ export class Child {
   }
 
   #signal(signal: NodeJS.Signals): void {
-    if (this.#mark !== undefined) signalGroup(this.#mark, this.#spec.proof, signal)
+    if (this.#mark !== undefined) signalGroup(this.#mark, proofEntry(this.#spec.proof), signal)
   }
 
   #after(delayMs: number, call: () => void): void {

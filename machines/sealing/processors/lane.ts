@@ -15,7 +15,7 @@ import { Child, type ChildDeps } from './child.ts'
 import { ProcessorError, type ProcessorErrorKind, wordsOf } from './errors.ts'
 import type { Job } from './job.ts'
 import type { KeyedWork } from './keyed-work.ts'
-import { residentBytes } from './process-identity.ts'
+import { residentBytes } from './process-memory.ts'
 import {
   type Abilities,
   cancelLine,

@@ -9,9 +9,30 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { type Clock, type Log, TroupeError } from '../../../src/index.ts'
+import {
+  type Clock,
+  groupLives,
+  type Log,
+  type ProcessIdentity,
+  processIdentityOf,
+  processLives,
+  signalGroup,
+  TroupeError,
+} from '../../../src/index.ts'
 import { wordsOf } from './errors.ts'
-import { groupLives, isAlive, markOf, type ProcessMark, signalGroup } from './process-identity.ts'
+
+/** Every child's environment has it, and so have the processes that the child starts. */
+const PROOF_VARIABLE = 'SEALING_PROCESSOR'
+
+/** What of it proves that a process is of a child with this proof. */
+export function proofEntry(proof: string): string {
+  return `${PROOF_VARIABLE}=${proof}`
+}
+
+/** For the environment of a child. */
+export function proofVariable(proof: string): Record<string, string> {
+  return { [PROOF_VARIABLE]: proof }
+}
 
 const LOOK_MS = 20
 /** A process that cannot be killed (it waits for a disk that is gone) is told of this often. */
@@ -22,7 +43,7 @@ const mark = z.object({ pid: z.int().min(2), startTicks: z.int().min(0), bootId:
 const entry = z.object({
   lane: z.string(),
   child: mark,
-  /** What the environment of the child holds; see `process-identity.ts`. */
+  /** What the environment of the child holds; see `proofVariable`. */
   proof: z.string().min(16),
   /** The control group that was made for it. */
   cgroup: z.string().nullable(),
@@ -46,11 +67,11 @@ export interface LedgerDeps {
 
 export class Ledger {
   readonly #deps: LedgerDeps
-  readonly #daemon: ProcessMark
+  readonly #daemon: ProcessIdentity
 
   constructor(deps: LedgerDeps) {
     this.#deps = deps
-    const self = markOf(process.pid)
+    const self = processIdentityOf(process.pid)
     if (self === undefined) {
       const why = 'children cannot be told apart from other processes: /proc is not mounted'
       throw new TroupeError('invalid-config', why)
@@ -76,7 +97,7 @@ export class Ledger {
   async endLeftovers(isStopped: () => boolean): Promise<void> {
     mkdirSync(this.#deps.directory, { recursive: true, mode: 0o700 })
     const leftovers = this.#leftovers()
-    const rival = leftovers.find(({ entry: { daemon } }) => isAlive(daemon))
+    const rival = leftovers.find(({ entry: { daemon } }) => processLives(daemon))
     if (rival !== undefined) {
       const { daemon, lane } = rival.entry
       const why = `the daemon of pid ${daemon.pid} uses ${this.#deps.directory} for its child ${lane}: stop it first, or give this one a directory of its own`
@@ -87,13 +108,14 @@ export class Ledger {
 
   async #end({ file, entry: { lane, child, proof, cgroup } }: Leftover, isStopped: () => boolean) {
     const { clock, log } = this.#deps
-    if (groupLives(child, proof)) {
+    const ours = proofEntry(proof)
+    if (groupLives(child, ours)) {
       log.warn({ lane, pid: child.pid }, 'a child of an earlier life still runs and is killed')
     }
     let complainsAt = clock.monotonic() + COMPLAINT_MS
-    while (groupLives(child, proof)) {
+    while (groupLives(child, ours)) {
       if (isStopped()) return
-      signalGroup(child, proof, 'SIGKILL')
+      signalGroup(child, ours, 'SIGKILL')
       if (clock.monotonic() >= complainsAt) {
         log.error({ lane, pid: child.pid }, 'a child of an earlier life cannot be killed')
         complainsAt += COMPLAINT_MS

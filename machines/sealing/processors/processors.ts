@@ -144,10 +144,13 @@ export class Processors {
   }
 
   #changed(stage: string): void {
-    this.#lines.get(stage)?.serve()
-    const lanes = [...this.#lines.values()].flatMap((line) => line.lanes)
+    const line = this.#lines.get(stage)
+    if (line === undefined) return
+    line.serve()
+    // At the start and end of each request nothing of this changes: only the stage itself is looked at.
+    if (line.lanes.every(({ isWell, name }) => isWell !== this.#unwell.includes(name))) return
+    const lanes = [...this.#lines.values()].flatMap((one) => one.lanes)
     const unwell = lanes.filter(({ isWell }) => !isWell).map(({ name }) => name)
-    if (unwell.join() === this.#unwell.join()) return
     this.#unwell = unwell
     if (!this.#isStopped) this.#onUnwell(unwell)
   }

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { z } from 'zod'
-import type { Clock } from '../../../src/index.ts'
+import { bootId, type Clock, processIdentityOf, processLives } from '../../../src/index.ts'
 import { isMissing } from './durable.ts'
 
 export const BEAT_MS = 5_000
@@ -56,7 +56,7 @@ export function parseHolder(text: string): Holder | typeof UNREADABLE {
 export function newHolder(): Holder {
   const { pid } = process
   return {
-    ...{ id: randomUUID(), pid, startTicks: startTicksOf(pid) ?? 0 },
+    ...{ id: randomUUID(), pid, startTicks: processIdentityOf(pid)?.startTicks ?? 0 },
     ...{ bootId: bootId(), pidNamespace: pidNamespace(), host: hostname() },
     beat: beatOf(0),
   }
@@ -88,7 +88,7 @@ export class HolderWatch {
     const { id, beat, pid, host } = holder
     if (id === this.#over) return undefined
     if (isWithinSight(holder)) {
-      return startTicksOf(pid) === holder.startTicks ? `the process ${pid}` : undefined
+      return processLives(holder) ? `the process ${pid}` : undefined
     }
     const nowMs = this.#clock.monotonic()
     const heard = this.#heard
@@ -109,20 +109,4 @@ function isWithinSight(holder: Holder): boolean {
 
 function pidNamespace(): string {
   return readlinkSync('/proc/self/ns/pid')
-}
-
-function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-}
-
-/** Field 22 of /proc/<pid>/stat; none for a process that is gone or only waits to be buried. */
-function startTicksOf(pid: number): number | undefined {
-  try {
-    const line = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in field 2 may hold blanks and parentheses itself, so fields count from the last one.
-    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : Number(fields[19])
-  } catch {
-    return undefined
-  }
 }

@@ -2,8 +2,9 @@
  * Who a process is, and whether it still lives.
  *
  * Decides: that a process is known by its pid, its start time and the boot it belongs to, so that a
- * recycled pid is never taken for it; and the only way in which this room sends signals. A zombie
- * counts as dead. Leaves to others: when to signal (`running.ts`).
+ * recycled pid is never taken for it; that a group whose leader is gone has to prove whose it is; and the
+ * only way in which signals are sent. A zombie counts as dead. Leaves to others: when to signal
+ * (`running.ts`, apps with children of their own).
  *
  * Reads of /proc and the signal that follows happen in one synchronous step: nothing of ours can come
  * between them, and the kernel hands a pid out again only after all others had their turn.
@@ -26,6 +27,11 @@ export interface ProcessStat {
 
 /** Every command's environment holds its run directory under this name; it proves whose a process is. */
 export const RUN_VARIABLE = 'TROUPE_RUN'
+
+/** What the environment of a command of this run holds. */
+export function runProof(dir: string): string {
+  return `${RUN_VARIABLE}=${dir}`
+}
 
 let bootIdRead: string | undefined
 
@@ -51,8 +57,15 @@ export function processStat(pid: number): ProcessStat | undefined {
   }
 }
 
+/** Of the process of that pid, if it lives. */
+export function processIdentityOf(pid: number): ProcessIdentity | undefined {
+  const stat = processStat(pid)
+  if (stat === undefined || isDead(stat)) return undefined
+  return { pid, startTicks: stat.startTicks, bootId: bootId() }
+}
+
 /** Whether exactly this process lives, now, on this boot. */
-export function isAlive(identity: ProcessIdentity): boolean {
+export function processLives(identity: ProcessIdentity): boolean {
   if (identity.bootId !== bootId()) return false
   const stat = processStat(identity.pid)
   return stat !== undefined && stat.startTicks === identity.startTicks && !isDead(stat)
@@ -60,21 +73,26 @@ export function isAlive(identity: ProcessIdentity): boolean {
 
 /**
  * Signals the process group that `leader` leads, and says whether anybody was there to be signalled.
- * When the leader is gone, a member has to prove that the group is still that of `dir`: see
- * `groupIsOurs`. A group that cannot be proved ours is never signalled.
+ * When the leader is gone, a member has to prove that the group is still ours: see `groupIsOurs`. A group
+ * that cannot be proved ours is never signalled.
+ * @param proof `NAME=value`, in the environment of every process of that group and of no other
  */
-export function signalGroup(leader: ProcessIdentity, dir: string, signal: NodeJS.Signals): boolean {
+export function signalGroup(
+  leader: ProcessIdentity,
+  proof: string,
+  signal: NodeJS.Signals,
+): boolean {
   if (leader.pid <= 1) return false
-  if (isAlive(leader)) {
+  if (processLives(leader)) {
     // Before `setsid` has run there is no group of that number yet; the leader is alone then.
     return send(-leader.pid, signal) || send(leader.pid, signal)
   }
-  return groupIsOurs(leader, dir) && send(-leader.pid, signal)
+  return groupIsOurs(leader, proof) && send(-leader.pid, signal)
 }
 
-/** Whether the leader or, when it is gone, anybody in its group still lives. */
-export function groupLives(leader: ProcessIdentity, dir: string): boolean {
-  return isAlive(leader) || groupIsOurs(leader, dir)
+/** Whether the leader or, when it is gone, anybody in its group still lives. @param proof as above */
+export function groupLives(leader: ProcessIdentity, proof: string): boolean {
+  return processLives(leader) || groupIsOurs(leader, proof)
 }
 
 /** Whether a shim for `dir` lives, whatever its pid; for a claim that its shim has not filled yet. */
@@ -90,13 +108,13 @@ export function shimLives(dir: string, shimName: string): boolean {
  * taken the number after the last one went. A member of the leader's own session that carries our
  * variable rules that out: nobody can enter a session, so one member proves the whole group.
  */
-function groupIsOurs(leader: ProcessIdentity, dir: string): boolean {
+function groupIsOurs(leader: ProcessIdentity, proof: string): boolean {
   if (leader.pid <= 1 || leader.bootId !== bootId()) return false
+  // Nearly always nobody is left, and this is much cheaper than reading all of /proc.
+  if (!send(-leader.pid, 0)) return false
   // A living process under the leader's pid that is not the leader: the number was given out again.
   const holder = processStat(leader.pid)
   if (holder !== undefined && holder.startTicks !== leader.startTicks) return false
-  if (!send(-leader.pid, 0)) return false
-  const proof = `${RUN_VARIABLE}=${dir}`
   return pids().some((pid) => {
     const stat = processStat(pid)
     if (stat === undefined || isDead(stat)) return false

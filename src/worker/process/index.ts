@@ -2,7 +2,16 @@
 export { ChangeHint } from './change.ts'
 export { type Command, cleanEnvironment, type ProcessSpec } from './command.ts'
 export { Heartbeat, type HeartbeatOptions } from './heartbeat.ts'
-export { bootId, isAlive, type ProcessIdentity, processStat, RUN_VARIABLE } from './identity.ts'
+export {
+  bootId,
+  groupLives,
+  type ProcessIdentity,
+  processIdentityOf,
+  processLives,
+  processStat,
+  RUN_VARIABLE,
+  signalGroup,
+} from './identity.ts'
 export { DEFAULT_PROCESS_LIMITS, type ProcessLimits } from './limits.ts'
 export {
   type ExitReason,

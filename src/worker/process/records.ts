@@ -23,7 +23,7 @@ import { constants } from 'node:os'
 import { join } from 'node:path'
 
 import { TroupeError } from '../../protocol/index.ts'
-import { isAlive, type ProcessIdentity, shimLives } from './identity.ts'
+import { type ProcessIdentity, processLives, shimLives } from './identity.ts'
 import { SHIM_NAME } from './shim.ts'
 
 export const RUN_FILES = {
@@ -88,7 +88,7 @@ export function inspectRun(dir: string): RunState {
   if (ended !== undefined) return ended
   const claim = readClaim(dir)
   if (claim === undefined) return { kind: 'absent' }
-  const attended = claim.shim === undefined ? shimLives(dir, SHIM_NAME) : isAlive(claim.shim)
+  const attended = claim.shim === undefined ? shimLives(dir, SHIM_NAME) : processLives(claim.shim)
   const leader = readLeader(dir)
   const { startedAt } = claim
   if (attended) return { kind: 'running', startedAt, leader, attended }
@@ -97,7 +97,7 @@ export function inspectRun(dir: string): RunState {
   if (after !== undefined) return after
   if (claim.shim === undefined && readClaim(dir)?.shim !== undefined) return inspectRun(dir)
   // A shim that died the moment it forked leaves a copy of itself, which is about to be the command.
-  const lives = leader === undefined ? shimLives(dir, SHIM_NAME) : isAlive(leader)
+  const lives = leader === undefined ? shimLives(dir, SHIM_NAME) : processLives(leader)
   if (lives) return { kind: 'running', startedAt, leader, attended }
   return { kind: 'lost', startedAt, leader }
 }

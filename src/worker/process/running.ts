@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import type { Clock, Log } from '../../ports/index.ts'
 import { TroupeError, toErrorRecord } from '../../protocol/index.ts'
 import { ChangeHint } from './change.ts'
-import { groupLives, type ProcessIdentity, shimLives, signalGroup } from './identity.ts'
+import { groupLives, type ProcessIdentity, runProof, shimLives, signalGroup } from './identity.ts'
 import type { ProcessLimits } from './limits.ts'
 import {
   inspectRun,
@@ -109,19 +109,20 @@ export class RunningProcess {
   async kill(options: KillOptions): Promise<void> {
     await this.whenStarted()
     const leader = this.#leader
-    if (leader === undefined || !groupLives(leader, this.dir)) return
+    const proof = runProof(this.dir)
+    if (leader === undefined || !groupLives(leader, proof)) return
     const { clock, limits, log } = this.#context
     this.#markKilled()
     log.info({ dir: this.dir, pid: leader.pid }, 'ending the process group')
-    signalGroup(leader, this.dir, 'SIGTERM')
-    const isGone = () => !groupLives(leader, this.dir)
+    signalGroup(leader, proof, 'SIGTERM')
+    const isGone = () => !groupLives(leader, proof)
     const killAt = clock.monotonic() + options.graceMs
     await this.#until(() => isGone() || clock.monotonic() >= killAt)
     const giveUpAt = clock.monotonic() + limits.killWaitMs
     // Repeated, because a member may fork while the others are being signalled.
     await this.#until(() => {
       if (isGone() || clock.monotonic() >= giveUpAt) return true
-      signalGroup(leader, this.dir, 'SIGKILL')
+      signalGroup(leader, proof, 'SIGKILL')
       return isGone()
     })
     if (isGone()) return
