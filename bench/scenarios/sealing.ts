@@ -44,7 +44,7 @@ export async function sealing(bench: Bench): Promise<Report> {
   const crowd = await measureCrowd(bench, data('crowd'), 'small')
   const fast = bench.quick ? null : await measureCrowd(bench, data('crowd-fast'), 'fast')
   const listParams: ListParams = {
-    ...{ data: data('list'), workers: bench.quick ? 50 : 500, nodeFlags: bench.nodeFlags },
+    ...{ data: data('list'), workers: bench.quick ? 50 : 500 },
   }
   const list = await runPart<ListTimes>(bench, 'sealing-list', listParams)
   return {

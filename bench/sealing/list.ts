@@ -31,7 +31,6 @@ const THREADS = 12
 export interface ListParams {
   data: string
   workers: number
-  nodeFlags: readonly string[]
 }
 
 /** ms, a value per round. */
@@ -46,7 +45,7 @@ export interface ListTimes {
   bareNode: number[]
 }
 
-export async function sealingList({ data, workers, nodeFlags }: ListParams): Promise<ListTimes> {
+export async function sealingList({ data, workers }: ListParams): Promise<ListTimes> {
   const log = openLog({ level: 'silent' })
   const apps = [platform, sealingWith([platform])]
   const manager = { miners: [{ id: 1_000, sectorSize: '2KiB' }] }
@@ -59,18 +58,15 @@ export async function sealingList({ data, workers, nodeFlags }: ListParams): Pro
     ...{ pingsPerSecond: (workers / pinged) * 1_000 },
     ...{ route: [], verb: [], command: [], help: [], bareNode: [] },
   }
-  const flags = [...nodeFlags, MAIN]
   const output = join(data, 'output')
   await timeOf(() => verbOnce(url, workers))
-  await timeOf(() => run([...flags, ...WORDS, '--http', url], workers, output))
+  await timeOf(() => run([MAIN, ...WORDS, '--http', url], workers, output))
   for (let round = 0; round < ROUNDS; round++) {
     times.route.push(await timeOf(() => fetchList(url)))
     times.verb.push(await timeOf(() => verbOnce(url, workers)))
     times.bareNode.push(await timeOf(() => run(['-e', '0'], 0, output)))
-    times.help.push(await timeOf(() => run([...flags, ...WORDS, '--help'], 1, output)))
-    times.command.push(
-      await timeOf(() => run([...flags, ...WORDS, '--http', url], workers, output)),
-    )
+    times.help.push(await timeOf(() => run([MAIN, ...WORDS, '--help'], 1, output)))
+    times.command.push(await timeOf(() => run([MAIN, ...WORDS, '--http', url], workers, output)))
   }
   await gateway.close()
   await node.stop()
