@@ -51,7 +51,7 @@ export interface RestoreReport extends BackupReport {
 }
 
 const MANIFEST = 'manifest.json'
-const FORM = 1
+const FORM = 2
 const STORE_FILE = `${DATA_PARTS.store}/data.mdb`
 /** A path that leads nowhere but down. */
 const PATH = /^(?!.*(?:^|\/)\.\.?(?:\/|$))[^/\0]+(?:\/[^/\0]+)*$/

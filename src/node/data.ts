@@ -16,7 +16,7 @@ const FORMAT_KEY = Uint8Array.of(0xff, 0xff, 0x01)
 const OWNER_KEY = Uint8Array.of(0xff, 0xff, 0x02)
 /** Present when the data came out of a backup. */
 const RESTORED_KEY = Uint8Array.of(0xff, 0xff, 0x03)
-const FORMAT_VERSION = 2
+const FORMAT_VERSION = 3
 
 /** What stands in a data directory; whatever a node keeps there is one of them. */
 export const DATA_PARTS = {

@@ -16,7 +16,7 @@ const FACTS_KEY = 'facts'
 /** Created when all that the founder had is there. */
 const PUBLISHED_KEY = 'published'
 const NAME_PREFIX = 'node.'
-const FACTS_FORM = 2
+const FACTS_FORM = 3
 
 const RETRY_MS = 250
 /** As long as a server takes to start, and to elect a leader of its streams. */

@@ -13,7 +13,7 @@ import type { TaskMessage } from './task-queue.ts'
  * says it with its reports and questions. Grows with every change that one side has to know of: a worker that
  * does not know what its tasks come with would take them and never start them. 2: tasks come with tickets.
  */
-export const WORKER_FORM = 2
+export const WORKER_FORM = 3
 
 export interface WorkerLink {
   /** What came for the worker; waits for it. @throws TroupeError, as all of these */

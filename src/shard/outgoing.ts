@@ -20,10 +20,15 @@ import type { ShardContext } from './context.ts'
  * @returns its size in bytes
  */
 export function checkOutgoing(shard: ShardContext, what: string, value: unknown): number {
+  return packOutgoing(shard, what, value).length
+}
+
+/** The same. @returns the pack: part of a larger buffer, so who keeps it makes a copy */
+export function packOutgoing(shard: ShardContext, what: string, value: unknown): Uint8Array {
   const { payloadBytesMax, nestingMax } = shard.limits
   if (nestsDeeper(value, nestingMax)) throw TroupeError.from(tooDeep(what, shard.limits))
-  const bytes = pack(value).length
-  if (bytes <= payloadBytesMax) return bytes
+  const packed = pack(value)
+  if (packed.length <= payloadBytesMax) return packed
   throw new TroupeError('too-large', `${what} exceeds ${payloadBytesMax} bytes (payloadBytesMax)`, {
     detail: { limit: 'payloadBytesMax' },
   })

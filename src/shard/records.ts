@@ -47,7 +47,8 @@ export interface TaskEntry {
   name: string
   queue: string
   priority: number
-  input: unknown
+  /** Packed: it is written with every change of its actor, and read by its worker alone. */
+  input: Uint8Array
   attempt: number
   /** Of the attempt that runs; while it is queued the ticket that a start has to show; '' otherwise. */
   token: string
@@ -165,7 +166,7 @@ const CHILD_KINDS = ['task', 'machine', 'transition', 'live'] as const
 const LOST_POLICIES = ['wait', 'rerun', 'park'] as const
 
 /** Raised with every change of the form below; older forms are read by code kept for them. */
-const RECORD_FORM = 1
+const RECORD_FORM = 2
 
 type Fields = unknown[]
 
@@ -341,7 +342,7 @@ function decodeTask(f: Fields): TaskEntry {
     name: f[3] as string,
     queue: f[4] as string,
     priority: f[5] as number,
-    input: f[6],
+    input: f[6] as Uint8Array,
     attempt: f[7] as number,
     token: f[8] as string,
     worker: f[9] as string,

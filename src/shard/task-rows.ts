@@ -8,7 +8,7 @@ import { pack, TroupeError, unpack } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { ShardContext } from './context.ts'
 import { taskKey } from './keys.ts'
-import { checkOutgoing } from './outgoing.ts'
+import { packOutgoing } from './outgoing.ts'
 import type { Head, TaskEntry } from './records.ts'
 
 /** @throws TroupeError when the input cannot be stored, or the task says nothing sensible of where */
@@ -22,14 +22,14 @@ export function newTask(
   const source = head.logic.kind === 'chart' ? head.logic.chart.sources.get(effect.src) : undefined
   if (source?.kind !== 'task') throw new TroupeError('conflict', `${effect.src} is not a task`)
   const { task } = source
-  checkOutgoing(shard, `the input of task ${task.name}`, effect.input)
+  const input = packOutgoing(shard, `the input of task ${task.name}`, effect.input)
   return {
     effectId,
     childId: effect.childId,
     src: effect.src,
     name: task.name,
     ...placeOf(task, effect.input),
-    input: effect.input,
+    input: new Uint8Array(input),
     attempt: 0,
     token: shard.random.id(),
     worker: '',

@@ -58,7 +58,8 @@ export interface StartedAttempt {
   taskId: string
   address: string
   name: string
-  input: unknown
+  /** Packed. */
+  input: Uint8Array
   attempt: number
   token: string
   leaseMs: number

@@ -5,7 +5,7 @@
  */
 import type { Client } from '../client/index.ts'
 import type { Log, TaskDelivery } from '../ports/index.ts'
-import { type TroupeError, toErrorRecord } from '../protocol/index.ts'
+import { type TroupeError, toErrorRecord, unpack } from '../protocol/index.ts'
 import type {
   AttemptFiles,
   AttemptRecord,
@@ -69,7 +69,7 @@ export class Starter {
         const record = { ...started, startedAt, bootId: this.#deps.bootId }
         const kept = await this.#keep(name, record)
         delivery?.ack()
-        return kept ? { record, input } : undefined
+        return kept ? { record, input: unpack(input) } : undefined
       }
       case 'refused':
         this.#deps.files.forget(name)
@@ -95,7 +95,7 @@ export class Starter {
       },
       isLasting,
     )
-    if (answer.kind === 'ok') return { record, input: answer.value.input }
+    if (answer.kind === 'ok') return { record, input: unpack(answer.value.input) }
     if (answer.kind === 'stopped') return 'unclear'
     log.info({ taskId, why: answer.error.message }, 'an attempt of before the restart is refused')
     return isRefused(answer.error) ? 'given-up' : 'unclear'

@@ -42,7 +42,7 @@ const tasks: fc.Arbitrary<TaskEntry> = record({
   name: text,
   queue: text,
   priority: fc.integer(),
-  input: packables,
+  input: packables.map((value) => Uint8Array.from(pack(value))),
   attempt: count,
   token: text,
   worker: text,

@@ -1,6 +1,7 @@
 /** P6: who may run an attempt, by lease and token; retries; redelivery; restarts. */
 import { describe, expect, it } from 'vitest'
 import type { TaskOptions } from '../../src/machine/index.ts'
+import { pack } from '../../src/protocol/index.ts'
 import {
   code,
   failure,
@@ -60,7 +61,7 @@ describe('an attempt', () => {
       taskId,
       address: 'm/x',
       name: 'work',
-      input: { what: 1 },
+      input: new Uint8Array(pack({ what: 1 })),
       attempt: 1,
       leaseMs: 30_000,
       onWorkerLost: 'rerun',
@@ -118,7 +119,7 @@ describe('an attempt', () => {
     expect(await h.run(worker(h, 'w1b').attach(taskId, token))).toMatchObject({
       attempt: 1,
       token,
-      input: { what: 1 },
+      input: new Uint8Array(pack({ what: 1 })),
     })
     expect(await theTask(h, 'm/x')).toMatchObject({ worker: 'w1b', attempt: 1, state: 'running' })
     await h.run(worker(h, 'w1b').done(taskId, token, 'late'))

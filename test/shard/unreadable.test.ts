@@ -85,7 +85,7 @@ describe('an actor of a form that this program does not know', () => {
       const error = await failure(h, ask())
       expect([error.code, error.message]).toEqual([
         'version-unknown',
-        'm/1 was written by a newer program: actor record of form 77; this version reads 1',
+        'm/1 was written by a newer program: actor record of form 77; this version reads 2',
       ])
     }
     expect(rowsOf(h).some(({ value }) => Buffer.compare(value, row) === 0)).toBe(true)

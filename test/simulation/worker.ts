@@ -5,7 +5,7 @@
  * freezes and reports late as if nothing had happened. Leaves to others: when (faults.ts).
  */
 import type { TaskConsumer, TaskDelivery, TaskQueue } from '../../src/ports/index.ts'
-import type { Command, Outcome } from '../../src/protocol/index.ts'
+import { type Command, type Outcome, unpack } from '../../src/protocol/index.ts'
 import { addressOfTask } from '../../src/shard/index.ts'
 import { WORK_OUTPUT } from './chart-actions.ts'
 import { Caller, type CallerOptions } from './client.ts'
@@ -113,7 +113,7 @@ export class SimWorker implements WorkerProcess {
     }
     caller.process.after(BEAT_MS, beat)
     const plan = this.plan ?? {
-      ms: random.exponential((input as { ms: number }).ms),
+      ms: random.exponential((unpack(input) as { ms: number }).ms),
       fate: random.fraction(),
     }
     caller.process.after(workMs(plan), () => this.#report(caller, attemptHere, plan.fate))
@@ -149,5 +149,5 @@ interface Started {
   taskId: string
   attempt: number
   token: string
-  input: unknown
+  input: Uint8Array
 }

@@ -155,7 +155,7 @@ export class WorkerRig {
     const granted = this.#granted.get(command.taskId)
     // The rest of it is as the worker knows it already.
     if (command.op === 'task.attach')
-      return { ok: { input: granted?.input }, durability: 'flushed' }
+      return { ok: { input: pack(granted?.input) }, durability: 'flushed' }
     if (command.op !== 'task.start') return { ok: null, durability: 'flushed' }
     if (!granted) return { error: errorRecord('task-gone', 'gone') }
     const { taskId, name, input, leaseMs = 30_000, onWorkerLost = 'rerun' } = granted
@@ -164,7 +164,7 @@ export class WorkerRig {
       taskId,
       address,
       name,
-      input,
+      input: pack(input),
       attempt: ++this.#attempts,
       token: `token-${this.#attempts}`,
       leaseMs,
