@@ -18,6 +18,7 @@ import { transitionsPart } from './scenarios/transitions.ts'
 import { sealingCrowd, sealingCrowdOpened, sealingNobody } from './sealing/crowd.ts'
 import { sealingList } from './sealing/list.ts'
 import { sealingSteps } from './sealing/steps.ts'
+import { storageLoad } from './storage/load.ts'
 
 const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   transitions: transitionsPart,
@@ -37,6 +38,7 @@ const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   'sealing-crowd': sealingCrowd,
   'sealing-crowd-opened': sealingCrowdOpened,
   'sealing-list': sealingList,
+  'storage-load': storageLoad,
   'cluster-echo': clusterEcho,
   'cluster-member': clusterMember,
   'cluster-reference': clusterReference,

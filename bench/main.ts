@@ -19,6 +19,7 @@ import { profile } from './scenarios/profile.ts'
 import { recovery } from './scenarios/recovery.ts'
 import { sealing } from './scenarios/sealing.ts'
 import { semispace } from './scenarios/semispace.ts'
+import { storage } from './scenarios/storage.ts'
 import { timers } from './scenarios/timers.ts'
 import { transitions } from './scenarios/transitions.ts'
 import { loadText, printSurroundings, surroundings } from './surroundings.ts'
@@ -29,6 +30,7 @@ const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Report>>> = {
   timers,
   jobs,
   sealing,
+  storage,
   profile,
   semispace,
   cluster,

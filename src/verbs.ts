@@ -5,7 +5,17 @@
  */
 export { oneLine, plainTable } from './cli/light.ts'
 export { type Waiting, wait } from './client/light.ts'
-export type { App, AppVerb, LazyApp, VerbCall, VerbRequest, VerbResponse } from './node/index.ts'
+export type {
+  App,
+  AppVerb,
+  LazyApp,
+  VerbBytes,
+  VerbCall,
+  VerbRequest,
+  VerbResponse,
+  VerbTransfer,
+  VerbTransferred,
+} from './node/index.ts'
 export { defineApp } from './node/light.ts'
 export type { IndexValue } from './protocol/index.ts'
 export { fromJson, TroupeError, toJson } from './protocol/light.ts'

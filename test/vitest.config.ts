@@ -20,6 +20,7 @@ const SHARING = {
     'test/{bench,client,cluster,golden,machine,paths,properties,protocol,repo,shard,simulation}/*.test.ts',
     'test/machines/sealing/{plans,thread}/*.test.ts',
     'test/machines/platform/{pool,semaphore*}.test.ts',
+    'test/machines/storage/plane/{codes,disks,volumes}/*.test.ts',
   ],
   /** Nodes, gateways, NATS clients and children in the process of the test. */
   serving: [
@@ -27,6 +28,7 @@ const SHARING = {
     'test/machines/{jobs,workers}/*.test.ts',
     'test/machines/platform/{bulk*,pools}.test.ts',
     'test/machines/sealing/{chain,daemon,fleet,history,manager,processors,prover,steps,stores,wdpost}/*.test.ts',
+    'test/machines/storage/plane/{access,upkeep}/*.test.ts',
   ],
 }
 /** Set by test/run.ts. Without it, all files run, each in a process of its own. */

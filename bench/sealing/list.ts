@@ -102,6 +102,7 @@ async function verbOnce(url: string, workers: number): Promise<void> {
   const call: VerbCall = {
     ...{ arguments: [], options: { expiration: '10m' }, json: false },
     http: async () => ({ status: 200, body: await fetchList(url) }),
+    transfer: () => Promise.reject(new Error('a list moves no bytes')),
     write: (text) => {
       printed += text
     },

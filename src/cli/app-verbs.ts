@@ -139,6 +139,7 @@ function callOf(
     options,
     json,
     http: (request) => session.api.call(request),
+    transfer: (request) => session.api.transfer(request),
     print: withoutBar((line: string) => session.print(line)),
     write: withoutBar((chunk: string | Uint8Array) => terminal.write(chunk)),
     note: withoutBar((line: string) => terminal.writeError(`${line}\n`)),

@@ -92,6 +92,11 @@ export class NatsApi implements NodeCaller {
     throw new Unreachable(`${this.url} answers ${status}: is it a Troupe node?`)
   }
 
+  async transfer(): Promise<never> {
+    const why = 'bytes of any length do not travel over NATS'
+    throw new TroupeError('malformed', `${why}: name a node with --http or TROUPE_HTTP instead`)
+  }
+
   async close(): Promise<void> {
     const line = await this.#line?.catch(() => undefined)
     await line?.close()

@@ -2,7 +2,7 @@
  * What a verb asks a node, and what it makes of the answer, whichever way both travel. Decides: how an answer
  * becomes a result or an error, and how "nobody is there" is told from "it said no".
  */
-import type { VerbRequest, VerbResponse } from '../node/index.ts'
+import type { VerbRequest, VerbResponse, VerbTransfer, VerbTransferred } from '../node/index.ts'
 import { type ErrorRecord, fromJson, parseAddress, TroupeError } from '../protocol/light.ts'
 import { Unreachable } from './exit-codes.ts'
 
@@ -22,6 +22,11 @@ export interface NodeCaller {
     after: string | undefined,
     silentMsMax: number,
   ): Promise<AsyncIterable<Uint8Array>>
+  /**
+   * Bytes of any length, both ways.
+   * @throws TroupeError as the node answered, `malformed` where only messages travel @throws Unreachable
+   */
+  transfer(request: VerbTransfer): Promise<VerbTransferred>
   close(): Promise<void>
 }
 
@@ -60,7 +65,7 @@ function jsonOf(url: string, text: string): unknown {
 }
 
 /** The path of a request with its parameters, as it stands in a first line. */
-export function targetOf({ path, query = {} }: VerbRequest): string {
+export function targetOf({ path, query = {} }: Pick<VerbRequest, 'path' | 'query'>): string {
   const search = new URLSearchParams()
   for (const [name, value] of Object.entries(query))
     if (value !== undefined) search.set(name, value)

@@ -2,8 +2,14 @@
  * Calls to a node over HTTP. Decides: what goes into headers, and which failures of a connection mean that
  * nobody is there. The path goes out as it is written: an id may be `..`.
  */
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import type { VerbRequest, VerbResponse } from '../node/index.ts'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import type {
+  VerbBytes,
+  VerbRequest,
+  VerbResponse,
+  VerbTransfer,
+  VerbTransferred,
+} from '../node/index.ts'
 import { DEFAULT_CONFIG, TroupeError, toJson } from '../protocol/light.ts'
 import { Unreachable, UsageError } from './exit-codes.ts'
 import {
@@ -13,6 +19,13 @@ import {
   TRAVEL_MS,
   targetOf,
 } from './node-answers.ts'
+
+/** A request or an answer that takes as long as it flows. */
+interface Streamed {
+  headers: Readonly<Record<string, string>>
+  silentMsMax: number
+  body?: VerbBytes | undefined
+}
 
 interface NodeApiOptions {
   url: string
@@ -66,9 +79,17 @@ export class NodeApi implements NodeCaller {
       ...(after === undefined ? {} : { 'last-event-id': after }),
     }
     const incoming = await this.#send(request, { headers, silentMsMax })
-    if ((incoming.statusCode ?? 0) < 400) return incoming
-    await this.#answerOf(incoming)
-    throw new Unreachable(`${this.url} answers ${incoming.statusCode}: is it a Troupe node?`)
+    await this.#requireSuccess(incoming)
+    return incoming
+  }
+
+  async transfer(request: VerbTransfer): Promise<VerbTransferred> {
+    const { headers = {}, body } = request
+    const silentMsMax = (this.#options.timeoutMs ?? TIMEOUT_MS_DEFAULT) + TRAVEL_MS
+    const incoming = await this.#send(request, { headers, silentMsMax, body })
+    await this.#requireSuccess(incoming)
+    const { statusCode: status = 0, headers: answered } = incoming
+    return { status, headers: answered, bytes: this.#bytesOf(incoming) }
   }
 
   /** Each call has a connection of its own. */
@@ -80,11 +101,27 @@ export class NodeApi implements NodeCaller {
     return answerOf(this.url, { status: incoming.statusCode ?? 0, type, text })
   }
 
+  /** @throws TroupeError as the node answered @throws Unreachable */
+  async #requireSuccess(incoming: IncomingMessage): Promise<void> {
+    if ((incoming.statusCode ?? 0) < 400) return
+    await this.#answerOf(incoming)
+    throw new Unreachable(`${this.url} answers ${incoming.statusCode}: is it a Troupe node?`)
+  }
+
+  async *#bytesOf(incoming: IncomingMessage): AsyncGenerator<Uint8Array, void, void> {
+    try {
+      for await (const chunk of incoming) yield chunk as Buffer
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
   async #send(
-    request: VerbRequest,
-    streamed?: { headers: Readonly<Record<string, string>>; silentMsMax: number },
+    request: Omit<VerbRequest, 'body'> & { body?: unknown },
+    streamed?: Streamed,
   ): Promise<IncomingMessage> {
-    const { method, body } = request
+    const { method } = request
+    const body = streamed?.body ? undefined : request.body
     const { timeoutMs, author, token, ca, signal } = this.#options
     const target = new URL(this.url)
     const headers: Record<string, string> = { accept: 'application/json', ...streamed?.headers }
@@ -96,6 +133,8 @@ export class NodeApi implements NodeCaller {
     // As bytes: Node writes headers in the encoding of a text that goes out with them.
     const payload = body === undefined ? undefined : Buffer.from(toJson(body))
     if (payload !== undefined) headers['content-type'] = 'application/json'
+    const { length } = streamed?.body ?? {}
+    if (length !== undefined) headers['content-length'] = String(length)
     const options = {
       method,
       hostname: target.hostname.replace(/^\[(.*)\]$/, '$1'),
@@ -112,7 +151,8 @@ export class NodeApi implements NodeCaller {
       const outgoing = open(options, resolve)
       outgoing.on('timeout', () => outgoing.destroy(noAnswer(this.url)))
       outgoing.on('error', (error) => reject(this.#explain(error)))
-      outgoing.end(payload)
+      if (streamed?.body) sendAll(outgoing, streamed.body).catch(reject)
+      else outgoing.end(payload)
     })
   }
 
@@ -146,6 +186,39 @@ export class NodeApi implements NodeCaller {
       return noAnswer(this.url)
     return error
   }
+}
+
+/** Until all is sent, or the node answers before: then it wants no more. @throws as the bytes cannot be read */
+async function sendAll(outgoing: ClientRequest, { bytes }: VerbBytes): Promise<void> {
+  let isAnswered = false
+  outgoing.once('response', (incoming) => {
+    isAnswered = true
+    // Nothing else can be asked on a connection on which half a request lies.
+    incoming.once('end', () => outgoing.writableFinished || outgoing.destroy())
+  })
+  // The headers: who is refused hears so before there is a byte to be sent.
+  outgoing.write(Buffer.alloc(0))
+  try {
+    for await (const chunk of bytes) {
+      if (isAnswered || outgoing.destroyed) return
+      if (!outgoing.write(chunk)) await mayGoOn(outgoing)
+    }
+    outgoing.end()
+  } catch (thrown) {
+    outgoing.destroy()
+    throw thrown
+  }
+}
+
+function mayGoOn(outgoing: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const events = ['drain', 'response', 'close']
+    const go = () => {
+      for (const event of events) outgoing.off(event, go)
+      resolve()
+    }
+    for (const event of events) outgoing.on(event, go)
+  })
 }
 
 function noAnswer(url: string): TroupeError {

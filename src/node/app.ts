@@ -247,6 +247,12 @@ export interface VerbCall {
   readonly json: boolean
   /** Calls the node that `--http` names. @throws TroupeError as the node answered */
   http(request: VerbRequest): Promise<VerbResponse>
+  /**
+   * As `http`, for bytes of any length: the body is sent as it comes, and the answer is read as it comes.
+   * Both break off with an error when nothing moves for as long as `--timeout` says.
+   * @throws TroupeError as the node answered, `malformed` where `--nats` is the way
+   */
+  transfer(request: VerbTransfer): Promise<VerbTransferred>
   /** Writes a line to standard output. */
   print(line: string): void
   /** Writes bytes or text without a line end. */
@@ -272,6 +278,28 @@ export interface VerbRequest {
 export interface VerbResponse {
   status: number
   body: unknown
+}
+
+export interface VerbTransfer {
+  method: HttpMethod
+  path: string
+  query?: Readonly<Record<string, string | undefined>>
+  headers?: Readonly<Record<string, string>>
+  body?: VerbBytes
+}
+
+/** What a verb sends. */
+export interface VerbBytes {
+  bytes: AsyncIterable<Uint8Array>
+  /** How many there are, where it is known: what breaks off is then not taken for whole. */
+  length?: number
+}
+
+export interface VerbTransferred {
+  status: number
+  headers: Readonly<Record<string, string | string[] | undefined>>
+  /** It throws where the answer breaks off. Who does not read it to its end ends it with `return`. */
+  bytes: AsyncIterable<Uint8Array>
 }
 
 /** Something that runs beside the node as long as it does. */

@@ -29,9 +29,12 @@ export {
   type RunFiles,
   type ServedWorkers,
   type Singleton,
+  type VerbBytes,
   type VerbCall,
   type VerbRequest,
   type VerbResponse,
+  type VerbTransfer,
+  type VerbTransferred,
 } from './app.ts'
 export {
   type BackupOptions,

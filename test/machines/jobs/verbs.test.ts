@@ -60,6 +60,7 @@ async function run(
       if (error !== undefined) throw TroupeError.from(error as never)
       return answer
     },
+    transfer: () => Promise.reject(new Error('no verb of jobs moves bytes so')),
     print: (line) => {
       said.out += `${line}\n`
     },

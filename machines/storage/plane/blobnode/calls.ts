@@ -1,0 +1,287 @@
+/**
+ * What each call of a blobnode does. Decides: when a call takes a slot of its disk, and what is held in
+ * memory whole and what goes through in pieces. Leaves to others: who may call (`http-server.ts`), and
+ * everything about the bytes on the disk.
+ */
+import { z } from 'zod'
+import { refusal } from '../codes/index.ts'
+import type { ByteBudget } from './byte-budget.ts'
+import type { DiskStore, ShardBytes } from './disk-store.ts'
+import type { BytesHead, Exchange } from './exchange.ts'
+import { type IoKind, ioKind } from './io-kinds.ts'
+import { type CallName, type CallParts, partsOf } from './paths.ts'
+import type { ServedDisk } from './served-disk.ts'
+import { writtenChunk, writtenShard } from './wire.ts'
+
+export interface CallDeps {
+  /** @throws StorageRefusal 611 */
+  disk: (id: number) => ServedDisk
+  /** Of bodies that are held whole. */
+  held: ByteBudget
+  /** Of a chunk whose maker says nothing. */
+  chunkBytesMax: number
+}
+
+/** Up to here a body is held until it is there: then no slow sender keeps a slot of the disk. */
+export const HELD_BYTES_MAX = 1_048_576
+
+type Handle<TCall extends CallName> = (
+  parts: CallParts<TCall>,
+  exchange: Exchange,
+  deps: CallDeps,
+) => Promise<void>
+
+const HANDLES: { [TCall in CallName]: Handle<TCall> } = {
+  'chunk/create': async ({ diskid, vuid }, exchange, deps) => {
+    const bytesMax = bytesMaxOf(exchange) ?? deps.chunkBytesMax
+    await atWork(diskid, exchange, deps, (store) => store.createChunk(vuid, bytesMax))
+    exchange.json({})
+  },
+  'chunk/readonly': async ({ diskid, vuid }, exchange, deps) => {
+    await atWork(diskid, exchange, deps, (store) => store.setChunkStatus(vuid, 'readonly'))
+    exchange.json({})
+  },
+  'chunk/readwrite': async ({ diskid, vuid }, exchange, deps) => {
+    await atWork(diskid, exchange, deps, (store) => store.setChunkStatus(vuid, 'normal'))
+    exchange.json({})
+  },
+  'chunk/release': async ({ diskid, vuid }, exchange, deps) => {
+    const isForced = exchange.query.get('force') === 'true'
+    await atWork(diskid, exchange, deps, (store) => store.releaseChunk(vuid, isForced))
+    exchange.json({})
+  },
+  'chunk/stat': async ({ diskid, vuid }, exchange, deps) => {
+    const chunk = await deps.disk(diskid).store().statChunk(vuid)
+    exchange.json(writtenChunk(diskid, chunk))
+  },
+  'chunk/list': async ({ diskid }, exchange, deps) => {
+    const chunks = await deps.disk(diskid).store().chunks()
+    exchange.json({ chunks: chunks.map((chunk) => writtenChunk(diskid, chunk)) })
+  },
+  'shard/put': putShard,
+  'shard/get': getShard,
+  'shard/stat': async ({ diskid, vuid, bid }, exchange, deps) => {
+    exchange.json(writtenShard(await deps.disk(diskid).store().statShard(vuid, bid)))
+  },
+  'shard/list': async ({ diskid, vuid, startbid, status, count }, exchange, deps) => {
+    const page = { from: startbid, status, count }
+    const { shards, next } = await deps.disk(diskid).store().listShards(vuid, page)
+    exchange.json({ shard_infos: shards.map(writtenShard), next })
+  },
+  'shard/markdelete': async ({ diskid, vuid, bid }, exchange, deps) => {
+    await atWork(diskid, exchange, deps, (store) => store.markDeleted(vuid, bid))
+    exchange.json({})
+  },
+  'shard/delete': async ({ diskid, vuid, bid }, exchange, deps) => {
+    await atWork(diskid, exchange, deps, (store) => store.deleteShard(vuid, bid))
+    deps.disk(diskid).counters.deletes += 1
+    exchange.json({})
+  },
+}
+
+/** Answers one call. @throws StorageRefusal, TroupeError: then nothing is answered yet */
+export function handleCall<TCall extends CallName>(
+  call: TCall,
+  exchange: Exchange,
+  deps: CallDeps,
+): Promise<void> {
+  const handle: Handle<TCall> = HANDLES[call]
+  return handle(partsOf(call, exchange.path), exchange, deps)
+}
+
+/** The number of the disk that a call is about; undefined where it names none. */
+export function diskOfPath(path: string): number | undefined {
+  const [, id] = /\/diskid\/(\d{1,10})(?:\/|$)/.exec(path) ?? []
+  return id === undefined ? undefined : Number(id)
+}
+
+async function putShard(
+  { diskid, vuid, bid, size }: CallParts<'shard/put'>,
+  exchange: Exchange,
+  deps: CallDeps,
+): Promise<void> {
+  requireLength(exchange, size)
+  const disk = deps.disk(diskid)
+  // Before the body is asked for: nobody sends it in vain.
+  const store = disk.store()
+  const { crc } =
+    size <= HELD_BYTES_MAX
+      ? await putHeld(disk, { vuid, bid, size }, exchange, deps)
+      : await putPieces(disk, store, { vuid, bid, size }, exchange)
+  disk.counters.puts += 1
+  disk.counters.bytes_in += size
+  exchange.json({ crc })
+}
+
+interface Put {
+  vuid: bigint
+  bid: bigint
+  size: number
+}
+
+async function putHeld(
+  disk: ServedDisk,
+  { vuid, bid, size }: Put,
+  exchange: Exchange,
+  { held }: CallDeps,
+): Promise<{ crc: number }> {
+  const giveBack = held.take(size)
+  try {
+    const body = await exchange.whole(size)
+    const free = await disk.slots.take(kindOf(exchange), exchange.isGone)
+    try {
+      return await disk.store().putShard(vuid, bid, size, body)
+    } finally {
+      free()
+    }
+  } finally {
+    giveBack()
+  }
+}
+
+/** A slot is taken while a piece is written, and not while the next one is waited for. */
+async function putPieces(
+  disk: ServedDisk,
+  store: DiskStore,
+  { vuid, bid, size }: Put,
+  exchange: Exchange,
+): Promise<{ crc: number }> {
+  const kind = kindOf(exchange)
+  let free = await disk.slots.take(kind, exchange.isGone)
+  async function* slotted(): AsyncGenerator<Buffer, void, undefined> {
+    free()
+    for await (const piece of exchange.pieces(size)) {
+      free = await disk.slots.take(kind, exchange.isGone, true)
+      yield piece
+      free()
+    }
+    free = await disk.slots.take(kind, exchange.isGone, true)
+  }
+  try {
+    return await store.putShard(vuid, bid, size, slotted())
+  } finally {
+    free()
+  }
+}
+
+async function getShard(
+  { diskid, vuid, bid }: CallParts<'shard/get'>,
+  exchange: Exchange,
+  deps: CallDeps,
+): Promise<void> {
+  const disk = deps.disk(diskid)
+  const kind = kindOf(exchange)
+  const range = await rangeOf(exchange, async () => (await disk.store().statShard(vuid, bid)).size)
+  const free = await disk.slots.take(kind, exchange.isGone)
+  let shard: ShardBytes
+  try {
+    shard = await disk.store().readShard(vuid, bid, range)
+  } finally {
+    free()
+  }
+  const head = headOf(shard.size, range)
+  disk.counters.gets += 1
+  disk.counters.bytes_out += head.length
+  const { bytes } = shard
+  if (!Buffer.isBuffer(bytes)) return sendPieces(bytes, head, { disk, kind }, exchange)
+  const giveBack = deps.held.take(bytes.byteLength)
+  try {
+    await exchange.bytes(head, bytes)
+  } finally {
+    giveBack()
+  }
+}
+
+/** The first piece is read before anything is said: what a disk cannot give is answered with its number. */
+async function sendPieces(
+  bytes: AsyncIterable<Buffer>,
+  head: BytesHead,
+  { disk, kind }: { disk: ServedDisk; kind: IoKind },
+  exchange: Exchange,
+): Promise<void> {
+  const pieces = bytes[Symbol.asyncIterator]()
+  const next = async () => {
+    const free = await disk.slots.take(kind, exchange.isGone, true)
+    try {
+      return await pieces.next()
+    } finally {
+      free()
+    }
+  }
+  async function* all(first: IteratorResult<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+    for (let piece = first; !piece.done; piece = await next()) yield piece.value
+  }
+  try {
+    await exchange.stream(head, all(await next()))
+  } finally {
+    await pieces.return?.()
+  }
+}
+
+async function atWork<T>(
+  diskId: number,
+  exchange: Exchange,
+  { disk }: CallDeps,
+  work: (store: DiskStore) => Promise<T>,
+): Promise<T> {
+  const served = disk(diskId)
+  served.store()
+  const free = await served.slots.take(kindOf(exchange), exchange.isGone)
+  try {
+    return await work(served.store())
+  } finally {
+    free()
+  }
+}
+
+function kindOf({ query }: Exchange): IoKind {
+  const given = query.get('io')
+  if (given === null) return 'client'
+  const kind = ioKind.safeParse(given)
+  if (kind.success) return kind.data
+  throw refusal(600, `io "${given.slice(0, 40)}" is none of: ${ioKind.options.join(', ')}`)
+}
+
+const chunkBytes = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .transform(Number)
+  .pipe(z.int().min(1))
+
+function bytesMaxOf({ query }: Exchange): number | undefined {
+  const given = query.get('chunksize')
+  if (given === null) return undefined
+  const bytes = chunkBytes.safeParse(given)
+  if (bytes.success) return bytes.data
+  throw refusal(600, `chunksize "${given.slice(0, 40)}" is no number of bytes`)
+}
+
+function requireLength(exchange: Exchange, size: number): void {
+  const given = exchange.header('content-length')
+  if (given !== undefined && /^\d{1,16}$/.test(given) && Number(given) === size) return
+  throw refusal(600, `the path says ${size} bytes, and content-length ${given ?? 'is missing'}`)
+}
+
+/** Half open; undefined for the whole shard. @throws StorageRefusal 655 */
+async function rangeOf(
+  exchange: Exchange,
+  sizeOf: () => Promise<number>,
+): Promise<{ from: number; to: number } | undefined> {
+  const given = exchange.header('range')
+  if (given === undefined) return undefined
+  const [, from, last] = /^bytes=(\d{1,15})-(\d{0,15})$/.exec(given) ?? []
+  const size = await sizeOf()
+  const range = {
+    from: Number(from),
+    to: last === '' ? size : Math.min(size, Number(last) + 1),
+  }
+  if (from !== undefined && range.from < range.to) return range
+  throw refusal(655, `range "${given.slice(0, 60)}" is no part of ${size} bytes: bytes=0-99`)
+}
+
+function headOf(size: number, range: { from: number; to: number } | undefined): BytesHead {
+  if (range === undefined) return { status: 200, length: size }
+  const { from, to } = range
+  const headers = { 'content-range': `bytes ${from}-${to - 1}/${size}` }
+  return { status: 206, length: to - from, headers }
+}

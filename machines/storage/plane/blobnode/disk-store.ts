@@ -1,0 +1,80 @@
+/** What a blobnode asks of the files of a disk (`disk-files`): the seam that tests put a broken disk behind. */
+import type { Clock, Log } from '../../../../src/index.ts'
+
+export type ChunkStatus = 'normal' | 'readonly' | 'release'
+
+export interface ChunkStat {
+  vuid: bigint
+  status: ChunkStatus
+  totalBytes: number
+  usedBytes: number
+  freeBytes: number
+  shards: number
+}
+
+export interface ShardInfo {
+  vuid: bigint
+  bid: bigint
+  size: number
+  crc: number
+  offset: number
+  /** 1 normal, 2 marked as deleted. */
+  flag: 1 | 2
+}
+
+export interface DiskUsage {
+  sizeBytes: number
+  freeBytes: number
+  usedBytes: number
+  chunks: number
+  chunksMax: number
+}
+
+export interface ShardBytes {
+  /** Of the whole shard. */
+  size: number
+  crc: number
+  /** Of the range; verified before they are given. */
+  bytes: AsyncIterable<Buffer> | Buffer
+}
+
+type Awaitable<T> = T | Promise<T>
+
+export interface DiskStore {
+  createChunk(vuid: bigint, bytesMax: number): Promise<void>
+  setChunkStatus(vuid: bigint, status: 'readonly' | 'normal'): Promise<void>
+  releaseChunk(vuid: bigint, force: boolean): Promise<void>
+  statChunk(vuid: bigint): Awaitable<ChunkStat>
+  chunks(): Awaitable<readonly ChunkStat[]>
+  putShard(
+    vuid: bigint,
+    bid: bigint,
+    size: number,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+  ): Promise<{ crc: number }>
+  readShard(vuid: bigint, bid: bigint, range?: { from: number; to: number }): Promise<ShardBytes>
+  statShard(vuid: bigint, bid: bigint): Awaitable<ShardInfo>
+  listShards(
+    vuid: bigint,
+    page: { from: bigint; status: number; count: number },
+  ): Awaitable<{ shards: readonly ShardInfo[]; next: bigint }>
+  markDeleted(vuid: bigint, bid: bigint): Promise<void>
+  deleteShard(vuid: bigint, bid: bigint): Promise<void>
+  usage(): Awaitable<DiskUsage>
+  probe(): Promise<void>
+  /** Of its directory; no other one has it. */
+  readonly uuid: string
+  /** Why; every call is refused from then on. */
+  readonly broken: string | undefined
+  close(): Promise<void>
+}
+
+export interface OpenDisk {
+  directory: string
+  diskId: number
+  clock: Clock
+  log: Log
+  onBroken: (why: string) => void
+}
+
+export type DiskOpener = (disk: OpenDisk) => Promise<DiskStore>

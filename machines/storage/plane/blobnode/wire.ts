@@ -1,0 +1,53 @@
+/** What a blobnode answers, as JSON: the names of the reference, written by the server and read by clients. */
+import { z } from 'zod'
+import { bidSchema, vuidSchema } from '../codes/index.ts'
+import type { ChunkStat, ChunkStatus, ShardInfo } from './disk-store.ts'
+
+/** The numbers that the reference has for them. */
+const CHUNK_STATUSES: Readonly<Record<ChunkStatus, number>> = { normal: 1, readonly: 2, release: 3 }
+
+export function writtenChunk(diskId: number, chunk: ChunkStat): Record<string, unknown> {
+  const { vuid, status, totalBytes, usedBytes, freeBytes, shards } = chunk
+  return {
+    ...{ vuid, disk_id: diskId, status: CHUNK_STATUSES[status] },
+    ...{ total: totalBytes, used: usedBytes, free: freeBytes, shards },
+  }
+}
+
+export function writtenShard({ vuid, bid, size, crc, offset, flag }: ShardInfo): ShardInfo {
+  return { vuid, bid, size, crc, offset, flag }
+}
+
+const count = z.int().min(0)
+
+export const chunkAnswer = z
+  .object({
+    vuid: vuidSchema,
+    status: z.int().min(1).max(3),
+    ...{ total: count, used: count, free: count, shards: count },
+  })
+  .transform(({ vuid, status, total, used, free, shards }): ChunkStat => {
+    const statuses = ['normal', 'readonly', 'release'] as const
+    return {
+      ...{ vuid, status: statuses[status - 1] ?? 'normal' },
+      ...{ totalBytes: total, usedBytes: used, freeBytes: free, shards },
+    }
+  })
+
+export const chunksAnswer = z.object({ chunks: z.array(chunkAnswer) })
+
+export const shardAnswer = z.object({
+  ...{ vuid: vuidSchema, bid: bidSchema, size: count, crc: count, offset: count },
+  flag: z.literal(1).or(z.literal(2)),
+})
+
+export const shardsAnswer = z.object({
+  shard_infos: z.array(shardAnswer),
+  /** 0 behind the last page. */
+  next: z
+    .literal(0)
+    .transform(() => 0n)
+    .or(bidSchema),
+})
+
+export const putAnswer = z.object({ crc: count })

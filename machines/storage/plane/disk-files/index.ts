@@ -1,0 +1,10 @@
+/** The chunk files of one disk. */
+export type { ChunkStat, ShardBody } from './chunk.ts'
+export {
+  CHUNK_BYTES_MAX,
+  DiskFiles,
+  type DiskFilesOptions,
+  type DiskUsage,
+} from './disk-files.ts'
+export type { Range, ShardBytes } from './shard-bytes.ts'
+export type { ShardInfo } from './shard-index.ts'

@@ -1,0 +1,115 @@
+/**
+ * What the rooms of the store share on a node. Decides: that there is one of each, opened with the node and
+ * closed with it, and what each room is given of the others. Leaves to others: all they do.
+ */
+import { readFileSync } from 'node:fs'
+import { type AppContext, type AppDaemon, type Client, TroupeError } from '../../../src/index.ts'
+import type { StorageConfig } from '../config.ts'
+import { BlobnodeClient } from './blobnode/index.ts'
+import type { PlaneConfig } from './config.ts'
+import { Disks, DiskTable, Heartbeats } from './disks/index.ts'
+import { Erasure } from './erasure/index.ts'
+import { openUpkeep, Upkeep } from './upkeep/index.ts'
+import {
+  Bids,
+  openVolumes,
+  StrayChunks,
+  VolumeCalls,
+  VolumeMaker,
+  Volumes,
+  VolumeViews,
+} from './volumes/index.ts'
+
+export interface Parts {
+  readonly client: Client
+  readonly config: PlaneConfig
+  /** The node's name. */
+  readonly node: string
+  readonly blobnodes: BlobnodeClient
+  readonly disks: Disks
+  readonly table: DiskTable
+  readonly heartbeats: Heartbeats
+  readonly views: VolumeViews
+  readonly calls: VolumeCalls
+  readonly maker: VolumeMaker
+  readonly volumes: Volumes
+  readonly strays: StrayChunks
+  readonly erasure: Erasure
+  readonly upkeep: Upkeep
+}
+
+/** By the section of the configuration: that is what a task has of its node's app, too. */
+const made = new WeakMap<object, Parts>()
+
+export function partsOf(context: AppContext<StorageConfig>): Parts {
+  const known = made.get(context.config)
+  if (known) return known
+  const parts = partsFor(context)
+  made.set(context.config, parts)
+  return parts
+}
+
+/** First of the app's daemons: it is stopped when no other room needs anything any more. */
+export function planeDaemon(context: AppContext<StorageConfig>): AppDaemon {
+  return {
+    name: 'storage plane',
+    start: async () => {
+      const { blobnodes, disks, table, volumes, erasure } = partsOf(context)
+      openVolumes(context.config, { disks, table, chunks: blobnodes })
+      openUpkeep(context.config, { volumes, shards: blobnodes, erasure })
+    },
+    stop: async () => {
+      const { blobnodes, erasure } = partsOf(context)
+      blobnodes.close()
+      await erasure.close()
+      made.delete(context.config)
+    },
+  }
+}
+
+function partsFor(context: AppContext<StorageConfig>): Parts {
+  const { client, clock, log, node } = context
+  const { plane: config } = context.config
+  const { heartbeatMs, heartbeatLossMs, retainMs, viewsMax, viewMs } = config
+  const { chunkBytesMax, retiredKeptMs, readyKeptMs, strayLookMs, strayKeptMs } = config
+  const token = tokenOf(config)
+  const timeoutMs = config.blobnodeTimeoutMs
+  const blobnodes = new BlobnodeClient({ token, timeoutMs })
+  const disks = new Disks(client, clock)
+  const table = new DiskTable(client, clock, config.disksMs)
+  const heartbeats = new Heartbeats({
+    ...{ disks, table, clock, log, node, heartbeatMs, heartbeatLossMs },
+  })
+  const views = new VolumeViews({ client, clock, table, viewsMax, viewMs })
+  const calls = new VolumeCalls({ client, clock, views, table, chunks: blobnodes })
+  const common = { calls, views, chunks: blobnodes, clock, token: node, retainMs }
+  const maker = new VolumeMaker({
+    ...{ ...common, client, table, chunkBytesMax, retiredKeptMs, readyKeptMs },
+  })
+  const strays = new StrayChunks({
+    ...{ disks, table, views, chunks: blobnodes, clock, log, node, strayLookMs, strayKeptMs },
+  })
+  const volumes = new Volumes({
+    ...{ ...common, maker, log, bids: new Bids(client, config.bidsPerRange) },
+    ...{ tendMs: heartbeatMs, weakMs: heartbeatLossMs, activePerMode: config.activePerMode },
+  })
+  const erasure = Erasure.onDemand()
+  const upkeep = new Upkeep(context)
+  return {
+    ...{ client, config, node, blobnodes, disks, table, heartbeats, views, calls, maker, volumes },
+    ...{ strays, erasure, upkeep },
+  }
+}
+
+/** @throws TroupeError `invalid-config` */
+function tokenOf({ tokenFile }: PlaneConfig): string | undefined {
+  if (tokenFile === undefined) return undefined
+  try {
+    const token = readFileSync(tokenFile, 'utf8').trim()
+    if (token !== '') return token
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new TroupeError('invalid-config', `storage.plane.tokenFile: ${why}`, { cause })
+  }
+  throw new TroupeError('invalid-config', `storage.plane.tokenFile: ${tokenFile} is empty`)
+}

@@ -1,0 +1,89 @@
+/**
+ * One try to delete a blob from all units of its volume. Decides: the two phases, and what an answer of a
+ * blobnode means for them. Leaves to others: when it is tried (`blob-delete.ts`).
+ *
+ * The second phase asks also those who had nothing to mark: a repair that was under way may have put a shard
+ * there since.
+ */
+import { TroupeError } from '../../../../src/index.ts'
+import { StorageRefusal, vuidParts } from '../codes/index.ts'
+import { isMoved } from './findings.ts'
+import type { UpkeepPorts, UpkeepVolume } from './ports.ts'
+import type { Stage } from './stages.ts'
+
+type Unit = UpkeepVolume['units'][number]
+
+export interface DeleteOutcome {
+  stages: Stage[]
+  /** Null when all is deleted. */
+  why: string | null
+  isMoved: boolean
+}
+
+/** Clients go first at every disk. */
+const DELETE = { io: 'delete' } as const
+const NEVER_HAD = 651
+const NOT_MARKED = 653
+const MARKED_ALREADY = 654
+
+export class DeleteRun {
+  readonly #shards: UpkeepPorts['shards']
+  readonly #units: readonly Unit[]
+  readonly #bid: bigint
+  readonly #stages: Stage[]
+  readonly #troubles: string[] = []
+  #isMoved = false
+
+  constructor(ports: UpkeepPorts, { units }: UpkeepVolume, bid: bigint, stages: readonly Stage[]) {
+    this.#shards = ports.shards
+    this.#units = units
+    this.#bid = bid
+    this.#stages = units.map(({ index }) => stages[index] ?? 0)
+  }
+
+  async run(signal: AbortSignal): Promise<DeleteOutcome> {
+    await this.#eachBelow(1, (unit) => this.#mark(unit))
+    signal.throwIfAborted()
+    if (this.#stages.every((stage) => stage >= 1)) {
+      await this.#eachBelow(2, (unit) => this.#delete(unit))
+    }
+    const isDone = this.#stages.every((stage) => stage === 2)
+    const why = isDone ? null : (this.#troubles[0] ?? 'not all units have deleted it')
+    return { stages: [...this.#stages], why, isMoved: this.#isMoved }
+  }
+
+  async #eachBelow(stage: Stage, ask: (unit: Unit) => Promise<void>): Promise<void> {
+    const asked = this.#units.filter(({ index }) => (this.#stages[index] ?? 0) < stage)
+    await Promise.all(asked.map(ask))
+  }
+
+  async #mark(unit: Unit): Promise<void> {
+    try {
+      await this.#shards.markDelete(unit, this.#bid, DELETE)
+    } catch (thrown) {
+      if (!hasStatus(thrown, NEVER_HAD, MARKED_ALREADY)) return this.#failed(unit, thrown)
+    }
+    this.#stages[unit.index] = 1
+  }
+
+  async #delete(unit: Unit): Promise<void> {
+    try {
+      await this.#shards.deleteShard(unit, this.#bid, DELETE)
+    } catch (thrown) {
+      if (hasStatus(thrown, NOT_MARKED)) this.#stages[unit.index] = 0
+      if (!hasStatus(thrown, NEVER_HAD)) return this.#failed(unit, thrown)
+    }
+    this.#stages[unit.index] = 2
+  }
+
+  #failed({ vuid, diskId }: Unit, thrown: unknown): void {
+    if (!(thrown instanceof TroupeError)) throw thrown
+    if (isMoved(thrown)) this.#isMoved = true
+    const place = `unit ${vuidParts(vuid).index} on disk ${diskId}`
+    this.#troubles.push(`${place}: ${thrown.message}`)
+  }
+}
+
+function hasStatus(thrown: unknown, ...statuses: number[]): boolean {
+  return thrown instanceof StorageRefusal && statuses.includes(thrown.status)
+}

@@ -1,0 +1,69 @@
+/**
+ * What upkeep needs of the other rooms, and how its tasks come by it. Decides: that the tasks of a node work
+ * with what the node opened for its configuration. Leaves to others: opening and closing it.
+ */
+import { configOf, type TaskAttempt, TroupeError } from '../../../../src/index.ts'
+import type { CodeMode } from '../codes/index.ts'
+
+export interface UnitPlace {
+  address: string
+  diskId: number
+  vuid: bigint
+}
+
+/** The mapping of a volume, as far as upkeep looks at it. */
+export interface UpkeepVolume {
+  readonly mode: CodeMode
+  readonly units: readonly (UnitPlace & { readonly index: number })[]
+}
+
+interface IoOptions {
+  signal?: AbortSignal
+  io?: 'repair' | 'delete'
+}
+
+/** @throws TroupeError: the blobnode's refusal, or `unavailable` */
+export interface UpkeepShards {
+  /** Checked against its checksum. */
+  getShard(at: UnitPlace, bid: bigint, options?: IoOptions): Promise<Buffer>
+  putShard(
+    at: UnitPlace,
+    bid: bigint,
+    bytes: Uint8Array,
+    options?: IoOptions,
+  ): Promise<{ crc: number }>
+  statShard(at: UnitPlace, bid: bigint, options?: IoOptions): Promise<{ size: number; flag: 1 | 2 }>
+  markDelete(at: UnitPlace, bid: bigint, options?: IoOptions): Promise<void>
+  deleteShard(at: UnitPlace, bid: bigint, options?: IoOptions): Promise<void>
+}
+
+export interface UpkeepStripe {
+  readonly shardBytes: number
+  shard(index: number): Buffer
+}
+
+export interface UpkeepErasure<TStripe extends UpkeepStripe = UpkeepStripe> {
+  stripe(mode: CodeMode, blobBytes: number): TStripe
+  rebuild(stripe: TStripe, present: readonly number[], wanted: readonly number[]): Promise<void>
+  release(stripe: TStripe): void
+}
+
+export interface UpkeepPorts {
+  volumes: { view(vid: number, options?: { fresh?: boolean }): Promise<UpkeepVolume> }
+  shards: UpkeepShards
+  erasure: UpkeepErasure
+}
+
+const opened = new WeakMap<object, UpkeepPorts>()
+
+/** Of a node, by its section of the configuration: that is what a task has of its node's app. */
+export function openUpkeep(config: object, ports: UpkeepPorts): void {
+  opened.set(config, ports)
+}
+
+/** @throws TroupeError `unavailable` while the node is starting */
+export function portsOf(attempt: TaskAttempt<unknown>): UpkeepPorts {
+  const ports = opened.get(configOf<object>(attempt))
+  if (ports !== undefined) return ports
+  throw new TroupeError('unavailable', 'the node has not opened its store yet')
+}

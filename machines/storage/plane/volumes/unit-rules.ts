@@ -1,0 +1,262 @@
+/**
+ * The units of a volume, and the chunks that they have, had and are to get. Decides: epochs, which are never
+ * given twice; what is allocated, swapped and released, and what is refused (reference sheet, section 4).
+ * Leaves to others: which disk (`placement.ts`), what is done on disks (`volume-tasks.ts`). Pure.
+ *
+ * A chunk is in the record before anything is done for it, and stays there until all that was done for it
+ * is undone: as a fitting, as a unit, or as retired. So whatever is cut off anywhere leaks nothing.
+ */
+import { EPOCH_MAX, type Vuid, vuidParts } from '../codes/index.ts'
+import { clippedWhy } from '../why.ts'
+import type {
+  Chunk,
+  Fitting,
+  Retired,
+  VolumeAnswer,
+  VolumeEventOf,
+  VolumeRecord,
+  VolumeResult,
+} from './volume-record.ts'
+import { fittingsAt, isSameChunk } from './volume-record.ts'
+
+interface Decision {
+  next: VolumeRecord
+  answer: VolumeAnswer
+}
+
+type Told<TType extends VolumeResult['type']> = Extract<VolumeResult, { type: TType }>
+
+const CALM = { tries: 0, why: null } as const
+
+/** A chunk for the same place, beside the one that is there. Asked again, it is the same one. */
+export function allocated(
+  now: VolumeRecord,
+  { vuid, excludes }: VolumeEventOf<'ALLOC_UNIT'>,
+): Decision {
+  const { index } = vuidParts(vuid)
+  const unit = unitOf(now, vuid)
+  if (unit === undefined) return refuse(now, 924, noUnitText(vuid))
+  if (unit.epoch !== vuidParts(vuid).epoch) return refuse(now, 918, staleText(unit))
+  const known = now.fittings[index]
+  const isGood = known !== undefined && !excludes.includes(known.diskId)
+  if (known?.step === 'wanted') {
+    const both = [...new Set([...known.excludes, ...excludes])]
+    return done(withFitting(now, index, { ...known, excludes: both }))
+  }
+  if (isGood) return done(now)
+  if (known?.step === 'chosen') {
+    return refuse(now, 914, `is making a chunk of unit ${index} on disk ${known.diskId}`)
+  }
+  const busy = Object.entries(now.fittings).find(([, { step }]) => step !== 'ready')
+  if (busy !== undefined) return refuse(now, 914, `is making a chunk of unit ${busy[0]}`)
+  if ((now.epochs[index] ?? 0) >= EPOCH_MAX) {
+    return refuse(
+      now,
+      916,
+      `has had ${EPOCH_MAX} chunks of unit ${index}: move its blobs elsewhere`,
+    )
+  }
+  // What was ready is no use to whoever asks: it goes, with its epoch.
+  const left = known === undefined ? now : withRetired(now, [{ index, ...known }])
+  return done(withFitting(left, index, { step: 'wanted', epoch: 0, diskId: 0, excludes }))
+}
+
+/** The chunk that is ready takes the place of the one that is there. */
+export function updated(
+  now: VolumeRecord,
+  { newVuid, oldVuid, newDiskId, isOldNormal }: VolumeEventOf<'UPDATE_UNIT'>,
+): Decision {
+  const unit = unitOf(now, oldVuid)
+  const [old, wanted] = [vuidParts(oldVuid), vuidParts(newVuid)]
+  if (unit === undefined) return refuse(now, 924, noUnitText(oldVuid))
+  if (old.vid !== wanted.vid || old.index !== wanted.index) {
+    return refuse(now, 919, `has unit ${old.index} to swap, not ${wanted.vid}/${wanted.index}`)
+  }
+  // Told again: the swap is done.
+  if (unit.epoch === wanted.epoch && unit.diskId === newDiskId) return done(now)
+  if (unit.epoch !== old.epoch) return refuse(now, 918, staleText(unit))
+  const fitting = now.fittings[old.index]
+  if (fitting?.step !== 'ready' || fitting.epoch !== wanted.epoch) {
+    const epoch = fitting?.step === 'ready' ? fitting.epoch : 'none'
+    return refuse(now, 919, `has epoch ${epoch} ready for unit ${old.index}, not ${wanted.epoch}`)
+  }
+  if (fitting.diskId !== newDiskId) {
+    const where = `disk ${fitting.diskId}, not on ${newDiskId}`
+    return refuse(now, 920, `has epoch ${fitting.epoch} of unit ${old.index} on ${where}`)
+  }
+  // A put may be acknowledged into the old chunk after it was copied, and be lost with it.
+  if (isOldNormal && now.standing !== 'lock') {
+    const why = `is ${now.standing}, and disk ${unit.diskId} of its unit ${old.index} is normal`
+    return refuse(now, 926, `${why}: lock the volume before that unit is swapped`)
+  }
+  const fresh: Chunk = { index: old.index, epoch: fitting.epoch, diskId: fitting.diskId }
+  const units = now.units.map((one) => (one.index === fresh.index ? fresh : one))
+  const retired = [...now.retired, { ...unit, isDue: false }]
+  return done({ ...withoutFitting(now, fresh.index), units, retired })
+}
+
+/** A chunk is nobody's any more: its room on the disk is given back. */
+export function releasing(
+  now: VolumeRecord,
+  { vuid, diskId }: VolumeEventOf<'RELEASE_UNIT'>,
+): Decision {
+  const { vid, index, epoch } = vuidParts(vuid)
+  const unit = vid === now.vid ? now.units[index] : undefined
+  if (unit === undefined) return refuse(now, 924, noUnitText(vuid))
+  if (unit.epoch === epoch) {
+    return refuse(
+      now,
+      918,
+      `has epoch ${epoch} as its unit ${index}: swap it before it is released`,
+    )
+  }
+  const chunk: Chunk = { index, epoch, diskId }
+  const fitting = now.fittings[index]
+  if (fitting?.epoch === epoch && fitting.step === 'ready') {
+    if (fitting.diskId !== diskId) {
+      return refuse(now, 920, `has that chunk on disk ${fitting.diskId}, not on ${diskId}`)
+    }
+    return done(withRetired(withoutFitting(now, index), [chunk]))
+  }
+  if (fitting?.epoch === epoch && fitting.step === 'chosen') {
+    return refuse(now, 914, `is making that chunk on disk ${diskId}`)
+  }
+  const elsewhere = now.retired.find((one) => one.index === index && one.epoch === epoch)
+  if (elsewhere !== undefined && elsewhere.diskId !== diskId) {
+    return refuse(now, 920, `has that chunk on disk ${elsewhere.diskId}, not on ${diskId}`)
+  }
+  const isDue = (one: Retired) => (isSameChunk(one, chunk) ? { ...one, isDue: true } : one)
+  // One that is not there is gone already.
+  return done({ ...now, retired: now.retired.map(isDue) })
+}
+
+/** Disks were found: each chunk is written down before anything is done on them. */
+export function chosen(now: VolumeRecord, picks: Told<'CHOSEN'>['picks']): VolumeRecord {
+  const fittings = { ...now.fittings }
+  const epochs = [...now.epochs]
+  for (const { index, diskId } of picks) {
+    const fitting = fittings[index]
+    // A disk may have been excluded since it was looked for.
+    if (fitting?.step !== 'wanted' || fitting.excludes.includes(diskId)) continue
+    const epoch = (epochs[index] ?? 0) + 1
+    epochs[index] = epoch
+    fittings[index] = { ...fitting, step: 'chosen', epoch, diskId }
+  }
+  return { ...now, fittings, epochs, troubles: { ...now.troubles, fitting: CALM } }
+}
+
+/** Of a volume that lives, whoever asked is told, and asks again; one that is made goes on looking. */
+export function unplaceable(now: VolumeRecord, why: string): VolumeRecord {
+  const told = { count: now.unplaceable.count + 1, why: clippedWhy(why) }
+  if (now.standing === 'creating') {
+    // A disk that failed once may be well by now.
+    const fittings = mapped(now.fittings, (one) =>
+      one.step === 'wanted' ? { ...one, excludes: [] } : one,
+    )
+    return { ...stuck(now, 'fitting', why), fittings, unplaceable: told }
+  }
+  const left = Object.entries(now.fittings).filter(([, { step }]) => step !== 'wanted')
+  return { ...now, fittings: Object.fromEntries(left), unplaceable: told }
+}
+
+export function made(now: VolumeRecord, { made: good, failed }: Told<'MADE'>): VolumeRecord {
+  let next = now
+  for (const chunk of good) {
+    const fitting = next.fittings[chunk.index]
+    if (fitting === undefined || !isSameChunk({ index: chunk.index, ...fitting }, chunk)) continue
+    next = withFitting(next, chunk.index, { ...fitting, step: 'ready' })
+  }
+  for (const { why, ...chunk } of failed) {
+    const fitting = next.fittings[chunk.index]
+    if (fitting === undefined || !isSameChunk({ index: chunk.index, ...fitting }, chunk)) continue
+    // It may be there all the same: its answer was lost. So it goes like any other, and never comes back.
+    const excludes = [...fitting.excludes, chunk.diskId]
+    const again: Fitting = { step: 'wanted', epoch: 0, diskId: 0, excludes }
+    next = withRetired(withFitting(next, chunk.index, again), [chunk])
+    next = { ...next, unplaceable: { ...next.unplaceable, why: clippedWhy(why) } }
+  }
+  return complete({ ...next, troubles: { ...next.troubles, fitting: CALM } })
+}
+
+/** A volume is there when all its chunks are. */
+function complete(now: VolumeRecord): VolumeRecord {
+  const ready = fittingsAt(now, 'ready')
+  if (now.standing !== 'creating' || ready.length < now.epochs.length) return now
+  const units = ready.map(({ index, epoch, diskId }) => ({ index, epoch, diskId }))
+  return { ...now, standing: 'idle', units, fittings: {} }
+}
+
+export function released(
+  now: VolumeRecord,
+  { released: gone, failed }: Told<'RELEASED'>,
+): VolumeRecord {
+  const retired = now.retired.filter((one) => !gone.some((other) => isSameChunk(one, other)))
+  const [first] = failed
+  const next = { ...now, retired }
+  if (first === undefined) return { ...next, troubles: { ...now.troubles, releasing: CALM } }
+  const what = `unit ${first.index}, epoch ${first.epoch}, on disk ${first.diskId}`
+  return stuck(next, 'releasing', `${what}: ${first.why}`)
+}
+
+export function retiredOver(
+  now: VolumeRecord,
+  { index, epoch }: Told<'RETIRED_OVER'>,
+): VolumeRecord {
+  const isOver = (one: Retired) => one.index === index && one.epoch === epoch
+  const retired = now.retired.map((one) => (isOver(one) ? { ...one, isDue: true } : one))
+  return { ...now, retired }
+}
+
+/** Whoever asked for it has gone, and its room is others'. */
+export function readyOver(now: VolumeRecord, { index, epoch }: Told<'READY_OVER'>): VolumeRecord {
+  const fitting = now.fittings[index]
+  if (fitting?.step !== 'ready' || fitting.epoch !== epoch) return now
+  return withRetired(withoutFitting(now, index), [{ index, ...fitting }])
+}
+
+export function stuck(now: VolumeRecord, room: Told<'STUCK'>['room'], why: string): VolumeRecord {
+  const trouble = { tries: now.troubles[room].tries + 1, why: clippedWhy(why) }
+  return { ...now, troubles: { ...now.troubles, [room]: trouble } }
+}
+
+function done(next: VolumeRecord): Decision {
+  const { standing, unplaceable: told } = next
+  return { next, answer: { ok: true, standing, unplaced: told.count } }
+}
+
+function refuse(now: VolumeRecord, refused: number, why: string): Decision {
+  return { next: now, answer: { refused, message: `volume ${now.vid} ${why}` } }
+}
+
+function unitOf(now: VolumeRecord, vuid: Vuid): Chunk | undefined {
+  const { vid, index } = vuidParts(vuid)
+  return vid === now.vid ? now.units[index] : undefined
+}
+
+function noUnitText(vuid: Vuid): string {
+  const { vid, index } = vuidParts(vuid)
+  return `has no unit ${index} of volume ${vid} (vuid ${vuid})`
+}
+
+function staleText({ index, epoch, diskId }: Chunk): string {
+  return `has epoch ${epoch} on disk ${diskId} as its unit ${index}: that vuid is stale`
+}
+
+function withFitting(now: VolumeRecord, index: number, fitting: Fitting): VolumeRecord {
+  return { ...now, fittings: { ...now.fittings, [index]: fitting } }
+}
+
+function withoutFitting(now: VolumeRecord, index: number): VolumeRecord {
+  const { [index]: _gone, ...fittings } = now.fittings
+  return { ...now, fittings }
+}
+
+/** Due at once: nobody has read or written them. */
+function withRetired(now: VolumeRecord, chunks: readonly Chunk[]): VolumeRecord {
+  const fresh = chunks.map(({ index, epoch, diskId }) => ({ index, epoch, diskId, isDue: true }))
+  return { ...now, retired: [...now.retired, ...fresh] }
+}
+
+function mapped<T>(of: Record<string, T>, change: (one: T) => T): Record<string, T> {
+  return Object.fromEntries(Object.entries(of).map(([key, one]) => [key, change(one)]))
+}

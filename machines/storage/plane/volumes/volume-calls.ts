@@ -1,0 +1,133 @@
+/**
+ * What is asked of volumes by name: lock, unlock, and the change of a unit. Decides: that a refusal of the
+ * machine is an error here, that a chunk is looked at before it takes its place (927), and how long an
+ * allocation is waited for. Leaves to others: every rule (`volume-rules.ts`, `unit-rules.ts`).
+ */
+import type { CallOptions, Client, Clock, EventObject } from '../../../../src/index.ts'
+import { refusal, StorageRefusal, type Vuid, vuidOf, vuidParts } from '../codes/index.ts'
+import type { DiskTable } from '../disks/index.ts'
+import { whyOf } from '../why.ts'
+import type { ChunkCalls, UnitPlace } from './ports.ts'
+import { volumeAddress } from './volume.ts'
+import type { VolumeAnswer, VolumeRecord } from './volume-record.ts'
+import { known, type VolumeViews } from './volume-views.ts'
+
+/** Looking for disks and making a chunk takes two tasks and two calls; a disk that hangs costs a time-out more. */
+const ALLOC_MS = 25_000
+
+export interface VolumeCallsOptions {
+  client: Client
+  clock: Clock
+  views: VolumeViews
+  table: DiskTable
+  chunks: Pick<ChunkCalls, 'statChunk'>
+}
+
+type Taken = Extract<VolumeAnswer, { ok: true }>
+
+export class VolumeCalls {
+  readonly #options: VolumeCallsOptions
+
+  constructor(options: VolumeCallsOptions) {
+    this.#options = options
+  }
+
+  as(author: string): VolumeCalls {
+    return new VolumeCalls({ ...this.#options, client: this.#options.client.as(author) })
+  }
+
+  /** No more is written to it from now on; its chunks are set read-only behind the answer. @throws StorageRefusal 902 */
+  lock(vid: number): Promise<Taken> {
+    return this.ask(vid, { type: 'LOCK' })
+  }
+
+  /** @param force although chunks cannot be set writable @throws StorageRefusal 903 */
+  unlock(vid: number, { force = false } = {}): Promise<Taken> {
+    return this.ask(vid, { type: 'UNLOCK', ...(force ? { force } : {}) })
+  }
+
+  /**
+   * A chunk beside the one of `vuid`, on another disk, for the same place: the same as long as it is neither
+   * used nor released nor excluded, so that whoever was cut off asks again.
+   * @throws StorageRefusal 914, 917, 918, 924
+   */
+  async allocUnit(
+    vuid: Vuid,
+    {
+      excludes = [],
+      timeoutMs = ALLOC_MS,
+    }: { excludes?: readonly number[]; timeoutMs?: number } = {},
+  ): Promise<UnitPlace> {
+    const { vid, index } = vuidParts(vuid)
+    const asked = await this.ask(vid, { type: 'ALLOC_UNIT', vuid, excludes: [...excludes] })
+    const view = await this.#options.client.waitFor(
+      volumeAddress(vid),
+      ({ context }) => {
+        const { fittings } = context as VolumeRecord
+        return fittings[index] === undefined || fittings[index]?.step === 'ready'
+      },
+      { timeoutMs },
+    )
+    const { fittings, unplaceable } = view.context as VolumeRecord
+    const fitting = fittings[index]
+    if (fitting === undefined) {
+      const isTold = unplaceable.count > (asked.unplaced ?? 0)
+      const why = isTold ? unplaceable.why : 'the chunk was swapped in or released meanwhile'
+      throw refusal(917, `unit ${index} of volume ${vid}: ${why}`)
+    }
+    const fresh = vuidOf({ vid, index, epoch: fitting.epoch })
+    return { ...(await this.#placeOf(fitting.diskId)), vuid: fresh }
+  }
+
+  /** The new chunk takes the place of the old one. Told again it is no error. @throws StorageRefusal 918–920, 924, 926, 927 */
+  async updateUnit(change: { newVuid: Vuid; oldVuid: Vuid; newDiskId: number }): Promise<void> {
+    const { newVuid, newDiskId } = change
+    const { vid, index, epoch } = vuidParts(newVuid)
+    const record = await this.#options.views.record(vid, { fresh: true })
+    const unit = record.units[index]
+    const isDone = unit?.epoch === epoch && unit.diskId === newDiskId
+    const fitting = record.fittings[index]
+    const isOldNormal = unit !== undefined && (await this.#isNormal(unit.diskId))
+    // What is refused anyhow needs no look at the disk.
+    if (!isDone && fitting?.step === 'ready' && fitting.epoch === epoch) {
+      const at = { ...(await this.#placeOf(fitting.diskId)), vuid: newVuid }
+      await this.#options.chunks.statChunk(at).catch((thrown: unknown) => {
+        throw refusal(927, `unit ${index} of volume ${vid} on disk ${newDiskId}: ${whyOf(thrown)}`)
+      })
+    }
+    await this.ask(vid, {
+      ...{ type: 'UPDATE_UNIT', ...change, isOldNormal, at: this.#options.clock.now() },
+    })
+    this.#options.views.forget(vid)
+  }
+
+  /** It is gone from its disk some time after the answer, however often that has to be tried. @throws StorageRefusal 914, 918, 920, 924 */
+  async releaseUnit(vuid: Vuid, diskId: number): Promise<void> {
+    await this.ask(vuidParts(vuid).vid, { type: 'RELEASE_UNIT', vuid, diskId })
+  }
+
+  /** @throws StorageRefusal as the volume refuses; 904 */
+  async ask(vid: number, event: EventObject, options: CallOptions = {}): Promise<Taken> {
+    const asked = this.#options.client.ask(volumeAddress(vid), event, options)
+    const answer = (await known(vid, asked)) as VolumeAnswer | undefined
+    if (answer === undefined) {
+      throw refusal(904, `volume ${vid} is paused or parked: resume it`)
+    }
+    if ('refused' in answer) throw refusal(answer.refused, answer.message)
+    return answer
+  }
+
+  async #isNormal(diskId: number): Promise<boolean> {
+    return (await this.#options.table.all({ fresh: true })).get(diskId)?.status === 1
+  }
+
+  async #placeOf(diskId: number): Promise<{ address: string; diskId: number }> {
+    const disk = (await this.#options.table.all()).get(diskId)
+    if (disk) return { address: disk.address, diskId }
+    throw refusal(911, `there is no disk ${diskId}: its record was removed`)
+  }
+}
+
+export function isRefused(thrown: unknown, ...statuses: number[]): thrown is StorageRefusal {
+  return thrown instanceof StorageRefusal && statuses.includes(thrown.status)
+}

@@ -1,0 +1,192 @@
+/**
+ * What is known of a volume, and what it can be told. Decides: the fields and their bounds. Leaves to
+ * others: what its events change (`volume-rules.ts`), what is done for it (`volume-tasks.ts`).
+ */
+import { z } from 'zod'
+import { VID_MAX, vuidSchema } from '../codes/index.ts'
+import { DISK_ID_MAX } from '../disks/index.ts'
+
+export const VOLUME_STANDINGS = ['creating', 'idle', 'active', 'lock', 'unlocking'] as const
+export type VolumeStanding = (typeof VOLUME_STANDINGS)[number]
+
+const at = z.int().min(0)
+const bytes = z.int().min(0)
+const diskId = z.int().min(1).max(DISK_ID_MAX)
+/** Of whoever writes to it: the name of a node. */
+const token = z.string().min(1).max(256)
+/** A volume has at most 36 units, and a disk is excluded for a reason. */
+const EXCLUDES_MAX = 1_000
+
+export const volumeInput = z.object({
+  vid: z.int().min(1).max(VID_MAX),
+  /** The number of its code mode. */
+  mode: z.int().min(1),
+  chunkBytesMax: z.int().min(1),
+  /** A chunk that was replaced is released after this, unless somebody says so sooner. */
+  retiredKeptMs: z.int().min(0),
+  /** A chunk that was made to take the place of a unit is released after this, unless somebody asks for it again. */
+  readyKeptMs: z.int().min(1),
+  at,
+})
+export type VolumeInput = z.output<typeof volumeInput>
+
+/** Of each chunk, as far as the writer knows. */
+const used = z.object({ chunkBytesUsed: bytes })
+
+export const volumeEvents = {
+  ACQUIRE: used.extend({ token, retainMs: z.int().min(1), at }),
+  RETAIN: used.extend({ token, retainMs: z.int().min(1), at }),
+  RETURN: used.extend({ token }),
+  LOCK: z.object({}),
+  UNLOCK: z.object({
+    /** Although chunks could not be set writable. */
+    force: z.boolean().exactOptional(),
+  }),
+  ALLOC_UNIT: z.object({
+    vuid: vuidSchema,
+    excludes: z.array(diskId).max(EXCLUDES_MAX).default([]),
+  }),
+  UPDATE_UNIT: z.object({
+    newVuid: vuidSchema,
+    oldVuid: vuidSchema,
+    newDiskId: diskId,
+    at,
+    /** The disk of the old one is normal: whoever holds an older mapping may still write there. */
+    isOldNormal: z.boolean().default(false),
+  }),
+  RELEASE_UNIT: z.object({ vuid: vuidSchema, diskId }),
+}
+type Payload<TType extends keyof typeof volumeEvents> = z.output<(typeof volumeEvents)[TType]>
+/** An event that says nothing more has its type alone. */
+type Fields<TType extends keyof typeof volumeEvents> =
+  Payload<TType> extends Record<string, never> ? unknown : Payload<TType>
+export type VolumeEventOf<TType extends keyof typeof volumeEvents> = {
+  type: TType
+} & Fields<TType>
+
+/** A chunk of the volume: which unit, the how-manieth of that, and where. */
+export interface Chunk {
+  index: number
+  epoch: number
+  diskId: number
+}
+
+export type ChunkMode = 'readonly' | 'readwrite'
+
+/** What becomes of chunks, as tasks and timers say it: the machine itself raises them. */
+export type VolumeResult =
+  | { type: 'CHOSEN'; picks: readonly { index: number; diskId: number }[] }
+  /** There is no place now. */
+  | { type: 'UNPLACEABLE'; why: string }
+  | { type: 'MADE'; made: readonly Chunk[]; failed: readonly ChunkFailure[] }
+  | { type: 'RELEASED'; released: readonly Chunk[]; failed: readonly ChunkFailure[] }
+  | { type: 'CHUNKS_SET'; to: ChunkMode; failed: readonly ChunkFailure[] }
+  | { type: 'RETAIN_OVER' }
+  | { type: 'RETIRED_OVER'; index: number; epoch: number }
+  | { type: 'READY_OVER'; index: number; epoch: number }
+  /** What stood in the way was no refusal: a task was given up. */
+  | { type: 'STUCK'; room: 'fitting' | 'releasing' | 'setting'; why: string }
+
+export type VolumeEvent =
+  | { [TType in keyof typeof volumeEvents]: VolumeEventOf<TType> }[keyof typeof volumeEvents]
+  | VolumeResult
+
+export interface ChunkFailure extends Chunk {
+  why: string
+}
+
+/** Chunks that could not be released yet; past it no further ones are made that may fail, too. */
+export const RETIRED_MAX = 200
+
+/**
+ * A unit that is to get a chunk. `wanted`: a disk is looked for; `chosen`: written down, and being made;
+ * `ready`: the chunk is there, and waits to take its place.
+ */
+export interface Fitting {
+  step: 'wanted' | 'chosen' | 'ready'
+  /** 0 until it is chosen. */
+  epoch: number
+  diskId: number
+  excludes: number[]
+}
+
+/** A chunk that is nobody's any more. It stays in the record until it is gone from its disk. */
+export interface Retired extends Chunk {
+  /** False: readers may still look for it. */
+  isDue: boolean
+}
+
+/** Work that is tried again: how often it failed in a row, and why. */
+export interface Trouble {
+  tries: number
+  why: string | null
+}
+
+export interface VolumeRecord {
+  vid: number
+  mode: number
+  chunkBytesMax: number
+  retiredKeptMs: number
+  readyKeptMs: number
+  standing: VolumeStanding
+  /** By index; empty until all of them are there. */
+  units: Chunk[]
+  /** By index: the highest that was ever given. None is given twice. */
+  epochs: number[]
+  /** By index, as text. */
+  fittings: Record<string, Fitting>
+  retired: Retired[]
+  holder: { token: string; until: number } | null
+  /** Somebody wants to lock it: its holder is to give it back. */
+  isWantedBack: boolean
+  chunkBytesUsed: number
+  /** Whether all chunks that can be are read-only under a lock, and writable after it. */
+  isSet: boolean
+  troubles: Record<'fitting' | 'releasing' | 'setting', Trouble>
+  /** The last time that no disk was found for a unit; told to whoever asked for it. */
+  unplaceable: { count: number; why: string }
+  createdAt: number
+}
+
+export type VolumeAnswer =
+  | {
+      ok: true
+      standing: VolumeStanding
+      until?: number
+      isWantedBack?: boolean
+      unplaced?: number
+    }
+  | { refused: number; message: string }
+
+const NO_TROUBLE: Trouble = { tries: 0, why: null }
+
+export function newVolume({ at: createdAt, ...facts }: VolumeInput, units: number): VolumeRecord {
+  const indexes = Array.from({ length: units }, (_, index) => index)
+  const wanted: Fitting = { step: 'wanted', epoch: 0, diskId: 0, excludes: [] }
+  return {
+    ...facts,
+    ...{ standing: 'creating', units: [], epochs: indexes.map(() => 0) },
+    fittings: Object.fromEntries(indexes.map((index) => [String(index), wanted])),
+    ...{ retired: [], holder: null, isWantedBack: false, chunkBytesUsed: 0, isSet: true },
+    troubles: { fitting: NO_TROUBLE, releasing: NO_TROUBLE, setting: NO_TROUBLE },
+    unplaceable: { count: 0, why: '' },
+    createdAt,
+  }
+}
+
+/** Units whose fitting has come so far, in their order. */
+export function fittingsAt(
+  { fittings }: Pick<VolumeRecord, 'fittings'>,
+  step: Fitting['step'],
+): (Chunk & { excludes: number[] })[] {
+  return Object.entries(fittings)
+    .filter(([, one]) => one.step === step)
+    .map(([index, { epoch, diskId: on, excludes }]) => ({
+      ...{ index: Number(index), epoch, diskId: on, excludes },
+    }))
+    .sort((a, b) => a.index - b.index)
+}
+
+export function isSameChunk(a: Chunk, b: Chunk): boolean {
+  return a.index === b.index && a.epoch === b.epoch && a.diskId === b.diskId
+}

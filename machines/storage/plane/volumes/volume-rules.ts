@@ -1,0 +1,162 @@
+/**
+ * What a volume is told, and what becomes of it. Decides: who may write to it, when it can be locked, and
+ * every refusal (reference sheet, sections 4 and 8). Leaves to others: its units and their chunks
+ * (`unit-rules.ts`). Pure.
+ */
+import {
+  allocated,
+  chosen,
+  made,
+  readyOver,
+  released,
+  releasing,
+  retiredOver,
+  stuck,
+  unplaceable,
+  updated,
+} from './unit-rules.ts'
+import type { VolumeAnswer, VolumeEvent, VolumeEventOf, VolumeRecord } from './volume-record.ts'
+
+export interface VolumeDecision {
+  next: VolumeRecord
+  /** None for what the machine told itself. */
+  answer?: VolumeAnswer
+}
+
+export function decide(now: VolumeRecord, event: VolumeEvent): VolumeDecision {
+  switch (event.type) {
+    case 'ACQUIRE':
+      return acquire(now, event)
+    case 'RETAIN':
+      return retain(now, event)
+    case 'RETURN':
+      return giveBack(now, event)
+    case 'RETAIN_OVER':
+      return { next: now.standing === 'active' ? idle(now) : now }
+    case 'LOCK':
+      return lock(now)
+    case 'UNLOCK':
+      return unlock(now, event.force === true)
+    case 'CHUNKS_SET':
+      return { next: chunksSet(now, event) }
+    case 'ALLOC_UNIT':
+      return allocated(now, event)
+    case 'UPDATE_UNIT':
+      return updated(now, event)
+    case 'RELEASE_UNIT':
+      return releasing(now, event)
+    case 'CHOSEN':
+      return { next: chosen(now, event.picks) }
+    case 'UNPLACEABLE':
+      return { next: unplaceable(now, event.why) }
+    case 'MADE':
+      return { next: made(now, event) }
+    case 'RELEASED':
+      return { next: released(now, event) }
+    case 'RETIRED_OVER':
+      return { next: retiredOver(now, event) }
+    case 'READY_OVER':
+      return { next: readyOver(now, event) }
+    case 'STUCK':
+      return { next: stuck(now, event.room, event.why) }
+  }
+}
+
+export function done(next: VolumeRecord, more: object = {}): VolumeDecision {
+  return { next, answer: { ok: true, standing: next.standing, ...more } }
+}
+
+export function refuse(now: VolumeRecord, refused: number, why: string): VolumeDecision {
+  return { next: now, answer: { refused, message: `volume ${now.vid} ${why}` } }
+}
+
+function acquire(now: VolumeRecord, event: VolumeEventOf<'ACQUIRE'>): VolumeDecision {
+  const { token, chunkBytesUsed } = event
+  const { standing, holder } = now
+  if (standing === 'active' && holder?.token !== token) {
+    return refuse(now, 929, `is written to by ${holder?.token ?? 'another node'}`)
+  }
+  if (standing !== 'idle' && standing !== 'active') {
+    return refuse(now, 929, `is ${standing}: only one that is idle can be written to`)
+  }
+  const until = event.at + event.retainMs
+  const isFresh = standing === 'idle'
+  const next: VolumeRecord = {
+    ...{ ...now, standing: 'active', holder: { token, until }, chunkBytesUsed },
+    isWantedBack: isFresh ? false : now.isWantedBack,
+  }
+  return done(next, { until, isWantedBack: next.isWantedBack })
+}
+
+function retain(now: VolumeRecord, event: VolumeEventOf<'RETAIN'>): VolumeDecision {
+  if (now.standing === 'active' && now.holder?.token === event.token) {
+    return acquire(now, { ...event, type: 'ACQUIRE' })
+  }
+  const whose = now.standing === 'active' ? `${now.holder?.token}'s to write to` : now.standing
+  return refuse(now, 929, `is ${whose}, and ${event.token}'s no more`)
+}
+
+function giveBack(now: VolumeRecord, event: VolumeEventOf<'RETURN'>): VolumeDecision {
+  // Told again, or too late: whoever has it now keeps it.
+  if (now.standing !== 'active' || now.holder?.token !== event.token) return done(now)
+  return done({ ...idle(now), chunkBytesUsed: event.chunkBytesUsed })
+}
+
+function idle(now: VolumeRecord): VolumeRecord {
+  return { ...now, standing: 'idle', holder: null, isWantedBack: false }
+}
+
+function lock(now: VolumeRecord): VolumeDecision {
+  const { standing, holder } = now
+  switch (standing) {
+    case 'lock':
+      return done(now)
+    case 'idle':
+      return done(setting({ ...now, standing: 'lock' }))
+    case 'active': {
+      const until = new Date(holder?.until ?? 0).toISOString()
+      const why = `is written to by ${holder?.token} until ${until}, who is asked to give it back`
+      return refuse({ ...now, isWantedBack: true }, 902, why)
+    }
+    default:
+      return refuse(now, 902, `is ${standing}: only one that is idle can be locked`)
+  }
+}
+
+function unlock(now: VolumeRecord, isForced: boolean): VolumeDecision {
+  switch (now.standing) {
+    case 'idle':
+      return done(now)
+    case 'unlocking':
+      return done(isForced ? { ...now, standing: 'idle', isSet: true } : now)
+    case 'lock':
+      return done(setting({ ...now, standing: 'unlocking' }))
+    default:
+      return refuse(now, 903, `is ${now.standing}: only one that is locked can be unlocked`)
+  }
+}
+
+function setting(now: VolumeRecord): VolumeRecord {
+  return { ...now, isSet: false, troubles: { ...now.troubles, setting: { tries: 0, why: null } } }
+}
+
+/** All that can be are as the standing wants them, or some are to be asked again. */
+function chunksSet(
+  now: VolumeRecord,
+  { to, failed }: Extract<VolumeEvent, { type: 'CHUNKS_SET' }>,
+): VolumeRecord {
+  const { troubles } = now
+  // It was unlocked while its chunks were being locked.
+  if (to !== (now.standing === 'lock' ? 'readonly' : 'readwrite')) return now
+  const [first] = failed
+  if (first !== undefined) {
+    const why = `unit ${first.index} on disk ${first.diskId}: ${first.why}`
+    return stuck(
+      now,
+      'setting',
+      failed.length === 1 ? why : `${why}, and ${failed.length - 1} more`,
+    )
+  }
+  const well = { ...now, isSet: true, troubles: { ...troubles, setting: { tries: 0, why: null } } }
+  return now.standing === 'unlocking' ? { ...well, standing: 'idle' } : well
+}

@@ -1,0 +1,6 @@
+/** What the words stand for that verbs of this family stand below, in help. */
+export const verbGroups = {
+  storage: 'blobs in erasure-coded volumes, their disks and blobnodes',
+  'storage disks': 'disks of blobnodes',
+  'storage volumes': 'volumes, and the units that they are made of',
+}

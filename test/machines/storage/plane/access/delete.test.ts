@@ -1,0 +1,144 @@
+/** Deleting objects: when it is done, what is left to upkeep, and that a reader never sees half of it. */
+import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { parseBlobId } from '../../../../../machines/storage/plane/access/blob-id.ts'
+import { deleteObject } from '../../../../../machines/storage/plane/access/delete.ts'
+import { openObject } from '../../../../../machines/storage/plane/access/get.ts'
+import { Budget } from '../../../../../machines/storage/plane/access/lanes.ts'
+import { BLOB_BYTES_MAX } from '../../../../../machines/storage/plane/access/limits.ts'
+import { putObject } from '../../../../../machines/storage/plane/access/put.ts'
+import { codeModeOf, unitCount } from '../../../../../machines/storage/plane/codes/index.ts'
+import { Erasure } from '../../../../../machines/storage/plane/erasure/index.ts'
+import { type Condition, firstBlob, Twins } from './twins.ts'
+
+const VID = 7
+const signal = new AbortController().signal
+let erasure: Erasure
+beforeAll(async () => {
+  erasure = await Erasure.open({ threads: 1 })
+})
+afterAll(() => erasure.close())
+
+async function stored(modeName: string, size: number) {
+  const mode = codeModeOf(modeName)
+  const twins = new Twins(erasure, mode, [VID])
+  const deps = { ...twins.deps(), budget: new Budget(2 ** 30) }
+  const options = { mode, announced: size, signal }
+  const put = await putObject(deps, Readable.from([randomBytes(size)]), options)
+  const id = parseBlobId(put.id)
+  return {
+    ...{ twins, id, bid: firstBlob(id).bid },
+    remove: () => deleteObject(deps, id, signal),
+    read: (range = { from: 0, to: size }) =>
+      openObject(deps, id, range, signal)
+        .then((stream) => buffer(stream))
+        .then(
+          () => 'bytes',
+          ({ code }: { code: string }) => code,
+        ),
+  }
+}
+
+it('marks all units and then deletes all, and leaves nothing to upkeep', async () => {
+  const { twins, bid, remove, read } = await stored('EC6P3', 30_000)
+  expect(await remove()).toBe('deleted')
+  const states = Array.from({ length: 9 }, (_, index) => twins.shard(VID, index, bid)!.state)
+  expect(states).toEqual(Array(9).fill('deleted'))
+  expect(twins.removals).toEqual([])
+  expect(await read()).toBe('not-found')
+})
+
+it('asked for again changes nothing', async () => {
+  const { twins, remove } = await stored('EC6P3', 30_000)
+  await remove()
+  expect(await remove()).toBe('deleted')
+  expect(twins.removals).toEqual([])
+})
+
+it('finds nothing where nothing is known', async () => {
+  const { twins, bid, remove, id } = await stored('EC6P3', 30_000)
+  twins.spoil('none', VID, bid, ...Array(9).keys())
+  expect(await remove()).toBe('absent')
+  expect(twins.removals).toEqual([])
+  twins.volumes.delete(VID)
+  await expect(deleteObject(twins.deps(), id, signal)).rejects.toMatchObject({ status: 904 })
+})
+
+it.each([
+  ['EC6P3', 'away', [8], 'deleted'],
+  ['EC6P3', 'away', [6, 7, 8], 'deleted'],
+  // Its bytes of data could be read by range.
+  ['EC6P3', 'away', [0], 'accepted'],
+  ['EC6P3', 'busy', [0], 'accepted'],
+  // A disk that is broken may work again after a restart.
+  ['EC6P3', 'broken', [0], 'accepted'],
+  ['EC6P3', 'broken', [8], 'deleted'],
+  ['EC6P3', 'broken', [0, 1, 2, 3, 4, 5, 6, 7, 8], 'accepted'],
+  ['EC6P3', 'away', [0, 1, 2, 3, 4, 5, 6], 'accepted'],
+  ['EC6P3L3', 'away', [6, 7, 8], 'deleted'],
+  ['EC6P3L3', 'away', [6, 7, 8, 9, 10, 11], 'deleted'],
+  ['Replica3', 'away', [1], 'accepted'],
+  ['Replica3', 'broken', [1], 'accepted'],
+] as const)('of %s with units %s: %j is %s', async (mode, condition, bad, outcome) => {
+  const { twins, bid, remove } = await stored(mode, 60_000)
+  twins.set(condition, VID, ...bad)
+  expect(await remove()).toBe(outcome)
+  expect(twins.removals).toEqual([{ vid: VID, bid, unitsDone: [] }])
+  const marked = [...Array(unitCount(codeModeOf(mode))).keys()].filter(
+    (index) => twins.shard(VID, index, bid)!.state === 'marked',
+  )
+  // None is deleted before all are marked: who reads would take the rest for what is left of a loss.
+  expect(marked).toHaveLength(unitCount(codeModeOf(mode)) - bad.length)
+})
+
+it('goes to the new place of a unit that has moved', async () => {
+  const { twins, remove } = await stored('EC6P3', 30_000)
+  twins.move(VID, 2)
+  expect(await remove()).toBe('deleted')
+  expect([twins.freshViews, twins.removals]).toEqual([1, []])
+})
+
+it('is not said to be under way when upkeep does not know of it', async () => {
+  const { twins, remove } = await stored('EC6P3', 30_000)
+  twins.set('away', VID, 0)
+  twins.upkeepFails = true
+  await expect(remove()).rejects.toMatchObject({ code: 'unavailable' })
+})
+
+it('that is done cannot be read, wherever units were and come back', async () => {
+  const modes = ['EC6P3', 'EC6P3L3', 'EC4P4L2', 'Replica3', 'Replica4TwoAZ']
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...modes),
+      fc.integer({ min: 1, max: 60_000 }),
+      fc.array(fc.constantFrom<Condition>('up', 'up', 'up', 'away', 'busy', 'broken'), {
+        ...{ minLength: 16, maxLength: 16 },
+      }),
+      fc.nat(),
+      async (mode, size, conditions, at) => {
+        const { twins, remove, read } = await stored(mode, size)
+        for (const index of Array(unitCount(codeModeOf(mode))).keys())
+          twins.set(conditions[index]!, VID, index)
+        const outcome = await remove()
+        twins.conditions.clear()
+        if (outcome !== 'deleted') return
+        const from = at % size
+        expect(await read()).toBe('not-found')
+        expect(await read({ from, to: from + 1 })).toBe('not-found')
+      },
+    ),
+    { numRuns: 80 },
+  )
+})
+
+it('deletes all blobs of an object, and says the least that is true of all', async () => {
+  const { twins, remove } = await stored('Replica3', 2 * BLOB_BYTES_MAX + 1)
+  expect(await remove()).toBe('deleted')
+  const other = await stored('Replica3', 2 * BLOB_BYTES_MAX + 1)
+  other.twins.spoil('none', VID, other.bid + 1n, 0, 1, 2)
+  expect(await other.remove()).toBe('deleted')
+  expect(twins.removals).toEqual([])
+})
