@@ -38,8 +38,9 @@ export interface ShardIo {
     at: UnitPlace,
     bid: bigint,
     bytes: Uint8Array,
-    options?: { signal?: AbortSignal },
-  ): Promise<{ crc: number }>
+    /** Bytes that do not fit `crc` are refused, and not stored. */
+    options: { crc: number; signal?: AbortSignal },
+  ): Promise<unknown>
   /** The blobnode has verified what it gives. */
   getShard(
     at: UnitPlace,

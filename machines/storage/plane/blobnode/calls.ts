@@ -101,13 +101,14 @@ async function putShard(
   deps: CallDeps,
 ): Promise<void> {
   requireLength(exchange, size)
+  const put = { vuid, bid, size, meant: crcOf(exchange) }
   const disk = deps.disk(diskid)
   // Before the body is asked for: nobody sends it in vain.
   const store = disk.store()
   const { crc } =
     size <= HELD_BYTES_MAX
-      ? await putHeld(disk, { vuid, bid, size }, exchange, deps)
-      : await putPieces(disk, store, { vuid, bid, size }, exchange)
+      ? await putHeld(disk, put, exchange, deps)
+      : await putPieces(disk, store, put, exchange)
   disk.counters.puts += 1
   disk.counters.bytes_in += size
   exchange.json({ crc })
@@ -117,11 +118,13 @@ interface Put {
   vuid: bigint
   bid: bigint
   size: number
+  /** Its checksum, where the caller says it. */
+  meant: number | undefined
 }
 
 async function putHeld(
   disk: ServedDisk,
-  { vuid, bid, size }: Put,
+  { vuid, bid, size, meant }: Put,
   exchange: Exchange,
   { held }: CallDeps,
 ): Promise<{ crc: number }> {
@@ -130,7 +133,7 @@ async function putHeld(
     const body = await exchange.whole(size)
     const free = await disk.slots.take(kindOf(exchange), exchange.isGone)
     try {
-      return await disk.store().putShard(vuid, bid, size, body)
+      return await disk.store().putShard(vuid, bid, size, body, meant)
     } finally {
       free()
     }
@@ -143,7 +146,7 @@ async function putHeld(
 async function putPieces(
   disk: ServedDisk,
   store: DiskStore,
-  { vuid, bid, size }: Put,
+  { vuid, bid, size, meant }: Put,
   exchange: Exchange,
 ): Promise<{ crc: number }> {
   const kind = kindOf(exchange)
@@ -158,7 +161,7 @@ async function putPieces(
     free = await disk.slots.take(kind, exchange.isGone, true)
   }
   try {
-    return await store.putShard(vuid, bid, size, slotted())
+    return await store.putShard(vuid, bid, size, slotted(), meant)
   } finally {
     free()
   }
@@ -232,6 +235,21 @@ async function atWork<T>(
   } finally {
     free()
   }
+}
+
+const crc32Text = z
+  .string()
+  .regex(/^\d{1,10}$/)
+  .transform(Number)
+  .pipe(z.int().max(0xffff_ffff))
+
+/** @throws StorageRefusal 600 */
+function crcOf({ query }: Exchange): number | undefined {
+  const given = query.get('crc')
+  if (given === null) return undefined
+  const crc = crc32Text.safeParse(given)
+  if (crc.success) return crc.data
+  throw refusal(600, `crc "${given.slice(0, 40)}" is no CRC-32 as a decimal number`)
 }
 
 function kindOf({ query }: Exchange): IoKind {

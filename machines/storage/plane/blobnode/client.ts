@@ -32,6 +32,11 @@ export interface CallOptions {
   io?: IoKind
 }
 
+export interface PutOptions extends CallOptions {
+  /** CRC-32 of the bytes: others are refused with 658, and not stored. */
+  crc?: number
+}
+
 export interface GetOptions extends CallOptions {
   /** `to` is exclusive. */
   range?: { from: number; to: number } | undefined
@@ -96,10 +101,12 @@ export class BlobnodeClient {
     at: UnitPlace,
     bid: bigint,
     bytes: Uint8Array,
-    options: CallOptions = {},
+    { crc, ...options }: PutOptions = {},
   ): Promise<{ crc: number }> {
     const parts = { ...chunkOf(at), bid, size: bytes.byteLength }
-    return this.#read(putAnswer, at.address, 'shard/put', parts, { ...options, body: bytes })
+    const meant = crc === undefined ? {} : { query: `crc=${crc}` }
+    const sent = { ...options, ...meant, body: bytes }
+    return this.#read(putAnswer, at.address, 'shard/put', parts, sent)
   }
 
   /** The blobnode has verified every byte; one that fails that is refused, also in the middle of an answer. */

@@ -51,6 +51,7 @@ export interface DiskStore {
     bid: bigint,
     size: number,
     body: Uint8Array | AsyncIterable<Uint8Array>,
+    crc?: number,
   ): Promise<{ crc: number }>
   readShard(vuid: bigint, bid: bigint, range?: { from: number; to: number }): Promise<ShardBytes>
   statShard(vuid: bigint, bid: bigint): Awaitable<ShardInfo>

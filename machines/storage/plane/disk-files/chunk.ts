@@ -55,6 +55,12 @@ const DEAD_BYTES_MIN = 1_048_576
 /** The chunk has moved to another file since the stretch was reserved. */
 class StretchMoved extends Error {}
 
+/** Bytes that changed on their way are not stored: later they would fit the checksum that they had then. */
+function requireMeant(bid: bigint, crc: number, meant: number | undefined): void {
+  if (meant === undefined || crc === meant) return
+  throw refusal(658, `shard ${bid} came with the checksum ${crc}, not ${meant}; send it again`)
+}
+
 export class Chunk {
   readonly vuid: bigint
   readonly path: string
@@ -133,14 +139,20 @@ export class Chunk {
     }
   }
 
-  /** The same again is welcome: the newest counts. @throws StorageRefusal 600, 622, 627, 654 */
-  async put(bid: bigint, size: number, body: ShardBody): Promise<{ crc: number }> {
+  /**
+   * The same again is welcome: the newest counts.
+   * @param crc of the bytes that were meant; undefined: nobody says @throws StorageRefusal 600, 622, 627, 654, 658
+   */
+  async put(bid: bigint, size: number, body: ShardBody, crc?: number): Promise<{ crc: number }> {
     const check = (at: number) => this.#checkPut(bid, size, at)
     check(this.#log.tail)
     if (!(body instanceof Uint8Array) && size > HELD_BYTES_MAX) {
       const target: StreamTarget = {
         reserve: () => this.#reserve(bid, size),
-        name: (stretch, checksums) => this.#name(bid, size, stretch, checksums),
+        name: (stretch, checksums) => {
+          requireMeant(bid, checksums.crc, crc)
+          return this.#name(bid, size, stretch, checksums)
+        },
       }
       return streamShard(body, size, target, this.#deps.health)
     }
@@ -149,10 +161,11 @@ export class Chunk {
       body instanceof Uint8Array
         ? { data: [body], checksums: checksumsOf(body) }
         : await holdBody(body, size)
-    const { crc, table } = checksums
-    await this.#append({ kind: 'shard', bid, size, crc }, check, { data, table })
+    const { table } = checksums
+    requireMeant(bid, checksums.crc, crc)
+    await this.#append({ kind: 'shard', bid, size, crc: checksums.crc }, check, { data, table })
     this.#compactSoon()
-    return { crc }
+    return { crc: checksums.crc }
   }
 
   /** @throws StorageRefusal 651, 654, 655, 658 */

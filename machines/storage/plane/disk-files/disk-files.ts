@@ -194,16 +194,23 @@ export class DiskFiles {
 
   /**
    * Acknowledged when it is on the disk. The newest counts where there is one already. The body is not to
-   * change meanwhile. @throws StorageRefusal 600, 615, 621, 622, 627, 652, 654
+   * change meanwhile.
+   * @param crc of the bytes that were meant, where somebody says @throws StorageRefusal 600, 615, 621, 622, 627, 652, 654, 658
    */
-  async putShard(vuid: Vuid, bid: bigint, size: number, body: ShardBody): Promise<{ crc: number }> {
+  async putShard(
+    vuid: Vuid,
+    bid: bigint,
+    size: number,
+    body: ShardBody,
+    crc?: number,
+  ): Promise<{ crc: number }> {
     this.#check(vuid)
     if (bid < 1n || bid > VUID_MAX) throw refusal(657, `there is no blob id ${bid}`)
     if (!Number.isSafeInteger(size) || size < 0) throw refusal(600, `no shard has ${size} bytes`)
     const { chunkBytesMax } = this.#options
     if (size > chunkBytesMax) throw refusal(652, `no chunk here has room for ${size} bytes`)
     this.#checkSpace(size)
-    const answer = await this.#within(vuid, (chunk) => chunk.put(bid, size, body))
+    const answer = await this.#within(vuid, (chunk) => chunk.put(bid, size, body, crc))
     this.#space.freeBytes -= size
     return answer
   }

@@ -30,8 +30,9 @@ export interface UpkeepShards {
     at: UnitPlace,
     bid: bigint,
     bytes: Uint8Array,
-    options?: IoOptions,
-  ): Promise<{ crc: number }>
+    /** Bytes that do not fit `crc` are refused, and not stored. */
+    options: IoOptions & { crc: number },
+  ): Promise<unknown>
   statShard(at: UnitPlace, bid: bigint, options?: IoOptions): Promise<{ size: number; flag: 1 | 2 }>
   markDelete(at: UnitPlace, bid: bigint, options?: IoOptions): Promise<void>
   deleteShard(at: UnitPlace, bid: bigint, options?: IoOptions): Promise<void>

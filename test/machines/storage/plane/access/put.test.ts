@@ -144,27 +144,30 @@ describe('the quorum', () => {
     clean(store)
   })
 
-  it.each([[1], [2]])(
-    'is none where %i units hold other bytes than they were sent',
-    async (bad) => {
+  it.each([
+    [1, { vid: 7, removals: [], repaired: [0] }],
+    [2, { vid: 8, removals: [7], repaired: undefined }],
+  ])(
+    'does not count %i units to which other bytes came than were sent',
+    async (bad, { vid, removals, repaired }) => {
       const store = rig('EC6P3', [7, 8])
       const deps = store.twins.deps()
       const shards = {
         ...deps.shards,
         putShard: async (...asked: Parameters<typeof deps.shards.putShard>) => {
-          const { crc } = await deps.shards.putShard(...asked)
-          const [{ vuid, diskId }] = asked
-          return { crc: vuidParts(vuid).vid === 7 && diskId <= bad ? crc ^ 1 : crc }
+          const [at, bid, bytes, options] = asked
+          const isBad = vuidParts(at.vuid).vid === 7 && at.diskId <= bad
+          const sent = isBad ? Buffer.from(bytes).fill(bytes[0]! ^ 1, 0, 1) : bytes
+          await deps.shards.putShard(at, bid, sent, options)
         },
       }
       const put = putObject({ ...deps, shards, budget: store.budget }, Readable.from([bytes]), {
         mode: codeModeOf('EC6P3'),
         signal,
       })
-      // What is repaired would be taken for whole there: the blob goes elsewhere, and this one goes.
-      expect(parseBlobId((await put).id).slices).toMatchObject([{ vid: 8 }])
-      expect(store.twins.removals).toMatchObject([{ vid: 7 }])
-      expect(store.twins.repairs).toEqual([])
+      expect(parseBlobId((await put).id).slices).toMatchObject([{ vid }])
+      expect(store.twins.removals.map((one) => one.vid)).toEqual(removals)
+      expect(store.twins.repairs.map((one) => one.badIndexes)).toEqual(repaired ? [repaired] : [])
       clean(store)
     },
   )

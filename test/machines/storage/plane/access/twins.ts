@@ -199,14 +199,14 @@ export class Twins {
 
   #io(): ShardIo {
     return {
-      putShard: async (at, bid, bytes, { signal } = {}) => {
+      putShard: async (at, bid, bytes, { crc, signal }) => {
         this.runningPuts++
         try {
           const { vid, index } = await this.#reached(at, signal)
           if (this.conditions.get(`${vid}/${index}`) === 'full') throw refusal(627, 'no room')
           await Promise.race([this.onPut({ vid, index }, bid), aborted(signal)])
+          if (crc32(bytes) !== crc) throw refusal(658, 'other bytes than were meant')
           this.#shards.set(`${at.vuid}/${bid}`, { bytes: Buffer.from(bytes), state: 'whole' })
-          return { crc: crc32(bytes) }
         } finally {
           this.runningPuts--
         }

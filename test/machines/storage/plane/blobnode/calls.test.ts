@@ -20,7 +20,12 @@ describe('with the client', () => {
     const at = { ...rig.at, vuid: VUID + 1n }
     await client.createChunk(at, 4096)
     const bytes = Buffer.from('some bytes')
-    expect(await client.putShard(at, BID, bytes)).toEqual({ crc: crc32(bytes) })
+    const crc = crc32(bytes)
+    await expect(client.putShard(at, BID, bytes, { crc: (crc ^ 1) >>> 0 })).rejects.toMatchObject({
+      status: 658,
+    })
+    await expect(client.getShard(at, BID)).rejects.toMatchObject({ status: 651 })
+    expect(await client.putShard(at, BID, bytes, { crc })).toEqual({ crc })
     expect(await client.getShard(at, BID)).toEqual(bytes)
     expect(await client.getShard(at, BID, { range: { from: 5, to: 8 } })).toEqual(
       bytes.subarray(5, 8),

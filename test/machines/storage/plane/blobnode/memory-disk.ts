@@ -73,11 +73,13 @@ export class MemoryDisk implements DiskStore {
     bid: bigint,
     size: number,
     body: Uint8Array | AsyncIterable<Uint8Array>,
+    crc?: number,
   ): Promise<{ crc: number }> {
     const chunk = this.#chunk(vuid)
     return this.#working(async () => {
       const bytes = body instanceof Uint8Array ? Buffer.from(body) : await this.#gathered(body)
       if (bytes.length !== size) throw refusal(600, 'another size')
+      if (crc !== undefined && crc32(bytes) !== crc) throw refusal(658, 'another checksum')
       chunk.set(bid, { bytes, flag: 1 })
       return { crc: crc32(bytes) }
     })

@@ -41,6 +41,21 @@ async function reopen(): Promise<void> {
 }
 
 describe('a shard', () => {
+  it.each([10, 700_000, 5_000_000])(
+    'of %i bytes that changed on their way is not stored',
+    async (size) => {
+      const bytes = content(size, 1)
+      const meant = crc32(bytes)
+      const came = Buffer.from(bytes).fill(bytes[0]! ^ 1, 0, 1)
+      for (const body of [came, inPieces(came, 60_000)]) {
+        const putting = disk.putShard(VUID, 1n, size, body, meant)
+        await expect(putting).rejects.toMatchObject({ status: 658 })
+        await expect(read(1n)).rejects.toMatchObject({ status: 651 })
+      }
+      expect(await disk.putShard(VUID, 1n, size, bytes, meant)).toEqual({ crc: meant })
+    },
+  )
+
   it.each([0, 1, 2_048, 65_535, 65_536, 65_537, 700_000, 1_048_576, 4_194_304, 5_000_000])(
     'of %i bytes is read back, whole and in part, also by the next process',
     async (size) => {

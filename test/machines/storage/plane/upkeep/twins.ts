@@ -136,13 +136,13 @@ export class Twins {
         if (isCorrupt) throw refusal(658, 'the checksum is wrong')
         return bytes
       },
-      putShard: async (at, _bid, bytes) => {
+      putShard: async (at, _bid, bytes, { crc }) => {
         const index = this.#reached(at)
+        if (crc32(bytes) !== crc) throw refusal(658, 'other bytes than were meant')
         if (this.shards.get(index)?.isMarked) throw refusal(654, 'marked')
         this.write(index, Buffer.from(bytes))
         this.puts.push(index)
         this.onPut(index)
-        return { crc: crc32(bytes) }
       },
       statShard: async (at) => {
         const { bytes, isMarked } = this.#shard(this.#reached(at))
