@@ -2,8 +2,9 @@
  * Where the units of one blob lie, while something is done with it. Decides: that a volume is looked at
  * afresh once when a place turns out to be gone, and that who was asked there is asked at the new one.
  */
+
+import { mayHaveMoved } from '../codes/index.ts'
 import type { UnitPlace, UnitView, VolumesPort, VolumeView } from './ports.ts'
-import { mayHaveMoved } from './unit-answers.ts'
 
 export class Mapping {
   readonly #volumes: Pick<VolumesPort, 'view'>

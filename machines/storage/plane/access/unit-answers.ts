@@ -2,7 +2,7 @@
  * What the answer of a unit means for the blob. Decides: by the blobnode's refusal, or its silence. Leaves
  * to others: what follows when several answers are laid side by side (`read-plan.ts`, `quorum.ts`).
  */
-import { StorageRefusal } from '../codes/index.ts'
+import { nothingIsThere, StorageRefusal } from '../codes/index.ts'
 
 /** Why a unit does not give a shard, or take one. */
 export type UnitFailure =
@@ -23,8 +23,6 @@ const MARKED_DELETED = 654
 /** It has another size than the blob's. */
 const RANGE_WRONG = 655
 const CHECKSUM_WRONG = 658
-/** The place is another now, or there is none any more: of the disk, or the chunk. */
-const PLACE_GONE: ReadonlySet<number> = new Set([611, 613, 621, 623, 624])
 
 export function unitFailureOf(thrown: unknown): UnitFailure {
   if (!(thrown instanceof StorageRefusal)) return 'unreachable'
@@ -37,13 +35,8 @@ export function unitFailureOf(thrown: unknown): UnitFailure {
     case CHECKSUM_WRONG:
       return 'damaged'
     default:
-      return PLACE_GONE.has(thrown.status) ? 'broken' : 'unreachable'
+      return nothingIsThere(thrown) ? 'broken' : 'unreachable'
   }
-}
-
-/** The mapping that was used may be an old one. */
-export function mayHaveMoved(thrown: unknown): boolean {
-  return thrown instanceof StorageRefusal && PLACE_GONE.has(thrown.status)
 }
 
 export function wordsOf(thrown: unknown): string {

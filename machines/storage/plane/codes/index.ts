@@ -11,6 +11,8 @@ export {
   unitCount,
 } from './code-modes.ts'
 export {
+  mayHaveMoved,
+  nothingIsThere,
   REFUSALS,
   type RefusalKind,
   readRefusal,

@@ -143,6 +143,21 @@ export function refusalAnswer(error: unknown): AppResponse {
   }
 }
 
+const DISK_NOT_HERE = 611
+/** Its disk is broken; the chunk is not there, is released, or is another one. */
+const PLACE_GONE: ReadonlySet<number> = new Set([613, 621, 623, 624])
+
+/** Nothing will come from that place any more. A disk that is not served may be served again. */
+export function nothingIsThere(thrown: unknown): boolean {
+  return thrown instanceof StorageRefusal && PLACE_GONE.has(thrown.status)
+}
+
+/** The mapping that was used may be an old one. */
+export function mayHaveMoved(thrown: unknown): boolean {
+  const isElsewhere = thrown instanceof StorageRefusal && thrown.status === DISK_NOT_HERE
+  return isElsewhere || nothingIsThere(thrown)
+}
+
 /** What a blobnode sends below a status that is the refusal's number. */
 export function refusalText({ status, message }: StorageRefusal): string {
   return JSON.stringify({ error: message, code: nameOf(status) })

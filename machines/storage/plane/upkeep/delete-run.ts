@@ -6,8 +6,7 @@
  * there since.
  */
 import { TroupeError } from '../../../../src/index.ts'
-import { StorageRefusal, vuidParts } from '../codes/index.ts'
-import { isMoved } from './findings.ts'
+import { mayHaveMoved, StorageRefusal, vuidParts } from '../codes/index.ts'
 import type { UpkeepPorts, UpkeepVolume } from './ports.ts'
 import type { Stage } from './stages.ts'
 
@@ -78,7 +77,7 @@ export class DeleteRun {
 
   #failed({ vuid, diskId }: Unit, thrown: unknown): void {
     if (!(thrown instanceof TroupeError)) throw thrown
-    if (isMoved(thrown)) this.#isMoved = true
+    if (mayHaveMoved(thrown)) this.#isMoved = true
     const place = `unit ${vuidParts(vuid).index} on disk ${diskId}`
     this.#troubles.push(`${place}: ${thrown.message}`)
   }

@@ -3,7 +3,7 @@
  * Leaves to others: asking.
  */
 import { TroupeError } from '../../../../src/index.ts'
-import { StorageRefusal } from '../codes/index.ts'
+import { nothingIsThere, StorageRefusal } from '../codes/index.ts'
 
 export type Finding =
   /** There, and not marked. */
@@ -23,8 +23,6 @@ const BID_NOT_FOUND = 651
 const MARKED_DELETED = 654
 /** What a blobnode answers when the bytes do not fit their checksum. */
 const CHECKSUM_WRONG = 658
-/** The place is another now, or there is none any more. */
-const PLACE_GONE: ReadonlySet<number> = new Set([611, 613, 621, 623, 624])
 
 /** @throws what is no answer, and no silence */
 export function findingOf(thrown: unknown): Finding {
@@ -34,12 +32,7 @@ export function findingOf(thrown: unknown): Finding {
   if (status === BID_NOT_FOUND) return { kind: 'absent' }
   if (status === MARKED_DELETED) return { kind: 'deleted' }
   if (status === CHECKSUM_WRONG) return { kind: 'corrupt', why }
-  return { kind: isMoved(thrown) ? 'gone' : 'away', why }
-}
-
-/** The mapping that was used may be an old one. */
-export function isMoved(thrown: unknown): boolean {
-  return thrown instanceof StorageRefusal && PLACE_GONE.has(thrown.status)
+  return { kind: nothingIsThere(thrown) ? 'gone' : 'away', why }
 }
 
 /** The size that most whole shards have: all shards of a blob have the same one. */

@@ -9,9 +9,9 @@
  */
 import { setMaxListeners } from 'node:events'
 import { crc32 } from 'node:zlib'
-import { type CodeMode, readsNeeded, refusal, vuidParts } from '../codes/index.ts'
+import { type CodeMode, mayHaveMoved, readsNeeded, refusal, vuidParts } from '../codes/index.ts'
 import { canRebuild, rebuildSources } from '../erasure/index.ts'
-import { commonSize, type Finding, findingOf, isMoved } from './findings.ts'
+import { commonSize, type Finding, findingOf } from './findings.ts'
 import { united } from './messages.ts'
 import type { UpkeepPorts, UpkeepStripe, UpkeepVolume } from './ports.ts'
 
@@ -297,7 +297,7 @@ export class RepairRun {
   }
 
   #failed(unit: Unit, thrown: unknown): Finding {
-    if (isMoved(thrown)) this.#isMoved = true
+    if (mayHaveMoved(thrown)) this.#isMoved = true
     const finding = findingOf(thrown)
     if (!('why' in finding)) return finding
     return { ...finding, why: `${nameOf(unit)}: ${finding.why}` }

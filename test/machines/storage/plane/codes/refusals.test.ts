@@ -1,6 +1,8 @@
 /** Refusals: their numbers and names, and their way through the platform's gateway and back. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
+  mayHaveMoved,
+  nothingIsThere,
   REFUSALS,
   readRefusal,
   refusal,
@@ -108,4 +110,11 @@ it('keeps the digits of ids through the gateway', async () => {
   const answer = await rig.call('POST', '/echo', init)
   expect(answer.text).toBe('{"vuid":18446744073709551615}')
   expect(answer.headers['content-type']).toBe('application/json; charset=utf-8')
+})
+
+it('a disk that is not served now may be served again; broken ones and other chunks give nothing more', () => {
+  for (const status of [613, 621, 623, 624]) expect(nothingIsThere(refusal(status, ''))).toBe(true)
+  for (const status of [611, 604, 651, 658]) expect(nothingIsThere(refusal(status, ''))).toBe(false)
+  for (const status of [611, 613, 621]) expect(mayHaveMoved(refusal(status, ''))).toBe(true)
+  for (const other of [refusal(604, ''), new Error('621')]) expect(mayHaveMoved(other)).toBe(false)
 })
