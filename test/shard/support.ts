@@ -16,7 +16,9 @@ import {
   formatCommandId,
   type HistoryView,
   TroupeError,
+  unpack,
 } from '../../src/protocol/index.ts'
+import type { StartedAttempt } from '../../src/worker/attempt-files.ts'
 import { Harness, type HarnessOptions } from './harness.ts'
 
 /** What the functions of a test machine are given. */
@@ -203,21 +205,18 @@ export function rows(h: Harness): { key: Uint8Array; value: Uint8Array }[] {
 export function worker(h: Harness, name = 'w1') {
   const execute = (taskId: string, operation: object) =>
     h.client.execute(taskId.slice(0, taskId.indexOf('#')), { taskId, ...operation } as never)
+  /** Its input comes packed. */
+  const begin = async (taskId: string, operation: object) => {
+    const begun = (await execute(taskId, operation)) as StartedAttempt
+    return { ...begun, input: unpack(begun.input) }
+  }
   return {
     name,
     /** Without a ticket as whoever may command the actor itself. */
     start: (taskId: string, ticket?: string) =>
-      execute(taskId, {
-        op: 'task.start',
-        worker: name,
-        ...(ticket !== undefined && { ticket }),
-      }) as Promise<{
-        token: string
-        attempt: number
-        input: unknown
-      }>,
+      begin(taskId, { op: 'task.start', worker: name, ...(ticket !== undefined && { ticket }) }),
     attach: (taskId: string, token: string) =>
-      execute(taskId, { op: 'task.attach', worker: name, token }),
+      begin(taskId, { op: 'task.attach', worker: name, token }),
     beat: (taskId: string, token: string, progress?: unknown) =>
       execute(taskId, { op: 'task.beat', token, progress }),
     done: (taskId: string, token: string, output?: unknown) =>

@@ -119,7 +119,7 @@ describe('an attempt', () => {
     expect(await h.run(worker(h, 'w1b').attach(taskId, token))).toMatchObject({
       attempt: 1,
       token,
-      input: new Uint8Array(pack({ what: 1 })),
+      input: { what: 1 },
     })
     expect(await theTask(h, 'm/x')).toMatchObject({ worker: 'w1b', attempt: 1, state: 'running' })
     await h.run(worker(h, 'w1b').done(taskId, token, 'late'))

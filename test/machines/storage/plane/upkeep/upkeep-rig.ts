@@ -14,7 +14,7 @@ import {
 import { shardRepairTask } from '../../../../../machines/storage/plane/upkeep/repair-task.ts'
 import { TaskError } from '../../../../../src/machine/index.ts'
 import type { TaskDelivery } from '../../../../../src/ports/index.ts'
-import { type ActorView, unpack } from '../../../../../src/protocol/index.ts'
+import type { ActorView } from '../../../../../src/protocol/index.ts'
 import { RUNTIME } from '../../../../../src/worker/attempt-runtime.ts'
 import type { Harness } from '../../../../shard/harness.ts'
 import { open, restart, worker } from '../../../../shard/support.ts'
@@ -97,7 +97,7 @@ export class UpkeepRig {
     try {
       const output = await task.run({
         ...{
-          input: unpack(input as Uint8Array),
+          input,
           address,
           taskId,
           attempt,

@@ -26,7 +26,7 @@ import {
 } from '../../../../../machines/storage/plane/volumes/volume-tasks.ts'
 import type { MachineDefinition } from '../../../../../src/machine/index.ts'
 import type { TaskDelivery } from '../../../../../src/ports/index.ts'
-import { TroupeError, unpack } from '../../../../../src/protocol/index.ts'
+import { TroupeError } from '../../../../../src/protocol/index.ts'
 import { RUNTIME } from '../../../../../src/worker/attempt-runtime.ts'
 import type { Harness } from '../../../../shard/harness.ts'
 import { open, restart, worker } from '../../../../shard/support.ts'
@@ -190,7 +190,7 @@ export class VolumeSim {
     try {
       const output = await task.run({
         ...{
-          input: unpack(input as Uint8Array),
+          input,
           address: `volume/${VID}`,
           taskId,
           attempt,
