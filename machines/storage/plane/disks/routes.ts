@@ -6,6 +6,14 @@ import { z } from 'zod'
 import type { AppRequest, AppResponse, AppRoute } from '../../../../src/index.ts'
 import { refusal, refusalAnswer, StorageRefusal, storageAnswer, vuidParts } from '../codes/index.ts'
 import type { PlaneConfig } from '../config.ts'
+import {
+  diskAnswer,
+  disksAnswer,
+  diskUnitsAnswer,
+  heartbeatAnswer,
+  registeredAnswer,
+  standingAnswer,
+} from './answers.ts'
 import { DISK_ID_MAX, type DiskRecord, diskPlace, isReadonly, statusOf } from './disk-record.ts'
 import type { DiskTable, DiskView } from './disk-table.ts'
 import type { Disks } from './disks.ts'
@@ -64,7 +72,7 @@ function blobnodeRoutes({ config, node, disks, table, heartbeats }: DiskRoutesDe
       method: 'POST',
       path: '/storage/disks',
       summary: 'register a disk of a blobnode, or register it again',
-      schemas: { body: registration },
+      schemas: { body: registration, answer: registeredAnswer },
       handle: refusing(async ({ body, author }) => {
         const { disk_id, size, free, used, chunks, chunks_max, ...place } = body as z.output<
           typeof registration
@@ -86,7 +94,7 @@ function blobnodeRoutes({ config, node, disks, table, heartbeats }: DiskRoutesDe
       summary: 'how disks stand; answers what the node makes of them',
       isFrequent: true,
       bodyBytesMax: 4 * 1024 * 1024,
-      schemas: { body: beats },
+      schemas: { body: beats, answer: heartbeatAnswer },
       handle: async ({ body }) => {
         const heard = (body as z.output<typeof beats>).disks.map(async (beat) => {
           const { disk_id, uuid, broken } = beat
@@ -117,7 +125,7 @@ function readingRoutes({ disks, table }: DiskRoutesDeps): AppRoute[] {
       method: 'GET',
       path: '/storage/disks',
       summary: 'all disks',
-      schemas: { query: listQuery },
+      schemas: { query: listQuery, answer: disksAnswer },
       handle: async ({ query }) => {
         const wanted = ['idc', 'rack', 'host', 'standing'] as const
         const isWanted = (disk: DiskView) =>
@@ -131,6 +139,7 @@ function readingRoutes({ disks, table }: DiskRoutesDeps): AppRoute[] {
       method: 'GET',
       path: '/storage/disks/:id',
       summary: 'a disk',
+      schemas: { answer: diskAnswer },
       handle: refusing(async (request) =>
         storageAnswer(shownRecord(await disks.record(idOf(request)))),
       ),
@@ -139,6 +148,7 @@ function readingRoutes({ disks, table }: DiskRoutesDeps): AppRoute[] {
       method: 'GET',
       path: '/storage/disks/:id/units',
       summary: 'the units that a disk holds, or has promised room to',
+      schemas: { answer: diskUnitsAnswer },
       handle: refusing(async (request) => {
         const id = idOf(request)
         return storageAnswer({ disk_id: id, units: unitsOf(await disks.record(id)) })
@@ -157,7 +167,7 @@ function statusRoutes({ disks, table }: DiskRoutesDeps): AppRoute[] {
     method: 'POST',
     path: `/storage/disks/:id/${verb}`,
     summary,
-    ...(body === undefined ? {} : { schemas: { body } }),
+    schemas: { ...(body === undefined ? {} : { body }), answer: standingAnswer },
     handle: refusing(async (request) => {
       const id = idOf(request)
       const status = await ask(disks.as(request.author), id, request.body)

@@ -20,6 +20,7 @@ import {
   hostsToLose,
   refusing,
 } from '../disks/index.ts'
+import { standingAnswer, unitAnswer, volumeAnswer, volumesAnswer } from './answers.ts'
 import { troubleOf } from './volume.ts'
 import type { VolumeCalls } from './volume-calls.ts'
 import type { VolumeMaker } from './volume-maker.ts'
@@ -68,7 +69,7 @@ function readingRoutes({ client, table, views, maker }: VolumeRoutesDeps): AppRo
       method: 'GET',
       path,
       summary: 'volumes, by their numbers',
-      schemas: { query: listQuery },
+      schemas: { query: listQuery, answer: volumesAnswer },
       handle: refusing(async ({ query }) => {
         const { mode, status, count, cursor } = listQuery.parse(Object.fromEntries(query))
         const where = {
@@ -92,6 +93,7 @@ function readingRoutes({ client, table, views, maker }: VolumeRoutesDeps): AppRo
       method: 'GET',
       path: `${path}/:vid`,
       summary: 'a volume, with its units',
+      schemas: { answer: volumeAnswer },
       handle: refusing(async (request) => {
         const record = await views.record(vidOf(request), { fresh: true })
         return storageAnswer(shownVolume(record, await table.all()))
@@ -101,7 +103,7 @@ function readingRoutes({ client, table, views, maker }: VolumeRoutesDeps): AppRo
       method: 'POST',
       path,
       summary: 'make a volume; nodes make them by themselves when they need one',
-      schemas: { body: creation },
+      schemas: { body: creation, answer: volumeAnswer, status: 202 },
       handle: refusing(async ({ body }) => {
         const { mode } = body as z.output<typeof creation>
         const vid = await maker.begin(codeModeOf(mode))
@@ -118,6 +120,7 @@ function statusRoutes({ calls }: VolumeRoutesDeps): AppRoute[] {
       method: 'POST',
       path: '/storage/volumes/:vid/lock',
       summary: 'nobody writes to the volume any more; its chunks are set read-only',
+      schemas: { answer: standingAnswer },
       handle: refusing(async (request) => {
         const vid = vidOf(request)
         const { standing: status } = await calls.as(request.author).lock(vid)
@@ -128,6 +131,7 @@ function statusRoutes({ calls }: VolumeRoutesDeps): AppRoute[] {
       method: 'POST',
       path: '/storage/volumes/:vid/unlock',
       summary: 'the volume can be written to again, once its chunks can be',
+      schemas: { answer: standingAnswer },
       handle: refusing(async (request) => {
         const vid = vidOf(request)
         const { force } = bodyOf(unlocking, request.body ?? {})
@@ -149,6 +153,7 @@ function unitRoutes({ calls }: VolumeRoutesDeps): AppRoute[] {
     path: `/storage/volumes/units/${verb}`,
     summary,
     parsers: storageParsers,
+    schemas: { answer: unitAnswer },
     handle: refusing(async ({ author, body }) => storageAnswer(await ask(calls.as(author), body))),
   })
   return [
