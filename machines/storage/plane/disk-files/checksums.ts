@@ -5,6 +5,7 @@
  * head, proves the blocks'.
  */
 import { crc32 } from 'node:zlib'
+import { refusal } from '../codes/index.ts'
 
 export const BLOCK_BYTES = 65_536
 const CRC_BYTES = 4
@@ -114,3 +115,9 @@ function shiftOf(bytes: number): number {
 }
 
 const BLOCK_SHIFT = shiftOf(BLOCK_BYTES)
+
+/** Bytes that changed on their way are not stored: later they would fit the checksum that they had then. */
+export function requireMeant(bid: bigint, crc: number, meant: number | undefined): void {
+  if (meant === undefined || crc === meant) return
+  throw refusal(658, `shard ${bid} came with the checksum ${crc}, not ${meant}; send it again`)
+}

@@ -6,7 +6,7 @@
  */
 import type { Clock, Log } from '../../../../src/index.ts'
 import { refusal } from '../codes/index.ts'
-import { type Checksums, checksumsOf } from './checksums.ts'
+import { type Checksums, checksumsOf, requireMeant } from './checksums.ts'
 import { ChunkFile, makeChunkFile } from './chunk-file.ts'
 import { type Append, ChunkLog } from './chunk-log.ts'
 import { compactFile } from './compaction.ts'
@@ -54,12 +54,6 @@ export interface ChunkDeps {
 const DEAD_BYTES_MIN = 1_048_576
 /** The chunk has moved to another file since the stretch was reserved. */
 class StretchMoved extends Error {}
-
-/** Bytes that changed on their way are not stored: later they would fit the checksum that they had then. */
-function requireMeant(bid: bigint, crc: number, meant: number | undefined): void {
-  if (meant === undefined || crc === meant) return
-  throw refusal(658, `shard ${bid} came with the checksum ${crc}, not ${meant}; send it again`)
-}
 
 export class Chunk {
   readonly vuid: bigint
@@ -139,33 +133,28 @@ export class Chunk {
     }
   }
 
-  /**
-   * The same again is welcome: the newest counts.
-   * @param crc of the bytes that were meant; undefined: nobody says @throws StorageRefusal 600, 622, 627, 654, 658
-   */
-  async put(bid: bigint, size: number, body: ShardBody, crc?: number): Promise<{ crc: number }> {
+  /** The newest counts. @param meant its checksum @throws StorageRefusal 600, 622, 627, 654, 658 */
+  async put(bid: bigint, size: number, body: ShardBody, meant?: number): Promise<{ crc: number }> {
     const check = (at: number) => this.#checkPut(bid, size, at)
     check(this.#log.tail)
     if (!(body instanceof Uint8Array) && size > HELD_BYTES_MAX) {
       const target: StreamTarget = {
         reserve: () => this.#reserve(bid, size),
-        name: (stretch, checksums) => {
-          requireMeant(bid, checksums.crc, crc)
-          return this.#name(bid, size, stretch, checksums)
-        },
+        check: ({ crc }) => requireMeant(bid, crc, meant),
+        name: (stretch, checksums) => this.#name(bid, size, stretch, checksums),
       }
       return streamShard(body, size, target, this.#deps.health)
     }
     if (body instanceof Uint8Array && body.length !== size) throw wrongLength(size, body.length)
-    const { data, checksums } =
-      body instanceof Uint8Array
-        ? { data: [body], checksums: checksumsOf(body) }
-        : await holdBody(body, size)
-    const { table } = checksums
-    requireMeant(bid, checksums.crc, crc)
-    await this.#append({ kind: 'shard', bid, size, crc: checksums.crc }, check, { data, table })
+    const isHeld = body instanceof Uint8Array
+    const { data, checksums } = isHeld
+      ? { data: [body], checksums: checksumsOf(body) }
+      : await holdBody(body, size)
+    const { crc, table } = checksums
+    requireMeant(bid, crc, meant)
+    await this.#append({ kind: 'shard', bid, size, crc }, check, { data, table })
     this.#compactSoon()
-    return { crc: checksums.crc }
+    return { crc }
   }
 
   /** @throws StorageRefusal 651, 654, 655, 658 */

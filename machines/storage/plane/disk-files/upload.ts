@@ -40,6 +40,8 @@ export async function holdBody(
 
 export interface StreamTarget {
   reserve(): Promise<Stretch>
+  /** @throws StorageRefusal 658 when other bytes came than were meant */
+  check(checksums: Checksums): void
   /** Makes what is in the stretch a shard. @returns false when the chunk has moved away from it */
   name(stretch: Stretch, checksums: Checksums): Promise<boolean>
 }
@@ -48,12 +50,13 @@ export interface StreamTarget {
 export async function streamShard(
   body: AsyncIterable<Uint8Array>,
   size: number,
-  { reserve, name }: StreamTarget,
+  { reserve, check, name }: StreamTarget,
   health: DiskHealth,
 ): Promise<{ crc: number }> {
   let stretch = await reserve()
   try {
     const checksums = await streamBody(body, size, stretch, health)
+    check(checksums)
     while (!(await name(stretch, checksums))) {
       const moved = stretch
       stretch = await reserve()
