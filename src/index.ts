@@ -98,6 +98,7 @@ export {
   type StreamCut,
   type StreamName,
   signalGroup,
+  startThread,
   type TaskNode,
   type WorkerClaim,
   type WorkerOrder,

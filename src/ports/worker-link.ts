@@ -11,7 +11,8 @@ import type { TaskMessage } from './task-queue.ts'
 /**
  * The form of all that workers in processes of their own and nodes say to each other, by whichever way; a worker
  * says it with its reports and questions. Grows with every change that one side has to know of: a worker that
- * does not know what its tasks come with would take them and never start them. 2: tasks come with tickets.
+ * does not know what its tasks come with would take them and never start them. 2: tasks come with tickets. 3:
+ * their inputs come packed.
  */
 export const WORKER_FORM = 3
 

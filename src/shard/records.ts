@@ -165,7 +165,7 @@ const TASK_STATES = ['queued', 'running', 'waiting', 'interrupted', 'result-kept
 const CHILD_KINDS = ['task', 'machine', 'transition', 'live'] as const
 const LOST_POLICIES = ['wait', 'rerun', 'park'] as const
 
-/** Raised with every change of the form below; older forms are read by code kept for them. */
+/** Raised with every change of the form below; data of an older one are refused as a whole (node/data.ts). */
 const RECORD_FORM = 2
 
 type Fields = unknown[]

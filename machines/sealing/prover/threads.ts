@@ -4,9 +4,7 @@
  * and only then the job does, so that nothing writes any more when its caller goes on.
  */
 import { availableParallelism } from 'node:os'
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
-import { TroupeError } from '../../../src/index.ts'
+import { startThread, TroupeError } from '../../../src/index.ts'
 import { type ProverStage, parseTask } from './tasks.ts'
 import type { Progress, ThreadAnswer, ThreadJob } from './thread.ts'
 
@@ -98,7 +96,7 @@ export class ProverThreads {
 
 /** One thread and the job that it does. */
 class Lane {
-  readonly #worker = startThread()
+  readonly #worker = startThread(import.meta.url, 'thread')
   readonly #onFree: () => void
   #job: Job | undefined
   #endedBy: { reason: unknown } | undefined
@@ -154,19 +152,6 @@ class Lane {
     else job.reject(new TroupeError(answer.failure.code, answer.failure.message))
     this.#onFree()
   }
-}
-
-/** The sources need tsx in the thread as well; what was compiled runs as it is. */
-function startThread(): Worker {
-  const extension = extname(import.meta.url)
-  const entry = new URL(`./thread${extension}`, import.meta.url)
-  if (extension !== '.ts') return new Worker(entry, { execArgv: [] })
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'))
-  const script = `import { register } from ${tsx}
-register()
-await import(${JSON.stringify(entry.href)})`
-  const url = new URL(`data:text/javascript,${encodeURIComponent(script)}`)
-  return new Worker(url, { execArgv: [] })
 }
 
 function stopped(): TroupeError {

@@ -1,5 +1,8 @@
 /** What a blobnode asks of the files of a disk (`disk-files`): the seam that tests put a broken disk behind. */
 import type { Clock, Log } from '../../../../src/index.ts'
+import type { ShardInfo } from '../disk-files/index.ts'
+
+export type { ShardInfo } from '../disk-files/index.ts'
 
 export type ChunkStatus = 'normal' | 'readonly' | 'release'
 
@@ -10,16 +13,6 @@ export interface ChunkStat {
   usedBytes: number
   freeBytes: number
   shards: number
-}
-
-export interface ShardInfo {
-  vuid: bigint
-  bid: bigint
-  size: number
-  crc: number
-  offset: number
-  /** 1 normal, 2 marked as deleted. */
-  flag: 1 | 2
 }
 
 export interface DiskUsage {

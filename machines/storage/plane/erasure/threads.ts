@@ -3,9 +3,7 @@
  * happens to the jobs of a thread that dies: another one does them from the start, once, since nothing that
  * a job reads is changed by it. A dead thread is replaced when there is something to do.
  */
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
-import { TroupeError } from '../../../../src/index.ts'
+import { startThread, TroupeError } from '../../../../src/index.ts'
 import type { ThreadAnswer, ThreadJob } from './thread.ts'
 
 /** Of a job that ends one thread after the other, the job is the reason. */
@@ -93,7 +91,7 @@ export class Threads {
 
 /** One thread and the jobs that it has. */
 class Lane {
-  readonly #worker = startThread()
+  readonly #worker = startThread(import.meta.url, 'thread')
   readonly #jobs = new Map<number, Job>()
   /** Rejects when the thread ends before it could begin. */
   readonly ready: Promise<void>
@@ -142,17 +140,4 @@ class Lane {
     if (this.#jobs.size === 0) this.#worker.unref()
     job.resolve(checksums)
   }
-}
-
-/** The sources need tsx in the thread as well; what was compiled runs as it is. */
-function startThread(): Worker {
-  const extension = extname(import.meta.url)
-  const entry = new URL(`./thread${extension}`, import.meta.url)
-  if (extension !== '.ts') return new Worker(entry, { execArgv: [] })
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'))
-  const script = `import { register } from ${tsx}
-register()
-await import(${JSON.stringify(entry.href)})`
-  const url = new URL(`data:text/javascript,${encodeURIComponent(script)}`)
-  return new Worker(url, { execArgv: [] })
 }
