@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { encodeView } from '../../src/cluster/view.ts'
 import { pack, unpack } from '../../src/protocol/index.ts'
 import { judgeJournals, Load } from './load.ts'
+import { loseEndsUnderLoad } from './lost-ends.ts'
 import { Cluster, type TestNode } from './nodes.ts'
 
 const SHARD = 5
@@ -157,24 +158,7 @@ describe('a journal that lost its end', () => {
     expect(await cluster.seen(address)).toEqual(['1', '2'])
   })
 
-  // Each of them computes for a quarter of a minute on a busy machine.
-  it.each([1, 2, 3])(
-    'a living owner takes its shard again, and nothing is lost: seed %i',
-    async (seed) => {
-      const cluster = new Cluster({ seed })
-      await cluster.started(['a', 'b', 'c'])
-      const load = await Load.on(cluster)
-      for (let n = 0; n < 10; n++) {
-        await cluster.settle(700)
-        cluster.loseLast(n % 8, 1 + (n % 4))
-      }
-      await cluster.until(() => cluster.isSettled(), 'it comes to rest')
-      await load.judge()
-      // Of what may have happened nobody is told that it did not.
-      expect(load.failures.filter((one) => !one.endsWith('no-answer'))).toEqual([])
-      for (const { stops } of cluster.live) expect(stops).toEqual([])
-    },
-  )
+  it('a living owner takes its shard again, and nothing is lost', () => loseEndsUnderLoad(1))
 
   it('all nodes and the end of the journal are lost at once, with the disks intact', async () => {
     for (const seed of [1, 2, 3]) {

@@ -10,8 +10,8 @@ import { runSeed, type SeedResult } from './run.ts'
 
 const VIRTUAL_MS = 60_000
 /** Some of every kind of fault; `npm run sim:long` runs ten thousand. */
-const FRESH_SEEDS = 40
-/** Some 60 s on a quiet machine. */
+const FRESH_SEEDS = 20
+/** Some 30 s on a quiet machine. */
 const TIMEOUT_MS = 400_000
 
 function wrongOf(result: SeedResult): string | undefined {
