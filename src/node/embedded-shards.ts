@@ -24,6 +24,7 @@ export class EmbeddedShards implements Shards {
   readonly #deps: ShardsDeps
   readonly #engines: ShardEngine[] = []
   readonly #servers: ShardServer[] = []
+  #isStopping = false
 
   constructor(plan: NodePlan, owner: OwnerCondition, deps: ShardsDeps) {
     this.leader = new OwnLeader(plan.name)
@@ -68,6 +69,7 @@ export class EmbeddedShards implements Shards {
   async leave(): Promise<void> {}
 
   stop(): void {
+    this.#isStopping = true
     for (const server of this.#servers) server.stop()
     for (const engine of this.#engines) engine.stop()
   }
@@ -77,6 +79,7 @@ export class EmbeddedShards implements Shards {
   }
 
   #ended({ shard, why, kind }: EngineStop): void {
+    if (this.#isStopping) return
     this.#plan.log.error({ shard, why, kind }, 'a shard stopped; the node stops with it')
     this.#deps.stopped(why)
   }

@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { assign, fromCallback, setup } from 'xstate'
 import { z } from 'zod'
-import { createNode, defineApp, defineMachine, type TroupeNode, task } from '../../src/index.ts'
+import {
+  createNode,
+  defineApp,
+  defineMachine,
+  openLog,
+  type TroupeNode,
+  task,
+} from '../../src/index.ts'
 
 const add = task<{ n: number }, number>({ name: 'add', run: async ({ input }) => input.n + 1 })
 
@@ -54,6 +61,15 @@ test('a task runs on the worker and a callback beside the owner', async () => {
   expect(done.context).toEqual({ n: 2 })
   const causes = (await node.client.history('adder/x')).map((entry) => entry.cause)
   expect(causes).toEqual(['GO', 'xstate.done.actor.0.adder.adding', 'GO', 'start'])
+})
+
+test('a stop is no fault: the log has neither errors nor warnings of it', async () => {
+  const lines: string[] = []
+  const log = openLog({ destination: { write: (line) => lines.push(line) } })
+  node = await createNode({ dataDirectory, apps: [app], log })
+  await node.stop()
+  expect(lines.at(-1)).toContain('the node has stopped')
+  expect(lines.filter((line) => /"level":"(warn|error)"/.test(line))).toEqual([])
 })
 
 test('what was acknowledged is there after a restart', async () => {
