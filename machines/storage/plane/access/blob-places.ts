@@ -1,6 +1,7 @@
 /**
  * Where the blobs of one put go. Decides: that they go into one volume, under bids in a row, for as long as
- * that works, so that the id stays short; and that a volume that failed is not tried again.
+ * that works, so that the id stays short; that a volume that failed is not tried again; and that a run of
+ * blobs sees which units are up as it goes on: one that was down at its begin is written to once it is back.
  */
 import type { CodeMode } from '../codes/index.ts'
 import type { VolumesPort, VolumeView } from './ports.ts'
@@ -14,13 +15,13 @@ export interface NewBlobPlace {
 const RUN_MAX = 1024
 
 interface Run {
-  view: VolumeView
+  vid: number
   next: bigint
   left: number
 }
 
 export class BlobPlaces {
-  readonly #volumes: Pick<VolumesPort, 'writable' | 'nextBids'>
+  readonly #volumes: Pick<VolumesPort, 'writable' | 'nextBids' | 'view'>
   readonly #mode: CodeMode
   readonly #blobBytes: number
   readonly #bad = new Set<number>()
@@ -30,7 +31,7 @@ export class BlobPlaces {
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(
-    volumes: Pick<VolumesPort, 'writable' | 'nextBids'>,
+    volumes: Pick<VolumesPort, 'writable' | 'nextBids' | 'view'>,
     { mode, blobBytes }: { mode: CodeMode; blobBytes: number },
   ) {
     this.#volumes = volumes
@@ -48,15 +49,15 @@ export class BlobPlaces {
   /** Nothing more goes there. */
   failed(vid: number): void {
     this.#bad.add(vid)
-    if (this.#run?.view.vid === vid) this.#run = undefined
+    if (this.#run?.vid === vid) this.#run = undefined
   }
 
   async #place(blobsLeft: number): Promise<NewBlobPlace> {
     if (!this.#run || this.#run.left === 0) this.#run = await this.#newRun(blobsLeft)
-    const { view, next } = this.#run
+    const { vid, next } = this.#run
     this.#run.next++
     this.#run.left--
-    return { view, bid: next }
+    return { view: await this.#volumes.view(vid), bid: next }
   }
 
   async #newRun(blobsLeft: number): Promise<Run> {
@@ -66,6 +67,6 @@ export class BlobPlaces {
     const room = Math.max(1, Math.floor(view.freeBytes / bytes / 2))
     const count = Math.min(RUN_MAX, room, Math.max(blobsLeft, this.#runNext))
     this.#runNext = Math.min(RUN_MAX, this.#runNext * 2)
-    return { view, next: await this.#volumes.nextBids(count), left: count }
+    return { vid: view.vid, next: await this.#volumes.nextBids(count), left: count }
   }
 }

@@ -23,6 +23,7 @@ export class BodyBlobs {
   /** Asked for, and not there yet. */
   #coming: Promise<IteratorResult<Uint8Array>> | undefined
   #interrupt: ((thrown: unknown) => void) | undefined
+  #stopped: { thrown: unknown } | undefined
   #isOver = false
   #size = 0
   #count = 0
@@ -100,8 +101,9 @@ export class BodyBlobs {
     return { stripe: exact, bytes }
   }
 
-  /** Ends a `next` that waits for bytes. */
+  /** Ends a `next` that waits for bytes, or would. */
   stop(thrown: unknown): void {
+    this.#stopped ??= { thrown }
     this.#interrupt?.(thrown)
   }
 
@@ -127,6 +129,7 @@ export class BodyBlobs {
 
   #nextChunk(): Promise<IteratorResult<Uint8Array>> {
     return new Promise((resolve, reject) => {
+      if (this.#stopped) return reject(this.#stopped.thrown)
       this.#interrupt = reject
       this.#coming = this.#chunks.next().finally(() => {
         this.#coming = undefined

@@ -20,6 +20,11 @@ export interface BulkReadsOptions {
   idleMs: number
 }
 
+interface PeerPlace {
+  host: string
+  port: number
+}
+
 /** To one blobnode. */
 interface Peer {
   open: Set<BulkConnection>
@@ -30,7 +35,9 @@ interface Peer {
 
 export class BulkReads {
   readonly #options: BulkReadsOptions
+  /** Those to whom there is a connection. */
   readonly #peers = new Map<string, Peer>()
+  #isClosed = false
 
   constructor(options: BulkReadsOptions) {
     this.#options = options
@@ -53,10 +60,13 @@ export class BulkReads {
     })
   }
 
+  /** Cuts what is under way and refuses who waits. */
   close(): void {
-    for (const { open } of this.#peers.values())
-      for (const connection of [...open])
-        connection.cut(new TroupeError('unavailable', 'the client of blobnodes is closed'))
+    this.#isClosed = true
+    for (const { open, waiting } of [...this.#peers.values()]) {
+      for (const connection of [...open]) connection.cut(closed())
+      for (const resolve of waiting.splice(0)) resolve()
+    }
   }
 
   async #fetch(work: Work, url: URL, hostname: string, request: BulkRequest): Promise<BulkAnswer> {
@@ -81,16 +91,17 @@ export class BulkReads {
 
   async #connection(
     work: Work,
-    place: { host: string; port: number },
+    place: PeerPlace,
     isFresh: boolean,
   ): Promise<{ peer: Peer; connection: BulkConnection }> {
     for (;;) {
+      if (this.#isClosed) throw closed()
       const peer = this.#peerAt(place)
       const kept = isFresh ? undefined : peer.idle.pop()
       if (kept?.isOpen) return { peer, connection: kept }
       if (kept) continue
       if (isFresh || peer.open.size < this.#options.connectionsMax) {
-        const connection = new BulkConnection(place, () => this.#gone(peer, connection))
+        const connection = new BulkConnection(place, () => this.#gone(place, peer, connection))
         peer.open.add(connection)
         return { peer, connection }
       }
@@ -120,20 +131,31 @@ export class BulkReads {
     peer.waiting.shift()?.()
   }
 
-  #gone(peer: Peer, connection: BulkConnection): void {
+  #gone(place: PeerPlace, peer: Peer, connection: BulkConnection): void {
     peer.open.delete(connection)
     peer.idle = peer.idle.filter((other) => other !== connection)
-    peer.waiting.shift()?.()
+    const next = peer.waiting.shift()
+    if (next) return next()
+    // A disk that moves leaves an address behind.
+    if (peer.open.size === 0) this.#peers.delete(keyOf(place))
   }
 
-  #peerAt({ host, port }: { host: string; port: number }): Peer {
-    const key = `${host} ${port}`
+  #peerAt(place: PeerPlace): Peer {
+    const key = keyOf(place)
     const known = this.#peers.get(key)
     if (known) return known
     const peer = { open: new Set<BulkConnection>(), idle: [], waiting: [] }
     this.#peers.set(key, peer)
     return peer
   }
+}
+
+function keyOf({ host, port }: PeerPlace): string {
+  return `${host} ${port}`
+}
+
+function closed(): TroupeError {
+  return new TroupeError('unavailable', 'the client of blobnodes is closed')
 }
 
 /** A request, wherever it is by now. */
