@@ -1,8 +1,11 @@
 /**
  * The slots of a worker. Decides: that a worker asks queues for tasks only while it has free slots,
  * so that a busy worker keeps nothing from others, that it asks for none while somebody holds it, or while
- * too many ends of earlier ones have not been told, that a task keeps to its own concurrency, and that a task which this worker lacks is left to others before an
- * attempt of it is begun.
+ * too many ends of earlier ones have not been told, that a task keeps to its own concurrency, and that a task
+ * which this worker lacks is left to others before an attempt of it is begun.
+ *
+ * Attempts that wait for a turn have slots. So that a long row of one task leaves slots to others, only few of
+ * them wait here: its queue is not asked while they do, and the rest stands there.
  */
 import type { AnyTask } from '../machine/index.ts'
 import type { Clock, Log, TaskConsumer, TaskDelivery, TaskQueue } from '../ports/index.ts'
@@ -13,6 +16,8 @@ import type { Clock, Log, TaskConsumer, TaskDelivery, TaskQueue } from '../ports
  */
 const ENDS_PER_SLOT = 4
 const ENDS = 'ends'
+/** Of the attempts of a task that run: so many of it wait, to begin as soon as one of those has ended. */
+const WAITING_SHARE = 1 / 2
 
 export interface IntakeDeps {
   slots: number
@@ -27,6 +32,8 @@ export interface IntakeDeps {
 
 /** Attempts of one task, when it limits them. */
 interface Turns {
+  /** Taken, and not known yet whether they begin. */
+  coming: number
   running: number
   waiting: (() => void)[]
 }
@@ -39,7 +46,10 @@ export class Intake {
   readonly #lacking = new Set<string>()
   /** Reasons to take nothing, by the name of who says so. */
   readonly #holds = new Map<string, string>()
-  #consumers: TaskConsumer[] = []
+  /** By queue. */
+  readonly #consumers = new Map<string, TaskConsumer>()
+  /** Queues that are not asked, by the task of which enough wait here. */
+  readonly #full = new Map<string, AnyTask>()
   #used = 0
   #open = false
   #planned = false
@@ -101,11 +111,19 @@ export class Intake {
     })
   }
 
+  /** What was taken is known to begin, which asks for its turn at once, or not to. */
+  came(name: string): void {
+    const task = this.#deps.tasks.get(name)
+    const turns = this.#turns.get(name)
+    if (!task || !turns) return
+    turns.coming -= 1
+    this.#askIfRoomFor(task)
+  }
+
   /** Waits until another attempt of the task may run. It keeps its slot and its lease meanwhile. */
   async turnOf(task: AnyTask): Promise<void> {
     if (task.concurrency === undefined) return
-    const turns = this.#turns.get(task.name) ?? { running: 0, waiting: [] }
-    this.#turns.set(task.name, turns)
+    const turns = this.#turnsOf(task)
     if (turns.running < task.concurrency) {
       turns.running += 1
       return
@@ -120,23 +138,57 @@ export class Intake {
     const next = turns.waiting.shift()
     if (next) next()
     else turns.running -= 1
+    this.#askIfRoomFor(task)
+  }
+
+  #turnsOf(task: AnyTask): Turns {
+    const turns = this.#turns.get(task.name) ?? { coming: 0, running: 0, waiting: [] }
+    this.#turns.set(task.name, turns)
+    return turns
+  }
+
+  #hasRoomFor(task: AnyTask): boolean {
+    if (task.concurrency === undefined) return true
+    const { coming, running, waiting } = this.#turnsOf(task)
+    const waitingMax = Math.ceil(task.concurrency * WAITING_SHARE)
+    return coming + running + waiting.length < task.concurrency + waitingMax
+  }
+
+  #askIfRoomFor(task: AnyTask): void {
+    if (this.#full.size === 0 || !this.#hasRoomFor(task)) return
+    for (const [queue, one] of this.#full) if (one === task) this.#full.delete(queue)
+    this.#ask()
   }
 
   #ask(): void {
-    const free = this.#deps.slots - this.#used
-    if (!this.#takesWork || free <= 0 || this.#consumers.length > 0) return
-    const { queues, taskQueue } = this.#deps
-    this.#consumers = queues.map((queue) =>
-      taskQueue.consume({ queue, slots: free }, (delivery) => this.#receive(delivery)),
-    )
+    const { queues, slots, taskQueue } = this.#deps
+    const free = slots - this.#used
+    if (!this.#takesWork || free <= 0) return
+    for (const queue of queues) {
+      if (this.#consumers.has(queue) || this.#full.has(queue)) continue
+      const take = (delivery: TaskDelivery) => this.#receive(queue, delivery)
+      this.#consumers.set(queue, taskQueue.consume({ queue, slots: free }, take))
+    }
   }
 
-  #receive(delivery: TaskDelivery): void {
+  #receive(queue: string, delivery: TaskDelivery): void {
     const { name } = delivery.message
-    if (name !== '' && !this.#deps.tasks.has(name)) this.#leaveToOthers(delivery)
-    else if (this.#takesWork && this.#used < this.#deps.slots) this.#take(delivery)
+    const task = this.#deps.tasks.get(name)
+    if (name !== '' && task === undefined) return this.#leaveToOthers(delivery)
     // It came while the last slot was given away: back to its place.
-    else delivery.retry(0)
+    if (!this.#takesWork || this.#used >= this.#deps.slots) return delivery.retry(0)
+    if (task?.concurrency !== undefined) {
+      if (!this.#hasRoomFor(task)) return this.#putBack(queue, task, delivery)
+      this.#turnsOf(task).coming += 1
+    }
+    this.#take(delivery)
+  }
+
+  #putBack(queue: string, task: AnyTask, delivery: TaskDelivery): void {
+    this.#full.set(queue, task)
+    this.#consumers.get(queue)?.stop()
+    this.#consumers.delete(queue)
+    delivery.retry(0)
   }
 
   #leaveToOthers(delivery: TaskDelivery): void {
@@ -154,7 +206,7 @@ export class Intake {
   }
 
   #stopAsking(): void {
-    for (const consumer of this.#consumers) consumer.stop()
-    this.#consumers = []
+    for (const consumer of this.#consumers.values()) consumer.stop()
+    this.#consumers.clear()
   }
 }

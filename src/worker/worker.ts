@@ -261,7 +261,8 @@ export class Worker {
   #take(delivery: TaskDelivery): void {
     this.#intake.reserve()
     const name = this.#deps.random.id()
-    this.#work.add(this.#runOnceStarted(name, () => this.#begin(name, delivery)))
+    const came = () => this.#intake.came(delivery.message.name)
+    this.#work.add(this.#runOnceStarted(name, () => this.#begin(name, delivery), came))
   }
 
   async #begin(name: string, delivery: TaskDelivery): Promise<GrantedAttempt | undefined> {
@@ -323,17 +324,21 @@ export class Worker {
     await this.#endings.finish(name, record, { op: 'task.failed', failure })
   }
 
+  /** @param known told when it is known whether it begins, and has asked for its turn */
   async #runOnceStarted(
     name: string,
     start: () => Promise<GrantedAttempt | undefined>,
+    known: () => void = () => {},
   ): Promise<void> {
-    let granted: GrantedAttempt | undefined
+    let run: Promise<void> | undefined
     try {
-      granted = await start()
+      const granted = await start()
+      if (granted !== undefined) run = this.#run(name, granted, false)
     } finally {
-      if (granted === undefined) this.#intake.release()
+      if (run === undefined) this.#intake.release()
+      known()
     }
-    if (granted !== undefined) await this.#run(name, granted, false)
+    await run
   }
 
   async #run(name: string, granted: GrantedAttempt, reattached: boolean): Promise<void> {

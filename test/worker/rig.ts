@@ -113,14 +113,11 @@ export class WorkerRig {
     this.#granted.set(granted.taskId, granted)
   }
 
-  publish(granted: Granted): void {
+  publish({ queue = 'q', ...granted }: Granted & { queue?: string }): void {
     this.grant(granted)
     const { taskId, name } = granted
     const messageId = `${taskId}:${this.random.id()}`
-    this.taskQueue.publish(
-      { queue: 'q', priority: 0, messageId, taskId, name, ticket: 't' },
-      () => {},
-    )
+    this.taskQueue.publish({ queue, priority: 0, messageId, taskId, name, ticket: 't' }, () => {})
   }
 
   /** Commands of one kind, for one task. */

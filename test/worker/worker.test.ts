@@ -132,6 +132,38 @@ describe('starting', () => {
     narrow.end()
     await until(() => narrow.attempts.length === 2, SOON, 'the second')
   })
+
+  it('lets a long row of one task wait in its queue, and keeps its slots for others', async () => {
+    const wide = new Held()
+    const narrow = new Held()
+    rig.task({ name: 'wide', run: wide.run })
+    rig.task({ name: 'narrow', concurrency: 2, run: narrow.run })
+    await rig.worker({ slots: 6, queues: ['q', 'other'] })
+    for (let i = 0; i < 20; i++) rig.publish({ taskId: id(`n${i}`), name: 'narrow' })
+    // Two run, and one waits.
+    await until(() => rig.asked('task.start').length === 3, SOON, 'three to be started')
+    await holds(() => rig.asked('task.start').length === 3, { forMs: 100 }, 'no more')
+    expect([narrow.attempts.length, rig.taskQueue.depth('q')]).toEqual([2, 17])
+    for (let i = 0; i < 3; i++) rig.publish({ taskId: id(`w${i}`), name: 'wide', queue: 'other' })
+    await until(() => wide.attempts.length === 3, SOON, 'the others, beside them')
+    for (let i = 0; i < 20; i++) {
+      narrow.end()
+      await until(() => rig.asked('task.done').length === i + 1, SOON, 'one more result')
+    }
+    expect(rig.taskQueue.depth('q')).toBe(0)
+  })
+
+  it('asks a queue again when what it took from it does not begin after all', async () => {
+    const narrow = new Held()
+    rig.task({ name: 'narrow', concurrency: 1, run: narrow.run })
+    const unwanted = new Set(['n0', 'n1', 'n2'].map(id))
+    rig.script = (one) => (unwanted.has(one.taskId) ? refused('task-gone')(one) : undefined)
+    await rig.worker({ slots: 6 })
+    for (let i = 0; i < 5; i++) rig.publish({ taskId: id(`n${i}`), name: 'narrow' })
+    await until(() => narrow.attempts.length === 1, SOON, 'the fourth')
+    narrow.end()
+    await until(() => narrow.attempts.length === 2, SOON, 'the fifth')
+  })
 })
 
 describe('the directory of an attempt', () => {
