@@ -142,7 +142,7 @@ function respond(
   reply: FastifyReply,
   response: AppResponse,
 ): FastifyReply {
-  reply.code(response.status ?? 200)
+  setStatus(reply, response.status ?? 200)
   for (const [name, value] of Object.entries(response.headers ?? {})) reply.header(name, value)
   const { payload, type } = payloadOf(response.body)
   if (type !== undefined && !reply.hasHeader('content-type')) reply.header('content-type', type)
@@ -150,6 +150,18 @@ function respond(
   if (payload instanceof Readable) payload.destroy()
   else if (payload !== undefined) reply.header('content-length', Buffer.byteLength(payload))
   return reply.send()
+}
+
+/** The highest that the server's own check lets through; protocols of apps have numbers above it. */
+const SERVER_STATUS_MAX = 599
+/** A status is three digits. */
+const STATUS_MAX = 999
+
+/** @throws what the server throws of a status that is none */
+function setStatus(reply: FastifyReply, status: number): void {
+  const isAbove = Number.isInteger(status) && status > SERVER_STATUS_MAX && status <= STATUS_MAX
+  if (isAbove) reply.raw.statusCode = status
+  else reply.code(status)
 }
 
 function payloadOf(body: unknown): {

@@ -73,6 +73,11 @@ const routes: AppRoute[] = [
     }),
   },
   { method: 'GET', path: '/readable', handle: async () => ({ body: Readable.from(['x', 'y']) }) },
+  {
+    method: 'GET',
+    path: '/status/:status',
+    handle: async ({ params }) => ({ status: Number(params['status']), body: { why: 'so' } }),
+  },
   { method: 'GET', path: '/big', handle: async () => ({ body: { n: 2n ** 60n } }) },
   {
     method: 'GET',
@@ -211,6 +216,17 @@ describe('routes', () => {
     expect((await rig.call('GET', '/iterable')).text).toBe('ab')
     expect((await rig.call('GET', '/readable')).text).toBe('xy')
     expect((await rig.call('GET', '/big')).text).toBe('{"n":{"$bigint":"1152921504606846976"}}')
+  })
+
+  it('answer with any status of three digits, as protocols of apps have them', async () => {
+    for (const status of [299, 599, 600, 700, 913, 999]) {
+      const answer = await rig.call('GET', `/status/${status}`)
+      expect(answer).toMatchObject({ status, body: { why: 'so' } })
+    }
+    expect(await rig.call('HEAD', '/status/700')).toMatchObject({ status: 700, text: '' })
+    for (const status of ['99', '1000', '700.5', 'x']) {
+      expect((await rig.call('GET', `/status/${status}`)).status).toBe(500)
+    }
   })
 
   it('fail as everything else does', async () => {
