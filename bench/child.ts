@@ -19,6 +19,9 @@ import { sealingCrowd, sealingCrowdOpened, sealingNobody } from './sealing/crowd
 import { sealingList } from './sealing/list.ts'
 import { sealingSteps } from './sealing/steps.ts'
 import { storageLoad } from './storage/load.ts'
+import { storageLostWorkers } from './storage/lost-workers.ts'
+import { storageMoves } from './storage/moves.ts'
+import { storageTable } from './storage/table.ts'
 
 const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   transitions: transitionsPart,
@@ -39,6 +42,9 @@ const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   'sealing-crowd-opened': sealingCrowdOpened,
   'sealing-list': sealingList,
   'storage-load': storageLoad,
+  'storage-moves': storageMoves,
+  'storage-lost-workers': storageLostWorkers,
+  'storage-table': storageTable,
   'cluster-echo': clusterEcho,
   'cluster-member': clusterMember,
   'cluster-reference': clusterReference,

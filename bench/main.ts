@@ -20,6 +20,7 @@ import { recovery } from './scenarios/recovery.ts'
 import { sealing } from './scenarios/sealing.ts'
 import { semispace } from './scenarios/semispace.ts'
 import { storage } from './scenarios/storage.ts'
+import { storageMovesScenario } from './scenarios/storage-moves.ts'
 import { timers } from './scenarios/timers.ts'
 import { transitions } from './scenarios/transitions.ts'
 import { loadText, printSurroundings, surroundings } from './surroundings.ts'
@@ -31,6 +32,7 @@ const SCENARIOS: Readonly<Record<string, (bench: Bench) => Promise<Report>>> = {
   jobs,
   sealing,
   storage,
+  'storage-moves': storageMovesScenario,
   profile,
   semispace,
   cluster,

@@ -2,15 +2,13 @@
  * A store as people run it: a node, and three blobnodes with three disks each, in processes of their own; and
  * a client that puts and gets over HTTP (`client.ts`). Decides: how they are configured. Leaves to others: what is measured.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { pause } from '../measure.ts'
 import { Client } from './client.ts'
+import { freePort, startProcess } from './processes.ts'
 
-const MAIN = fileURLToPath(new URL('./troupe-main.js', import.meta.url))
 const BLOBNODES = 3
 const DISKS_EACH = 3
 const CHUNK_BYTES_MAX = 4 * 1024 ** 3
@@ -33,8 +31,10 @@ export class StoreRig {
     const file = join(directory, 'node.yaml')
     mkdirSync(directory, { recursive: true })
     writeFileSync(file, JSON.stringify(nodeConfig(directory, port)))
-    const node = start([...nodeFlags, MAIN, 'start', '--config', file])
-    const blobnodes = others.map((own, index) => start(blobnodeWords(directory, index, own, port)))
+    const node = startProcess('troupe-main', ['start', '--config', file], { nodeFlags })
+    const blobnodes = others.map((own, index) =>
+      startProcess('troupe-main', blobnodeWords(directory, index, own, port)),
+    )
     const rig = new StoreRig([node, ...blobnodes], port)
     await rig.#ready()
     return rig
@@ -78,10 +78,6 @@ export class StoreRig {
   }
 }
 
-function start(words: readonly string[]): ChildProcess {
-  return spawn(process.execPath, words, { stdio: ['ignore', 'ignore', 'inherit'] })
-}
-
 function nodeConfig(directory: string, port: number): object {
   return {
     ...{ data: join(directory, 'node'), http: { port }, log: { level: 'warn' } },
@@ -97,17 +93,9 @@ function blobnodeWords(directory: string, index: number, own: number, port: numb
     return `${id}=${path}`
   })
   return [
-    ...[MAIN, 'storage', 'blobnode', '--host', `h${index}`, '--rack', 'r1'],
+    ...['storage', 'blobnode', '--host', `h${index}`, '--rack', 'r1'],
     ...['--idc', `z${index}`, '--listen', `127.0.0.1:${own}`, '--log-level', 'warn'],
     ...['--http', `http://127.0.0.1:${port}`],
     ...disks.flatMap((disk) => ['--disk', disk]),
   ]
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

@@ -1,5 +1,6 @@
 /** All verbs `troupe storage`, of all rooms. */
 import type { AppVerb } from '../../src/verbs.ts'
+import { backgroundVerbs } from './background/interfaces/verbs.ts'
 import { accessVerbs } from './plane/access/verbs.ts'
 import { blobnodeVerb } from './plane/blobnode/verb.ts'
 import { diskVerbs } from './plane/disks/verbs.ts'
@@ -10,4 +11,5 @@ export const storageVerbs: readonly AppVerb[] = [
   blobnodeVerb,
   ...diskVerbs,
   ...volumeVerbs,
+  ...backgroundVerbs,
 ]

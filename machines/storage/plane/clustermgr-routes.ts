@@ -5,15 +5,16 @@
  */
 import { z } from 'zod'
 import type { AppRequest, AppRoute } from '../../../src/index.ts'
-import { codeModeOf, refusal, storageAnswer, VID_MAX, vuidOf, vuidParts } from './codes/index.ts'
 import {
-  type Disks,
-  type DiskTable,
-  type DiskView,
-  diskIdOf,
-  isReadonly,
-  refusing,
-} from './disks/index.ts'
+  codeModeOf,
+  numberedAnswer,
+  refusal,
+  storageAnswer,
+  VID_MAX,
+  vuidOf,
+  vuidParts,
+} from './codes/index.ts'
+import { type Disks, type DiskTable, type DiskView, diskIdOf, isReadonly } from './disks/index.ts'
 import type { VolumeRecord, VolumeViews } from './volumes/index.ts'
 import { healthOf, isRefused, viewOf } from './volumes/index.ts'
 
@@ -45,7 +46,10 @@ export function clustermgrRoutes(deps: ClustermgrDeps): AppRoute[] {
     answer: (request: AppRequest) => Promise<unknown>,
   ): AppRoute => ({
     ...{ method: 'GET', path, summary, listenerOnly: true, isFrequent: true },
-    handle: refusing(async (request) => storageAnswer(await answer(request))),
+    handle: (request) =>
+      answer(request)
+        .then((value) => storageAnswer(value))
+        .catch(numberedAnswer),
   })
   return [
     get('/volume/get', 'a volume, as the old cluster manager tells of it', async ({ query }) => {

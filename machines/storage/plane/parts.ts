@@ -4,12 +4,14 @@
  */
 import { readFileSync } from 'node:fs'
 import { type AppContext, type AppDaemon, type Client, TroupeError } from '../../../src/index.ts'
+import { Switches } from '../background/switches/index.ts'
 import type { StorageConfig } from '../config.ts'
 import { BlobnodeClient } from './blobnode/index.ts'
+import { vuidOf } from './codes/index.ts'
 import type { PlaneConfig } from './config.ts'
-import { Disks, DiskTable, Heartbeats } from './disks/index.ts'
+import { Disks, DiskTable, type DiskView, Heartbeats } from './disks/index.ts'
 import { Erasure } from './erasure/index.ts'
-import { openUpkeep, Upkeep } from './upkeep/index.ts'
+import { DeletePace, openUpkeep, Upkeep, type UpkeepPorts } from './upkeep/index.ts'
 import {
   Bids,
   openVolumes,
@@ -36,6 +38,7 @@ export interface Parts {
   readonly strays: StrayChunks
   readonly erasure: Erasure
   readonly upkeep: Upkeep
+  readonly switches: Switches
 }
 
 /** By the section of the configuration: that is what a task has of its node's app, too. */
@@ -54,9 +57,10 @@ export function planeDaemon(context: AppContext<StorageConfig>): AppDaemon {
   return {
     name: 'storage plane',
     start: async () => {
-      const { blobnodes, disks, table, volumes, erasure } = partsOf(context)
+      const parts = partsOf(context)
+      const { blobnodes, disks, table } = parts
       openVolumes(context.config, { disks, table, chunks: blobnodes })
-      openUpkeep(context.config, { volumes, shards: blobnodes, erasure })
+      openUpkeep(context.config, upkeepPorts(parts, context))
     },
     stop: async () => {
       const { blobnodes, erasure } = partsOf(context)
@@ -67,9 +71,34 @@ export function planeDaemon(context: AppContext<StorageConfig>): AppDaemon {
   }
 }
 
+function upkeepPorts(
+  { volumes, views, blobnodes: shards, erasure, table, switches }: Parts,
+  { clock, config: { upkeep } }: AppContext<StorageConfig>,
+): UpkeepPorts {
+  return {
+    volumes: {
+      view: (vid, options) => volumes.view(vid, options),
+      vuids: async (vid) => {
+        const { units } = await views.record(vid, { fresh: true })
+        return units.map(({ index, epoch }) => vuidOf({ vid, index, epoch }))
+      },
+    },
+    ...{ shards, erasure },
+    brokenDisks: async () => {
+      const all = [...(await table.all()).values()]
+      const isBroken = ({ standing }: DiskView) => standing === 'broken' || standing === 'repairing'
+      return new Set(all.filter(isBroken).map(({ diskId }) => diskId))
+    },
+    isOn: (kind) => switches.isOn(kind),
+    deletes: new DeletePace({
+      ...{ clock, hours: upkeep.deleteHours, perSecond: upkeep.deletesPerSecond },
+    }),
+  }
+}
+
 function partsFor(context: AppContext<StorageConfig>): Parts {
   const { client, clock, log, node } = context
-  const { plane: config } = context.config
+  const { plane: config, upkeep: limits } = context.config
   const { heartbeatMs, heartbeatLossMs, retainMs, viewsMax, viewMs } = config
   const { chunkBytesMax, retiredKeptMs, readyKeptMs, strayLookMs, strayKeptMs } = config
   const token = tokenOf(config)
@@ -94,10 +123,10 @@ function partsFor(context: AppContext<StorageConfig>): Parts {
     ...{ tendMs: heartbeatMs, weakMs: heartbeatLossMs, activePerMode: config.activePerMode },
   })
   const erasure = Erasure.onDemand()
-  const upkeep = new Upkeep(context)
+  const upkeep = new Upkeep({ client, clock, safeDelayMs: limits.safeDelayMs })
   return {
     ...{ client, config, node, blobnodes, disks, table, heartbeats, views, calls, maker, volumes },
-    ...{ strays, erasure, upkeep },
+    ...{ strays, erasure, upkeep, switches: new Switches(context) },
   }
 }
 

@@ -8,7 +8,8 @@ import { until } from '../../waiting.ts'
 import { FarmProcess, freePort } from './plane/proof/store-farm.ts'
 
 const CONFIG = join(import.meta.dirname, '../../../config/storage/node.yaml')
-const DISKS = 9
+const DISKS = 10
+const MOVED_MS = 120_000
 const PATIENT = { timeoutMs: 30_000, every: 100 }
 
 let cleanups: (() => Promise<unknown>)[] = []
@@ -25,7 +26,15 @@ function begin(words: readonly string[]): FarmProcess {
   return process
 }
 
-it('a node, a blobnode with nine directories, and a file that comes and goes', async () => {
+interface Unit {
+  index: number
+  vuid_text: string
+  disk_id: number
+}
+
+it('a node, a blobnode with ten directories, a file that comes and goes, and units that move', {
+  timeout: 3 * MOVED_MS,
+}, async () => {
   const directory = mkdtempSync(join(tmpdir(), 'troupe-ready-'))
   cleanups.push(async () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
   const [port, own] = [await freePort(), await freePort()]
@@ -58,6 +67,30 @@ it('a node, a blobnode with nine directories, and a file that comes and goes', a
   const got = await troupe('get', put.output, '-o', copy)
   expect(got).toMatchObject({ code: 0 })
   expect(readFileSync(copy).equals(readFileSync(file))).toBe(true)
+
+  const units = async () => {
+    const answer = await fetch(`${url}/storage/volumes/1`)
+    return ((await answer.json()) as { units: Unit[] }).units
+  }
+  const [first] = await units()
+  let moved = ''
+  await until(
+    async () => {
+      // The node writes to the volume until it is asked to give it back, which the first try does.
+      const { code, output } = await troupe('migrate', first?.vuid_text ?? '', '--wait')
+      moved = output
+      return code === 0
+    },
+    { timeoutMs: MOVED_MS, every: 1_000 },
+    () => `the unit to move; it is told ${moved}`,
+  )
+  expect(moved).toMatch(/state +finished \(4\)/)
+  expect((await units())[0]).not.toMatchObject({ disk_id: first?.disk_id })
+  expect(await troupe('get', put.output, '-o', copy)).toMatchObject({ code: 0 })
+  expect(readFileSync(copy).equals(readFileSync(file))).toBe(true)
+  const stats = await troupe('stats')
+  expect(stats.output).toMatch(/manual_migrate +- .* [12] +\d+ +\d\S* .iB/)
+
   expect((await troupe('rm', put.output)).code).toBe(0)
   expect((await troupe('get', put.output, '-o', copy)).code).not.toBe(0)
 })

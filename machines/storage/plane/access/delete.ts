@@ -1,7 +1,7 @@
 /**
- * Deleting an object. Decides: that a shard is deleted only when all units of its blob are marked, so that a
- * blob that is half gone is known as deleted and never taken for lost; and when a delete is done, as seen
- * by who reads. Leaves to others: what could not be reached (upkeep).
+ * Deleting an object. Decides: that all units of its blobs are marked at once; and when a delete is done, as
+ * seen by who reads. Leaves to others: the marks of units that could not be reached, and when the bytes go
+ * (upkeep).
  */
 import { type Log, TroupeError } from '../../../../src/index.ts'
 import type { CodeMode } from '../codes/index.ts'
@@ -16,7 +16,7 @@ import { verdictOf } from './read-plan.ts'
 import { unitFailureOf } from './unit-answers.ts'
 
 export interface DeleteDeps {
-  shards: Pick<ShardIo, 'markDelete' | 'deleteShard'>
+  shards: Pick<ShardIo, 'markDelete'>
   volumes: Pick<VolumesPort, 'view'>
   upkeep: Pick<UpkeepPort, 'remove'>
   erasure: Pick<ErasurePort, 'canRebuild'>
@@ -67,15 +67,12 @@ async function deleteBlob(
   const held = shardWindowOf(mode, blob.bytes, { from: 0, to: blob.bytes }).units
   const canRebuild: CanRebuild = (...asked) => deps.erasure.canRebuild(...asked)
   const isStillReadable = isReadable(mode, held, inState('away'), canRebuild)
-  const marked = inState('marked')
   const known = states.map((state) => KNOWN_AS[state])
   const isKnown = verdictOf(mode, known, canRebuild) !== 'absent'
   if (!isKnown && !isStillReadable) return 'absent'
-  const unitsDone = inState('none')
-  if (marked.length + unitsDone.length === states.length)
-    unitsDone.push(...(await deleteMarked(deps, mapping, marked, bid)))
-  if (unitsDone.length < states.length)
-    await deps.upkeep.remove({ vid, bid, unitsDone: unitsDone.sort((a, b) => a - b) })
+  const unitsMarked = inState('marked', 'none')
+  const isMarked = unitsMarked.length === states.length
+  await deps.upkeep.remove({ vid, bid, unitsMarked, isMarked, isLeftover: false })
   return isStillReadable ? 'accepted' : 'deleted'
 }
 
@@ -94,24 +91,4 @@ async function mark(
     if (failure === 'deleted') return 'marked'
     return failure === 'none' ? 'none' : 'away'
   }
-}
-
-/** @returns those that are gone for good */
-async function deleteMarked(
-  { shards }: DeleteDeps,
-  mapping: Mapping,
-  marked: readonly number[],
-  bid: bigint,
-): Promise<number[]> {
-  const gone = await Promise.all(
-    marked.map(async (index) => {
-      try {
-        await mapping.at(index, (place) => shards.deleteShard(place, bid))
-        return true
-      } catch (thrown) {
-        return unitFailureOf(thrown) === 'none'
-      }
-    }),
-  )
-  return marked.filter((_index, at) => gone[at])
 }

@@ -48,7 +48,6 @@ export interface ShardIo {
     options?: { range?: ByteRange; signal?: AbortSignal },
   ): Promise<Buffer>
   markDelete(at: UnitPlace, bid: bigint): Promise<unknown>
-  deleteShard(at: UnitPlace, bid: bigint): Promise<unknown>
 }
 
 export interface VolumesPort {
@@ -73,7 +72,16 @@ export interface UpkeepPort {
     badIndexes: readonly number[]
     reason: string
   }): Promise<void>
-  remove(message: { vid: number; bid: bigint; unitsDone: readonly number[] }): Promise<void>
+  remove(message: {
+    vid: number
+    bid: bigint
+    /** Their shard is marked, or was never written. */
+    unitsMarked: readonly number[]
+    /** All units are. */
+    isMarked: boolean
+    /** Nobody was told of it: its bytes need not be kept for a while. */
+    isLeftover: boolean
+  }): Promise<void>
 }
 
 /** The shards of a blob, side by side in one buffer. */

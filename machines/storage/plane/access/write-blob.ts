@@ -85,7 +85,7 @@ export async function removeLeftover(
   { vid, bid }: WrittenBlob,
 ): Promise<void> {
   try {
-    await upkeep.remove({ vid, bid, unitsDone: [] })
+    await upkeep.remove({ vid, bid, unitsMarked: [], isMarked: false, isLeftover: true })
   } catch (thrown) {
     const about = { vid, bid: String(bid), err: thrown }
     log.warn(about, 'what is left of a blob that was not acknowledged could not be given to upkeep')

@@ -7,11 +7,13 @@ import { type Clock, type Log, systemClock, TroupeError } from '../../../../src/
 import { refusal } from '../codes/index.ts'
 import { ByteBudget } from './byte-budget.ts'
 import { diskOfPath, handleCall } from './calls.ts'
+import { BlobnodeClient, TIMEOUT_MS } from './client.ts'
 import type { SlotLimits } from './disk-slots.ts'
 import type { DiskOpener } from './disk-store.ts'
 import { type BlobnodeCalls, BlobnodeServer } from './http-server.ts'
 import { keepFreedMemory } from './kept-memory.ts'
 import { metricsText } from './metrics-text.ts'
+import { type FarChunks, NearChunks } from './near-chunks.ts'
 import type { NodeCall } from './node-calls.ts'
 import { isWildcard, type Place, urlOf } from './places.ts'
 import { Registration } from './registration.ts'
@@ -39,6 +41,7 @@ export interface BlobnodeDeps {
   slots?: SlotLimits
   heartbeatMs?: number
   probeMsMax?: number
+  closeMsMax?: number
 }
 
 /** What is not open by then comes while the others serve. */
@@ -52,6 +55,8 @@ export class Blobnode {
   readonly #clock: Clock
   readonly #disks: ReadonlyMap<number, ServedDisk>
   readonly #held = new ByteBudget(HELD_BYTES_MAX)
+  /** Other blobnodes, from which shards are copied. */
+  readonly #peers: BlobnodeClient
   #server: BlobnodeServer | undefined
   #registration: Registration | undefined
 
@@ -60,12 +65,14 @@ export class Blobnode {
     this.#options = options
     this.#deps = deps
     this.#clock = deps.clock ?? systemClock()
-    const { openDisk, log, slots, probeMsMax } = deps
+    this.#peers = new BlobnodeClient({ token: options.token })
+    const { openDisk, log, slots, probeMsMax, closeMsMax } = deps
     const diskDeps = {
       ...{ open: openDisk, clock: this.#clock, log },
       onBroken: () => void this.#registration?.now(),
       ...(slots === undefined ? {} : { slots }),
       ...(probeMsMax === undefined ? {} : { probeMsMax }),
+      ...(closeMsMax === undefined ? {} : { closeMsMax }),
     }
     const disks = options.disks.map((disk) => new ServedDisk(disk, diskDeps))
     this.#disks = new Map(disks.map((disk) => [disk.id, disk]))
@@ -106,8 +113,15 @@ export class Blobnode {
   /** Takes nothing new, finishes what runs, closes the disks. */
   async stop(): Promise<void> {
     await Promise.all([this.#server?.close(), this.#registration?.stop()])
+    this.#peers.close()
     await Promise.all([...this.#disks.values()].map((disk) => disk.close()))
     this.#deps.log.info({}, 'the blobnode has stopped')
+  }
+
+  /** For a worker in this process; `far` is its way to all other blobnodes. */
+  chunks(far: FarChunks, timeoutMs = TIMEOUT_MS): NearChunks {
+    const address = () => this.address
+    return new NearChunks({ far, address, disks: this.#disks, clock: this.#clock, timeoutMs })
   }
 
   async report(): Promise<Record<string, unknown>> {
@@ -119,7 +133,9 @@ export class Blobnode {
 
   #calls(): BlobnodeCalls {
     const { chunkBytesMax } = this.#options
-    const deps = { disk: (id: number) => this.#disk(id), held: this.#held, chunkBytesMax }
+    const disk = (id: number) => this.#disk(id)
+    const chunks = this.chunks(this.#peers)
+    const deps = { disk, held: this.#held, chunkBytesMax, clock: this.#clock, chunks }
     return {
       call: (name, exchange) => handleCall(name, exchange, deps),
       stat: () => this.report(),

@@ -4,14 +4,18 @@
  * everything about the bytes on the disk.
  */
 import { z } from 'zod'
-import { refusal } from '../codes/index.ts'
+import type { Clock } from '../../../../src/index.ts'
+import { parseStorageJson, refusal } from '../codes/index.ts'
 import type { ByteBudget } from './byte-budget.ts'
+import { COPY_MS_MAX, copyInto, readMsMaxOf } from './copy-shards.ts'
 import type { DiskStore, ShardBytes } from './disk-store.ts'
 import type { BytesHead, Exchange } from './exchange.ts'
 import { type IoKind, ioKind } from './io-kinds.ts'
+import type { FarChunks } from './near-chunks.ts'
 import { type CallName, type CallParts, partsOf } from './paths.ts'
 import type { ServedDisk } from './served-disk.ts'
-import { writtenChunk, writtenShard } from './wire.ts'
+import { verifiedPage } from './verified-page.ts'
+import { copyBody, writtenChunk, writtenFailure, writtenShard } from './wire.ts'
 
 export interface CallDeps {
   /** @throws StorageRefusal 611 */
@@ -20,6 +24,9 @@ export interface CallDeps {
   held: ByteBudget
   /** Of a chunk whose maker says nothing. */
   chunkBytesMax: number
+  clock: Clock
+  /** Chunks here and elsewhere, as other blobnodes give them. */
+  chunks: Pick<FarChunks, 'getShard'>
 }
 
 /** Up to here a body is held until it is there: then no slow sender keeps a slot of the disk. */
@@ -67,6 +74,13 @@ const HANDLES: { [TCall in CallName]: Handle<TCall> } = {
     const page = { from: startbid, status, count }
     const { shards, next } = await deps.disk(diskid).store().listShards(vuid, page)
     exchange.json({ shard_infos: shards.map(writtenShard), next })
+  },
+  'shard/copy': copyShards,
+  'shard/verify': async ({ diskid, vuid, startbid, count }, exchange, { disk, clock }) => {
+    const wanted = { vuid, from: startbid, count }
+    const caller = { kind: kindOf(exchange), isGone: exchange.isGone }
+    const { shards, corrupt, next } = await verifiedPage(disk(diskid), wanted, caller, clock)
+    exchange.json({ shard_infos: shards.map(writtenShard), corrupt, next })
   },
   'shard/markdelete': async ({ diskid, vuid, bid }, exchange, deps) => {
     await atWork(diskid, exchange, deps, (store) => store.markDeleted(vuid, bid))
@@ -219,6 +233,42 @@ async function sendPieces(
   } finally {
     await pieces.return?.()
   }
+}
+
+async function copyShards(
+  { diskid, vuid }: CallParts<'shard/copy'>,
+  exchange: Exchange,
+  { disk, chunks, held, clock }: CallDeps,
+): Promise<void> {
+  const { from, shards } = copyOf(await exchange.whole(lengthOf(exchange)))
+  const source = { address: from.host, diskId: from.disk_id, vuid: from.vuid }
+  const io = kindOf(exchange)
+  const failed = await copyInto(disk(diskid), {
+    ...{ vuid, shards, io, held, isGone: exchange.isGone, clock },
+    readMsMax: readMsMaxOf(COPY_MS_MAX),
+    read: (bid, signal) => chunks.getShard(source, bid, { io, signal }),
+  })
+  exchange.json({ failed: failed.map(writtenFailure) })
+}
+
+/** @throws StorageRefusal 600 */
+function copyOf(bytes: Buffer): z.output<typeof copyBody> {
+  let given: unknown
+  try {
+    given = parseStorageJson(bytes.toString('utf8'))
+  } catch {
+    given = undefined
+  }
+  const body = copyBody.safeParse(given)
+  if (body.success) return body.data
+  throw refusal(600, `what is to be copied cannot be read: ${z.prettifyError(body.error)}`)
+}
+
+/** Of a body that is held whole. @throws StorageRefusal 600 */
+function lengthOf(exchange: Exchange): number {
+  const bytes = Number(exchange.header('content-length') ?? Number.NaN)
+  if (Number.isInteger(bytes) && bytes <= HELD_BYTES_MAX) return bytes
+  throw refusal(600, `content-length says no number of bytes up to ${HELD_BYTES_MAX}`)
 }
 
 async function atWork<T>(

@@ -5,13 +5,22 @@
  */
 import type { z } from 'zod'
 import { TroupeError } from '../../../../src/index.ts'
-import { parseStorageJson, readRefusal } from '../codes/index.ts'
+import { parseStorageJson, readRefusal, storageJson } from '../codes/index.ts'
+import type { CopyFailure, WantedShard } from './copy-shards.ts'
 import type { ChunkStat, ShardInfo } from './disk-store.ts'
 import { HttpPeers, type PeerAnswer } from './http-peers.ts'
 import type { IoKind } from './io-kinds.ts'
 import { keepFreedMemory } from './kept-memory.ts'
 import { CALLS, type CallName, type CallParts, pathOf, SHARD_BYTES_MAX } from './paths.ts'
-import { chunkAnswer, chunksAnswer, putAnswer, shardAnswer, shardsAnswer } from './wire.ts'
+import {
+  chunkAnswer,
+  chunksAnswer,
+  copyAnswer,
+  putAnswer,
+  shardAnswer,
+  shardsAnswer,
+  verifiedAnswer,
+} from './wire.ts'
 
 export interface UnitPlace {
   /** Such as `http://127.0.0.1:8889`. */
@@ -22,7 +31,7 @@ export interface UnitPlace {
 
 export interface BlobnodeClientOptions {
   token?: string | undefined
-  /** For a whole call. Default 10 s: a live disk takes milliseconds, a slow one seconds. */
+  /** For a whole call. Default 10 s. */
   timeoutMs?: number
 }
 
@@ -42,7 +51,8 @@ export interface GetOptions extends CallOptions {
   range?: { from: number; to: number } | undefined
 }
 
-const TIMEOUT_MS = 10_000
+/** A live disk takes milliseconds, a slow one seconds. */
+export const TIMEOUT_MS = 10_000
 /** Lists of all chunks of a disk among it. */
 const JSON_BYTES_MAX = 8_388_608
 
@@ -137,6 +147,35 @@ export class BlobnodeClient {
     const parts = { ...chunkOf(at), startbid, status, count }
     const answer = await this.#read(shardsAnswer, at.address, 'shard/list', parts, options)
     return { shards: answer.shard_infos, next: answer.next }
+  }
+
+  /**
+   * Into this chunk, from another one, by the blobnode of this one. @returns those that were not copied
+   * @throws StorageRefusal, TroupeError: this chunk, its disk or its blobnode
+   */
+  async copyShards(
+    at: UnitPlace,
+    from: UnitPlace,
+    shards: readonly WantedShard[],
+    options: CallOptions = {},
+  ): Promise<CopyFailure[]> {
+    const place = { host: from.address, disk_id: from.diskId, vuid: from.vuid }
+    const wanted = shards.map(({ bid, size, crc }) => ({ bid, size, crc }))
+    const body = Buffer.from(storageJson({ from: place, shards: wanted }))
+    const sent = { ...options, body }
+    return (await this.#read(copyAnswer, at.address, 'shard/copy', chunkOf(at), sent)).failed
+  }
+
+  /** As a list, of all shards, and those that are not what was written; a page may hold fewer than `count`. */
+  async verifyShards(
+    at: UnitPlace,
+    { from: startbid, count }: { from: bigint; count: number },
+    options: CallOptions = {},
+  ): Promise<{ shards: ShardInfo[]; corrupt: bigint[]; next: bigint }> {
+    const parts = { ...chunkOf(at), startbid, count }
+    const answer = await this.#read(verifiedAnswer, at.address, 'shard/verify', parts, options)
+    const { shard_infos: shards, corrupt, next } = answer
+    return { shards, corrupt, next }
   }
 
   async markDelete(at: UnitPlace, bid: bigint, options: CallOptions = {}): Promise<void> {

@@ -47,6 +47,8 @@ export interface DiskStore {
     crc?: number,
   ): Promise<{ crc: number }>
   readShard(vuid: bigint, bid: bigint, range?: { from: number; to: number }): Promise<ShardBytes>
+  /** Whether all that is kept of it is what was written. */
+  verifyShard(vuid: bigint, bid: bigint): Promise<boolean>
   statShard(vuid: bigint, bid: bigint): Awaitable<ShardInfo>
   listShards(
     vuid: bigint,

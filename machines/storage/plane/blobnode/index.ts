@@ -7,6 +7,7 @@ export {
   type GetOptions,
   type UnitPlace,
 } from './client.ts'
+export { COPY_MS_MAX, type CopyFailure, type WantedShard } from './copy-shards.ts'
 export type {
   ChunkStat,
   DiskOpener,
@@ -16,4 +17,6 @@ export type {
   ShardInfo,
 } from './disk-store.ts'
 export type { IoKind } from './io-kinds.ts'
-export { LIST_COUNT_MAX, SHARD_BYTES_MAX } from './paths.ts'
+export type { FarChunks, NearChunks } from './near-chunks.ts'
+export { NodeList, type NodeRequest, type NodeText } from './node-calls.ts'
+export { COPY_COUNT_MAX, LIST_COUNT_MAX, SHARD_BYTES_MAX } from './paths.ts'

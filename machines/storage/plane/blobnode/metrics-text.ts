@@ -17,6 +17,13 @@ const FIGURES: readonly Figure[] = [
   ['puts_total', 'counter', 'shards written', ({ counters }) => row(counters.puts)],
   ['gets_total', 'counter', 'shards read', ({ counters }) => row(counters.gets)],
   ['deletes_total', 'counter', 'shards deleted', ({ counters }) => row(counters.deletes)],
+  ['verified_total', 'counter', 'shards inspected', ({ counters }) => row(counters.verified)],
+  [
+    'corrupt_total',
+    'counter',
+    'shards that were found not to be what was written',
+    ({ counters }) => row(counters.corrupt),
+  ],
   [
     'in_bytes_total',
     'counter',

@@ -9,6 +9,8 @@ import { bidSchema, refusal, type StorageRefusal, vuidSchema } from '../codes/in
 const DISK_ID_MAX = 4_294_967_295
 /** A list of so many is some 100 KiB of JSON, and takes this process a few milliseconds. */
 export const LIST_COUNT_MAX = 1_000
+/** Of a copy: what is asked for fits into a few hundred KiB. */
+export const COPY_COUNT_MAX = 4_096
 /** Of one shard. A piece of it only is held in memory, so this bounds how long a disk is busy with one. */
 export const SHARD_BYTES_MAX = 1_073_741_824
 
@@ -53,6 +55,10 @@ export const CALLS = {
   'shard/get': { method: 'GET', parts: SHARD },
   'shard/stat': { method: 'GET', parts: SHARD },
   'shard/list': { method: 'GET', parts: [...CHUNK, 'startbid', 'status', 'count'] },
+  /** Into this chunk, from another one that the body names. */
+  'shard/copy': { method: 'POST', parts: CHUNK },
+  /** As a list, and each shard of it is looked at; a page ends where it takes too long. */
+  'shard/verify': { method: 'GET', parts: [...CHUNK, 'startbid', 'count'] },
   'shard/markdelete': { method: 'POST', parts: SHARD },
   'shard/delete': { method: 'POST', parts: SHARD },
 } as const satisfies Record<string, { method: 'GET' | 'POST'; parts: readonly PartName[] }>

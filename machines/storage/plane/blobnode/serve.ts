@@ -2,7 +2,8 @@
  * `troupe storage blobnode` at work. Decides: what it says when it serves, and what ends it. Leaves to
  * others: its words (`settings.ts`), everything a blobnode does (`blobnode.ts`).
  */
-import { openLog, TroupeError, toJson, type VerbCall } from '../../../../src/index.ts'
+import { type Log, openLog, TroupeError, toJson, type VerbCall } from '../../../../src/index.ts'
+import { startWorker } from '../../background/worker/index.ts'
 import { DiskFiles } from '../disk-files/index.ts'
 import { Blobnode } from './blobnode.ts'
 import type { DiskOpener } from './disk-store.ts'
@@ -20,15 +21,35 @@ export async function runBlobnode(call: VerbCall, env: NodeJS.ProcessEnv): Promi
   const openDisk: DiskOpener = (disk) =>
     DiskFiles.open({ ...disk, chunkBytesMax: settings.chunkBytesMax })
   const blobnode = new Blobnode(settings, { call: list?.call ?? nodeOf(call), openDisk, log })
+  let stopWorker: (() => Promise<void>) | undefined
   try {
     await blobnode.start(call.signal)
-    if (!call.signal.aborted) await greet(call, settings, blobnode)
+    if (!call.signal.aborted) {
+      stopWorker = workerOf(settings, blobnode, log)
+      await greet(call, settings, blobnode)
+    }
     await aborted(call.signal)
     return 0
   } finally {
+    await stopWorker?.()
     await blobnode.stop()
     list?.close()
   }
+}
+
+/** At work until it is stopped; undefined where it has nothing to do. */
+function workerOf(
+  settings: BlobnodeSettings,
+  blobnode: Blobnode,
+  log: Log,
+): (() => Promise<void>) | undefined {
+  const { moveSlots, inspectSlots, taskNodes: nodes, idc, token } = settings
+  if (moveSlots + inspectSlots === 0) return undefined
+  if (nodes === undefined) {
+    log.warn({}, 'this blobnode takes no tasks: they come over HTTP, so name nodes with --nodes')
+    return undefined
+  }
+  return startWorker({ blobnode, idc, nodes, token, moveSlots, inspectSlots, log })
 }
 
 /** A person may wait longer for a node than a disk that is broken can. */

@@ -22,6 +22,7 @@ export interface ServedDiskDeps {
   onBroken: (disk: ServedDisk) => void
   slots?: SlotLimits
   probeMsMax?: number
+  closeMsMax?: number
 }
 
 /** `refused` by a node: another one serves a disk of this id. */
@@ -32,6 +33,10 @@ export interface DiskCounters {
   puts: number
   gets: number
   deletes: number
+  /** Of shards that were looked at as they lie there. */
+  verified: number
+  /** Of these, such that are not what was written. */
+  corrupt: number
   bytes_in: number
   bytes_out: number
   /** By their numbers. */
@@ -54,6 +59,8 @@ const RETRY_MS_MIN = 1_000
 const RETRY_MS_MAX = 60_000
 /** A disk that stands still for so long serves nobody; one that is busy answers within seconds. */
 const PROBE_MS_MAX = 60_000
+/** What it has acknowledged is on it already: whoever stops the process does not wait for a disk that stands still. */
+const CLOSE_MS_MAX = 30_000
 const DISK_FULL = 615
 
 export class ServedDisk {
@@ -61,7 +68,7 @@ export class ServedDisk {
   readonly path: string
   readonly slots: DiskSlots
   readonly counters: DiskCounters = {
-    ...{ puts: 0, gets: 0, deletes: 0, bytes_in: 0, bytes_out: 0 },
+    ...{ puts: 0, gets: 0, deletes: 0, verified: 0, corrupt: 0, bytes_in: 0, bytes_out: 0 },
     refusals: {},
   }
   readonly #deps: ServedDiskDeps
@@ -100,16 +107,30 @@ export class ServedDisk {
     return this.#opening
   }
 
-  /** What runs on it is to have ended. */
+  /** What runs on it is to have ended, unless the disk does not end it. */
   async close(): Promise<void> {
     const isOpening = this.#state === 'opening'
     if (isOpening) this.#state = 'closed'
     this.#cancelRetry()
-    await this.#opening
-    // A probe of a disk that stands still would keep the process for ever.
-    if (this.broken === undefined) await this.#probing
+    const probing = this.broken === undefined ? this.#probing : undefined
+    await this.#withinTime(async () => {
+      await this.#opening
+      await probing
+      this.#state = 'closed'
+      await this.#store?.close()
+    })
     this.#state = 'closed'
-    await this.#store?.close()
+  }
+
+  #withinTime(work: () => Promise<void>): Promise<void> {
+    const { clock, log, closeMsMax = CLOSE_MS_MAX } = this.#deps
+    return new Promise((resolve, reject) => {
+      const cancel = clock.after(closeMsMax, () => {
+        log.warn({ disk: this.id, path: this.path }, 'a disk stands still: it is left unclosed')
+        resolve()
+      })
+      work().then(resolve, reject).finally(cancel)
+    })
   }
 
   /** @throws StorageRefusal 611, 613 @throws TroupeError `unavailable` while it is not there yet */

@@ -18,15 +18,34 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export interface BlobnodeSettings extends BlobnodeOptions {
   logLevel: LogLevel
   /** Undefined: the node, or the cluster, that the command talks to anyhow. */
-  nodes: { urls: string[]; token: string | undefined; ca: string | undefined } | undefined
+  nodes: NodePlaces | undefined
+  /** Tasks at a time; 0: none. */
+  moveSlots: number
+  inspectSlots: number
+  /** Where tasks come from: the same nodes. Undefined where the way to them is NATS: tasks come by HTTP. */
+  taskNodes: NodePlaces | undefined
+}
+
+export interface NodePlaces {
+  urls: string[]
+  token: string | undefined
+  ca: string | undefined
 }
 
 const CHUNK_BYTES_MIN = 1024 ** 2
 const DISKS_MAX = 256
 const DISK_ID_MAX = 4_294_967_295
+/** Each holds some 50 MiB while it copies. */
+const SLOTS_MAX = 64
+const NODE_DEFAULT = 'http://127.0.0.1:9800'
 
 /** A place has to fit into records of actors, and into tables. */
 const name = z.string().regex(/^[\w.-]{1,64}$/, 'letters, digits, "_", "-" and ".", at most 64')
+const slots = z
+  .string()
+  .regex(/^\d{1,3}$/, `a number from 0 to ${SLOTS_MAX}`)
+  .transform(Number)
+  .refine((count) => count <= SLOTS_MAX, `at most ${SLOTS_MAX}`)
 const flags = z.object({
   disk: z.array(z.string(), 'name its disks: --disk 1=/data/1').min(1).max(DISKS_MAX),
   idc: name,
@@ -41,6 +60,10 @@ const flags = z.object({
   nodes: z.string().optional(),
   chunkBytesMax: z.string().optional(),
   logLevel: z.enum(LOG_LEVELS, LOG_LEVELS.join(', ')).default('info'),
+  moveSlots: slots.default(1),
+  inspectSlots: slots.default(1),
+  http: z.string().optional(),
+  nats: z.string().optional(),
   token: z.string().optional(),
   ca: z.string().optional(),
 })
@@ -54,9 +77,9 @@ export function settingsOf(
   const parsed = flags.safeParse(given)
   if (!parsed.success) throw malformed(parsed.error)
   const { data } = parsed
-  const { idc, rack, logLevel, advertise, tokenFile } = data
+  const { idc, rack, logLevel, advertise, tokenFile, moveSlots, inspectSlots } = data
   return {
-    ...{ idc, rack, logLevel },
+    ...{ idc, rack, logLevel, moveSlots, inspectSlots },
     host:
       data.host ??
       hostname()
@@ -68,7 +91,17 @@ export function settingsOf(
     token: tokenFile === undefined ? undefined : wordOf(tokenFile),
     chunkBytesMax: bytesOf(data.chunkBytesMax),
     nodes: data.nodes === undefined ? undefined : nodesOf(data.nodes, data, env),
+    taskNodes: taskNodesOf(data, env),
   }
+}
+
+/** Ids of 64 bits keep their digits in a text of HTTP. */
+function taskNodesOf(data: Flags, env: NodeJS.ProcessEnv): NodePlaces | undefined {
+  const { nodes, http, nats } = data
+  if (nodes !== undefined) return nodesOf(nodes, data, env)
+  const isNats = nats !== undefined || (http === undefined && Boolean(env['TROUPE_NATS']))
+  if (isNats) return undefined
+  return nodesOf(http ?? (env['TROUPE_HTTP'] || NODE_DEFAULT), data, env)
 }
 
 function malformed({ issues: [issue] }: z.ZodError): TroupeError {
@@ -99,11 +132,7 @@ function disksOf(given: readonly string[]): DiskPlace[] {
 }
 
 /** The credentials of the command, which has them only for the one node that it talks to. */
-function nodesOf(
-  text: string,
-  { token, ca }: Flags,
-  env: NodeJS.ProcessEnv,
-): NonNullable<BlobnodeSettings['nodes']> {
+function nodesOf(text: string, { token, ca }: Flags, env: NodeJS.ProcessEnv): NodePlaces {
   const urls = text.split(',').map((url) => url.trim().replace(/\/+$/, ''))
   const wrong = urls.find((url) => !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
   if (wrong !== undefined) {

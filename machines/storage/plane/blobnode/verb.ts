@@ -30,6 +30,14 @@ export const blobnodeVerb: AppVerb = {
       flags: '--chunk-bytes-max <size>',
       description: 'no chunk here may be made larger: 512M, 16G (16G)',
     },
+    {
+      flags: '--move-slots <count>',
+      description: 'so many chunks at a time are copied or recovered by this process (1); 0: none',
+    },
+    {
+      flags: '--inspect-slots <count>',
+      description: 'so many volumes at a time are inspected by it (1); 0: none',
+    },
     { flags: '--log-level <level>', description: 'debug, info, warn, error or silent (info)' },
   ],
   examples: [

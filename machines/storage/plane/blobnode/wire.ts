@@ -1,7 +1,10 @@
 /** What a blobnode answers, as JSON: the names of the reference, written by the server and read by clients. */
 import { z } from 'zod'
-import { bidSchema, vuidSchema } from '../codes/index.ts'
+import { TroupeError } from '../../../../src/index.ts'
+import { bidSchema, refusal, StorageRefusal, vuidSchema } from '../codes/index.ts'
+import type { CopyFailure } from './copy-shards.ts'
 import type { ChunkStat, ChunkStatus, ShardInfo } from './disk-store.ts'
+import { COPY_COUNT_MAX } from './paths.ts'
 
 /** The numbers that the reference has for them. */
 const CHUNK_STATUSES: Readonly<Record<ChunkStatus, number>> = { normal: 1, readonly: 2, release: 3 }
@@ -48,6 +51,41 @@ export const shardsAnswer = z.object({
     .literal(0)
     .transform(() => 0n)
     .or(bidSchema),
+})
+
+export const verifiedAnswer = shardsAnswer.extend({
+  /** Those of the list that are not what was written. */
+  corrupt: z.array(bidSchema),
+})
+
+/** What `shard/copy` is asked for. */
+export const copyBody = z.object({
+  from: z.object({ host: z.string().min(1), disk_id: z.int().min(1), vuid: vuidSchema }),
+  shards: z
+    .array(z.object({ bid: bidSchema, size: count, crc: count.max(0xffff_ffff) }))
+    .max(COPY_COUNT_MAX),
+})
+
+export function writtenFailure({ bid, isSource, why }: CopyFailure): Record<string, unknown> {
+  const status = why instanceof StorageRefusal ? why.status : 0
+  return { bid, at: isSource ? 'source' : 'destination', status, error: why.message }
+}
+
+export const copyAnswer = z.object({
+  failed: z.array(
+    z
+      .object({
+        bid: bidSchema,
+        at: z.enum(['source', 'destination']),
+        /** 0: nobody answered. */
+        status: count,
+        error: z.string(),
+      })
+      .transform(({ bid, at, status, error }): CopyFailure => {
+        const why = status === 0 ? new TroupeError('unavailable', error) : refusal(status, error)
+        return { bid, isSource: at === 'source', why }
+      }),
+  ),
 })
 
 export const putAnswer = z.object({ crc: count })

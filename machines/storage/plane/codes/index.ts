@@ -13,6 +13,7 @@ export {
 export {
   mayHaveMoved,
   nothingIsThere,
+  numberedAnswer,
   REFUSALS,
   type RefusalKind,
   readRefusal,

@@ -2,9 +2,9 @@
  * How the store says no. Decides: its numbers (reference sheet, section 12) with the names and the
  * platform's codes that go with them, and the form in which a refusal leaves and arrives by HTTP.
  *
- * The numbers are no statuses of HTTP, and the platform's gateway sends statuses up to 599 only: from
- * its routes a refusal leaves with the status of its kind and the number in the body. Blobnodes, with
- * listeners of their own, send the number as the status. `readRefusal` reads both.
+ * The numbers are no statuses of HTTP. From routes of our own a refusal leaves with the status of its kind,
+ * which everything on the way understands, and the number in the body. Routes with the paths of the old
+ * store, and blobnodes, send the number as the status. `readRefusal` reads both.
  */
 import { z } from 'zod'
 import {
@@ -64,6 +64,8 @@ const KINDS: Readonly<Record<number, readonly [name: string, code: ErrorCode]>> 
   675: ['put_timeout', 'no-answer'],
   676: ['io_cancelled', 'no-answer'],
   677: ['bid_mismatch', 'conflict'],
+  /** Of all things that a worker could do. */
+  700: ['nothing_to_do', 'not-found'],
   801: ['no_volume_of_mode', 'unavailable'],
   802: ['bids_not_allocated', 'unavailable'],
   900: ['unexpected', 'internal'],
@@ -79,6 +81,7 @@ const KINDS: Readonly<Record<number, readonly [name: string, code: ErrorCode]>> 
   918: ['old_vuid_mismatch', 'conflict'],
   919: ['new_vuid_mismatch', 'conflict'],
   920: ['new_disk_mismatch', 'conflict'],
+  921: ['invalid_config', 'malformed'],
   923: ['invalid_idc', 'malformed'],
   924: ['unit_not_found', 'not-found'],
   925: ['invalid_registration', 'malformed'],
@@ -140,6 +143,23 @@ export function refusalAnswer(error: unknown): AppResponse {
       ...(retry ? { 'retry-after': '1' } : {}),
     },
     body: JSON.stringify({ error: message, code: nameOf(status), status }),
+  }
+}
+
+/**
+ * For routes with the paths of the old store: its number is the status, and every error is a text with a
+ * code beside it. @throws what is no error of the platform
+ */
+export function numberedAnswer(error: unknown): AppResponse {
+  if (!(error instanceof TroupeError)) throw error
+  const isRefused = error instanceof StorageRefusal
+  return {
+    status: isRefused ? error.status : (HTTP_STATUSES[error.code] ?? 500),
+    headers: { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' },
+    body: JSON.stringify({
+      error: error.message,
+      code: isRefused ? nameOf(error.status) : error.code,
+    }),
   }
 }
 

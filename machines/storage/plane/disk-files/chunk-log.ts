@@ -21,8 +21,12 @@ import {
   tailAt,
 } from './record.ts'
 
-/** What a batch may hold: the whole of it is acknowledged late when it is large. */
-const BATCH_BYTES_MAX = 8_388_608
+/**
+ * What a batch may hold. The whole of it is acknowledged late when it is large; but chunks that are moved come
+ * in pieces of 16 MiB, and with three of them at a time a disk took 360, 480 and 770 MB/s in batches of 8, 16
+ * and 32 MiB.
+ */
+const BATCH_BYTES_MAX = 33_554_432
 const BATCH_RECORDS_MAX = 256
 /** A file that rests for so long says so itself: a crash after that leaves no doubt about its last batch. */
 const REST_MS = 1_000

@@ -14,7 +14,7 @@ import type { DiskHealth } from './disk-health.ts'
 import type { FileOps } from './file-ops.ts'
 import { type ChunkRecord, FIRST_RECORD_AT, type RecordBody, stretchBytes } from './record.ts'
 import { recoverChunk } from './recovery.ts'
-import { type Range, type ShardBytes, ShardReader } from './shard-bytes.ts'
+import { ShardReader } from './shard-bytes.ts'
 import { type Shard, ShardIndex, type ShardInfo } from './shard-index.ts'
 import {
   HELD_BYTES_MAX,
@@ -61,7 +61,8 @@ export class Chunk {
   readonly #deps: ChunkDeps
   readonly #log: ChunkLog
   readonly #index = new ShardIndex()
-  readonly #reader: ShardReader
+  /** Of shards that are not marked. Refuses with 651, 654, 655, 658. */
+  readonly reader: ShardReader
   readonly #bytesMax: number
   readonly #damagedBytes: number
   #isReadonly = false
@@ -86,7 +87,7 @@ export class Chunk {
     this.#damagedBytes = start.damagedBytes
     this.#log = new ChunkLog(file, start.tail, deps)
     this.#deps = deps
-    this.#reader = new ShardReader(deps.health, (bid) => {
+    this.reader = new ShardReader(deps.health, (bid) => {
       return { file: this.#log.file, shard: this.#found(bid) }
     })
   }
@@ -155,11 +156,6 @@ export class Chunk {
     await this.#append({ kind: 'shard', bid, size, crc }, check, { data, table })
     this.#compactSoon()
     return { crc }
-  }
-
-  /** @throws StorageRefusal 651, 654, 655, 658 */
-  read(bid: bigint, range?: Range): Promise<ShardBytes> {
-    return this.#reader.read(bid, range)
   }
 
   info(bid: bigint): ShardInfo {

@@ -217,7 +217,12 @@ export class DiskFiles {
 
   /** @param range `to` is behind its last byte @throws StorageRefusal 651, 654, 655, 658 */
   readShard(vuid: Vuid, bid: bigint, range?: Range): Promise<ShardBytes> {
-    return this.#within(vuid, (chunk) => chunk.read(bid, range))
+    return this.#within(vuid, (chunk) => chunk.reader.read(bid, range))
+  }
+
+  /** Whether all that is kept of it is what was written. @throws StorageRefusal 651, 654, 658 */
+  verifyShard(vuid: Vuid, bid: bigint): Promise<boolean> {
+    return this.#within(vuid, (chunk) => chunk.reader.verify(bid))
   }
 
   statShard(vuid: Vuid, bid: bigint): ShardInfo {

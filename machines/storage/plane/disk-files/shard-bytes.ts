@@ -56,6 +56,17 @@ export class ShardReader {
     return { size, crc, bytes: await this.#part(bid, crc, range) }
   }
 
+  /** Whether all that is kept of it is what was written. @throws what the search for it refuses */
+  async verify(bid: bigint): Promise<boolean> {
+    const { file, shard } = this.#find(bid)
+    const release = file.hold()
+    try {
+      return await this.#health.guard('cannot read', () => shardIsRight(file.disk, shard))
+    } finally {
+      await release()
+    }
+  }
+
   async *#pieces(bid: bigint, crc: number, { from, to }: Range): AsyncIterable<Buffer> {
     for (let at = from; at < to; ) {
       // To the end of a block: none is read twice.

@@ -12,7 +12,8 @@
  * node that hears its blobnode says when it is silent, and where that node is gone, too, a timer does.
  */
 import { cancel, setup } from 'xstate'
-import { defineMachine, formatAddress, reply } from '../../../../src/index.ts'
+import { defineMachine, formatAddress, reply, tell } from '../../../../src/index.ts'
+import { DISK_WATCH, type DiskNews, newsOf } from './disk-news.ts'
 import {
   type DiskAnswer,
   type DiskEvent,
@@ -35,7 +36,13 @@ const chart = setup({
     events: {} as DiskEvent,
     input: {} as DiskInput,
   },
-  actions: { answer: reply((_, { answer }: { answer: DiskAnswer }) => answer) },
+  actions: {
+    answer: reply((_, { answer }: { answer: DiskAnswer }) => answer),
+    tellNews: tell((_, { news }: { news: DiskNews }) => ({
+      to: DISK_WATCH,
+      event: { type: 'DISK_CHANGED', ...news },
+    })),
+  },
   guards: {
     stands: ({ context }, { as }: { as: DiskStanding }) => context.standing === as,
   },
@@ -48,6 +55,8 @@ const act = chart.enqueueActions(({ context, event, enqueue }) => {
     enqueue(cancel(SILENCE))
     enqueue.raise({ type: 'SILENT' }, { id: SILENCE, delay: next.quietMs })
   }
+  const news = newsOf(context, next)
+  if (news) enqueue({ type: 'tellNews', params: { news } })
   enqueue({ type: 'answer', params: { answer } })
 })
 

@@ -2,6 +2,7 @@
 import type { MachineDefinition } from '../../../../src/index.ts'
 import { disk } from './disk.ts'
 
+export { DISK_WATCH, type DiskNews, diskNews } from './disk-news.ts'
 export type { DiskRecord, DiskStanding } from './disk-record.ts'
 export { DISK_ID_MAX, isReadonly, statusOf } from './disk-record.ts'
 export { DiskTable, type DiskView } from './disk-table.ts'

@@ -1,6 +1,6 @@
 /**
  * One try to delete a blob from all units of its volume. Decides: the two phases, and what an answer of a
- * blobnode means for them. Leaves to others: when it is tried (`blob-delete.ts`).
+ * blobnode means for them. Leaves to others: when each is tried (`delete-task.ts`).
  *
  * The second phase asks also those who had nothing to mark: a repair that was under way may have put a shard
  * there since.
@@ -11,13 +11,6 @@ import type { UpkeepPorts, UpkeepVolume } from './ports.ts'
 import type { Stage } from './stages.ts'
 
 type Unit = UpkeepVolume['units'][number]
-
-export interface DeleteOutcome {
-  stages: Stage[]
-  /** Null when all is deleted. */
-  why: string | null
-  isMoved: boolean
-}
 
 /** Clients go first at every disk. */
 const DELETE = { io: 'delete' } as const
@@ -40,15 +33,30 @@ export class DeleteRun {
     this.#stages = units.map(({ index }) => stages[index] ?? 0)
   }
 
-  async run(signal: AbortSignal): Promise<DeleteOutcome> {
+  get stages(): Stage[] {
+    return [...this.#stages]
+  }
+
+  /** Whether a unit was not where the mapping says. */
+  get isMoved(): boolean {
+    return this.#isMoved
+  }
+
+  /** What stood in the way of the last phase. */
+  get why(): string {
+    return this.#troubles[0] ?? 'not all units have deleted it'
+  }
+
+  /** @returns whether all units are marked */
+  async mark(): Promise<boolean> {
     await this.#eachBelow(1, (unit) => this.#mark(unit))
-    signal.throwIfAborted()
-    if (this.#stages.every((stage) => stage >= 1)) {
-      await this.#eachBelow(2, (unit) => this.#delete(unit))
-    }
-    const isDone = this.#stages.every((stage) => stage === 2)
-    const why = isDone ? null : (this.#troubles[0] ?? 'not all units have deleted it')
-    return { stages: [...this.#stages], why, isMoved: this.#isMoved }
+    return this.#stages.every((stage) => stage >= 1)
+  }
+
+  /** Once all are marked. @returns whether all have deleted it */
+  async delete(): Promise<boolean> {
+    await this.#eachBelow(2, (unit) => this.#delete(unit))
+    return this.#stages.every((stage) => stage === 2)
   }
 
   async #eachBelow(stage: Stage, ask: (unit: Unit) => Promise<void>): Promise<void> {

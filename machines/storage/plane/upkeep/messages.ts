@@ -22,10 +22,18 @@ export const repairMessage = repairAsk.extend({ vid, bid: bidSchema })
 export type RepairMessage = z.output<typeof repairMessage>
 
 export const removeAsk = z.object({
-  /** Units that seem to need nothing more: theirs is deleted, or was never written. */
-  unitsDone: indexes,
+  /** Units that need no mark any more: theirs is marked or deleted, or was never written. */
+  unitsMarked: indexes,
+  /** All units are. */
+  isMarked: z.boolean(),
 })
-export const removeMessage = removeAsk.extend({ vid, bid: bidSchema })
+export const removeMessage = removeAsk.extend({
+  vid,
+  bid: bidSchema,
+  /** Its bytes stay until then: unix ms, and from now on. */
+  dueAt: z.number().min(0),
+  delayMs: z.number().min(0),
+})
 export type RemoveMessage = z.output<typeof removeMessage>
 
 interface BlobPlace {

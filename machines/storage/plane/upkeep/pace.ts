@@ -14,6 +14,8 @@ const PUNISHED_MAX_MS = 32 * 60_000
 /** What is lost comes back only when somebody brings a disk back. */
 const ORPHAN_FIRST_MS = 10 * 60_000
 const ORPHAN_MAX_MS = 6 * 3_600_000
+/** Until it is looked again whether a disk of the volume is still broken: it is repaired within hours. */
+export const POSTPONED_MS = 10 * 60_000
 
 /** What a message knows of its last try. */
 export const triesFields = {
@@ -21,8 +23,10 @@ export const triesFields = {
   tries: z.int().min(0),
   lastError: z.string().nullable(),
   waitMs: z.number().min(0),
-  /** Unix ms: until when it waits; null when it does not. */
+  /** Unix ms: until when it waits; null when it does not, or nobody knows. */
   retryAt: z.number().nullable(),
+  /** What for, where that is no error: null where `lastError` says it. */
+  waitsFor: z.string().nullable(),
 }
 
 export interface Tries {
@@ -30,9 +34,11 @@ export interface Tries {
   lastError: string | null
   waitMs: number
   retryAt: number | null
+  waitsFor: string | null
 }
 
-export const NOT_TRIED: Tries = { tries: 0, lastError: null, waitMs: 0, retryAt: null }
+export const NOT_WAITING = { waitMs: 0, retryAt: null, waitsFor: null } as const
+export const NOT_TRIED: Tries = { tries: 0, lastError: null, ...NOT_WAITING }
 
 export interface FailedTry {
   why: string
@@ -49,7 +55,8 @@ export function failedOnceMore(
 ): Tries {
   const count = isHard ? Math.max(tries + 1, PUNISHED_FROM_TRIES) : tries + 1
   const waitMs = isOrphan ? orphanMs(count) : retryMs(count)
-  return { tries: count, lastError: why, waitMs, retryAt: at === null ? null : at + waitMs }
+  const retryAt = at === null ? null : at + waitMs
+  return { tries: count, lastError: why, waitMs, retryAt, waitsFor: null }
 }
 
 /** Whether the next wait after so many tries is a punishment. */

@@ -4,6 +4,8 @@
  */
 import { configOf, type TaskAttempt, TroupeError } from '../../../../src/index.ts'
 import type { CodeMode } from '../codes/index.ts'
+import type { DeletePace } from './delete-pace.ts'
+import type { UpkeepKind } from './kinds.ts'
 
 export interface UnitPlace {
   address: string
@@ -24,8 +26,12 @@ interface IoOptions {
 
 /** @throws TroupeError: the blobnode's refusal, or `unavailable` */
 export interface UpkeepShards {
-  /** Checked against its checksum. */
-  getShard(at: UnitPlace, bid: bigint, options?: IoOptions): Promise<Buffer>
+  /** Checked against its checksum; a part of it against those of its blocks. `to` is exclusive. */
+  getShard(
+    at: UnitPlace,
+    bid: bigint,
+    options?: IoOptions & { range?: { from: number; to: number } },
+  ): Promise<Buffer>
   putShard(
     at: UnitPlace,
     bid: bigint,
@@ -50,9 +56,18 @@ export interface UpkeepErasure<TStripe extends UpkeepStripe = UpkeepStripe> {
 }
 
 export interface UpkeepPorts {
-  volumes: { view(vid: number, options?: { fresh?: boolean }): Promise<UpkeepVolume> }
+  volumes: {
+    view(vid: number, options?: { fresh?: boolean }): Promise<UpkeepVolume>
+    /** Of its units, by index, as they stand now. */
+    vuids(vid: number): Promise<readonly bigint[]>
+  }
   shards: UpkeepShards
   erasure: UpkeepErasure
+  /** Broken, or being repaired: nothing can be deleted there, and it may come back. */
+  brokenDisks(): Promise<ReadonlySet<number>>
+  /** Whether it is switched on. */
+  isOn(kind: UpkeepKind): Promise<boolean>
+  deletes: Pick<DeletePace, 'ask'>
 }
 
 const opened = new WeakMap<object, UpkeepPorts>()

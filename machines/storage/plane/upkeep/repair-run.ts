@@ -127,7 +127,21 @@ export class RepairRun {
       if (finding.kind !== 'whole') continue
       const why = `it has ${finding.size} bytes, not ${size}`
       if (finding.size !== size) this.#addBad(index, { kind: 'corrupt', why })
-      else if (this.#bad.includes(index)) await this.#read(this.#unit(index))
+      else if (this.#bad.includes(index)) await this.#readBothWays(this.#unit(index))
+    }
+  }
+
+  /** A shard may be whole while the checksums of its blocks, by which parts of it are read, are not. */
+  async #readBothWays(unit: Unit): Promise<void> {
+    const { signal, bid } = this.#order
+    const bytes = await this.#read(unit)
+    if (bytes === undefined || bytes.length === 0) return
+    try {
+      const range = { from: 0, to: 1 }
+      await this.#ports.shards.getShard(unit, bid, { signal, range, ...REPAIR })
+    } catch (thrown) {
+      signal.throwIfAborted()
+      this.#findings[unit.index] = this.#failed(unit, thrown)
     }
   }
 

@@ -3,15 +3,18 @@
  *
  * Decides: that the same message again is one, also while it is worked on; that what fails is tried for ever,
  * with longer and longer waits, and says why and until when; that a blob of which too little is left is an
- * orphan, which a person finds in a list. Leaves to others: the repair itself (`repair-task.ts`).
+ * orphan, which a person finds in a list; that what is switched off is kept until it is switched on. Leaves
+ * to others: the repair itself (`repair-task.ts`).
  */
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
-import { defineMachine } from '../../../../src/index.ts'
+import { defineMachine, tell } from '../../../../src/index.ts'
 import { bidSchema } from '../codes/index.ts'
+import { failureTold, heldTold, successTold } from './counting.ts'
+import { heldIndex } from './kinds.ts'
 import { type RepairMessage, repairAsk, repairMessage, united } from './messages.ts'
-import { failedOnceMore, isPunished, NOT_TRIED, type Tries, triesFields } from './pace.ts'
-import { type Repaired, shardRepairTask } from './repair-task.ts'
+import { failedOnceMore, isPunished, NOT_TRIED, NOT_WAITING, triesFields } from './pace.ts'
+import { type Repaired, shardRepairAgainTask, shardRepairTask } from './repair-task.ts'
 
 /** For who wonders, a day later, why a disk was busy. */
 const FINISHED_KEPT_MS = 86_400_000
@@ -29,6 +32,7 @@ const repairContext = z.object({
   /** All that were put, since it began. */
   repaired: z.array(z.int()),
   end: z.enum(['repaired', 'whole', 'deleted']).nullable(),
+  isHeld: z.boolean(),
   /** The mapping may be old. */
   isMoved: z.boolean(),
   ...triesFields,
@@ -46,7 +50,7 @@ const chart = setup({
     events: {} as RepairEvent,
     input: {} as RepairMessage,
   },
-  actors: { 'shard-repair': shardRepairTask },
+  actors: { 'shard-repair': shardRepairTask, 'shard-repair-again': shardRepairAgainTask },
   actions: {
     merge: assign(({ context, event }) =>
       event.type === 'ASK'
@@ -58,70 +62,92 @@ const chart = setup({
         ? { askedMeanwhile: united(context.askedMeanwhile, event.badIndexes), reason: event.reason }
         : {},
     ),
-    begin: assign({ waitMs: 0, retryAt: null }),
+    begin: assign({ ...NOT_WAITING, isHeld: false }),
     renew: assign({ ...NOT_TRIED, end: null, repaired: [] }),
+    hold: assign(({ context, event }) => {
+      const { inDoubt, why } = outputOf(event)
+      return {
+        badIndexes: united(context.badIndexes, context.askedMeanwhile),
+        ...{ askedMeanwhile: [], inDoubt, isHeld: true, waitsFor: why },
+      }
+    }),
+    fail: assign(({ context, event }) => failed(context, outputOf(event))),
+    end: assign(({ context, event }) => ended(context, outputOf(event))),
+    /** What was asked for meanwhile is the next. */
+    turn: assign(({ context, event }) => ({
+      ...ended(context, outputOf(event)),
+      badIndexes: context.askedMeanwhile,
+    })),
+    breakOff: assign(({ context, event }) => ({
+      badIndexes: united(context.badIndexes, context.askedMeanwhile),
+      askedMeanwhile: [],
+      ...failedOnceMore(context, { why: errorOf(event), at: null, isPunished: true }),
+    })),
+    tellSuccess: tell(({ event }) => successTold('shard_repair', outputOf(event).at)),
+    tellFailure: tell(({ event }) => {
+      const { at, why } = outputOf(event)
+      return failureTold('shard_repair', at, why ?? '')
+    }),
+    tellBreak: tell(({ event }) => failureTold('shard_repair', null, errorOf(event))),
+    tellHeld: tell(heldTold('shard_repair')),
+  },
+  guards: {
+    endedAs: ({ event }, { end }: { end: Repaired['end'] }) => outputOf(event).end === end,
+    failedOften: ({ context, event }) =>
+      outputOf(event).end === 'failed' && isPunished(context.tries + 1),
+    isAsked: ({ context }) => context.askedMeanwhile.length > 0,
+    hasFailed: ({ context }) => context.tries > 0,
   },
   delays: { wait: ({ context }) => context.waitMs, whileItIsKept: FINISHED_KEPT_MS },
 })
 
+function working<const TSource extends 'shard-repair' | 'shard-repair-again'>(src: TSource) {
+  return {
+    entry: 'begin',
+    on: { ASK: { actions: 'mergeMeanwhile' } },
+    invoke: {
+      ...{ id: 'repair', src },
+      input: ({
+        context: { vid, bid, badIndexes, inDoubt, isMoved },
+      }: {
+        context: ShardRepairContext
+      }) => ({ vid, bid, badIndexes, inDoubt, isMoved }),
+      onDone: [
+        { guard: endedAs('held'), target: 'held', actions: ['hold', 'tellHeld'] },
+        { guard: endedAs('orphan'), target: 'orphan', actions: ['fail', 'tellFailure'] },
+        { guard: 'failedOften', target: 'punished', actions: ['fail', 'tellFailure'] },
+        { guard: endedAs('failed'), target: 'waiting', actions: ['fail', 'tellFailure'] },
+        { guard: 'isAsked', target: 'repairing', reenter: true, actions: ['turn', 'tellSuccess'] },
+        { target: 'done', actions: ['end', 'tellSuccess'] },
+      ],
+      // Of the platform, such as a node that died too often: the task itself always has an outcome.
+      onError: { target: 'punished', actions: ['breakOff', 'tellBreak'] },
+    },
+  } as const
+}
+
+function endedAs<const TEnd extends Repaired['end']>(end: TEnd) {
+  return { type: 'endedAs', params: { end } } as const
+}
+
 const resting = {
-  after: { wait: 'repairing' },
-  on: { ASK: { actions: 'merge' }, RETRY: 'repairing' },
+  after: { wait: 'going_on' },
+  on: { ASK: { actions: 'merge' }, RETRY: 'going_on' },
 } as const
 
 const machine = chart.createMachine({
   id: 'shard-repair',
   context: ({ input: { vid, bid, badIndexes, reason } }) => ({
     ...{ vid, bid, badIndexes: united(badIndexes, []), reason },
-    ...{ askedMeanwhile: [], inDoubt: [], repaired: [], end: null, isMoved: false },
+    ...{ askedMeanwhile: [], inDoubt: [], repaired: [], end: null, isHeld: false, isMoved: false },
     ...NOT_TRIED,
   }),
   initial: 'repairing',
   states: {
-    repairing: {
-      entry: 'begin',
-      on: { ASK: { actions: 'mergeMeanwhile' } },
-      invoke: {
-        id: 'repair',
-        src: 'shard-repair',
-        input: ({ context: { vid, bid, badIndexes, inDoubt, isMoved } }) => ({
-          ...{ vid, bid, badIndexes, inDoubt, isMoved },
-        }),
-        onDone: [
-          {
-            guard: ({ event: { output } }) => output.end === 'orphan',
-            target: 'orphan',
-            actions: assign(({ context, event }) => failed(context, event.output)),
-          },
-          {
-            guard: ({ context, event: { output } }) =>
-              output.end === 'failed' && isPunished(context.tries + 1),
-            target: 'punished',
-            actions: assign(({ context, event }) => failed(context, event.output)),
-          },
-          {
-            guard: ({ event: { output } }) => output.end === 'failed',
-            target: 'waiting',
-            actions: assign(({ context, event }) => failed(context, event.output)),
-          },
-          {
-            guard: ({ context }) => context.askedMeanwhile.length > 0,
-            target: 'repairing',
-            reenter: true,
-            actions: assign(({ context, event }) => ({
-              ...ended(context, event.output),
-              badIndexes: context.askedMeanwhile,
-            })),
-          },
-          { target: 'done', actions: assign(({ context, event }) => ended(context, event.output)) },
-        ],
-        // Of the platform, such as a node that died too often: the task itself always has an outcome.
-        onError: {
-          target: 'punished',
-          actions: assign(({ context, event }) => broken(context, event.error)),
-        },
-      },
-    },
+    repairing: working('shard-repair'),
+    retrying: working('shard-repair-again'),
+    going_on: { always: [{ guard: 'hasFailed', target: 'retrying' }, 'repairing'] },
+    held: { on: resting.on },
     waiting: resting,
     punished: resting,
     orphan: resting,
@@ -133,6 +159,15 @@ const machine = chart.createMachine({
     gone: { type: 'final' },
   },
 })
+
+function outputOf(event: unknown): Repaired {
+  return (event as { output: Repaired }).output
+}
+
+function errorOf(event: unknown): string {
+  const { error } = event as { error?: { message?: string } }
+  return error?.message ?? 'the task failed'
+}
 
 function failed(context: ShardRepairContext, output: Repaired): Partial<ShardRepairContext> {
   const { at, why, inDoubt, isMoved } = output
@@ -154,20 +189,15 @@ function ended(context: ShardRepairContext, output: Repaired): Partial<ShardRepa
   }
 }
 
-function broken(context: ShardRepairContext, error: unknown): Partial<ShardRepairContext> & Tries {
-  const why = (error as { message?: string }).message ?? 'the task failed'
-  return {
-    badIndexes: united(context.badIndexes, context.askedMeanwhile),
-    askedMeanwhile: [],
-    ...failedOnceMore(context, { why, at: null, isPunished: true }),
-  }
-}
-
 export const shardRepair = defineMachine({
   machine,
   input: repairMessage,
   context: repairContext,
   events: { ASK: repairAsk, RETRY: z.object({}) },
-  index: ({ vid, badIndexes, tries }) => ({ vid, bad: badIndexes.length, tries }),
+  // What is held is let go with the worst first, and is found by that without a look at all others.
+  index: ({ vid, badIndexes, tries, isHeld }) => ({
+    ...{ vid, bad: badIndexes.length, tries },
+    ...heldIndex({ isHeld, tries }, badIndexes.length),
+  }),
   retention: { finishedMs: 0, historyCount: HISTORY_COUNT },
 })

@@ -6,12 +6,10 @@ export const stageSchema = z.union([z.literal(0), z.literal(1), z.literal(2)])
 export type Stage = z.output<typeof stageSchema>
 
 /**
- * Those that somebody found to need nothing more count as marked: a put or a repair that was under way may
- * have come behind that, and the second phase finds it.
+ * As who asks for a deletion knows them. Nobody counts as deleted: units may have moved since, and a put or a
+ * repair that was under way may have come behind; the second phase asks all.
  */
-export function withDone(stages: readonly Stage[], unitsDone: readonly number[]): Stage[] {
-  const count = Math.max(stages.length, ...unitsDone.map((index) => index + 1))
-  return Array.from({ length: count }, (_, index) =>
-    unitsDone.includes(index) ? stages[index] || 1 : (stages[index] ?? 0),
-  )
+export function stagesOf(unitsMarked: readonly number[]): Stage[] {
+  const count = Math.max(0, ...unitsMarked.map((index) => index + 1))
+  return Array.from({ length: count }, (_, index) => (unitsMarked.includes(index) ? 1 : 0))
 }

@@ -233,12 +233,12 @@ function unitOf(now: VolumeRecord, vuid: Vuid): Chunk | undefined {
   return vid === now.vid ? now.units[index] : undefined
 }
 
-function noUnitText(vuid: Vuid): string {
+export function noUnitText(vuid: Vuid): string {
   const { vid, index } = vuidParts(vuid)
   return `has no unit ${index} of volume ${vid} (vuid ${vuid})`
 }
 
-function staleText({ index, epoch, diskId }: Chunk): string {
+export function staleText({ index, epoch, diskId }: Chunk): string {
   return `has epoch ${epoch} on disk ${diskId} as its unit ${index}: that vuid is stale`
 }
 

@@ -57,7 +57,9 @@ export const volumeVerbs: readonly AppVerb[] = [
     path: ['storage', 'volumes', 'unlock'],
     summary: 'let a volume be written to again',
     arguments: VID,
-    options: [{ flags: '--force', description: 'although chunks cannot be set writable' }],
+    options: [
+      { flags: '--force', description: 'although chunks cannot be set writable, or a unit moves' },
+    ],
     examples: ['troupe storage volumes unlock 12'],
     run: (call) => change(call, 'unlock', { force: call.options['force'] === true }),
   },

@@ -36,12 +36,15 @@ export class VolumeCalls {
     return new VolumeCalls({ ...this.#options, client: this.#options.client.as(author) })
   }
 
-  /** No more is written to it from now on; its chunks are set read-only behind the answer. @throws StorageRefusal 902 */
-  lock(vid: number): Promise<Taken> {
-    return this.ask(vid, { type: 'LOCK' })
+  /**
+   * No more is written to it from now on; its chunks are set read-only behind the answer.
+   * @param mover who has claimed it, and locks it for that @throws StorageRefusal 902, 914
+   */
+  lock(vid: number, { mover }: { mover?: string } = {}): Promise<Taken> {
+    return this.ask(vid, { type: 'LOCK', ...(mover === undefined ? {} : { mover }) })
   }
 
-  /** @param force although chunks cannot be set writable @throws StorageRefusal 903 */
+  /** @param force although chunks cannot be set writable, or a unit is moved @throws StorageRefusal 903 */
   unlock(vid: number, { force = false } = {}): Promise<Taken> {
     return this.ask(vid, { type: 'UNLOCK', ...(force ? { force } : {}) })
   }
@@ -108,11 +111,7 @@ export class VolumeCalls {
 
   /** @throws StorageRefusal as the volume refuses; 904 */
   async ask(vid: number, event: EventObject, options: CallOptions = {}): Promise<Taken> {
-    const asked = this.#options.client.ask(volumeAddress(vid), event, options)
-    const answer = (await known(vid, asked)) as VolumeAnswer | undefined
-    if (answer === undefined) {
-      throw refusal(904, `volume ${vid} is paused or parked: resume it`)
-    }
+    const answer = await askVolume(this.#options.client, vid, event, options)
     if ('refused' in answer) throw refusal(answer.refused, answer.message)
     return answer
   }
@@ -126,6 +125,19 @@ export class VolumeCalls {
     if (disk) return { address: disk.address, diskId }
     throw refusal(911, `there is no disk ${diskId}: its record was removed`)
   }
+}
+
+/** @throws StorageRefusal 904 */
+export async function askVolume(
+  client: Client,
+  vid: number,
+  event: EventObject,
+  options: CallOptions = {},
+): Promise<VolumeAnswer> {
+  const asked = client.ask(volumeAddress(vid), event, options)
+  const answer = (await known(vid, asked)) as VolumeAnswer | undefined
+  if (answer !== undefined) return answer
+  throw refusal(904, `volume ${vid} is paused or parked: resume it`)
 }
 
 export function isRefused(thrown: unknown, ...statuses: number[]): thrown is StorageRefusal {

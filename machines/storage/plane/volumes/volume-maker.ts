@@ -11,7 +11,7 @@ import { takeVid } from './numbers.ts'
 import type { ChunkCalls } from './ports.ts'
 import { volumeAddress } from './volume.ts'
 import { isRefused, type VolumeCalls } from './volume-calls.ts'
-import type { VolumeRecord } from './volume-record.ts'
+import { isKept, type VolumeRecord } from './volume-record.ts'
 import type { VolumeView, VolumeViews } from './volume-views.ts'
 
 /** Chunks on up to 36 disks, with a time-out of one that hangs and another one in its place. */
@@ -89,6 +89,7 @@ export class VolumeMaker {
         views.view(vid, { fresh: true }),
         views.record(vid, { fresh: true }),
       ])
+      if (isKept(record, clock.now())) return undefined
       const { chunkBytesMax } = record
       const chunkBytesUsed = await this.#measured(view, record)
       const volume = new ActiveVolume(clock, { vid, mode, chunkBytesMax, chunkBytesUsed })

@@ -14,6 +14,8 @@ const bytes = z.int().min(0)
 const diskId = z.int().min(1).max(DISK_ID_MAX)
 /** Of whoever writes to it: the name of a node. */
 const token = z.string().min(1).max(256)
+/** Who moves a unit: the id of its task. */
+const mover = z.string().min(1).max(256)
 /** A volume has at most 36 units, and a disk is excluded for a reason. */
 const EXCLUDES_MAX = 1_000
 
@@ -36,10 +38,15 @@ const used = z.object({ chunkBytesUsed: bytes })
 export const volumeEvents = {
   ACQUIRE: used.extend({ token, retainMs: z.int().min(1), at }),
   RETAIN: used.extend({ token, retainMs: z.int().min(1), at }),
-  RETURN: used.extend({ token }),
-  LOCK: z.object({}),
+  RETURN: used.extend({ token, at }),
+  LOCK: z.object({
+    /** Granted only while the volume is claimed by it: a call that comes late locks nothing for ever. */
+    mover: mover.exactOptional(),
+  }),
   UNLOCK: z.object({
-    /** Although chunks could not be set writable. */
+    /** Done only while the volume is claimed by it: a word that comes late unlocks it under nobody. */
+    mover: mover.exactOptional(),
+    /** Although chunks could not be set writable, or a unit is moved. */
     force: z.boolean().exactOptional(),
   }),
   ALLOC_UNIT: z.object({
@@ -55,6 +62,17 @@ export const volumeEvents = {
     isOldNormal: z.boolean().default(false),
   }),
   RELEASE_UNIT: z.object({ vuid: vuidSchema, diskId }),
+  /** A unit is to be moved; of each there is one mover, which may have to wait for its turn. */
+  ADD_MOVE: z.object({
+    ...{ vuid: vuidSchema, mover, at },
+    /** It has gone without a word. */
+    instead: mover.exactOptional(),
+  }),
+  /** It is this mover's turn with the volume: one unit moves at a time. */
+  CLAIM_MOVE: z.object({ vuid: vuidSchema, mover, at }),
+  /** The turn is over; the unit is still to be moved by it. */
+  YIELD_MOVE: z.object({ mover }),
+  END_MOVE: z.object({ mover }),
 }
 type Payload<TType extends keyof typeof volumeEvents> = z.output<(typeof volumeEvents)[TType]>
 /** An event that says nothing more has its type alone. */
@@ -116,6 +134,13 @@ export interface Retired extends Chunk {
   isDue: boolean
 }
 
+/** Who moves a unit, or is going to. */
+export interface PlannedMove {
+  mover: string
+  /** When it was told; unix ms. */
+  at: number
+}
+
 /** Work that is tried again: how often it failed in a row, and why. */
 export interface Trouble {
   tries: number
@@ -139,7 +164,13 @@ export interface VolumeRecord {
   holder: { token: string; until: number } | null
   /** Somebody wants to lock it: its holder is to give it back. */
   isWantedBack: boolean
+  /** It was given back for a mover, and is nobody's to write to until then; unix ms. */
+  keptUntil: number
   chunkBytesUsed: number
+  /** By the index of the unit, as text. */
+  moves: Record<string, PlannedMove>
+  /** One of those: whose turn it is. */
+  mover: string | null
   /** Whether all chunks that can be are read-only under a lock, and writable after it. */
   isSet: boolean
   troubles: Record<'fitting' | 'releasing' | 'setting', Trouble>
@@ -156,7 +187,12 @@ export type VolumeAnswer =
       isWantedBack?: boolean
       unplaced?: number
     }
-  | { refused: number; message: string }
+  | {
+      refused: number
+      message: string
+      /** Who stands in the way of a mover. */
+      by?: PlannedMove
+    }
 
 const NO_TROUBLE: Trouble = { tries: 0, why: null }
 
@@ -168,6 +204,7 @@ export function newVolume({ at: createdAt, ...facts }: VolumeInput, units: numbe
     ...{ standing: 'creating', units: [], epochs: indexes.map(() => 0) },
     fittings: Object.fromEntries(indexes.map((index) => [String(index), wanted])),
     ...{ retired: [], holder: null, isWantedBack: false, chunkBytesUsed: 0, isSet: true },
+    ...{ keptUntil: 0, moves: {}, mover: null },
     troubles: { fitting: NO_TROUBLE, releasing: NO_TROUBLE, setting: NO_TROUBLE },
     unplaceable: { count: 0, why: '' },
     createdAt,
@@ -185,6 +222,14 @@ export function fittingsAt(
       ...{ index: Number(index), epoch, diskId: on, excludes },
     }))
     .sort((a, b) => a.index - b.index)
+}
+
+/** A mover wanted it back and may lock it first: writers that took it at once would never let it in. */
+export function isKept(
+  { standing, keptUntil, moves }: Pick<VolumeRecord, 'standing' | 'keptUntil' | 'moves'>,
+  now: number,
+): boolean {
+  return standing === 'idle' && now < keptUntil && Object.keys(moves).length > 0
 }
 
 export function isSameChunk(a: Chunk, b: Chunk): boolean {

@@ -1,8 +1,9 @@
 /**
  * What a volume is told, and what becomes of it. Decides: who may write to it, when it can be locked, and
  * every refusal (reference sheet, sections 4 and 8). Leaves to others: its units and their chunks
- * (`unit-rules.ts`). Pure.
+ * (`unit-rules.ts`), who moves them (`move-claims.ts`). Pure.
  */
+import { moveAdded, moveClaimed, moveEnded, moveYielded } from './move-claims.ts'
 import {
   allocated,
   chosen,
@@ -15,7 +16,16 @@ import {
   unplaceable,
   updated,
 } from './unit-rules.ts'
-import type { VolumeAnswer, VolumeEvent, VolumeEventOf, VolumeRecord } from './volume-record.ts'
+import {
+  isKept,
+  type VolumeAnswer,
+  type VolumeEvent,
+  type VolumeEventOf,
+  type VolumeRecord,
+} from './volume-record.ts'
+
+/** A mover that was refused comes again after 10 s, and may have to wait for its turn in its lane. */
+const KEPT_MS = 30_000
 
 export interface VolumeDecision {
   next: VolumeRecord
@@ -32,11 +42,11 @@ export function decide(now: VolumeRecord, event: VolumeEvent): VolumeDecision {
     case 'RETURN':
       return giveBack(now, event)
     case 'RETAIN_OVER':
-      return { next: now.standing === 'active' ? idle(now) : now }
+      return { next: now.standing === 'active' ? idle(now, now.holder?.until ?? 0) : now }
     case 'LOCK':
-      return lock(now)
+      return lock(now, event.mover)
     case 'UNLOCK':
-      return unlock(now, event.force === true)
+      return unlock(now, event)
     case 'CHUNKS_SET':
       return { next: chunksSet(now, event) }
     case 'ALLOC_UNIT':
@@ -45,6 +55,14 @@ export function decide(now: VolumeRecord, event: VolumeEvent): VolumeDecision {
       return updated(now, event)
     case 'RELEASE_UNIT':
       return releasing(now, event)
+    case 'ADD_MOVE':
+      return moveAdded(now, event)
+    case 'CLAIM_MOVE':
+      return moveClaimed(now, event)
+    case 'YIELD_MOVE':
+      return moveYielded(now, event)
+    case 'END_MOVE':
+      return moveEnded(now, event)
     case 'CHOSEN':
       return { next: chosen(now, event.picks) }
     case 'UNPLACEABLE':
@@ -79,6 +97,10 @@ function acquire(now: VolumeRecord, event: VolumeEventOf<'ACQUIRE'>): VolumeDeci
   if (standing !== 'idle' && standing !== 'active') {
     return refuse(now, 929, `is ${standing}: only one that is idle can be written to`)
   }
+  if (isKept(now, event.at)) {
+    const until = new Date(now.keptUntil).toISOString()
+    return refuse(now, 929, `is kept until ${until} for who moves a unit of it`)
+  }
   const until = event.at + event.retainMs
   const isFresh = standing === 'idle'
   const next: VolumeRecord = {
@@ -99,15 +121,20 @@ function retain(now: VolumeRecord, event: VolumeEventOf<'RETAIN'>): VolumeDecisi
 function giveBack(now: VolumeRecord, event: VolumeEventOf<'RETURN'>): VolumeDecision {
   // Told again, or too late: whoever has it now keeps it.
   if (now.standing !== 'active' || now.holder?.token !== event.token) return done(now)
-  return done({ ...idle(now), chunkBytesUsed: event.chunkBytesUsed })
+  return done({ ...idle(now, event.at), chunkBytesUsed: event.chunkBytesUsed })
 }
 
-function idle(now: VolumeRecord): VolumeRecord {
-  return { ...now, standing: 'idle', holder: null, isWantedBack: false }
+/** @param at since when, unix ms */
+function idle(now: VolumeRecord, at: number): VolumeRecord {
+  const keptUntil = now.isWantedBack ? at + KEPT_MS : 0
+  return { ...now, standing: 'idle', holder: null, isWantedBack: false, keptUntil }
 }
 
-function lock(now: VolumeRecord): VolumeDecision {
+function lock(now: VolumeRecord, mover: string | undefined): VolumeDecision {
   const { standing, holder } = now
+  if (mover !== undefined && mover !== now.mover) {
+    return refuse(now, 914, `is not ${mover}'s to move units of: claim it first`)
+  }
   switch (standing) {
     case 'lock':
       return done(now)
@@ -123,7 +150,12 @@ function lock(now: VolumeRecord): VolumeDecision {
   }
 }
 
-function unlock(now: VolumeRecord, isForced: boolean): VolumeDecision {
+function unlock(now: VolumeRecord, event: VolumeEventOf<'UNLOCK'>): VolumeDecision {
+  const { mover = null, force: isForced = false } = event
+  if (mover !== now.mover && !isForced) {
+    const whose = now.mover === null ? `is not ${mover}'s any more` : `is ${now.mover}'s`
+    return refuse(now, 903, `${whose} to move a unit of: cancel that move, or force it`)
+  }
   switch (now.standing) {
     case 'idle':
       return done(now)

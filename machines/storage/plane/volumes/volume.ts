@@ -236,6 +236,7 @@ export const volume = defineMachine({
     hasRoom: record.chunkBytesUsed < record.chunkBytesMax * ROOMY,
     fittings: Object.keys(record.fittings).length,
     retired: record.retired.length,
+    mover: record.mover,
     why: troubleOf(record),
   }),
   retention: { historyCount: HISTORY_COUNT },

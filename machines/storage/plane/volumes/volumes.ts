@@ -246,11 +246,11 @@ export class Volumes {
   }
 
   async #giveBack(volume: ActiveVolume, why: string): Promise<void> {
-    const { calls, token, log } = this.#options
+    const { calls, clock, token, log } = this.#options
     const { vid, chunkBytesUsed } = volume
     this.#drop(vid)
     log.debug({ vid, why }, 'a volume is given back')
-    const event = { type: 'RETURN', token, chunkBytesUsed }
+    const event = { type: 'RETURN', token, chunkBytesUsed, at: clock.now() }
     // Where it cannot be said, its time runs out.
     await calls.ask(vid, event, { timeoutMs: RETURN_MS }).catch(() => undefined)
   }

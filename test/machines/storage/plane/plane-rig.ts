@@ -17,6 +17,8 @@ import { FakeBlobnodes } from './fake-blobnodes.ts'
 export interface PlaneRigOptions {
   /** Of `storage.plane`. */
   plane?: Record<string, unknown>
+  /** Of `storage.background`. */
+  background?: Record<string, unknown>
 }
 
 export interface DiskFacts {
@@ -88,7 +90,7 @@ export class PlaneRig {
     this.#node = await createNode({
       dataDirectory: join(this.directory, 'node'),
       apps: [storage],
-      config: { storage: { plane } },
+      config: { storage: { plane, background: this.#options.background ?? {} } },
     })
     const listeners = [{ app: 'storage', port: 0 }]
     this.#gateway = await createGateway({ node: this.#node, port: 0, graceMs: 200, listeners })

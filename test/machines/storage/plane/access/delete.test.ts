@@ -42,20 +42,30 @@ async function stored(modeName: string, size: number) {
   }
 }
 
-it('marks all units and then deletes all, and leaves nothing to upkeep', async () => {
+const ALL = [...Array(9).keys()]
+
+it('marks all units at once, and leaves their bytes to upkeep', async () => {
   const { twins, bid, remove, read } = await stored('EC6P3', 30_000)
   expect(await remove()).toBe('deleted')
-  const states = Array.from({ length: 9 }, (_, index) => twins.shard(VID, index, bid)!.state)
-  expect(states).toEqual(Array(9).fill('deleted'))
-  expect(twins.removals).toEqual([])
+  const states = ALL.map((index) => twins.shard(VID, index, bid)!.state)
+  expect(states).toEqual(Array(9).fill('marked'))
+  const removal = { vid: VID, bid, unitsMarked: ALL, isMarked: true, isLeftover: false }
+  expect(twins.removals).toEqual([removal])
   expect(await read()).toBe('not-found')
 })
 
-it('asked for again changes nothing', async () => {
+it('asked for again is the same', async () => {
   const { twins, remove } = await stored('EC6P3', 30_000)
   await remove()
   expect(await remove()).toBe('deleted')
-  expect(twins.removals).toEqual([])
+  expect(twins.removals[1]).toEqual(twins.removals[0])
+})
+
+it('counts units that never had it among those that need no mark', async () => {
+  const { twins, bid, remove } = await stored('EC6P3', 30_000)
+  twins.spoil('none', VID, bid, 2, 7)
+  expect(await remove()).toBe('deleted')
+  expect(twins.removals).toMatchObject([{ unitsMarked: ALL, isMarked: true }])
 })
 
 it('finds nothing where nothing is known', async () => {
@@ -86,19 +96,21 @@ it.each([
   const { twins, bid, remove } = await stored(mode, 60_000)
   twins.set(condition, VID, ...bad)
   expect(await remove()).toBe(outcome)
-  expect(twins.removals).toEqual([{ vid: VID, bid, unitsDone: [] }])
   const marked = [...Array(unitCount(codeModeOf(mode))).keys()].filter(
     (index) => twins.shard(VID, index, bid)!.state === 'marked',
   )
-  // None is deleted before all are marked: who reads would take the rest for what is left of a loss.
   expect(marked).toHaveLength(unitCount(codeModeOf(mode)) - bad.length)
+  expect(twins.removals).toEqual([
+    { vid: VID, bid, unitsMarked: marked, isMarked: false, isLeftover: false },
+  ])
 })
 
 it('goes to the new place of a unit that has moved', async () => {
   const { twins, remove } = await stored('EC6P3', 30_000)
   twins.move(VID, 2)
   expect(await remove()).toBe('deleted')
-  expect([twins.freshViews, twins.removals]).toEqual([1, []])
+  expect(twins.freshViews).toBe(1)
+  expect(twins.removals).toMatchObject([{ isMarked: true }])
 })
 
 it('is not said to be under way when upkeep does not know of it', async () => {
@@ -137,8 +149,9 @@ it('that is done cannot be read, wherever units were and come back', async () =>
 it('deletes all blobs of an object, and says the least that is true of all', async () => {
   const { twins, remove } = await stored('Replica3', 2 * BLOB_BYTES_MAX + 1)
   expect(await remove()).toBe('deleted')
+  expect(twins.removals).toHaveLength(3)
   const other = await stored('Replica3', 2 * BLOB_BYTES_MAX + 1)
   other.twins.spoil('none', VID, other.bid + 1n, 0, 1, 2)
   expect(await other.remove()).toBe('deleted')
-  expect(twins.removals).toEqual([])
+  expect(other.twins.removals).toHaveLength(2)
 })

@@ -78,6 +78,11 @@ it('is read back, in whatever pieces it came, and whether its length was known o
   clean(store)
 })
 
+/** What is left of a blob that nobody was told of. */
+const LEFTOVER = {
+  ...{ vid: 7, bid: 1_000n, unitsMarked: [], isMarked: false, isLeftover: true },
+}
+
 describe('the quorum', () => {
   const bytes = randomBytes(30_000)
 
@@ -116,7 +121,7 @@ describe('the quorum', () => {
     store.twins.set('away', 7, 0)
     store.twins.repairsFail = true
     await expect(store.put([bytes])).rejects.toMatchObject({ code: 'unavailable' })
-    expect(store.twins.removals).toEqual([{ vid: 7, bid: 1_000n, unitsDone: [] }])
+    expect(store.twins.removals).toEqual([LEFTOVER])
     clean(store)
   })
 
@@ -126,7 +131,7 @@ describe('the quorum', () => {
     const { id } = await store.put([bytes])
     const [slice] = parseBlobId(id).slices
     expect(slice!.vid).toBe(8)
-    expect(store.twins.removals).toEqual([{ vid: 7, bid: 1_000n, unitsDone: [] }])
+    expect(store.twins.removals).toEqual([LEFTOVER])
     expect(slice!.firstBid).toBeGreaterThan(1_000n)
     expect((await store.get(id)).equals(bytes)).toBe(true)
     clean(store)
@@ -238,6 +243,15 @@ describe('an object of several blobs', () => {
     expect(store.twins.stripesOut).toBe(2)
     release()
     expect((await store.get((await put).id)).equals(bytes)).toBe(true)
+    clean(store)
+  })
+
+  it('is written to a unit again once that is up', async () => {
+    const store = rig('EC6P3')
+    store.twins.shownDown.add('7/1')
+    store.twins.onPut = () => void store.twins.shownDown.clear()
+    await store.put([bytes], { announced: size, limits: { blobsPerPutMax: 1 } })
+    expect(store.twins.repairs).toMatchObject([{ bid: 1_000n, badIndexes: [1] }])
     clean(store)
   })
 

@@ -30,7 +30,6 @@ beforeAll(async () => {
       putShard: (...asked) => deps.shards.putShard(...asked),
       getShard: (...asked) => deps.shards.getShard(...asked),
       markDelete: (...asked) => deps.shards.markDelete(...asked),
-      deleteShard: (...asked) => deps.shards.deleteShard(...asked),
     },
     volumes: {
       view: (...asked) => deps.volumes.view(...asked),

@@ -185,16 +185,22 @@ export class Twins {
 
   #view(vid: number, fresh: boolean): VolumeView {
     const known = this.#cached.get(vid)
-    if (known && !fresh) return known
+    // Which disks are up is no part of the mapping, and never remembered.
+    if (known && !fresh)
+      return { ...known, units: known.units.map((unit) => this.#seen(vid, unit)) }
     const { mode, epochs } = this.volumes.get(vid)!
     const units = epochs.map((epoch, index) => ({
       ...{ index, address: 'http://127.0.0.1:1', diskId: index + 1 },
       vuid: vuidOf({ vid, index, epoch }),
-      isUp: !this.shownDown.has(`${vid}/${index}`),
     }))
-    const view = { vid, mode, units, freeBytes: this.freeBytes }
+    const seen = units.map((unit) => this.#seen(vid, unit))
+    const view = { vid, mode, units: seen, freeBytes: this.freeBytes }
     this.#cached.set(vid, view)
     return view
+  }
+
+  #seen<TUnit extends { index: number }>(vid: number, unit: TUnit): TUnit & { isUp: boolean } {
+    return { ...unit, isUp: !this.shownDown.has(`${vid}/${unit.index}`) }
   }
 
   #io(): ShardIo {
@@ -231,13 +237,6 @@ export class Twins {
         const shard = this.#found(at, bid)
         if (shard.state === 'marked' || shard.state === 'deleted') throw refusal(654, 'deleted')
         shard.state = 'marked'
-      },
-      deleteShard: async (at, bid) => {
-        await this.#reached(at)
-        const shard = this.#found(at, bid)
-        if (shard.state === 'deleted') throw refusal(651, 'deleted')
-        if (shard.state !== 'marked') throw refusal(653, 'not marked')
-        shard.state = 'deleted'
       },
     }
   }

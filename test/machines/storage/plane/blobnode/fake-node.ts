@@ -35,7 +35,7 @@ export class FakeNode {
     this.#server = createServer(async (request, response) => {
       let text = ''
       for await (const piece of request.setEncoding('utf8')) text += piece
-      const { status = 200, body } = this.#answer(request.url ?? '', JSON.parse(text))
+      const { status = 200, body } = this.#answer(request.url ?? '', text)
       response.writeHead(status, { 'content-type': 'application/json' })
       response.end(typeof body === 'string' ? body : JSON.stringify(body))
     })
@@ -50,7 +50,10 @@ export class FakeNode {
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
-  #answer(path: string, body: unknown): { status?: number; body?: unknown } {
+  #answer(path: string, text: string): { status?: number; body?: unknown } {
+    // It has no tasks.
+    if (path.includes('/acquire')) return { status: 700, body: { error: 'nothing to do' } }
+    const body: unknown = JSON.parse(text)
     if (path === '/storage/disks') {
       const disk = body as Registered
       if (this.refused.has(disk.disk_id)) {

@@ -20,6 +20,8 @@ export class MemoryDisk implements DiskStore {
   readonly statuses = new Map<bigint, ChunkStat['status']>()
   /** Bytes at which a read finds that they are not what was written; of a shard that is read in pieces. */
   corruptAt: number | undefined
+  /** Shards that are not what was written, to whoever looks at them where they lie. */
+  readonly corrupt = new Set<bigint>()
   /** Larger ones are read in pieces of this size. */
   pieceBytes = 1_048_576
   /** What every call waits for. */
@@ -99,6 +101,12 @@ export class MemoryDisk implements DiskStore {
       this.#verify(from, to)
       return { size, crc: crc32(all), bytes: all.subarray(from, to) }
     })
+  }
+
+  async verifyShard(vuid: bigint, bid: bigint): Promise<boolean> {
+    if (this.#kept(vuid, bid).flag === 2) throw refusal(654, 'it is marked')
+    await this.#working(async () => undefined)
+    return !this.corrupt.has(bid)
   }
 
   statShard(vuid: bigint, bid: bigint): ShardInfo {

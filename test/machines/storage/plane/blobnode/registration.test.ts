@@ -138,6 +138,15 @@ describe('a blobnode', () => {
     expect(heard()?.broken).toContain(why)
   })
 
+  it('stops although a disk stands still', async () => {
+    const still = await serving({}, { closeMsMax: 30 })
+    still.disk.close = () => new Promise(() => {})
+    await still.stop()
+    expect(still.logged).toContainEqual(
+      expect.objectContaining({ level: 'warn', message: expect.stringContaining('unclosed') }),
+    )
+  })
+
   it('does not take a full disk for a broken one', async () => {
     const node = new FakeNode()
     let probes = 0

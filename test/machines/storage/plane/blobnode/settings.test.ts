@@ -64,6 +64,8 @@ it.each([
   [{ chunkBytesMax: '1K' }, /--chunk-bytes-max: "1K" is no size/],
   [{ logLevel: 'loud' }, /--log-level: debug, info/],
   [{ tokenFile: '/nowhere' }, /cannot read \/nowhere/],
+  [{ moveSlots: '65' }, /--move-slots: at most 64/],
+  [{ inspectSlots: 'all' }, /--inspect-slots: a number from 0 to 64/],
 ])('%j is refused', (more, message) => {
   expect(() => settingsOf({ ...LEAST, ...more }, {})).toThrow(message)
 })
@@ -72,6 +74,26 @@ it('a file that holds no token is refused, and not shown', () => {
   const tokenFile = file('token', 'two words')
   expect(() => settingsOf({ ...LEAST, tokenFile }, {})).toThrow(/holds no token/)
   expect(() => settingsOf({ ...LEAST, tokenFile }, {})).not.toThrow(/two words/)
+})
+
+it('say how many tasks are taken, and from which nodes', () => {
+  const alone = { ca: undefined, token: undefined }
+  expect(settingsOf(LEAST, {})).toMatchObject({
+    ...{ moveSlots: 1, inspectSlots: 1 },
+    taskNodes: { urls: ['http://127.0.0.1:9800'], ...alone },
+  })
+  const slots = { moveSlots: '0', inspectSlots: '64' }
+  const http = 'http://10.0.0.1:9800/'
+  expect(settingsOf({ ...LEAST, ...slots, http }, { TROUPE_NATS: 'n1' })).toMatchObject({
+    ...{ moveSlots: 0, inspectSlots: 64 },
+    taskNodes: { urls: ['http://10.0.0.1:9800'], ...alone },
+  })
+  const env = { TROUPE_HTTP: 'http://n3' }
+  expect(settingsOf(LEAST, env).taskNodes?.urls).toEqual(['http://n3'])
+  expect(settingsOf({ ...LEAST, nodes: 'http://n2' }, env).taskNodes?.urls).toEqual(['http://n2'])
+  // Over NATS no ids of 64 bits come whole.
+  expect(settingsOf({ ...LEAST, nats: 'n1' }, env).taskNodes).toBeUndefined()
+  expect(settingsOf(LEAST, { TROUPE_NATS: 'n1' }).taskNodes).toBeUndefined()
 })
 
 it('too few threads for files are told of', () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
   mayHaveMoved,
   nothingIsThere,
+  numberedAnswer,
   REFUSALS,
   readRefusal,
   refusal,
@@ -24,7 +25,7 @@ const routes: AppRoute[] = [
   {
     method: 'GET',
     path: '/as-status/:status',
-    handle: async ({ params }) => ({ status: Number(params['status']), body: 'as it is' }),
+    handle: async ({ params }) => numberedAnswer(refusal(Number(params['status']), 'not "now"')),
   },
   {
     method: 'GET',
@@ -68,9 +69,20 @@ it('has each name once, and codes that the platform knows', () => {
   }
 })
 
-/** Why the number is in the body: if the gateway learns to send it, it can be the status as well. */
-it.each([613, 913])('is no status that the gateway can send: %i', async (status) => {
-  expect((await rig.call('GET', `/as-status/${status}`)).status).toBe(500)
+it.each([
+  [700, { error: 'not "now"', code: 'nothing_to_do' }],
+  [913, { error: 'not "now"', code: 'no_way_back' }],
+])('leaves the paths of the old store with its number as the status: %i', async (status, body) => {
+  const answer = await rig.call('GET', `/as-status/${status}`)
+  expect(answer).toMatchObject({ status, body })
+  expect(readRefusal(answer.status, answer.text)).toEqual(refusal(status, 'not "now"'))
+})
+
+it('is told at those paths as text and code, whatever went wrong', () => {
+  const answer = numberedAnswer(new TroupeError('malformed', 'no vuid'))
+  expect(answer.status).toBe(400)
+  expect(JSON.parse(answer.body as string)).toEqual({ error: 'no vuid', code: 'malformed' })
+  expect(() => numberedAnswer(new RangeError('a fault of ours'))).toThrow(RangeError)
 })
 
 it.each([

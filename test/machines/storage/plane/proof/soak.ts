@@ -23,12 +23,16 @@ export interface SoakOptions {
   outageMs: number
   flipsEach: number
   limitMs: number
+  /** In turns; blobnodes and nodes are killed and shards flipped unless others are given. */
+  sabotage?: readonly ((soak: Soak) => Promise<void>)[]
+  /** Shards that get lost in other ways than by flips. */
+  lostMax?: number
 }
 
 /** In which a message of upkeep is not done. */
 const OPEN_STATES = {
-  'shard-repair': ['repairing', 'waiting', 'punished', 'orphan'],
-  'blob-delete': ['deleting', 'waiting', 'punished'],
+  'shard-repair': ['repairing', 'retrying', 'waiting', 'punished', 'orphan'],
+  'blob-delete': ['marking', 'deleting', 'retrying', 'early', 'postponed', 'waiting', 'punished'],
 } as const
 
 /** Of what a client does next; the rest is puts. */
@@ -38,9 +42,9 @@ const DELETES = 0.12
 export class Soak {
   readonly objects: Objects
   readonly faults = { blobnodes: 0, node: 0, flips: 0 }
+  readonly random: () => number
   readonly #farm: StoreFarm
   readonly #options: SoakOptions
-  readonly #random: () => number
   #isOver = false
   #areFaultsOver: boolean
 
@@ -48,7 +52,7 @@ export class Soak {
     this.#farm = farm
     this.#options = options
     this.#areFaultsOver = !Number.isFinite(options.faultsMax)
-    this.#random = fractions(options.seed)
+    this.random = fractions(options.seed)
     this.objects = new Objects(farm)
   }
 
@@ -90,7 +94,9 @@ export class Soak {
     await until(
       async () => {
         open = await this.#openMessages()
-        const resting = open.filter((line) => !/ (?:repairing|deleting)$/.test(line))
+        const resting = open.filter(
+          (line) => !/ (?:repairing|marking|deleting|retrying)$/.test(line),
+        )
         await Promise.all(resting.map((line) => this.#retry(line.split(' ')[0] ?? '')))
         return open.length === 0
       },
@@ -147,7 +153,7 @@ export class Soak {
   }
 
   async #step(): Promise<void> {
-    const chance = this.#random()
+    const chance = this.random()
     const object = this.#pick()
     if (object !== undefined && chance < READS) await this.objects.read(object)
     else if (object !== undefined && chance < READS + DELETES) await this.#delete(object)
@@ -155,8 +161,8 @@ export class Soak {
   }
 
   #put(): Promise<StoredObject | undefined> {
-    const mode = MODES[Math.floor(this.#random() * MODES.length)] ?? 'EC6P3'
-    const size = Math.floor(this.#options.sizeMax ** this.#random())
+    const mode = MODES[Math.floor(this.random() * MODES.length)] ?? 'EC6P3'
+    const size = Math.floor(this.#options.sizeMax ** this.random())
     return this.objects.put(mode, Math.max(1, size))
   }
 
@@ -169,22 +175,23 @@ export class Soak {
   /** One that nobody is at, live or deleted. */
   #pick(): StoredObject | undefined {
     const { all } = this.objects
-    const object = all[Math.floor(this.#random() * all.length)]
+    const object = all[Math.floor(this.random() * all.length)]
     return object?.isBusy || object?.state === 'dying' ? undefined : object
   }
 
   async #sabotage(): Promise<void> {
-    const kinds = [this.#killBlobnode, this.#flipSome, this.#killNode, this.#flipSome]
+    const { sabotage } = this.#options
+    const kinds = sabotage ?? [killBlobnode, flipSome, killNode, flipSome]
     for (let turn = 0; turn < this.#options.faultsMax; turn += 1) {
       await this.#pass(this.#options.faultEveryMs)
       if (this.#isOver) return
-      await kinds[turn % kinds.length]?.call(this)
+      await kinds[turn % kinds.length]?.(this)
     }
   }
 
-  async #killBlobnode(): Promise<void> {
+  async killBlobnode(): Promise<void> {
     const { blobnodes } = this.#farm
-    const victim = blobnodes[Math.floor(this.#random() * blobnodes.length)]
+    const victim = blobnodes[Math.floor(this.random() * blobnodes.length)]
     if (victim === undefined) return
     this.faults.blobnodes += 1
     await victim.process.end('SIGKILL')
@@ -193,21 +200,25 @@ export class Soak {
     await this.#farm.allUp()
   }
 
-  async #killNode(): Promise<void> {
+  async killNode(): Promise<void> {
+    const { nodes } = this.#farm
+    const victim = nodes[Math.floor(this.random() * nodes.length)]
+    if (victim === undefined) return
     this.faults.node += 1
-    await this.#farm.node.end('SIGKILL')
-    this.#farm.node.start()
+    await victim.process.end('SIGKILL')
+    victim.process.start()
     await this.#farm.nodeServes()
     await this.#farm.allUp()
   }
 
-  async #flipSome(): Promise<void> {
+  async flipSome(): Promise<void> {
     for (let n = 0; n < this.#options.flipsEach && !this.#isOver; n += 1) {
       const object = this.#pick()
       if (object === undefined || object.state !== 'live') continue
       const { mode } = object.place
-      const index = Math.floor(this.#random() * (mode.data + mode.parity))
-      if (object.hurt.size >= hurtMax(mode) || object.hurt.has(index)) continue
+      const index = Math.floor(this.random() * (mode.data + mode.parity))
+      const hurtsMax = hurtMax(mode) - (this.#options.lostMax ?? 0)
+      if (object.hurt.size >= hurtsMax || object.hurt.has(index)) continue
       if (await hurt(this.#farm, object, index).catch(() => false)) this.faults.flips += 1
     }
   }
@@ -254,6 +265,10 @@ export class Soak {
     await Promise.all(Array.from({ length: this.#options.clients }, next))
   }
 }
+
+export const killBlobnode = (soak: Soak) => soak.killBlobnode()
+export const killNode = (soak: Soak) => soak.killNode()
+export const flipSome = (soak: Soak) => soak.flipSome()
 
 /** Random numbers of a seed (mulberry32). */
 function fractions(seed: number): () => number {

@@ -4,9 +4,10 @@ import { DeleteRun } from '../../../../../machines/storage/plane/upkeep/delete-r
 import type { Stage } from '../../../../../machines/storage/plane/upkeep/stages.ts'
 import { BID, Twins } from './twins.ts'
 
-function remove(twins: Twins, stages: Stage[] = []) {
+async function remove(twins: Twins, stages: Stage[] = []) {
   const run = new DeleteRun(twins.ports(), twins.volume(), BID, stages)
-  return run.run(new AbortController().signal)
+  const isDone = (await run.mark()) && (await run.delete())
+  return { stages: run.stages, why: isDone ? null : run.why, isMoved: run.isMoved }
 }
 
 describe('a deletion', () => {

@@ -10,15 +10,17 @@ import {
   refusal,
   unitCount,
   vuidOf,
+  vuidParts,
 } from '../../../../../machines/storage/plane/codes/index.ts'
 import { canRebuild } from '../../../../../machines/storage/plane/erasure/index.ts'
+import { DeletePace, type UpkeepKind } from '../../../../../machines/storage/plane/upkeep/index.ts'
 import type {
   UnitPlace,
   UpkeepPorts,
   UpkeepStripe,
   UpkeepVolume,
 } from '../../../../../machines/storage/plane/upkeep/ports.ts'
-import { TroupeError } from '../../../../../src/index.ts'
+import { type Clock, TroupeError } from '../../../../../src/index.ts'
 
 export const VID = 7
 export const BID = 2n ** 60n + 1n
@@ -39,6 +41,13 @@ export class Twins {
   readonly away = new Set<number>()
   /** On a disk that is broken. */
   readonly gone = new Set<number>()
+  /** The store knows it as broken, whether it answers or not. */
+  readonly known = new Set<number>()
+  readonly off = new Set<UpkeepKind>()
+  /** Where units were before, with what they had then: they answer for a while. */
+  readonly retired = new Map<number, Shard>()
+  readonly #epochs: number[]
+  #seenEpochs: number[]
   readonly reads: number[] = []
   readonly puts: number[] = []
   /** Asked for with `fresh`. */
@@ -47,6 +56,7 @@ export class Twins {
   /** Between two calls. */
   onPut: (index: number) => void = () => {}
   onMarked: (index: number) => void = () => {}
+  onDeleted: (index: number) => void = () => {}
 
   constructor(mode: string) {
     this.mode = codeModeOf(mode)
@@ -55,6 +65,17 @@ export class Twins {
       Buffer.alloc(SHARD_BYTES, isReplica ? 7 : index + 1),
     )
     for (const index of this.indexes()) this.write(index)
+    this.#epochs = this.right.map(() => 1)
+    this.#seenEpochs = [...this.#epochs]
+  }
+
+  /** Its chunk is another from now on, with a copy of what it had before it was marked, or without. */
+  move(index: number, { isCopied = true } = {}): void {
+    const shard = this.shards.get(index)
+    if (shard) this.retired.set(index, shard)
+    if (shard && isCopied) this.shards.set(index, { ...shard, isMarked: false })
+    else this.shards.delete(index)
+    this.#epochs[index] = (this.#epochs[index] ?? 0) + 1
   }
 
   indexes(): number[] {
@@ -84,22 +105,31 @@ export class Twins {
     return shard.bytes.equals(this.right[index] ?? Buffer.alloc(0))
   }
 
+  /** As it was seen last. */
   readonly volume = (): UpkeepVolume => ({
     mode: this.mode,
     units: this.indexes().map((index) => ({
       ...{ index, address: 'http://127.0.0.1:1', diskId: 100 + index },
-      vuid: vuidOf({ vid: VID, index, epoch: 1 }),
+      vuid: vuidOf({ vid: VID, index, epoch: this.#seenEpochs[index] ?? 1 }),
     })),
   })
 
-  ports(): UpkeepPorts {
+  /** @param deletes of a node: without a clock all that is due goes at once */
+  ports(deletes: UpkeepPorts['deletes'] = UNPACED): UpkeepPorts {
     return {
       volumes: {
         view: async (_vid, { fresh } = {}) => {
-          if (fresh) this.freshViews += 1
+          if (fresh) {
+            this.freshViews += 1
+            this.#seenEpochs = [...this.#epochs]
+          }
           return this.volume()
         },
+        vuids: async () => this.#epochs.map((epoch, index) => vuidOf({ vid: VID, index, epoch })),
       },
+      brokenDisks: async () => new Set([...this.known].map((index) => 100 + index)),
+      isOn: async (kind) => !this.off.has(kind),
+      deletes,
       shards: this.#io(),
       erasure: {
         stripe: (_mode, blobBytes) => this.#stripe(blobBytes),
@@ -132,31 +162,33 @@ export class Twins {
       getShard: async (at) => {
         const index = this.#reached(at)
         this.reads.push(index)
-        const { bytes, isCorrupt } = this.#unmarked(index)
+        const { bytes, isCorrupt } = this.#unmarked(at)
         if (isCorrupt) throw refusal(658, 'the checksum is wrong')
         return bytes
       },
       putShard: async (at, _bid, bytes, { crc }) => {
         const index = this.#reached(at)
         if (crc32(bytes) !== crc) throw refusal(658, 'other bytes than were meant')
-        if (this.shards.get(index)?.isMarked) throw refusal(654, 'marked')
-        this.write(index, Buffer.from(bytes))
+        const chunk = this.#chunkOf(at)
+        if (chunk.get(index)?.isMarked) throw refusal(654, 'marked')
+        chunk.set(index, { bytes: Buffer.from(bytes), isMarked: false, isCorrupt: false })
         this.puts.push(index)
         this.onPut(index)
       },
       statShard: async (at) => {
-        const { bytes, isMarked } = this.#shard(this.#reached(at))
+        const { bytes, isMarked } = this.#shardAt(at)
         return { size: bytes.length, flag: isMarked ? 2 : 1 }
       },
       markDelete: async (at) => {
         const index = this.#reached(at)
-        this.#unmarked(index).isMarked = true
+        this.#unmarked(at).isMarked = true
         this.onMarked(index)
       },
       deleteShard: async (at) => {
         const index = this.#reached(at)
-        if (!this.#shard(index).isMarked) throw refusal(653, 'not marked')
-        this.shards.delete(index)
+        if (!this.#shardAt(at).isMarked) throw refusal(653, 'not marked')
+        this.#chunkOf(at).delete(index)
+        this.onDeleted(index)
       },
     }
   }
@@ -174,9 +206,25 @@ export class Twins {
     return shard
   }
 
-  #unmarked(index: number): Shard {
-    const shard = this.#shard(index)
+  #chunkOf({ vuid }: UnitPlace): Map<number, Shard> {
+    const { index, epoch } = vuidParts(vuid)
+    return epoch === this.#epochs[index] ? this.shards : this.retired
+  }
+
+  #shardAt(at: UnitPlace): Shard {
+    const shard = this.#chunkOf(at).get(this.#reached(at))
+    if (shard === undefined) throw refusal(651, 'no such bid')
+    return shard
+  }
+
+  #unmarked(at: UnitPlace): Shard {
+    const shard = this.#shardAt(at)
     if (shard.isMarked) throw refusal(654, 'marked')
     return shard
   }
 }
+
+const STOPPED: Pick<Clock, 'now'> = { now: () => 0 }
+const UNPACED = new DeletePace({
+  ...{ clock: STOPPED, hours: { from: 0, to: 24 }, perSecond: 1_000_000 },
+})

@@ -4,14 +4,29 @@
  * where it was.
  */
 
-import { blobDeleteTask } from '../../../../../machines/storage/plane/upkeep/delete-task.ts'
 import {
+  SWITCHES_ADDRESS,
+  switchMachines,
+} from '../../../../../machines/storage/background/switches/index.ts'
+import {
+  blobDeleteAgainTask,
+  blobDeleteTask,
+} from '../../../../../machines/storage/plane/upkeep/delete-task.ts'
+import {
+  countersAddress,
   openUpkeep,
+  UPKEEP_KINDS,
   Upkeep,
+  type UpkeepCounters,
+  type UpkeepKind,
   type UpkeepPorts,
   upkeepMachines,
 } from '../../../../../machines/storage/plane/upkeep/index.ts'
-import { shardRepairTask } from '../../../../../machines/storage/plane/upkeep/repair-task.ts'
+import {
+  shardRepairAgainTask,
+  shardRepairTask,
+} from '../../../../../machines/storage/plane/upkeep/repair-task.ts'
+import { wakeTask } from '../../../../../machines/storage/plane/upkeep/wake-task.ts'
 import { TaskError } from '../../../../../src/machine/index.ts'
 import type { TaskDelivery } from '../../../../../src/ports/index.ts'
 import type { ActorView } from '../../../../../src/protocol/index.ts'
@@ -20,7 +35,10 @@ import type { Harness } from '../../../../shard/harness.ts'
 import { open, restart, worker } from '../../../../shard/support.ts'
 import { BID, VID } from './twins.ts'
 
-const TASKS = [shardRepairTask, blobDeleteTask].map(({ troupeTask }) => troupeTask)
+const TASKS = [
+  ...[shardRepairTask, shardRepairAgainTask, blobDeleteTask, blobDeleteAgainTask, wakeTask],
+].map(({ troupeTask }) => troupeTask)
+const MACHINES = [...upkeepMachines, ...switchMachines]
 const STEP_MS = 100
 const WITHIN_MS = 86_400_000 * 3
 
@@ -30,24 +48,44 @@ export const REMOVAL = `blob-delete/${VID}-${BID}`
 export class UpkeepRig {
   h: Harness
   readonly #config = {}
+  readonly #safeDelayMs: number
   #stop = new AbortController()
 
-  constructor(ports: UpkeepPorts | undefined) {
-    this.h = open(upkeepMachines, { shardCount: 4, flushDelayMs: 2 })
+  constructor(ports: UpkeepPorts | undefined, safeDelayMs = 0) {
+    this.h = open(MACHINES, { shardCount: 4, flushDelayMs: 2 })
+    this.#safeDelayMs = safeDelayMs
     if (ports) this.openStore(ports)
     this.#serve()
+  }
+
+  /** As a node starts them; until then messages have nobody who counts them. */
+  async openCounters(open: readonly UpkeepKind[] = UPKEEP_KINDS): Promise<void> {
+    const { client } = this.h
+    for (const kind of UPKEEP_KINDS)
+      await this.h.run(client.ensure(countersAddress(kind), { kind }))
+    await this.h.run(client.ensure(SWITCHES_ADDRESS))
+    await this.h.run(client.send(SWITCHES_ADDRESS, { type: 'INSTALL', open: [...open] }))
+  }
+
+  async switch(name: UpkeepKind, isOn: boolean): Promise<void> {
+    await this.h.run(this.h.client.send(SWITCHES_ADDRESS, { type: 'SET', name, isOn }))
+  }
+
+  async counters(kind: UpkeepKind): Promise<UpkeepCounters> {
+    return (await this.view(countersAddress(kind))).context as UpkeepCounters
   }
 
   openStore(ports: UpkeepPorts): void {
     openUpkeep(this.#config, ports)
   }
 
-  repair(badIndexes: number[], reason = 'a test'): Promise<void> {
-    return this.h.run(this.#upkeep().repair({ vid: VID, bid: BID, badIndexes, reason }))
+  repair(badIndexes: number[], reason = 'a test', bid = BID): Promise<void> {
+    return this.h.run(this.upkeep.repair({ vid: VID, bid, badIndexes, reason }))
   }
 
-  remove(unitsDone: number[] = []): Promise<void> {
-    return this.h.run(this.#upkeep().remove({ vid: VID, bid: BID, unitsDone }))
+  remove(unitsMarked: number[] = [], { isMarked = false, isLeftover = false, bid = BID } = {}) {
+    const message = { vid: VID, bid, unitsMarked, isMarked, isLeftover }
+    return this.h.run(this.upkeep.remove(message))
   }
 
   view(address: string): Promise<ActorView> {
@@ -69,20 +107,33 @@ export class UpkeepRig {
   crash(): void {
     this.#stop.abort()
     this.#stop = new AbortController()
-    this.h = restart(this.h, upkeepMachines)
+    this.h = restart(this.h, MACHINES)
     this.#serve()
   }
 
-  #upkeep(): Upkeep {
-    return new Upkeep({ client: this.h.client.as('app storage') })
+  get upkeep(): Upkeep {
+    const { client, clock } = this.h
+    return new Upkeep({
+      ...{ client: client.as('app storage'), clock, safeDelayMs: this.#safeDelayMs },
+    })
   }
 
   #serve(): void {
     const { signal } = this.#stop
-    for (const { queue } of TASKS)
-      this.h.taskQueue.consume({ queue: queue as string, slots: 4 }, (delivery) => {
-        void this.#perform(delivery, this.h, signal).catch(() => {})
-      })
+    for (const { queue, concurrency = 1 } of TASKS)
+      for (let place = 0; place < concurrency; place += 1)
+        this.#offer(queue as string, this.h, signal)
+  }
+
+  /** A place for one attempt at a time: as a worker does, it asks for the next when that has ended. */
+  #offer(queue: string, h: Harness, signal: AbortSignal): void {
+    if (signal.aborted) return
+    const consumer = h.taskQueue.consume({ queue, slots: 1 }, (delivery) => {
+      consumer.stop()
+      void this.#perform(delivery, h, signal)
+        .catch(() => {})
+        .finally(() => this.#offer(queue, h, signal))
+    })
   }
 
   async #perform(delivery: TaskDelivery, h: Harness, signal: AbortSignal): Promise<void> {

@@ -185,5 +185,7 @@ it('old tools read it at a listener of the app', async () => {
   expect(infos.map(({ used }) => used).sort()).toEqual([0, 5_000])
   expect(infos.every(({ used, free, total }) => used + free === total)).toBe(true)
   expect(await get('/volume/get?vid=9')).toMatchObject({ code: 'volume_not_found' })
+  // The old store's number is the status.
+  expect((await fetch(`${rig.listenerUrl}/volume/get?vid=9`)).status).toBe(904)
   expect((await fetch(`${rig.url}/volume/get?vid=1`)).status).toBe(404)
 })

@@ -4,6 +4,7 @@ import {
   newVolume,
   VOLUME_STANDINGS,
   type VolumeEvent,
+  type VolumeRecord,
   type VolumeStanding,
 } from '../../../../../machines/storage/plane/volumes/volume-record.ts'
 import { decide } from '../../../../../machines/storage/plane/volumes/volume-rules.ts'
@@ -23,8 +24,8 @@ const TABLE: [string, VolumeEvent, (VolumeStanding | number)[]][] = [
   ['n2 acquires', { type: 'ACQUIRE', token: 'n2', ...HELD }, [929, 'active', 929, 929, 929]],
   ['n1 retains', { type: 'RETAIN', token: 'n1', ...HELD }, [929, 929, 'active', 929, 929]],
   ['n2 retains', { type: 'RETAIN', token: 'n2', ...HELD }, [929, 929, 929, 929, 929]],
-  ['n1 returns', { type: 'RETURN', token: 'n1', chunkBytesUsed: 9 }, [...as('idle')]],
-  ['n2 returns', { type: 'RETURN', token: 'n2', chunkBytesUsed: 9 }, [...as('active')]],
+  ['n1 returns', { type: 'RETURN', token: 'n1', chunkBytesUsed: 9, at: 20 }, [...as('idle')]],
+  ['n2 returns', { type: 'RETURN', token: 'n2', chunkBytesUsed: 9, at: 20 }, [...as('active')]],
   ['lock', { type: 'LOCK' }, [902, 'lock', 902, 'lock', 902]],
   ['unlock', { type: 'UNLOCK' }, [903, 'idle', 903, 'unlocking', 'unlocking']],
   ['forced unlock', { type: 'UNLOCK', force: true }, [903, 'idle', 903, 'unlocking', 'idle']],
@@ -47,13 +48,64 @@ describe.each(TABLE)('%s', (_name, event, outcomes) => {
   )
 })
 
+describe('one that a unit is moved of', () => {
+  const claimed = { ...standing('lock'), mover: 'a' }
+  const unlockedBy = (event: { mover?: string; force?: true }, now: VolumeRecord = claimed) =>
+    decide(now, { type: 'UNLOCK', ...event })
+
+  it('is unlocked by its mover, or by force', () => {
+    expect(unlockedBy({ mover: 'a' }).next.standing).toBe('unlocking')
+    expect(unlockedBy({ force: true }).next.standing).toBe('unlocking')
+    expect(unlockedBy({}).answer).toMatchObject({ refused: 903 })
+  })
+
+  it('stays locked when one that moved there before says so late', () => {
+    expect(unlockedBy({ mover: 'b' }).answer).toMatchObject({ refused: 903 })
+    const yielded = { ...claimed, mover: null }
+    expect(unlockedBy({ mover: 'a' }, yielded).answer).toMatchObject({ refused: 903 })
+    expect(unlockedBy({}, yielded).next.standing).toBe('unlocking')
+  })
+})
+
 it('whoever is refused a lock makes the holder give the volume back', () => {
   const { next } = decide(standing('active'), { type: 'LOCK' })
   expect(next.isWantedBack).toBe(true)
   const { answer } = decide(next, { type: 'RETAIN', token: 'n1', ...HELD })
   expect(answer).toMatchObject({ ok: true, isWantedBack: true, until: 1_010 })
-  const returned = decide(next, { type: 'RETURN', token: 'n1', chunkBytesUsed: 9 }).next
+  const returned = decide(next, { type: 'RETURN', token: 'n1', chunkBytesUsed: 9, at: 20 }).next
   expect(returned).toMatchObject({ standing: 'idle', isWantedBack: false, holder: null })
+})
+
+describe('one that was given back for a mover', () => {
+  const moves = { 1: { mover: 'disk_drop-1', at: 5 } }
+  const wanted = { ...standing('active'), moves, mover: 'disk_drop-1', isWantedBack: true }
+  const acquire = (from: VolumeRecord, at: number) =>
+    decide(from, { type: 'ACQUIRE', token: 'n1', ...HELD, at })
+  const back: [string, VolumeEvent, number][] = [
+    ['returned', { type: 'RETURN', token: 'n1', chunkBytesUsed: 9, at: 20 }, 20],
+    ['of a holder that fell silent', { type: 'RETAIN_OVER' }, 50],
+  ]
+
+  it.each(back)('%s: no writer takes it for 30 s, and the mover locks it', (_, event, at) => {
+    const { next } = decide(wanted, event)
+    expect(acquire(next, at + 29_999).answer).toMatchObject({
+      ...{ refused: 929, message: expect.stringContaining('is kept until 1970-01-01T00:00:30.') },
+    })
+    expect(acquire(next, at + 30_000).answer).toMatchObject({ ok: true, isWantedBack: false })
+    const locked = decide(next, { type: 'LOCK', mover: 'disk_drop-1' })
+    expect(locked.answer).toMatchObject({ ok: true, standing: 'lock' })
+  })
+
+  it('is free when that has ended, and where nobody wanted it', () => {
+    const { next } = decide(wanted, { type: 'RETURN', token: 'n1', chunkBytesUsed: 9, at: 20 })
+    const freed = decide(next, { type: 'END_MOVE', mover: 'disk_drop-1' }).next
+    expect(acquire(freed, 21).answer).toMatchObject({ ok: true })
+    const unwanted = { ...wanted, isWantedBack: false }
+    const { next: other } = decide(unwanted, {
+      ...{ type: 'RETURN', token: 'n1', chunkBytesUsed: 9, at: 20 },
+    })
+    expect(acquire(other, 21).answer).toMatchObject({ ok: true })
+  })
 })
 
 it('chunks that were set for a lock are not taken as set for the unlock behind it', () => {

@@ -24,27 +24,51 @@ import {
   releaseTask,
   unlockTask,
 } from '../../../../../machines/storage/plane/volumes/volume-tasks.ts'
-import type { MachineDefinition } from '../../../../../src/machine/index.ts'
-import type { TaskDelivery } from '../../../../../src/ports/index.ts'
+import type { Client } from '../../../../../src/client/index.ts'
+import type { AnyTask, MachineDefinition } from '../../../../../src/machine/index.ts'
+import type { Clock, TaskDelivery } from '../../../../../src/ports/index.ts'
 import { TroupeError } from '../../../../../src/protocol/index.ts'
 import { RUNTIME } from '../../../../../src/worker/attempt-runtime.ts'
 import type { Harness } from '../../../../shard/harness.ts'
 import { open, restart, worker } from '../../../../shard/support.ts'
 
 const MACHINES: readonly MachineDefinition[] = [...diskMachines, volume]
-const TASKS = new Map(
-  [chooseTask, makeTask, releaseTask, lockTask, unlockTask].map(
-    ({ troupeTask }) => [troupeTask.name, troupeTask] as const,
-  ),
-)
-const QUEUES = ['choose', 'make', 'release', 'lock', 'unlock'].map((q) => `storage.volumes.${q}`)
+const TASKS: readonly AnyTask[] = [
+  ...[chooseTask.troupeTask, makeTask.troupeTask, releaseTask.troupeTask],
+  ...[lockTask.troupeTask, unlockTask.troupeTask],
+]
 const STEP_MS = 100
 const WITHIN_MS = 600_000
 export const VID = 4_294_967_295
 export const READY_KEPT_MS = 900_000
 
+export interface Opened {
+  config: object
+  client: Client
+  clock: Clock
+  table: DiskTable
+  chunks: ChunkCalls
+  call: ChunkCall
+}
+
+/** Of other rooms, beside volumes and disks. */
+export interface VolumeSimParts {
+  machines: readonly MachineDefinition[]
+  tasks: readonly AnyTask[]
+  /** Before each attempt of a task, with its node. */
+  open: (opened: Opened) => void
+}
+
+/** A call on a disk that takes its time; `work` gives back why it is refused. */
+export type ChunkCall = (
+  verb: string,
+  at: UnitPlace,
+  work: () => number | undefined,
+) => Promise<void>
+
 export class VolumeSim {
   h: Harness
+  readonly #parts: VolumeSimParts
   /** `<disk>/<vuid>`. */
   readonly chunks = new Map<string, 'normal' | 'readonly'>()
   /** All that were ever made. */
@@ -53,8 +77,9 @@ export class VolumeSim {
   fate: (verb: string, at: UnitPlace) => 'done' | 'fails' | 'lost' | number = () => 'done'
   #stop = new AbortController()
 
-  constructor() {
-    this.h = open(MACHINES, { shardCount: 4, flushDelayMs: 2 })
+  constructor(parts: VolumeSimParts = { machines: [], tasks: [], open: () => {} }) {
+    this.#parts = parts
+    this.h = open(this.#machines, { shardCount: 4, flushDelayMs: 2 })
     this.#serve()
   }
 
@@ -104,7 +129,7 @@ export class VolumeSim {
   crash(): void {
     this.#stop.abort()
     this.#stop = new AbortController()
-    this.h = restart(this.h, MACHINES)
+    this.h = restart(this.h, this.#machines)
     this.#serve()
   }
 
@@ -118,17 +143,25 @@ export class VolumeSim {
     return lines.sort()
   }
 
+  get #machines(): MachineDefinition[] {
+    return [...MACHINES, ...this.#parts.machines]
+  }
+
+  get #tasks(): AnyTask[] {
+    return [...TASKS, ...this.#parts.tasks]
+  }
+
   #serve(): void {
     const { signal } = this.#stop
-    for (const queue of QUEUES) {
-      this.h.taskQueue.consume({ queue, slots: 4 }, (delivery) => {
+    for (const { queue } of this.#tasks) {
+      this.h.taskQueue.consume({ queue: String(queue), slots: 4 }, (delivery) => {
         void this.#perform(delivery, this.h, signal).catch(() => {})
       })
     }
   }
 
-  #calls(h: Harness, signal: AbortSignal): ChunkCalls {
-    const call = async (verb: string, at: UnitPlace, work: () => number | undefined) => {
+  #call(h: Harness, signal: AbortSignal): ChunkCall {
+    return async (verb, at, work) => {
       await new Promise<void>((resolve) => h.clock.after(5, resolve))
       // The process is dead: it does nothing any more.
       if (signal.aborted) await new Promise(() => {})
@@ -141,6 +174,9 @@ export class VolumeSim {
       if (fate === 'lost') throw new TroupeError('unavailable', 'its answer was lost')
       if (refused !== undefined) throw refusal(refused, 'as a blobnode says it')
     }
+  }
+
+  #calls(call: ChunkCall): ChunkCalls {
     const key = ({ diskId, vuid }: UnitPlace) => `${diskId}/${vuid}`
     const set = (at: UnitPlace, to: 'normal' | 'readonly') => {
       if (!this.chunks.has(key(at))) return 621
@@ -163,13 +199,16 @@ export class VolumeSim {
           this.chunks.delete(key(at))
           return undefined
         }),
-      statChunk: async () => ({ status: 'normal', usedBytes: 0 }),
+      statChunk: async (at) => {
+        if (!this.chunks.has(key(at))) throw refusal(621, 'as a blobnode says it')
+        return { status: 'normal', usedBytes: 0 }
+      },
     }
   }
 
   async #perform(delivery: TaskDelivery, h: Harness, signal: AbortSignal): Promise<void> {
     const { taskId, name } = delivery.message
-    const task = TASKS.get(name)
+    const task = this.#tasks.find((one) => one.name === name)
     if (!task) throw new Error(`there is no task ${name}`)
     const { start, done, fail } = worker(h)
     const { token, attempt, input } = await start(taskId)
@@ -186,12 +225,15 @@ export class VolumeSim {
     const config = {}
     const disks = new Disks(client, clock)
     const table = new DiskTable(client, clock, 0)
-    openVolumes(config, { disks, table, chunks: this.#calls(h, signal) })
+    const call = this.#call(h, signal)
+    const chunks = this.#calls(call)
+    openVolumes(config, { disks, table, chunks })
+    this.#parts.open({ config, client, clock, table, chunks, call })
     try {
       const output = await task.run({
         ...{
           input,
-          address: `volume/${VID}`,
+          address: taskId.slice(0, taskId.indexOf('#')),
           taskId,
           attempt,
           token,

@@ -79,6 +79,24 @@ it('who wants to lock one is refused, and gets it soon', async () => {
   expect((await write()).vid).not.toBe(vid)
 })
 
+it('one that is given back for a mover is left to it: who writes takes another one meanwhile', async () => {
+  const { vid, units } = await write()
+  const { client } = rig.node
+  const mover = 'disk_drop-1-1-x'
+  const vuid = units[0]?.vuid ?? 0n
+  await client.ask(`volume/${vid}`, { type: 'CLAIM_MOVE', vuid, mover, at: Date.now() })
+  const lock = () => rig.parts.calls.lock(vid, { mover })
+  await expect(lock()).rejects.toMatchObject({ status: 902 })
+  await rig.stands(vid, ({ standing }) => standing === 'idle')
+  const isReplaced = async () => {
+    await write()
+    return (await active()).length === 2
+  }
+  await until(isReplaced, PATIENT, 'another volume in its place')
+  expect(await active()).not.toContain(vid)
+  expect(await lock()).toMatchObject({ standing: 'lock' })
+})
+
 describe('a unit that failed', () => {
   it('counts as away until it is found well; without its quorum nothing is written', async () => {
     const { vid } = await write()

@@ -1,0 +1,204 @@
+/**
+ * The steps of a move on its volume: it is claimed, locked, given a new chunk, and swapped. Decides: what each
+ * refusal means for the move (reference sheet, section 5.2). Each step can be cut off anywhere and run again:
+ * what it asks for is the same the second time. Leaves to others: when, and what follows (`move-rules.ts`).
+ */
+import { z } from 'zod'
+import { type Clock, nodeOf, type TaskAttempt, TroupeError, task } from '../../../../src/index.ts'
+import { StorageRefusal, vuidOf, vuidParts } from '../../plane/codes/index.ts'
+import { MoveClaims, type VolumeRecord } from '../../plane/volumes/index.ts'
+import { isMoveOver } from './live-moves.ts'
+import { MOVE_TYPES } from './move-id.ts'
+import { type Unit, unitSchema } from './move-record.ts'
+import { type MovePorts, portsOf } from './ports.ts'
+import type { Prepared, StepOutput } from './step-output.ts'
+
+/** Of all moves of a node: they wait for volumes, and cost a node little. */
+const AT_ONCE = 16
+/** What fails for the platform's own reasons is tried a few times; then the move waits, and says why. */
+const RETRY = { attemptsMax: 4, initialMs: 300, backoffMaxMs: 3_000 }
+const common = { runsOn: 'node', concurrency: AT_ONCE, retry: RETRY } as const
+
+/** As the reference has it. */
+export const AGAIN_MS = 10_000
+/** Room comes with other disks, or with chunks that go. */
+const NO_PLACE_MS = 60_000
+/** The volume is making a chunk of another unit: that takes a call or two. */
+const MAKING_MS = 2_000
+
+/** The reference's words, for who reads `finish_advance_reason`. */
+const MIGRATED = 'volume has migrated'
+const NOT_LOCKED = 'lock volume fail'
+
+const mover = z.object({
+  taskId: z.string(),
+  type: z.enum(MOVE_TYPES),
+  sourceVuid: z.bigint(),
+})
+type Mover = z.output<typeof mover>
+
+const allocation = mover.extend({ sourceIdc: z.string(), excludes: z.array(z.int()) })
+type Allocation = z.output<typeof allocation>
+
+export const swap = mover.extend({ sourceDiskId: z.int(), destination: unitSchema })
+export type Swap = z.output<typeof swap>
+
+export const claimTask = task<Mover, StepOutput>({
+  ...{ name: 'move-claim', queue: 'storage.moves.claim', ...common },
+  input: mover,
+  run: (attempt) => told(attempt, claim),
+})
+
+export const lockTask = task<Mover, StepOutput>({
+  ...{ name: 'move-lock', queue: 'storage.moves.lock', ...common },
+  input: mover,
+  run: (attempt) => told(attempt, lock),
+})
+
+export const allocTask = task<Allocation, StepOutput | Prepared>({
+  ...{ name: 'move-alloc', queue: 'storage.moves.alloc', ...common },
+  input: allocation,
+  run: (attempt) => told(attempt, alloc),
+})
+
+export const updateTask = task<Swap, StepOutput>({
+  ...{ name: 'move-update', queue: 'storage.moves.update', ...common },
+  input: swap,
+  run: (attempt) => told(attempt, update),
+})
+
+/** How a step ended, without its time. */
+type Untimed<T> = T extends { at: number } ? Omit<T, 'at'> : never
+export type Ended = Untimed<StepOutput>
+
+const DONE = { end: 'done' } as const
+
+/** With the time, and with refusals that any step may meet as ends. */
+export async function told<TInput, TEnd extends { end: string }>(
+  attempt: TaskAttempt<TInput>,
+  step: (attempt: TaskAttempt<TInput>, ports: MovePorts) => Promise<TEnd | Ended>,
+): Promise<(TEnd | Ended) & { at: number }> {
+  const { clock }: { clock: Clock } = nodeOf(attempt)
+  const ended = await step(attempt, portsOf(attempt)).catch((thrown: unknown): Ended => {
+    attempt.signal.throwIfAborted()
+    const end = endOf(thrown)
+    if (end === undefined) throw thrown
+    return end
+  })
+  return { ...ended, at: clock.now() }
+}
+
+/** Undefined: no refusal, or one that says nothing of the move. */
+function endOf(thrown: unknown): Ended | undefined {
+  if (!(thrown instanceof TroupeError)) return undefined
+  const why = thrown.message
+  if (!(thrown instanceof StorageRefusal)) return undefined
+  switch (thrown.status) {
+    case 918:
+      return { end: 'over', reason: MIGRATED, why }
+    case 904:
+      // It is paused, or was removed by hand: both are a person's to undo.
+      return { end: 'back', why, waitMs: NO_PLACE_MS }
+    case 911:
+    case 916:
+    case 924:
+      return { end: 'stuck', why }
+    default:
+      return { end: 'again', why, waitMs: AGAIN_MS }
+  }
+}
+
+/** Whoever stands in the way and is gone does so no more. */
+async function claim(attempt: TaskAttempt<Mover>, { views }: MovePorts): Promise<Ended> {
+  const { client, clock } = nodeOf(attempt)
+  const { taskId, sourceVuid } = attempt.input
+  const { vid, index, epoch } = vuidParts(sourceVuid)
+  const claims = new MoveClaims(client, clock)
+  let other = await claims.claim(sourceVuid, taskId)
+  if (other !== null && (await isMoveOver(client, other, clock.now()))) {
+    await claims.end(vid, other.mover)
+    other = await claims.claim(sourceVuid, taskId)
+  }
+  if (other?.isSameUnit === true) return { end: 'over', reason: other.why, why: other.why }
+  if (other !== null) return { end: 'back', why: other.why, waitMs: AGAIN_MS }
+  const unit = (await views.record(vid, { fresh: true })).units[index]
+  if (unit?.epoch === epoch) return DONE
+  const now = unit === undefined ? 'none' : `epoch ${unit.epoch} on disk ${unit.diskId}`
+  const why = `volume ${vid} has ${now} as its unit ${index}, not epoch ${epoch}`
+  return { end: 'over', reason: MIGRATED, why }
+}
+
+/** Who empties a disk waits until the volume is idle; others find something else to do. */
+async function lock(attempt: TaskAttempt<Mover>, { calls }: MovePorts): Promise<Ended> {
+  const { taskId, type, sourceVuid } = attempt.input
+  try {
+    await calls.lock(vuidParts(sourceVuid).vid, { mover: taskId })
+    return DONE
+  } catch (thrown) {
+    if (!isRefused(thrown, 902, 914)) throw thrown
+    const { message: why } = thrown
+    if (thrown.status === 914 || type === 'disk_drop') {
+      return { end: 'back', why, waitMs: AGAIN_MS }
+    }
+    return { end: 'over', reason: NOT_LOCKED, why }
+  }
+}
+
+async function alloc(
+  attempt: TaskAttempt<Allocation>,
+  { calls, views, table, openQueue }: MovePorts,
+): Promise<Ended | Omit<Prepared, 'at'>> {
+  const { sourceVuid, sourceIdc, excludes } = attempt.input
+  const { vid } = vuidParts(sourceVuid)
+  try {
+    const place = await calls.allocUnit(sourceVuid, { excludes })
+    const [record, disks] = await Promise.all([
+      views.record(vid, { fresh: true }),
+      table.all({ fresh: true }),
+    ])
+    const addressOf = (diskId: number) => disks.get(diskId)?.address ?? ''
+    await openQueue(nodeOf(attempt).client, sourceIdc)
+    const { vuid, address: host, diskId } = place
+    return {
+      ...{ end: 'done', destination: { vuid, host, diskId } },
+      ...{ sources: unitsOf(record, addressOf), codeMode: record.mode },
+    }
+  } catch (thrown) {
+    if (isRefused(thrown, 914)) {
+      return { end: 'again', why: thrown.message, waitMs: MAKING_MS }
+    }
+    if (!isRefused(thrown, 917)) throw thrown
+    return { end: 'back', why: thrown.message, waitMs: NO_PLACE_MS, isNoPlace: true }
+  }
+}
+
+function unitsOf({ vid, units }: VolumeRecord, addressOf: (diskId: number) => string): Unit[] {
+  return units.map(({ index, epoch, diskId }) => ({
+    ...{ vuid: vuidOf({ vid, index, epoch }), host: addressOf(diskId), diskId },
+  }))
+}
+
+/** Told again, it is done again: a lost answer costs nothing. */
+async function update(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise<Ended> {
+  const { sourceVuid: oldVuid, destination } = attempt.input
+  const { vuid: newVuid, diskId: newDiskId } = destination
+  try {
+    await calls.updateUnit({ newVuid, oldVuid, newDiskId })
+    return DONE
+  } catch (thrown) {
+    if (!(thrown instanceof StorageRefusal)) throw thrown
+    const { status, message: why } = thrown
+    // Its chunk went meanwhile, or cannot be seen.
+    if (status === 919 || status === 920) return { end: 'redo', why }
+    if (status === 927) return { end: 'redo', why, isPlaceBad: true }
+    // Somebody unlocked it: what was written since is not in the copy.
+    if (status === 926) return { end: 'back', why, waitMs: AGAIN_MS }
+    // It is paused, and may have the swap before it: of that there is no way back.
+    if (status === 904) return { end: 'again', why, waitMs: AGAIN_MS }
+    throw thrown
+  }
+}
+
+function isRefused(thrown: unknown, ...statuses: number[]): thrown is StorageRefusal {
+  return thrown instanceof StorageRefusal && statuses.includes(thrown.status)
+}

@@ -1,0 +1,30 @@
+/** How a step of a move ends, as its task says it. Leaves to others: what follows (`move-rules.ts`). */
+import type { Unit } from './move-record.ts'
+
+interface At {
+  /** Unix ms. */
+  at: number
+}
+
+export type StepOutput = At &
+  (
+    | { end: 'done' }
+    /** There is nothing to move any more; `reason` is the reference's word for it. */
+    | { end: 'over'; reason: string; why: string }
+    /** From the beginning, in a while, with nothing held. */
+    | { end: 'back'; why: string; waitMs: number; isNoPlace?: boolean }
+    /** The same step, in a while. */
+    | { end: 'again'; why: string; waitMs: number }
+    /** The copy is no good, or not whole; its disk may be the reason. */
+    | { end: 'redo'; why: string; isPlaceBad?: boolean }
+    /** A person has to look. */
+    | { end: 'stuck'; why: string }
+  )
+
+/** Where it goes, and what it is read from. */
+export interface Prepared extends At {
+  end: 'done'
+  sources: Unit[]
+  destination: Unit
+  codeMode: number
+}

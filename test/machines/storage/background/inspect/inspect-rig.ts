@@ -1,0 +1,197 @@
+/**
+ * Inspections on a virtual clock: engines in memory, the real switches, volumes that are a list, and a worker for
+ * the looks. `crash` is kill -9 of the node: what was not flushed is gone.
+ */
+import { setup } from 'xstate'
+import { z } from 'zod'
+import {
+  INSPECT_ADDRESS,
+  type InspectConfig,
+  Inspections,
+  type InspectRecord,
+  type InspectReport,
+  type InspectTask,
+  inspectConfig,
+  inspectMachines,
+  inspectReport,
+  openInspect,
+  type ReportAnswer,
+  type SentReport,
+} from '../../../../../machines/storage/background/inspect/index.ts'
+import { listTask } from '../../../../../machines/storage/background/inspect/inspect-list.ts'
+import {
+  SWITCHES_ADDRESS,
+  switchMachines,
+} from '../../../../../machines/storage/background/switches/index.ts'
+import { codeModeOf, refusal, vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
+import type { VolumeView } from '../../../../../machines/storage/plane/volumes/index.ts'
+import { SeededRandom } from '../../../../../src/adapters/memory/index.ts'
+import { defineMachine } from '../../../../../src/machine/index.ts'
+import type { TaskDelivery } from '../../../../../src/ports/index.ts'
+import { TroupeError } from '../../../../../src/protocol/index.ts'
+import { RUNTIME } from '../../../../../src/worker/attempt-runtime.ts'
+import type { Harness } from '../../../../shard/harness.ts'
+import { open, restart, worker } from '../../../../shard/support.ts'
+
+interface FakeVolume {
+  vid: number
+  status: string
+}
+
+const volume = defineMachine({
+  machine: setup({
+    types: { context: {} as FakeVolume, input: {} as FakeVolume, events: {} as { type: 'END' } },
+  }).createMachine({
+    id: 'volume',
+    context: ({ input }) => input,
+    initial: 'on',
+    states: { on: { on: { END: 'over' } }, over: { type: 'final' } },
+  }),
+  input: z.object({ vid: z.int(), status: z.string() }),
+  events: { END: z.object({}) },
+  index: ({ vid, status }) => ({ vid, status }),
+  retention: { finishedMs: 0 },
+})
+
+const MACHINES = [...inspectMachines, ...switchMachines, volume]
+const MODE = codeModeOf('Replica3')
+const DISK_MS = 2
+
+export interface Asked {
+  vid: number
+  bid: bigint
+  badIndexes: readonly number[]
+  reason: string
+}
+
+export class InspectRig {
+  h: Harness
+  /** Repairs that were asked for, each once, whoever asks again. */
+  readonly repairs = new Map<string, Asked>()
+  /** Makes the next that ask for a repair fail. */
+  failsRepairs = false
+  /** Looks that are to fail. */
+  isBlind = false
+  /** Before a mapping is read. */
+  onView: (vid: number) => void = () => {}
+  readonly #settings: InspectConfig
+  readonly #random = new SeededRandom(7)
+  #stop = new AbortController()
+
+  constructor(settings: Partial<InspectConfig> = {}) {
+    this.#settings = { ...inspectConfig.parse({}), ...settings }
+    this.h = open(MACHINES, { shardCount: 4, flushDelayMs: DISK_MS })
+    this.#serve()
+  }
+
+  async begin(vids: readonly number[], { isOn = true } = {}): Promise<void> {
+    for (const vid of vids) await this.addVolume(vid)
+    await this.h.run(this.h.client.ensure(SWITCHES_ADDRESS))
+    await this.h.run(this.h.client.ensure(INSPECT_ADDRESS))
+    if (isOn) await this.set(true)
+  }
+
+  async addVolume(vid: number, status = 'idle'): Promise<void> {
+    await this.h.run(this.h.client.ensure(`volume/${vid}`, { vid, status }))
+  }
+
+  async set(isOn: boolean): Promise<void> {
+    const event = { type: 'SET', name: 'volume_inspect', isOn }
+    await this.h.run(this.h.client.ask(SWITCHES_ADDRESS, event))
+    await this.h.advance(50)
+  }
+
+  get inspections(): Inspections {
+    const { client, clock } = this.h
+    return new Inspections({
+      ...{ client, clock, random: this.#random, settings: this.#settings },
+      views: { view: async (vid) => this.#view(vid) },
+      upkeep: { repair: async (asked) => this.#repair(asked) },
+    })
+  }
+
+  async acquire(name = 'w1', waitMs = 0): Promise<InspectTask | undefined> {
+    return this.h.run(this.inspections.acquire({ worker: name, waitMs }))
+  }
+
+  report(task: string, given: Partial<SentReport> = {}): Promise<ReportAnswer> {
+    const report: InspectReport = inspectReport.parse({ task_id: task, ...given })
+    return this.h.run(this.inspections.report(report))
+  }
+
+  async record(): Promise<InspectRecord> {
+    return (await this.h.run(this.h.client.get(INSPECT_ADDRESS))).context as InspectRecord
+  }
+
+  async state(): Promise<unknown> {
+    return (await this.h.run(this.h.client.get(INSPECT_ADDRESS))).value
+  }
+
+  /** Of a pass: takes one volume after the other, and says of each that it is whole. */
+  async inspectAll(most = 1_000): Promise<number[]> {
+    const vids: number[] = []
+    while (vids.length < most) {
+      const task = await this.acquire()
+      if (task === undefined) return vids
+      vids.push(vidOf(task))
+      await this.report(task.task_id, { blob_cnt: 1 })
+      await this.h.advance(50)
+    }
+    return vids
+  }
+
+  crash(): void {
+    this.#stop.abort()
+    this.#stop = new AbortController()
+    this.h = restart(this.h, MACHINES, { flushDelayMs: DISK_MS })
+    this.#serve()
+  }
+
+  #view(vid: number): VolumeView {
+    this.onView(vid)
+    const units = [0, 1, 2].map((index) => {
+      const vuid = vuidOf({ vid, index, epoch: 1 })
+      return { index, vuid, diskId: index + 1, address: `http://b${index}`, isUp: true }
+    })
+    if (vid >= 900) throw refusal(904, `there is no volume ${vid}`)
+    return { vid, mode: MODE, status: 'idle', units, freeBytes: 0 }
+  }
+
+  #repair(asked: Asked): void {
+    if (this.failsRepairs) throw new TroupeError('unavailable', 'as the test wants it')
+    this.repairs.set(`${asked.vid}-${asked.bid}`, asked)
+  }
+
+  #serve(): void {
+    const { signal } = this.#stop
+    this.h.taskQueue.consume({ queue: 'storage.inspect-list', slots: 4 }, (delivery) => {
+      void this.#perform(delivery, this.h, signal).catch(() => {})
+    })
+  }
+
+  async #perform(delivery: TaskDelivery, h: Harness, signal: AbortSignal): Promise<void> {
+    const { taskId } = delivery.message
+    const { start, done, fail } = worker(h)
+    const { token, attempt, input } = await start(taskId)
+    delivery.ack()
+    const { client, clock, limits } = h
+    const config = {}
+    openInspect(config, this.#settings)
+    try {
+      if (this.isBlind) throw new Error('the list is not there')
+      const output = await listTask.troupeTask.run({
+        ...{ input, address: INSPECT_ADDRESS, taskId, attempt, token, signal },
+        ...{ directory: '', reattached: false, leaseMs: limits.leaseMs, onWorkerLost: 'rerun' },
+        ...{ progress: () => {}, log: () => {} },
+        [RUNTIME]: { config, node: { client, clock, limits, machines: new Map() } },
+      } as never)
+      if (!signal.aborted) await done(taskId, token, output)
+    } catch (thrown) {
+      if (!signal.aborted) await fail(taskId, token, 'temporary', (thrown as Error).message)
+    }
+  }
+}
+
+export function vidOf(task: InspectTask): number {
+  return Number(task.task_id.split('-')[1])
+}
