@@ -3,7 +3,7 @@
  * Troupe may use; everything else may change.
  */
 
-export { oneLine, plainTable } from './cli/light.ts'
+export { byteSize, oneLine, plainTable } from './cli/light.ts'
 export {
   type ActorHandle,
   type AuditOptions,

@@ -3,7 +3,7 @@
  * Users have it as `troupe/verbs`. A command that only asks a node starts in a fraction of the time that all
  * of Troupe takes to load.
  */
-export { oneLine, plainTable } from './cli/light.ts'
+export { byteSize, oneLine, plainTable } from './cli/light.ts'
 export { type Waiting, wait } from './client/light.ts'
 export type {
   App,

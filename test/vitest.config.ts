@@ -21,7 +21,7 @@ const SHARING = {
     'test/machines/sealing/{plans,thread}/*.test.ts',
     'test/machines/platform/{pool,semaphore*}.test.ts',
     'test/machines/storage/plane/{codes,disks,volumes}/*.test.ts',
-    'test/machines/storage/background/{balance,lanes,moves,windows}/*.test.ts',
+    'test/machines/storage/{windows,background/{balance,lanes,moves}}/*.test.ts',
   ],
   /** Nodes, gateways, NATS clients and children in the process of the test. */
   serving: [
@@ -30,7 +30,7 @@ const SHARING = {
     'test/machines/platform/{bulk*,pools}.test.ts',
     'test/machines/sealing/{chain,daemon,fleet,history,manager,processors,prover,steps,stores,wdpost}/*.test.ts',
     'test/machines/storage/plane/{access,upkeep}/*.test.ts',
-    'test/machines/storage/background/{disk-jobs,inspect,interfaces,switches}/*.test.ts',
+    'test/machines/storage/{switches,background/{disk-jobs,inspect,interfaces}}/*.test.ts',
   ],
 }
 /** Set by test/run.ts. Without it, all files run, each in a process of its own. */

@@ -1,2 +1,2 @@
 /** What of this room loads no package: for programs that must start fast. */
-export { oneLine, plainTable } from './text.ts'
+export { byteSize, oneLine, plainTable } from './text.ts'

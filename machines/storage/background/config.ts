@@ -1,10 +1,10 @@
 /** The section `storage.background`: one part per room that has settings. */
 import { z } from 'zod'
+import { openSwitches } from '../switches/index.ts'
 import { balanceConfig } from './balance/index.ts'
 import { diskJobsConfig } from './disk-jobs/index.ts'
 import { inspectConfig } from './inspect/index.ts'
 import { lanesConfig } from './lanes/index.ts'
-import { openSwitches } from './switches/index.ts'
 
 export const backgroundConfig = z.strictObject({
   /** Of the switches, those that are open when the store is installed; later on operators say. */

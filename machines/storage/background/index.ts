@@ -12,6 +12,7 @@ import type {
 } from '../../../src/index.ts'
 import type { StorageConfig } from '../config.ts'
 import { partsOf } from '../plane/parts.ts'
+import { switchMachines, switchSingletons } from '../switches/index.ts'
 import { balanceMachines, balanceSingletons, openBalance } from './balance/index.ts'
 import { diskJobMachines, diskJobSingletons, openDiskJobs } from './disk-jobs/index.ts'
 import { Inspections, inspectMachines, inspectSingletons, openInspect } from './inspect/index.ts'
@@ -24,7 +25,6 @@ import {
   WorkerQueues,
 } from './lanes/index.ts'
 import { Moves, moveMachines, openMoves } from './moves/index.ts'
-import { switchMachines, switchSingletons } from './switches/index.ts'
 
 export const backgroundMachines: readonly MachineDefinition[] = [
   ...switchMachines,

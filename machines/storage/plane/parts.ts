@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { type AppContext, type AppDaemon, type Client, TroupeError } from '../../../src/index.ts'
-import { Switches } from '../background/switches/index.ts'
 import type { StorageConfig } from '../config.ts'
+import { Switches } from '../switches/index.ts'
 import { BlobnodeClient } from './blobnode/index.ts'
 import { vuidOf } from './codes/index.ts'
 import type { PlaneConfig } from './config.ts'

@@ -1,21 +1,10 @@
-/** Words of the store's verbs. Decides: how sizes and ages look in its tables. */
-const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
+/** Words of the store's verbs. Decides: how ages and parts look in its tables. */
 const AGE_UNITS = [
   ['d', 86_400_000],
   ['h', 3_600_000],
   ['m', 60_000],
   ['s', 1_000],
 ] as const
-
-export function sizeText(bytes: number): string {
-  let size = bytes
-  let unit = 0
-  while (size >= 1024 && unit < BYTE_UNITS.length - 1) {
-    size /= 1024
-    unit += 1
-  }
-  return `${unit === 0 ? size : size.toFixed(1)} ${BYTE_UNITS[unit]}`
-}
 
 /** The largest unit alone tells ages apart. */
 export function ageText(spanMs: number): string {

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import { vuidSchema } from '../../plane/codes/index.ts'
-import { switchTold } from '../switches/index.ts'
+import { switchTold } from '../../switches/index.ts'
 
 const count = z.int().min(0)
 const diskId = z.int().min(1)

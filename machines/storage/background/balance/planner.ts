@@ -14,9 +14,10 @@
  * ```
  */
 import { setup } from 'xstate'
-import { addressOf, defineMachine, type ErrorRecord, tell } from '../../../../src/index.ts'
+import { addressOf, defineMachine, tell } from '../../../../src/index.ts'
+import { failureOf, outputOf } from '../../plane/task-ends.ts'
 import { clippedWhy } from '../../plane/why.ts'
-import { SWITCHES_ADDRESS } from '../switches/index.ts'
+import { isUnheardSubscription, subscriptionTo } from '../../switches/index.ts'
 import { chooseTask } from './choose-task.ts'
 import { placeTask, releaseTask, startTask } from './move-tasks.ts'
 import {
@@ -55,14 +56,10 @@ const chart = setup({
     hasSpare: ({ context }) => context.spare.length > 0,
     hasChosen: ({ context }) => context.isOn === true && context.chosen.length > 0,
     hasPlaced: ({ context }) => context.placed.length > 0,
-    isUnsubscribed: ({ event }) =>
-      event.type === 'troupe.deadLetter' && event.event.type === 'SUBSCRIBE',
+    isUnsubscribed: ({ event }) => isUnheardSubscription(event),
   },
   actions: {
-    subscribe: tell(({ self }) => ({
-      to: SWITCHES_ADDRESS,
-      event: { type: 'SUBSCRIBE', address: addressOf(self), names: ['balance'] },
-    })),
+    subscribe: tell(({ self }) => subscriptionTo(['balance'], addressOf(self))),
   },
 })
 
@@ -73,14 +70,11 @@ const hear = chart.assign(({ context, event }) => {
 
 /** The types of events name no ends of tasks. */
 function keep<TOutput>(to: (now: PlannerRecord, output: TOutput) => PlannerRecord): never {
-  return chart.assign(({ context, event }) =>
-    to(context, (event as unknown as { output: TOutput }).output),
-  ) as never
+  return chart.assign(({ context, event }) => to(context, outputOf<TOutput>(event))) as never
 }
 
 const keepFailure = chart.assign(({ event }) => {
-  const { error } = event as unknown as { error?: Partial<ErrorRecord> }
-  const why = clippedWhy(error?.message ?? 'a task was given up')
+  const why = clippedWhy(failureOf(event))
   // A move may have begun: the chunk that was made for it stays, and goes in time where none has.
   return { chosen: [], placed: [], early: [], collectMs: AGAIN_MS, wait: { why, until: null } }
 }) as never

@@ -13,14 +13,9 @@
  * All that is known of the disk is its own ledger: a job that is cut off anywhere looks at it again.
  */
 import { setup } from 'xstate'
-import {
-  addressOf,
-  defineMachine,
-  type ErrorRecord,
-  type MachineDefinition,
-  tell,
-} from '../../../../src/index.ts'
+import { addressOf, defineMachine, type MachineDefinition, tell } from '../../../../src/index.ts'
 import { DISK_WATCH } from '../../plane/disks/index.ts'
+import { failureOf, outputOf } from '../../plane/task-ends.ts'
 import { clippedWhy } from '../../plane/why.ts'
 import { JOB_MACHINES, type JobKind } from './job-kinds.ts'
 import {
@@ -96,7 +91,7 @@ const hearQueued = change((_, event) =>
   event.type === 'QUEUED' ? { wait: { why: event.why, until: null } } : {},
 )
 const keepFailure = atEnd((_, event) => ({
-  ...{ pauseMs: AGAIN_MS, wait: { why: failureOf(event), until: null } },
+  ...{ pauseMs: AGAIN_MS, wait: { why: clippedWhy(failureOf(event)), until: null } },
 }))
 const next = (to: Next) =>
   ({
@@ -249,15 +244,6 @@ function takenBadly({ at, checkMs, trouble }: Taken): Partial<JobRecord> {
 
 function unfinished({ at, trouble }: Finished): Partial<JobRecord> {
   return { pauseMs: AGAIN_MS, wait: { why: clippedWhy(trouble ?? ''), until: at + AGAIN_MS } }
-}
-
-function outputOf<TOutput>(event: unknown): TOutput {
-  return (event as { output: TOutput }).output
-}
-
-function failureOf(event: unknown): string {
-  const { error } = event as { error?: Partial<ErrorRecord> }
-  return clippedWhy(error?.message ?? 'a task was given up')
 }
 
 function define(kind: JobKind): MachineDefinition {

@@ -17,8 +17,14 @@ import {
   tell,
 } from '../../../../src/index.ts'
 import { DISK_WATCH, diskNews } from '../../plane/disks/index.ts'
+import { outputOf } from '../../plane/task-ends.ts'
 import { clippedWhy } from '../../plane/why.ts'
-import { SWITCHES_ADDRESS, type SwitchTold, switchTold } from '../switches/index.ts'
+import {
+  isUnheardSubscription,
+  type SwitchTold,
+  subscriptionTo,
+  switchTold,
+} from '../../switches/index.ts'
 import { JOB_KINDS, type JobKind, jobAddress, kindFor, kindOfJob } from './job-kinds.ts'
 import { jobKind } from './job-record.ts'
 import {
@@ -77,10 +83,7 @@ const chart = setup({
       event.type === 'DISK_CHANGED' && kindFor(event.standing) !== undefined && event.units > 0,
   },
   actions: {
-    subscribe: tell(({ self }) => ({
-      to: SWITCHES_ADDRESS,
-      event: { type: 'SUBSCRIBE', address: addressOf(self), names: [...JOB_KINDS] },
-    })),
+    subscribe: tell(({ self }) => subscriptionTo(JOB_KINDS, addressOf(self))),
     tell: tell((_, { targets }: { targets: { to: string; event: EventObject }[] }) => targets),
     remember: assign({ isTold: true }),
     begin: assign({ isTold: false }),
@@ -93,7 +96,7 @@ const act = chart.enqueueActions(({ context, event, enqueue }) => {
   enqueue.assign(next)
   if (messages.length > 0) enqueue({ type: 'tell', params: { targets: messages } })
   // The switches may be younger than the watch.
-  if (event.type === 'troupe.deadLetter' && event.event.type === 'SUBSCRIBE') {
+  if (isUnheardSubscription(event)) {
     enqueue.raise({ type: 'SUBSCRIBE_AGAIN' }, { id: 'subscribe', delay: AGAIN_MS })
   }
 })
@@ -212,8 +215,4 @@ function emptied(
 
 function unchanged(next: WatchRecord): Served {
   return { next, messages: [] }
-}
-
-function outputOf<TOutput>(event: unknown): TOutput {
-  return (event as { output: TOutput }).output
 }

@@ -3,16 +3,16 @@
  * place again, also where the list has forgotten it. Leaves to others: when it is asked (`volume-inspect.ts`).
  */
 import { z } from 'zod'
-import type { ActorRow } from '../../../../src/index.ts'
 import {
+  type ActorRow,
   type Client,
-  configOf,
   nodeOf,
   type Page,
   type TaskAttempt,
   TroupeError,
   task,
 } from '../../../../src/index.ts'
+import { NodePorts } from '../../plane/node-ports.ts'
 import type { Listed } from './inspect-record.ts'
 import type { InspectConfig } from './settings.ts'
 
@@ -24,12 +24,9 @@ const CREATING = 'creating'
 /** The actor tries for ever, and says why. */
 const RETRY = { attemptsMax: 3, initialMs: 500, backoffMaxMs: 2_000 }
 
-const opened = new WeakMap<object, InspectConfig>()
+const settings = new NodePorts<InspectConfig>()
 
-/** Of a node, by its section of the configuration: that is what a task has of its node's app. */
-export function openInspect(config: object, settings: InspectConfig): void {
-  opened.set(config, settings)
-}
+export const openInspect = settings.open.bind(settings)
 
 export const listTask = task<ListInput, Listed>({
   name: 'inspect-list',
@@ -42,7 +39,7 @@ export const listTask = task<ListInput, Listed>({
 
 async function list(attempt: TaskAttempt<ListInput>): Promise<Listed> {
   const { client, clock } = nodeOf(attempt)
-  const { batchCount, passEveryMs, triesMax, retryMs } = settingsOf(attempt)
+  const { batchCount, passEveryMs, triesMax, retryMs } = settings.of(attempt)
   const { cursor, nextVid } = attempt.input
   const page = await pageFrom(client, cursor, batchCount)
   const vids = page.rows
@@ -54,13 +51,6 @@ async function list(attempt: TaskAttempt<ListInput>): Promise<Listed> {
     ...{ vids, cursor: page.cursor ?? null, at: clock.now() },
     settings: { batchCount, passEveryMs, triesMax, retryMs },
   }
-}
-
-/** @throws TroupeError `unavailable` while the node is starting */
-function settingsOf(attempt: TaskAttempt<unknown>): InspectConfig {
-  const settings = opened.get(configOf<object>(attempt))
-  if (settings !== undefined) return settings
-  throw new TroupeError('unavailable', 'the node has not opened its store yet')
 }
 
 async function pageFrom(

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod'
 import { VID_MAX } from '../../plane/codes/index.ts'
-import { type SwitchTold, switchTold } from '../switches/index.ts'
-import { windowSchema } from '../windows/index.ts'
+import { type SwitchTold, switchTold } from '../../switches/index.ts'
+import { windowSchema } from '../../windows/index.ts'
 
 /** Of the name of a worker, wherever it comes from. */
 export const WORKER_CHARS_MAX = 256

@@ -3,7 +3,7 @@
  * comes to nothing is tried again a few times and then left to the next pass, and when a pass is over: so one
  * that is lost holds nobody up. Leaves to others: timers and messages (`volume-inspect.ts`).
  */
-import { addTo, NO_WINDOW } from '../windows/index.ts'
+import { addTo, NO_WINDOW } from '../../windows/index.ts'
 import {
   type Found,
   type InspectAnswer,

@@ -1,5 +1,5 @@
 /** How inspections stand, for statistics and people. Pure. Decides: what is shown of the actor. */
-import { shown } from '../windows/index.ts'
+import { shown } from '../../windows/index.ts'
 import type { InspectRecord, Pass } from './inspect-record.ts'
 import { freeCount } from './inspect-rules.ts'
 

@@ -22,7 +22,8 @@ import {
   reply,
   tell,
 } from '../../../../src/index.ts'
-import { SWITCHES_ADDRESS, type SwitchName } from '../switches/index.ts'
+import { outputOf } from '../../plane/task-ends.ts'
+import { isUnheardSubscription, subscriptionTo } from '../../switches/index.ts'
 import { listTask } from './inspect-list.ts'
 import {
   INTERNAL,
@@ -67,11 +68,7 @@ const chart = setup({
     isNextPass: ({ context }) => context.pass.endedAt === null,
   },
   actions: {
-    subscribe: tell(({ self }) => {
-      const names: SwitchName[] = ['volume_inspect']
-      const event = { type: 'SUBSCRIBE', address: addressOf(self), names }
-      return { to: SWITCHES_ADDRESS, event }
-    }),
+    subscribe: tell(({ self }) => subscriptionTo(['volume_inspect'], addressOf(self))),
     answer: reply((_, { answer }: { answer: InspectAnswer }) => answer),
   },
 })
@@ -79,7 +76,7 @@ const chart = setup({
 const act = chart.enqueueActions(({ context, event, enqueue }) => {
   if (event.type === 'SUBSCRIBE_AGAIN') return enqueue('subscribe')
   // The switches may be younger.
-  if (event.type === 'troupe.deadLetter' && event.event.type === 'SUBSCRIBE') {
+  if (isUnheardSubscription(event)) {
     enqueue.raise({ type: 'SUBSCRIBE_AGAIN' }, { id: 'subscribe', delay: SUBSCRIBE_AGAIN_MS })
   }
   const { next, answer } = decide(context, event)
@@ -105,9 +102,7 @@ const act = chart.enqueueActions(({ context, event, enqueue }) => {
 })
 
 /** The types of events name no ends of tasks. */
-const take = chart.assign(({ context, event }) =>
-  listed(context, (event as unknown as { output: Listed }).output),
-) as never
+const take = chart.assign(({ context, event }) => listed(context, outputOf<Listed>(event))) as never
 
 const keepWhy = chart.assign(({ event }) => {
   const { error } = event as unknown as { error: { message?: string } }

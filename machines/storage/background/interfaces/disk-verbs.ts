@@ -4,6 +4,7 @@
  */
 import {
   type AppVerb,
+  byteSize,
   oneLine,
   plainTable,
   TroupeError,
@@ -12,7 +13,7 @@ import {
   wait,
 } from '../../../../src/verbs.ts'
 import { askStore } from '../../plane/verb-calls.ts'
-import { ageText, sizeText } from '../../plane/verb-text.ts'
+import { ageText } from '../../plane/verb-text.ts'
 import { barText, waitText } from './verb-lines.ts'
 
 const DISKS = '/storage/disks'
@@ -131,7 +132,7 @@ async function list(call: VerbCall, type: JobType): Promise<void> {
 export function jobLines(jobs: readonly DiskJobRow[], now: number): string[] {
   const rows = jobs.map((job) => [
     ...[`disk ${job.disk_id}`, job.task_type, standingOf(job), barText(job.done, job.total)],
-    ...[`${job.done}/${job.total}`, sizeText(job.bytes), ageText(now - job.updated_at)],
+    ...[`${job.done}/${job.total}`, byteSize(job.bytes), ageText(now - job.updated_at)],
     oneLine(waitText(job.why, job.until, now)),
   ])
   return plainTable(['DISK', 'TASK', 'STATE', '', 'UNITS', 'BYTES', 'FOR', 'WAITS FOR'], rows)

@@ -11,6 +11,7 @@ import {
   type UpkeepCounters,
   type UpkeepKind,
 } from '../../plane/upkeep/index.ts'
+import type { Switches } from '../../switches/index.ts'
 import {
   disksInHand,
   type JobKind,
@@ -22,7 +23,6 @@ import {
 import { INSPECT_ADDRESS, type InspectRecord, inspectView } from '../inspect/index.ts'
 import { type LaneRecord, type LaneView, laneAddress, laneView } from '../lanes/index.ts'
 import type { MoveType } from '../moves/index.ts'
-import type { Switches } from '../switches/index.ts'
 import type { DiskFigures, Figures, MessageFigures, OwnFigures } from './stats.ts'
 
 export interface FigureSources {

@@ -3,10 +3,10 @@
  * all of it, so that a sum over nodes is right. Leaves to others: where the figures come from (`figures.ts`).
  */
 import type { AppContext, AppMetric } from '../../../../src/index.ts'
+import { SWITCH_NAMES } from '../../switches/index.ts'
 import { JOB_KINDS } from '../disk-jobs/index.ts'
 import type { LaneView } from '../lanes/index.ts'
 import { MOVE_TYPES } from '../moves/index.ts'
-import { SWITCH_NAMES } from '../switches/index.ts'
 import { disksOf, type FigureSources, inspectOf, lanesOf } from './figures.ts'
 
 type Rows = Awaited<ReturnType<AppMetric['collect']>>

@@ -2,9 +2,16 @@
  * The verbs `troupe storage stats`, `balance` and `inspect`: how the background tasks stand. Decides: what a
  * person types and reads.
  */
-import { type AppVerb, oneLine, plainTable, toJson, type VerbCall } from '../../../../src/verbs.ts'
+import {
+  type AppVerb,
+  byteSize,
+  oneLine,
+  plainTable,
+  toJson,
+  type VerbCall,
+} from '../../../../src/verbs.ts'
 import { askStore } from '../../plane/verb-calls.ts'
-import { factLines, sizeText } from '../../plane/verb-text.ts'
+import { factLines } from '../../plane/verb-text.ts'
 import { type DiskJobRow, jobLines } from './disk-verbs.ts'
 import { setSwitch } from './switch-verbs.ts'
 import { sumOf, waitText } from './verb-lines.ts'
@@ -98,7 +105,7 @@ function moveRow(type: string, one: MoveStats): string[] {
   return [
     ...[type, switchText(one.enable), ...counts.map(String)],
     ...[`${one.in_hand_cnt}/${one.work_queue_size}`, String(sumOf(finished_cnt_series))],
-    ...[String(sumOf(shard_cnt_series)), sizeText(sumOf(data_amount_byte_series))],
+    ...[String(sumOf(shard_cnt_series)), byteSize(sumOf(data_amount_byte_series))],
     oneLine(one.why ?? ''),
   ]
 }

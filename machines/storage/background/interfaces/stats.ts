@@ -3,10 +3,11 @@
  * for whoever asks for more: arrays of numbers, all disks in hand. Leaves to others: where the figures come
  * from (`stats-routes.ts`), windows and how they are printed (`windows`).
  */
+
+import type { SwitchName } from '../../switches/index.ts'
+import { printed, printedBytes } from '../../windows/index.ts'
 import type { LaneView } from '../lanes/index.ts'
 import type { MoveType } from '../moves/index.ts'
-import type { SwitchName } from '../switches/index.ts'
-import { printed, printedBytes } from '../windows/index.ts'
 
 /** Twenty numbers, one a minute, the oldest first. */
 type Series = readonly number[]

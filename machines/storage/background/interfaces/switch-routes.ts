@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { AppRoute } from '../../../../src/index.ts'
 import { refusal, storageAnswer } from '../../plane/codes/index.ts'
 import { refusing } from '../../plane/disks/index.ts'
-import { SWITCH_NAMES, type Switches, type SwitchName } from '../switches/index.ts'
+import { SWITCH_NAMES, type Switches, type SwitchName } from '../../switches/index.ts'
 import { bodyOf, DONE, done, numbered, SeedRefusal } from './seed-forms.ts'
 
 const setting = z.object({

@@ -1,6 +1,7 @@
 /** The verbs `troupe storage tasks` and `troupe storage migrate`. Decides: what a person types and reads. */
 import {
   type AppVerb,
+  byteSize,
   oneLine,
   plainTable,
   TroupeError,
@@ -9,7 +10,7 @@ import {
   wait,
 } from '../../../../src/verbs.ts'
 import { askStore } from '../../plane/verb-calls.ts'
-import { ageText, factLines, sizeText } from '../../plane/verb-text.ts'
+import { ageText, factLines } from '../../plane/verb-text.ts'
 import { barText, waitText } from './verb-lines.ts'
 
 const PATH = '/storage/tasks'
@@ -161,7 +162,7 @@ function showTask(call: VerbCall, task: TaskDetail): void {
     ['unit', `${task.source_vuid_text} of volume ${task.vid}${task.mode ? `, ${task.mode}` : ''}`],
     ['way', `disk ${task.source_disk_id} in ${oneLine(task.source_idc)}${to}`],
     ['copied', `${barText(done_size, total_size)}  ${done_count} of ${total_count} shards`],
-    ['bytes', `${sizeText(done_size)} of ${sizeText(total_size)}`],
+    ['bytes', `${byteSize(done_size)} of ${byteSize(total_size)}`],
     ['priority', String(task.priority)],
   ]
   if (task.forbidden_direct_download) facts.push(['reads', 'the other units only'])

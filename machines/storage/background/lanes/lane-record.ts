@@ -4,9 +4,9 @@
  */
 import { z } from 'zod'
 import { formatAddress, TroupeError } from '../../../../src/index.ts'
+import { type SwitchTold, switchTold } from '../../switches/index.ts'
+import { windowSchema } from '../../windows/index.ts'
 import { MOVE_TYPES, type MoveType } from '../moves/index.ts'
-import { type SwitchTold, switchTold } from '../switches/index.ts'
-import { windowSchema } from '../windows/index.ts'
 
 /**
  * The queue of an idc has a timer per task, of which an actor may have 1,000; the tasks of all four lanes may

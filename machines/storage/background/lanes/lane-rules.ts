@@ -7,8 +7,8 @@
  * others: who is next (`lane-tasks.ts`), timers and messages (`lane.ts`).
  */
 import { parseAddress } from '../../../../src/index.ts'
+import { addTo, NO_WINDOW } from '../../windows/index.ts'
 import type { MoveType } from '../moves/index.ts'
-import { addTo, NO_WINDOW } from '../windows/index.ts'
 import {
   type Checked,
   FINISHED,

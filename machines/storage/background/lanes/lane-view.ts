@@ -2,7 +2,7 @@
  * A lane as people and programs see it: plain numbers. Decides: which. Leaves to others: how they are called
  * where they are shown.
  */
-import { shown } from '../windows/index.ts'
+import { shown } from '../../windows/index.ts'
 import type { LaneRecord } from './lane-record.ts'
 import { freePlaces } from './lane-rules.ts'
 

@@ -20,8 +20,9 @@ import {
   type MachineDefinition,
   tell,
 } from '../../../../src/index.ts'
+import { outputOf } from '../../plane/task-ends.ts'
+import { isUnheardSubscription, subscriptionTo } from '../../switches/index.ts'
 import { MOVE_TYPES, moveAddress } from '../moves/index.ts'
-import { SWITCHES_ADDRESS, type SwitchName } from '../switches/index.ts'
 import {
   type Checked,
   type LaneEvent,
@@ -66,11 +67,7 @@ const chart = setup({
     subscribe: tell(({ context, self }) => {
       const { type } = context
       if (type === 'manual_migrate') return []
-      const names: SwitchName[] = [type]
-      return {
-        to: SWITCHES_ADDRESS,
-        event: { type: 'SUBSCRIBE', address: addressOf(self), names },
-      }
+      return subscriptionTo([type], addressOf(self))
     }),
     tellTurns: tell((_, { turns }: { turns: string[] }) =>
       turns.map((id) => ({ to: moveAddress(id), event: { type: 'PREPARE' } as EventObject })),
@@ -82,13 +79,10 @@ const take = chart.enqueueActions(({ context, event, enqueue }) => {
   if (event.type === 'SUBSCRIBE_AGAIN') return enqueue('subscribe')
   enqueue.assign(told(context, event))
   // The switches may be younger than the lane.
-  if (event.type === 'troupe.deadLetter' && event.event.type === 'SUBSCRIBE') {
+  if (isUnheardSubscription(event)) {
     enqueue.raise({ type: 'SUBSCRIBE_AGAIN' }, { id: 'subscribe', delay: SUBSCRIBE_AGAIN_MS })
   }
 })
-
-/** The types of events name no ends of tasks. */
-const outputOf = <TOutput>(event: unknown): TOutput => (event as { output: TOutput }).output
 
 const placePicked = chart.enqueueActions(({ context, event, enqueue }) => {
   const { next, turns } = picked(context, outputOf<Picked>(event))

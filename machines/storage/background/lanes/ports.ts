@@ -3,7 +3,7 @@
  * with its reason. Leaves to others: opening them with the node.
  */
 import { z } from 'zod'
-import { configOf, type TaskAttempt, TroupeError } from '../../../../src/index.ts'
+import { NodePorts } from '../../plane/node-ports.ts'
 import { WORK_QUEUE_MAX, WORK_QUEUE_SIZE } from './lane-record.ts'
 
 /** Twice as long as workers wait between two renewals. */
@@ -21,16 +21,7 @@ export const lanesConfig = z.strictObject({
 })
 export type LanesConfig = z.output<typeof lanesConfig>
 
-const opened = new WeakMap<object, LanesConfig>()
+const ports = new NodePorts<LanesConfig>()
 
-/** Of a node, by its section of the configuration: that is what a task has of its node's app. */
-export function openLanes(config: object, settings: LanesConfig): void {
-  opened.set(config, settings)
-}
-
-/** @throws TroupeError `unavailable` while the node is starting */
-export function settingsOf(attempt: TaskAttempt<unknown>): LanesConfig {
-  const settings = opened.get(configOf<object>(attempt))
-  if (settings !== undefined) return settings
-  throw new TroupeError('unavailable', 'the node has not opened its lanes yet')
-}
+export const openLanes = ports.open.bind(ports)
+export const settingsOf = ports.of.bind(ports)

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { type Client, formatAddress } from '../../../../src/index.ts'
 import { vuidSchema } from '../../plane/codes/index.ts'
-import { type SwitchTold, switchTold } from '../switches/index.ts'
+import { type SwitchTold, switchTold } from '../../switches/index.ts'
 import { moveType, taskId } from './lane-record.ts'
 
 const WORKER_CHARS_MAX = 256

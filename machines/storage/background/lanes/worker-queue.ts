@@ -15,8 +15,8 @@ import {
   reply,
   tell,
 } from '../../../../src/index.ts'
+import { isUnheardSubscription, SWITCH_NAMES, subscriptionTo } from '../../switches/index.ts'
 import { moveAddress } from '../moves/index.ts'
-import { SWITCH_NAMES, SWITCHES_ADDRESS } from '../switches/index.ts'
 import { laneAddress, moveType } from './lane-record.ts'
 import {
   type QueueEvent,
@@ -47,10 +47,7 @@ const chart = setup({
     input: {} as z.output<typeof queueInput>,
   },
   actions: {
-    subscribe: tell(({ self }) => ({
-      to: SWITCHES_ADDRESS,
-      event: { type: 'SUBSCRIBE', address: addressOf(self), names: SWITCHED },
-    })),
+    subscribe: tell(({ self }) => subscriptionTo(SWITCHED, addressOf(self))),
     answer: reply((_, { answer }: { answer: QueueAnswer }) => answer),
     tell: tell((_, { targets }: { targets: Message[] }) => targets),
   },
@@ -74,7 +71,7 @@ const act = chart.enqueueActions(({ context, event, enqueue }) => {
   const targets = messagesOf(decision)
   if (targets.length > 0) enqueue({ type: 'tell', params: { targets } })
   // The switches may be younger than the queue.
-  if (event.type === 'troupe.deadLetter' && event.event.type === 'SUBSCRIBE') {
+  if (isUnheardSubscription(event)) {
     enqueue.raise({ type: 'SUBSCRIBE_AGAIN' }, { id: 'subscribe', delay: SUBSCRIBE_AGAIN_MS })
   }
   if (isFreed) enqueue.emit({ type: FREED })

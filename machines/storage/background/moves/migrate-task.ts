@@ -19,6 +19,7 @@
 import { setup } from 'xstate'
 import { defineMachine, reply, tell } from '../../../../src/index.ts'
 import { vuidParts } from '../../plane/codes/index.ts'
+import { outputOf } from '../../plane/task-ends.ts'
 import type { MoveType } from './move-id.ts'
 import {
   type MoveEvent,
@@ -87,17 +88,12 @@ const act = <TEvent extends MoveEvent>(rule: (now: MoveRecord, event: TEvent) =>
 
 type Output = StepOutput | Prepared
 
-/** The types of events name no ends of tasks. */
-function outputOf(event: unknown): Output {
-  return (event as { output: Output }).output
-}
-
 const atEnd = (rule: (now: MoveRecord, output: never) => rules.Change) =>
-  act((now, event) => rule(now, outputOf(event) as never)) as never
+  act((now, event) => rule(now, outputOf<Output>(event) as never)) as never
 
 type End = StepOutput['end']
 
-const isEnd = (end: End) => (args: { event: unknown }) => outputOf(args.event).end === end
+const isEnd = (end: End) => (args: { event: unknown }) => outputOf<Output>(args.event).end === end
 
 /** The ways on from the end of a step; the first whose guard holds. */
 const then = (...ways: readonly object[]) => ways as never

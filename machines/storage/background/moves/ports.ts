@@ -2,8 +2,9 @@
  * What moves need of the other rooms, and how their tasks come by it. Decides: that the tasks of a node work
  * with what the node opened for its configuration. Leaves to others: opening it.
  */
-import { type Client, configOf, type TaskAttempt, TroupeError } from '../../../../src/index.ts'
+import type { Client } from '../../../../src/index.ts'
 import type { DiskTable } from '../../plane/disks/index.ts'
+import { NodePorts } from '../../plane/node-ports.ts'
 import type { Upkeep } from '../../plane/upkeep/index.ts'
 import type { UnitPlace, VolumeCalls, VolumeViews } from '../../plane/volumes/index.ts'
 
@@ -36,16 +37,7 @@ export interface MovePorts {
   openQueue(client: Client, idc: string): Promise<void>
 }
 
-const opened = new WeakMap<object, MovePorts>()
+const ports = new NodePorts<MovePorts>()
 
-/** Of a node, by its section of the configuration: that is what a task has of its node's app. */
-export function openMoves(config: object, ports: MovePorts): void {
-  opened.set(config, ports)
-}
-
-/** @throws TroupeError `unavailable` while the node is starting */
-export function portsOf(attempt: TaskAttempt<unknown>): MovePorts {
-  const ports = opened.get(configOf<object>(attempt))
-  if (ports !== undefined) return ports
-  throw new TroupeError('unavailable', 'the node has not opened its store yet')
-}
+export const openMoves = ports.open.bind(ports)
+export const portsOf = ports.of.bind(ports)

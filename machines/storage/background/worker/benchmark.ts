@@ -12,8 +12,9 @@
 import type { ShardInfo } from '../../plane/blobnode/index.ts'
 import { type CodeMode, nothingIsThere, readsNeeded } from '../../plane/codes/index.ts'
 import { canRebuild } from '../../plane/erasure/index.ts'
+import { messageOf } from '../../plane/why.ts'
 import { type ListDeps, shardsOf } from './chunk-list.ts'
-import { messageOf, SourceFailed } from './failures.ts'
+import { SourceFailed } from './failures.ts'
 import type { MovePlan, Unit } from './move-task.ts'
 import { type ShardRow, ShardTable } from './shard-table.ts'
 

@@ -22,7 +22,3 @@ export function destinationFailure(what: string, thrown: unknown): unknown {
 export function isBusy(thrown: unknown): boolean {
   return thrown instanceof StorageRefusal && BUSY.has(thrown.status)
 }
-
-export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
-}

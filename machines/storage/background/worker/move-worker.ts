@@ -6,7 +6,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { type Clock, type Log, TroupeError, wait } from '../../../../src/index.ts'
-import { messageOf } from './failures.ts'
+import { messageOf } from '../../plane/why.ts'
 import { MOVE_LIMITS, type MoveLimits } from './limits.ts'
 import { type MoveEnd, MoveRun } from './move-run.ts'
 import type { MoveTask } from './move-task.ts'

@@ -4,7 +4,7 @@
  * what is done in all. Leaves to others: what is moved.
  */
 import { type Clock, TroupeError, wait } from '../../../../src/index.ts'
-import { messageOf } from './failures.ts'
+import { messageOf } from '../../plane/why.ts'
 
 export interface MoveStat {
   doneSize: number

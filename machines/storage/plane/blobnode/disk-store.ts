@@ -1,35 +1,17 @@
 /** What a blobnode asks of the files of a disk (`disk-files`): the seam that tests put a broken disk behind. */
 import type { Clock, Log } from '../../../../src/index.ts'
-import type { ShardInfo } from '../disk-files/index.ts'
+import type {
+  DiskUsage,
+  ChunkStat as FilesChunkStat,
+  ShardBytes,
+  ShardInfo,
+} from '../disk-files/index.ts'
 
-export type { ShardInfo } from '../disk-files/index.ts'
+export type { DiskUsage, ShardBytes, ShardInfo } from '../disk-files/index.ts'
 
-export type ChunkStatus = 'normal' | 'readonly' | 'release'
-
-export interface ChunkStat {
-  vuid: bigint
-  status: ChunkStatus
-  totalBytes: number
-  usedBytes: number
-  freeBytes: number
-  shards: number
-}
-
-export interface DiskUsage {
-  sizeBytes: number
-  freeBytes: number
-  usedBytes: number
-  chunks: number
-  chunksMax: number
-}
-
-export interface ShardBytes {
-  /** Of the whole shard. */
-  size: number
-  crc: number
-  /** Of the range; verified before they are given. */
-  bytes: AsyncIterable<Buffer> | Buffer
-}
+/** What of it travels: the rest is the disk's own. */
+export type ChunkStat = Omit<FilesChunkStat, 'deadBytes' | 'damagedBytes'>
+export type ChunkStatus = ChunkStat['status']
 
 type Awaitable<T> = T | Promise<T>
 

@@ -1,6 +1,7 @@
 /** The verbs `troupe storage disks`. Decides: what a person types and reads. */
 import {
   type AppVerb,
+  byteSize,
   oneLine,
   plainTable,
   TroupeError,
@@ -8,7 +9,7 @@ import {
   type VerbCall,
 } from '../../../../src/verbs.ts'
 import { askStore } from '../verb-calls.ts'
-import { ageText, factLines, percentText, sizeText } from '../verb-text.ts'
+import { ageText, factLines, percentText } from '../verb-text.ts'
 
 const PATH = '/storage/disks'
 const HEADINGS = [
@@ -140,7 +141,7 @@ async function info(call: VerbCall): Promise<void> {
     ['heard', `${disk.heard ? 'yes' : 'no: nothing new is placed on it'}${heard}`],
     ['place', oneLine(`${disk.idc} / ${disk.rack} / ${disk.host} ${disk.path}`)],
     ['blobnode', oneLine(disk.address)],
-    ['free', `${sizeText(disk.free)} of ${sizeText(disk.size)}, ${sizeText(disk.used)} in chunks`],
+    ['free', `${byteSize(disk.free)} of ${byteSize(disk.size)}, ${byteSize(disk.used)} in chunks`],
     ['units', `${disk.units} of at most ${disk.chunks_max}; ${disk.chunks} chunks on the disk`],
     ['known for', age(disk.created_at, now).replace(' ago', '')],
   ]
@@ -148,7 +149,7 @@ async function info(call: VerbCall): Promise<void> {
   for (const line of factLines(facts)) call.print(line)
   if (units.length === 0) return
   const rows = units.map(({ vid, index, epoch, vuid_text, bytes_max, since }) => [
-    ...[String(vid), String(index), String(epoch), vuid_text, sizeText(bytes_max), age(since, now)],
+    ...[String(vid), String(index), String(epoch), vuid_text, byteSize(bytes_max), age(since, now)],
   ])
   const headings = ['VOLUME', 'UNIT', 'EPOCH', 'VUID', 'AT MOST', 'SINCE']
   for (const line of plainTable(headings, rows)) call.print(line)
@@ -166,7 +167,7 @@ function rowOf(disk: DiskRow): string[] {
   const { disk_id, standing, heard, idc, rack, host, units, chunks_max, why } = disk
   return [
     ...[String(disk_id), standing, heard ? 'yes' : 'no', idc, rack, host],
-    ...[`${units}/${chunks_max}`, sizeText(disk.free), sizeText(disk.size)],
+    ...[`${units}/${chunks_max}`, byteSize(disk.free), byteSize(disk.size)],
     ...[percentText(disk.size - disk.free, disk.size), disk.address, why ?? ''],
   ]
 }

@@ -10,6 +10,7 @@ import { assign, setup } from 'xstate'
 import { z } from 'zod'
 import { defineMachine, tell } from '../../../../src/index.ts'
 import { bidSchema } from '../codes/index.ts'
+import { failureOf, outputOf } from '../task-ends.ts'
 import { failureTold, heldTold, successTold } from './counting.ts'
 import { blobDeleteAgainTask, blobDeleteTask, type Deleted } from './delete-task.ts'
 import { heldIndex } from './kinds.ts'
@@ -71,48 +72,49 @@ const chart = setup({
     }),
     begin: assign({ ...NOT_WAITING, isHeld: false }),
     keep: assign(({ context: { askedMeanwhile, ...context }, event }) => {
-      const { stages, isMarked, isMoved } = outputOf(event)
+      const { stages, isMarked, isMoved } = outputOf<Deleted>(event)
       const told = { stages, isMarked: isMarked ?? context.isMarked, isMoved, turnAt: null }
       return { ...told, ...(askedMeanwhile === null ? {} : begunAgain(askedMeanwhile)) }
     }),
     /** Until its bytes are due. */
     protect: assign(({ context, event }) => ({
       ...NOT_TRIED,
-      ...waitingUntil(context.dueAt, outputOf(event).at, PROTECTION),
+      ...waitingUntil(context.dueAt, outputOf<Deleted>(event).at, PROTECTION),
     })),
     come: assign(({ event }) => {
-      const { until, at, why } = outputOf(event)
+      const { until, at, why } = outputOf<Deleted>(event)
       return { turnAt: until, ...waitingUntil(until ?? at, at, why) }
     }),
-    hold: assign(({ event }) => ({ isHeld: true, waitsFor: outputOf(event).why })),
+    hold: assign(({ event }) => ({ isHeld: true, waitsFor: outputOf<Deleted>(event).why })),
     postpone: assign(({ event }) => {
-      const { at, why } = outputOf(event)
+      const { at, why } = outputOf<Deleted>(event)
       return { lastError: why, ...waitingUntil(at + POSTPONED_MS, at, why) }
     }),
     fail: assign(({ context, event }) => {
-      const { why, at } = outputOf(event)
+      const { why, at } = outputOf<Deleted>(event)
       return failedOnceMore(context, { why: why ?? '', at })
     }),
     breakOff: assign(({ context, event }) => ({
       ...(context.askedMeanwhile === null ? {} : begunAgain(context.askedMeanwhile)),
       ...{ turnAt: null },
-      ...failedOnceMore(context, { why: errorOf(event), at: null, isPunished: true }),
+      ...failedOnceMore(context, { why: failureOf(event), at: null, isPunished: true }),
     })),
     end: assign(NOT_TRIED),
     skipDelay: assign({ dueAt: 0 }),
-    tellSuccess: tell(({ event }) => successTold('blob_delete', outputOf(event).at)),
+    tellSuccess: tell(({ event }) => successTold('blob_delete', outputOf<Deleted>(event).at)),
     tellFailure: tell(({ event }) => {
-      const { at, why } = outputOf(event)
+      const { at, why } = outputOf<Deleted>(event)
       return failureTold('blob_delete', at, why ?? '')
     }),
-    tellBreak: tell(({ event }) => failureTold('blob_delete', null, errorOf(event))),
+    tellBreak: tell(({ event }) => failureTold('blob_delete', null, failureOf(event))),
     tellHeld: tell(heldTold('blob_delete')),
   },
   guards: {
     isAsked: ({ context, event }) =>
-      context.askedMeanwhile !== null && ['deleted', 'marked'].includes(outputOf(event).end),
+      context.askedMeanwhile !== null &&
+      ['deleted', 'marked'].includes(outputOf<Deleted>(event).end),
     isUnmarked: ({ event }) => event.type === 'ASK' && !event.isMarked,
-    endedAs: ({ event }, { end }: { end: Deleted['end'] }) => outputOf(event).end === end,
+    endedAs: ({ event }, { end }: { end: Deleted['end'] }) => outputOf<Deleted>(event).end === end,
     isPunished: ({ context }) => isPunished(context.tries + 1),
     isProtected: ({ context }) => context.isMarked && context.waitMs > 0,
     hasFailed: ({ context }) => context.tries > 0,
@@ -208,15 +210,6 @@ const machine = chart.createMachine({
 /** The mapping is read anew: who asks again may have changed it. */
 function begunAgain({ unitsMarked, isMarked }: z.output<typeof removeAsk>) {
   return { stages: stagesOf(unitsMarked), isMarked, isMoved: true, askedMeanwhile: null }
-}
-
-function outputOf(event: unknown): Deleted {
-  return (event as { output: Deleted }).output
-}
-
-function errorOf(event: unknown): string {
-  const { error } = event as { error?: { message?: string } }
-  return error?.message ?? 'the task failed'
 }
 
 function waitingUntil(until: number, now: number, waitsFor: string | null) {

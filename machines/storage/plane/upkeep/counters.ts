@@ -9,8 +9,9 @@
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
 import { addressOf, defineMachine, reply, tell } from '../../../../src/index.ts'
-import { SWITCHES_ADDRESS, switchTold } from '../../background/switches/index.ts'
-import { addTo, NO_WINDOW, shown, windowSchema } from '../../background/windows/index.ts'
+import { subscriptionTo, switchTold } from '../../switches/index.ts'
+import { addTo, NO_WINDOW, shown, windowSchema } from '../../windows/index.ts'
+import { outputOf } from '../task-ends.ts'
 import { toldEvents } from './counting.ts'
 import { type ErrorCounts, printedErrors, withError } from './error-kinds.ts'
 import { KINDS, UPKEEP_KINDS, type UpkeepKind } from './kinds.ts'
@@ -74,10 +75,7 @@ const chart = setup({
   },
   actors: { 'upkeep-wake': wakeTask },
   actions: {
-    subscribe: tell(({ context: { kind }, self }) => ({
-      to: SWITCHES_ADDRESS,
-      event: { type: 'SUBSCRIBE', address: addressOf(self), names: [kind] },
-    })),
+    subscribe: tell(({ context: { kind }, self }) => subscriptionTo([kind], addressOf(self))),
     count: assign(({ context, event }) => counted(context, event)),
     lookAtHeld: assign({ looks: [HELD], wokenCount: 0 }),
     lookAgain: assign(({ context: { looks } }) => ({
@@ -89,14 +87,14 @@ const chart = setup({
     }),
     endLook: assign(({ context: { looks } }) => ({ looks: looks.slice(1) })),
     noteWoken: assign(({ context, event }) => ({
-      wokenCount: context.wokenCount + outputOf(event).woken,
+      wokenCount: context.wokenCount + outputOf<Woken>(event).woken,
     })),
     forgetLooks: assign({ looks: [] }),
     answer: reply((_, { answer }: { answer: ReplayAnswer }) => answer),
   },
   guards: {
     isOn: ({ event }) => event.type === 'SWITCH' && event.isOn,
-    isMore: ({ event }) => !outputOf(event).isDone,
+    isMore: ({ event }) => !outputOf<Woken>(event).isDone,
     hasLooks: ({ context }) => context.looks.length > 0,
     isPossible: ({ context: { kind, looks }, event }) =>
       event.type === 'REPLAY' &&
@@ -182,10 +180,6 @@ export const upkeepCounters = defineMachine({
   index: ({ kind, successCount, errorCount }) => ({ kind, successCount, errorCount }),
   retention: { historyCount: HISTORY_COUNT },
 })
-
-function outputOf(event: unknown): Woken {
-  return (event as { output: Woken }).output
-}
 
 function isOfHeld({ state }: Look): boolean {
   return state === HELD.state

@@ -2,8 +2,8 @@
  * What upkeep needs of the other rooms, and how its tasks come by it. Decides: that the tasks of a node work
  * with what the node opened for its configuration. Leaves to others: opening and closing it.
  */
-import { configOf, type TaskAttempt, TroupeError } from '../../../../src/index.ts'
 import type { CodeMode } from '../codes/index.ts'
+import { NodePorts } from '../node-ports.ts'
 import type { DeletePace } from './delete-pace.ts'
 import type { UpkeepKind } from './kinds.ts'
 
@@ -70,16 +70,7 @@ export interface UpkeepPorts {
   deletes: Pick<DeletePace, 'ask'>
 }
 
-const opened = new WeakMap<object, UpkeepPorts>()
+const ports = new NodePorts<UpkeepPorts>()
 
-/** Of a node, by its section of the configuration: that is what a task has of its node's app. */
-export function openUpkeep(config: object, ports: UpkeepPorts): void {
-  opened.set(config, ports)
-}
-
-/** @throws TroupeError `unavailable` while the node is starting */
-export function portsOf(attempt: TaskAttempt<unknown>): UpkeepPorts {
-  const ports = opened.get(configOf<object>(attempt))
-  if (ports !== undefined) return ports
-  throw new TroupeError('unavailable', 'the node has not opened its store yet')
-}
+export const openUpkeep = ports.open.bind(ports)
+export const portsOf = ports.of.bind(ports)

@@ -11,6 +11,7 @@ import { setMaxListeners } from 'node:events'
 import { crc32 } from 'node:zlib'
 import { type CodeMode, mayHaveMoved, readsNeeded, refusal, vuidParts } from '../codes/index.ts'
 import { canRebuild, rebuildSources } from '../erasure/index.ts'
+import { messageOf } from '../why.ts'
 import { commonSize, type Finding, findingOf } from './findings.ts'
 import { united } from './messages.ts'
 import type { UpkeepPorts, UpkeepStripe, UpkeepVolume } from './ports.ts'
@@ -340,8 +341,4 @@ function blobBytesOf(mode: CodeMode, shardBytes: number): number {
 
 function nameOf({ vuid, diskId }: Unit): string {
   return `unit ${vuidParts(vuid).index} on disk ${diskId}`
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
 }

@@ -10,6 +10,7 @@ import { assign, setup } from 'xstate'
 import { z } from 'zod'
 import { defineMachine, tell } from '../../../../src/index.ts'
 import { bidSchema } from '../codes/index.ts'
+import { failureOf, outputOf } from '../task-ends.ts'
 import { failureTold, heldTold, successTold } from './counting.ts'
 import { heldIndex } from './kinds.ts'
 import { type RepairMessage, repairAsk, repairMessage, united } from './messages.ts'
@@ -65,36 +66,37 @@ const chart = setup({
     begin: assign({ ...NOT_WAITING, isHeld: false }),
     renew: assign({ ...NOT_TRIED, end: null, repaired: [] }),
     hold: assign(({ context, event }) => {
-      const { inDoubt, why } = outputOf(event)
+      const { inDoubt, why } = outputOf<Repaired>(event)
       return {
         badIndexes: united(context.badIndexes, context.askedMeanwhile),
         ...{ askedMeanwhile: [], inDoubt, isHeld: true, waitsFor: why },
       }
     }),
-    fail: assign(({ context, event }) => failed(context, outputOf(event))),
-    end: assign(({ context, event }) => ended(context, outputOf(event))),
+    fail: assign(({ context, event }) => failed(context, outputOf<Repaired>(event))),
+    end: assign(({ context, event }) => ended(context, outputOf<Repaired>(event))),
     /** What was asked for meanwhile is the next. */
     turn: assign(({ context, event }) => ({
-      ...ended(context, outputOf(event)),
+      ...ended(context, outputOf<Repaired>(event)),
       badIndexes: context.askedMeanwhile,
     })),
     breakOff: assign(({ context, event }) => ({
       badIndexes: united(context.badIndexes, context.askedMeanwhile),
       askedMeanwhile: [],
-      ...failedOnceMore(context, { why: errorOf(event), at: null, isPunished: true }),
+      ...failedOnceMore(context, { why: failureOf(event), at: null, isPunished: true }),
     })),
-    tellSuccess: tell(({ event }) => successTold('shard_repair', outputOf(event).at)),
+    tellSuccess: tell(({ event }) => successTold('shard_repair', outputOf<Repaired>(event).at)),
     tellFailure: tell(({ event }) => {
-      const { at, why } = outputOf(event)
+      const { at, why } = outputOf<Repaired>(event)
       return failureTold('shard_repair', at, why ?? '')
     }),
-    tellBreak: tell(({ event }) => failureTold('shard_repair', null, errorOf(event))),
+    tellBreak: tell(({ event }) => failureTold('shard_repair', null, failureOf(event))),
     tellHeld: tell(heldTold('shard_repair')),
   },
   guards: {
-    endedAs: ({ event }, { end }: { end: Repaired['end'] }) => outputOf(event).end === end,
+    endedAs: ({ event }, { end }: { end: Repaired['end'] }) =>
+      outputOf<Repaired>(event).end === end,
     failedOften: ({ context, event }) =>
-      outputOf(event).end === 'failed' && isPunished(context.tries + 1),
+      outputOf<Repaired>(event).end === 'failed' && isPunished(context.tries + 1),
     isAsked: ({ context }) => context.askedMeanwhile.length > 0,
     hasFailed: ({ context }) => context.tries > 0,
   },
@@ -159,15 +161,6 @@ const machine = chart.createMachine({
     gone: { type: 'final' },
   },
 })
-
-function outputOf(event: unknown): Repaired {
-  return (event as { output: Repaired }).output
-}
-
-function errorOf(event: unknown): string {
-  const { error } = event as { error?: { message?: string } }
-  return error?.message ?? 'the task failed'
-}
 
 function failed(context: ShardRepairContext, output: Repaired): Partial<ShardRepairContext> {
   const { at, why, inDoubt, isMoved } = output

@@ -2,8 +2,8 @@
  * What volumes need of the blobnodes, and how their tasks come by it. Decides: that the tasks of a node work
  * with what the node opened for its configuration. Leaves to others: opening and closing it (`parts.ts`).
  */
-import { configOf, type TaskAttempt, TroupeError } from '../../../../src/index.ts'
 import type { Disks, DiskTable } from '../disks/index.ts'
+import { NodePorts } from '../node-ports.ts'
 
 /** Where a chunk lies. */
 export interface UnitPlace {
@@ -28,16 +28,7 @@ export interface VolumePorts {
   chunks: ChunkCalls
 }
 
-const opened = new WeakMap<object, VolumePorts>()
+const ports = new NodePorts<VolumePorts>()
 
-/** Of a node, by its section of the configuration: that is what a task has of its node's app. */
-export function openVolumes(config: object, ports: VolumePorts): void {
-  opened.set(config, ports)
-}
-
-/** @throws TroupeError `unavailable` while the node is starting */
-export function portsOf(attempt: TaskAttempt<unknown>): VolumePorts {
-  const ports = opened.get(configOf<object>(attempt))
-  if (ports !== undefined) return ports
-  throw new TroupeError('unavailable', 'the node has not opened its store yet')
-}
+export const openVolumes = ports.open.bind(ports)
+export const portsOf = ports.of.bind(ports)

@@ -1,6 +1,7 @@
 /** The verbs `troupe storage volumes`. Decides: what a person types and reads. */
 import {
   type AppVerb,
+  byteSize,
   oneLine,
   plainTable,
   TroupeError,
@@ -8,7 +9,7 @@ import {
   type VerbCall,
 } from '../../../../src/verbs.ts'
 import { askStore } from '../verb-calls.ts'
-import { factLines, percentText, sizeText } from '../verb-text.ts'
+import { factLines, percentText } from '../verb-text.ts'
 
 const PATH = '/storage/volumes'
 const HEADINGS = [
@@ -159,7 +160,7 @@ function factsOf(volume: VolumeRow, now: number): [string, string][] {
     ['status', `${status}${settled}`],
     ['health', healthText(health)],
     ['hosts it can lose', lost],
-    ['free', `${sizeText(free)} of ${sizeText(total)}`],
+    ['free', `${byteSize(free)} of ${byteSize(total)}`],
   ]
   if (holder !== null) {
     const left = Math.max(0, Math.round(((until ?? now) - now) / 1_000))
@@ -194,7 +195,7 @@ function rowOf(volume: VolumeRow): string[] {
   const { vid, mode, status, health, hosts_to_lose, free, total, holder, why } = volume
   return [
     ...[String(vid), mode, status, String(health), String(hosts_to_lose ?? '-')],
-    ...[sizeText(free), sizeText(total), percentText(total - free, total), holder ?? ''],
+    ...[byteSize(free), byteSize(total), percentText(total - free, total), holder ?? ''],
     why ?? '',
   ]
 }

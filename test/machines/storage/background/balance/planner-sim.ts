@@ -13,8 +13,8 @@ import {
   releaseTask,
   startTask,
 } from '../../../../../machines/storage/background/balance/move-tasks.ts'
-import { switchMachines } from '../../../../../machines/storage/background/switches/index.ts'
 import { diskMachines } from '../../../../../machines/storage/plane/disks/index.ts'
+import { switchMachines } from '../../../../../machines/storage/switches/index.ts'
 import { SeededRandom } from '../../../../../src/adapters/memory/index.ts'
 import { EngineSim } from '../engine-sim.ts'
 import { fakeMigrateTask } from '../fake-moves.ts'

@@ -12,8 +12,8 @@ import {
   takeTask,
 } from '../../../../../machines/storage/background/disk-jobs/job-tasks.ts'
 import { watchTask } from '../../../../../machines/storage/background/disk-jobs/watch-task.ts'
-import { switchMachines } from '../../../../../machines/storage/background/switches/index.ts'
 import { diskMachines } from '../../../../../machines/storage/plane/disks/index.ts'
+import { switchMachines } from '../../../../../machines/storage/switches/index.ts'
 import type { ActorView } from '../../../../../src/protocol/index.ts'
 import { EngineSim } from '../engine-sim.ts'
 import { fakeMigrateTask } from '../fake-moves.ts'

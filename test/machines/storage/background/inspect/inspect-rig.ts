@@ -19,12 +19,9 @@ import {
   type SentReport,
 } from '../../../../../machines/storage/background/inspect/index.ts'
 import { listTask } from '../../../../../machines/storage/background/inspect/inspect-list.ts'
-import {
-  SWITCHES_ADDRESS,
-  switchMachines,
-} from '../../../../../machines/storage/background/switches/index.ts'
 import { codeModeOf, refusal, vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
 import type { VolumeView } from '../../../../../machines/storage/plane/volumes/index.ts'
+import { SWITCHES_ADDRESS, switchMachines } from '../../../../../machines/storage/switches/index.ts'
 import { SeededRandom } from '../../../../../src/adapters/memory/index.ts'
 import { defineMachine } from '../../../../../src/machine/index.ts'
 import type { TaskDelivery } from '../../../../../src/ports/index.ts'

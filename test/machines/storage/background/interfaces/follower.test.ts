@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { backgroundMachines } from '../../../../../machines/storage/background/index.ts'
 import { statsRoutes } from '../../../../../machines/storage/background/interfaces/stats-routes.ts'
-import { Switches } from '../../../../../machines/storage/background/switches/index.ts'
 import {
   upkeepMachines,
   upkeepSingletons,
 } from '../../../../../machines/storage/plane/upkeep/index.ts'
+import { Switches } from '../../../../../machines/storage/switches/index.ts'
 import { defineApp } from '../../../../../src/index.ts'
 import { type Rig, startRig } from '../../../../gateway/rig.ts'
 

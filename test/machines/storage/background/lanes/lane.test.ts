@@ -1,7 +1,7 @@
 /** A lane: whose turn it is, how many are in hand, what is counted; over switches, crashes and lost tasks. */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { laneView } from '../../../../../machines/storage/background/lanes/index.ts'
-import { shown } from '../../../../../machines/storage/background/windows/index.ts'
+import { shown } from '../../../../../machines/storage/windows/index.ts'
 import { IDC, LanesRig, QUEUE } from './lanes-rig.ts'
 
 const SIZE = 3

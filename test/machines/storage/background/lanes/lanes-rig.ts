@@ -28,7 +28,7 @@ import {
   SWITCHES_ADDRESS,
   type SwitchName,
   switchMachines,
-} from '../../../../../machines/storage/background/switches/index.ts'
+} from '../../../../../machines/storage/switches/index.ts'
 import { defineMachine, tell } from '../../../../../src/machine/index.ts'
 import type { TaskDelivery } from '../../../../../src/ports/index.ts'
 import type { EventObject } from '../../../../../src/protocol/index.ts'

@@ -5,10 +5,6 @@
  */
 
 import {
-  SWITCHES_ADDRESS,
-  switchMachines,
-} from '../../../../../machines/storage/background/switches/index.ts'
-import {
   blobDeleteAgainTask,
   blobDeleteTask,
 } from '../../../../../machines/storage/plane/upkeep/delete-task.ts'
@@ -27,6 +23,7 @@ import {
   shardRepairTask,
 } from '../../../../../machines/storage/plane/upkeep/repair-task.ts'
 import { wakeTask } from '../../../../../machines/storage/plane/upkeep/wake-task.ts'
+import { SWITCHES_ADDRESS, switchMachines } from '../../../../../machines/storage/switches/index.ts'
 import { TaskError } from '../../../../../src/machine/index.ts'
 import type { TaskDelivery } from '../../../../../src/ports/index.ts'
 import type { ActorView } from '../../../../../src/protocol/index.ts'

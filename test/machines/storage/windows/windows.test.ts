@@ -10,7 +10,7 @@ import {
   shown,
   type Window,
   windowSchema,
-} from '../../../../../machines/storage/background/windows/index.ts'
+} from '../../../../machines/storage/windows/index.ts'
 
 const MINUTE_MS = 60_000
 /** 2023-03-02T11:23:47Z, as in the seed's example. */

@@ -3,7 +3,7 @@
  * most; that an operator's word is durable before it is answered; that the first values of the configuration
  * are said when a node starts, for as long as it takes. Leaves to others: the values (`storage-switches.ts`).
  */
-import { type AppContext, type AppDaemon, type Client, TroupeError } from '../../../../src/index.ts'
+import { type AppContext, type AppDaemon, type Client, TroupeError } from '../../../src/index.ts'
 import {
   SWITCHES_ADDRESS,
   type SwitchesAnswer,

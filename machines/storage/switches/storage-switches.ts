@@ -8,13 +8,7 @@
  */
 import { setup } from 'xstate'
 import { z } from 'zod'
-import {
-  defineMachine,
-  type EventObject,
-  formatAddress,
-  reply,
-  tell,
-} from '../../../../src/index.ts'
+import { defineMachine, type EventObject, formatAddress, reply, tell } from '../../../src/index.ts'
 import { SWITCH_NAMES, type SwitchName, switchName } from './switch-names.ts'
 
 export const SWITCHES_ADDRESS = formatAddress('storage-switches', 'main')

@@ -1,5 +1,5 @@
 /** The switches of background tasks: which of them may run. */
-import type { AppOptions, MachineDefinition } from '../../../../src/index.ts'
+import type { AppOptions, MachineDefinition } from '../../../src/index.ts'
 import { storageSwitches, switchesSingleton } from './storage-switches.ts'
 
 export {
@@ -8,6 +8,7 @@ export {
   type SwitchValues,
   switchTold,
 } from './storage-switches.ts'
+export { isUnheardSubscription, subscriptionTo } from './subscription.ts'
 export { openSwitches, SWITCH_NAMES, type SwitchName, switchName } from './switch-names.ts'
 export { Switches } from './switches.ts'
 

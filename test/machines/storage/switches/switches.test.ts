@@ -5,10 +5,10 @@ import {
   SWITCHES_ADDRESS,
   Switches,
   switchMachines,
-} from '../../../../../machines/storage/background/switches/index.ts'
-import { silentLog } from '../../../../../src/adapters/system/index.ts'
-import type { Harness } from '../../../../shard/harness.ts'
-import { change, code, get, host, open, restart, send, start } from '../../../../shard/support.ts'
+} from '../../../../machines/storage/switches/index.ts'
+import { silentLog } from '../../../../src/adapters/system/index.ts'
+import type { Harness } from '../../../shard/harness.ts'
+import { change, code, get, host, open, restart, send, start } from '../../../shard/support.ts'
 
 /** Takes down what it is told. */
 const user = host(
