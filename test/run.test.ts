@@ -52,10 +52,10 @@ function endOf(tsc: string) {
   accessSync(checker!, constants.X_OK)
   const root = mkdtempSync(join(tmpdir(), 'troupe-tsc-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
-  for (const folder of ['test', 'node_modules/.bin'])
-    mkdirSync(join(root, folder), { recursive: true })
+  const bin = join(root, 'node_modules/typescript/bin')
+  for (const folder of [join(root, 'test'), bin]) mkdirSync(folder, { recursive: true })
   copyFileSync(checker!, join(root, 'test/tsc.sh'))
-  writeFileSync(join(root, 'node_modules/.bin/tsc'), `#!/bin/sh\n${tsc}\n`, { mode: 0o755 })
+  writeFileSync(join(bin, 'tsc'), tsc)
   const { status, stdout, stderr } = spawnSync(join(root, 'test/tsc.sh'), ['--pretty', 'a b'], {
     encoding: 'utf8',
   })
@@ -63,16 +63,17 @@ function endOf(tsc: string) {
 }
 
 it('a tsc that a signal ends has not passed the types', () => {
-  const { status, stderr } = endOf('kill -9 $$')
+  const { status, stderr } = endOf("process.kill(process.pid, 'SIGKILL')")
   expect(status).toBe(137)
   expect(stderr).toContain('before it had judged the types')
 })
 
 it('errors of types are told as tsc tells them', () => {
-  expect(endOf('printf "%s|" "$@"; exit 2')).toEqual({
+  const told = "process.stdout.write(process.argv.slice(2).join('|')); process.exitCode = 2"
+  expect(endOf(told)).toEqual({
     status: 2,
-    stdout: '--pretty|a b|',
+    stdout: '--pretty|a b',
     stderr: '',
   })
-  expect(endOf('exit 0').status).toBe(0)
+  expect(endOf('').status).toBe(0)
 })

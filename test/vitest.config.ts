@@ -29,8 +29,8 @@ const SHARING = {
     'test/machines/{jobs,workers}/*.test.ts',
     'test/machines/platform/{bulk*,pools}.test.ts',
     'test/machines/sealing/{chain,daemon,fleet,history,manager,processors,prover,steps,stores,wdpost}/*.test.ts',
-    'test/machines/storage/plane/{access,upkeep}/*.test.ts',
-    'test/machines/storage/{switches,background/{disk-jobs,inspect,interfaces}}/*.test.ts',
+    'test/machines/storage/plane/{access,blobnode,disk-files,upkeep}/*.test.ts',
+    'test/machines/storage/{switches,background/{disk-jobs,inspect,interfaces,worker}}/*.test.ts',
   ],
 }
 /** Set by test/run.ts. Without it, all files run, each in a process of its own. */
@@ -48,7 +48,8 @@ export default defineConfig({
     ],
     pool: 'forks',
     isolate: sharing === undefined,
-    maxWorkers: 2,
+    // What serves and what runs alone waits for a third of its time: for timers, disks and processes.
+    maxWorkers: part === 'serving' || part === 'alone' ? 3 : 2,
     sequence: { sequencer: LongestFirst },
     testTimeout: isLong ? 600_000 : 60_000,
     hookTimeout: isLong ? 120_000 : 60_000,

@@ -97,7 +97,7 @@ class Chaos {
 }
 
 describe('nothing acknowledged is lost', () => {
-  const seeds = Array.from({ length: 6 }, (_, n) => n)
+  const seeds = Array.from({ length: 4 }, (_, n) => n)
   it.each(seeds)('when nodes fail (%i)', async (n) => {
     await new Chaos(`${inject('seed')}/${n}`, false).run()
   })

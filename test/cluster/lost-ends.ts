@@ -1,16 +1,16 @@
 /**
- * Journals that lose their ends again and again while clients write. It computes for a quarter of a minute on a
- * busy machine, so the short tier has one seed of it (`losses.test.ts`) and the long one the others.
+ * Journals that lose their ends again and again while clients write. Two seconds of computing each time: the short
+ * tier has few of them (`losses.test.ts`), the long one ten and more seeds.
  */
 import { expect } from 'vitest'
 import { Load } from './load.ts'
 import { Cluster } from './nodes.ts'
 
-export async function loseEndsUnderLoad(seed: number): Promise<void> {
+export async function loseEndsUnderLoad(seed: number, times: number): Promise<void> {
   const cluster = new Cluster({ seed })
   await cluster.started(['a', 'b', 'c'])
   const load = await Load.on(cluster)
-  for (let n = 0; n < 10; n++) {
+  for (let n = 0; n < times; n++) {
     await cluster.settle(700)
     cluster.loseLast(n % 8, 1 + (n % 4))
   }

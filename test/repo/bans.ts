@@ -2,7 +2,7 @@
  * Things that do not belong in this repository, each with what to do instead. Decides: what counts
  * as an occurrence. Patterns are written so that they do not match themselves (`TO[D]O`).
  */
-import ts from 'typescript'
+import ts from '@typescript/typescript6'
 import { at, type Source, type TextFile, walk } from './sources.ts'
 
 type Visitor = (node: ts.Node, source: Source) => string | undefined

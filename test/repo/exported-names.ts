@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import ts from 'typescript'
+import ts from '@typescript/typescript6'
 import { parse } from './sources.ts'
 
 /** Sorted, without duplicates. None when the file does not exist. */

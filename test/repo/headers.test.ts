@@ -1,5 +1,5 @@
 /** Every file says what it is for before it starts. */
-import ts from 'typescript'
+import ts from '@typescript/typescript6'
 import { expect, it } from 'vitest'
 import { fixture, ROOT, readSources, type Source } from './sources.ts'
 

@@ -3,7 +3,7 @@
  * which of them break a rule. The tests of this file prove it on a fixture.
  */
 import { posix } from 'node:path'
-import ts from 'typescript'
+import ts from '@typescript/typescript6'
 import { at, type Source, walk } from './sources.ts'
 
 /** Rooms of `src/`. A room imports only rooms on lower floors; rooms of one floor never meet. */

@@ -3,7 +3,7 @@
  * then.
  */
 import { posix } from 'node:path'
-import ts from 'typescript'
+import ts from '@typescript/typescript6'
 import type { Source } from './sources.ts'
 
 /** The packages that a file of ours brings along, through all files of ours that it imports. */

@@ -3,7 +3,7 @@
  * so. It looks at the syntax tree, so comments, strings, types and property names do not count: a
  * port's type may mention `Promise`, and `clock.setTimeout` is the clock's business.
  */
-import ts from 'typescript'
+import ts from '@typescript/typescript6'
 import { at, type Source, walk } from './sources.ts'
 
 /** Time and dice are forbidden in both; `synchronous` rooms may not wait or do I/O either. */

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { extname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import ts from 'typescript'
+import ts from '@typescript/typescript6'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const FIXTURES = 'test/repo/fixtures'
