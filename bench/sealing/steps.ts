@@ -1,7 +1,8 @@
 /**
  * What a step costs: the time from one committed transition of a sector to the next, by a watch, beside
  * round trips to the same child by bare pipes in the same round; then CPU with many threads. Decides: what
- * belongs to a step. The change from one sector to the next is no step.
+ * belongs to a step, and what of it is the runtime's: all but the step's own work, which is its child and the
+ * files of its sector that it removes, makes and flushes. The change from one sector to the next is no step.
  */
 import { join } from 'node:path'
 import {
@@ -45,6 +46,9 @@ export interface StepRound {
   /** Steps that have a child work, and the others. */
   child: Times
   other: Times
+  /** The same without the work of the step itself. */
+  childRuntime: Times
+  otherRuntime: Times
   steps: number
   perSecond: number
   /** Durable turns of the thread's actor for one step. */
@@ -57,7 +61,13 @@ export interface StepRound {
 export interface StepsResult {
   rounds: StepRound[]
   /** By sector state, p50 in ms. */
-  states: { state: string; p50Ms: number; count: number; spans: Record<Span, number> }[]
+  states: {
+    state: string
+    p50Ms: number
+    ownMs: number
+    count: number
+    spans: Record<Span, number>
+  }[]
   /** µs of the main thread per step. */
   parts: ProfileShare[]
   functions: ProfileShare[]
@@ -122,11 +132,15 @@ async function measureSteps(rig: WorkerRig, watch: StepWatch, roundMs: number) {
   const elapsedMs = performance.now() - startedAt
   const after = cpuOfThreads()
   const { steps, ended, turns } = watch.take()
-  const times = (isChild: boolean) =>
-    timesOf(steps.filter(({ state }) => WITH_CHILD.has(state) === isChild).map(({ ms }) => ms))
+  const times = (isChild: boolean, of: (step: Step) => number) =>
+    timesOf(steps.filter(({ state }) => WITH_CHILD.has(state) === isChild).map(of))
+  const whole = ({ ms }: Step) => ms
+  const runtime = ({ ms, ownMs }: Step) => ms - ownMs
   const measured = {
-    child: times(true),
-    other: times(false),
+    child: times(true, whole),
+    other: times(false, whole),
+    childRuntime: times(true, runtime),
+    otherRuntime: times(false, runtime),
     steps: ended,
     perSecond: (ended / elapsedMs) * 1_000,
     turnsPerStep: turns / ended,
@@ -143,7 +157,8 @@ function byState(steps: readonly Step[]): StepsResult['states'] {
     const p50 = (of: (step: Step) => number) => quantile(all.map(of), 0.5)
     const spans = SPANS.map((span) => [span, p50((step) => step.spans[span] ?? 0)])
     return {
-      ...{ state: name, p50Ms: p50(({ ms }) => ms), count: all.length },
+      ...{ state: name, p50Ms: p50(({ ms }) => ms), ownMs: p50(({ ownMs }) => ownMs) },
+      count: all.length,
       spans: Object.fromEntries(spans) as Record<Span, number>,
     }
   })
@@ -191,6 +206,8 @@ const ENDED_BY: Readonly<Record<string, Span>> = {
 interface Step {
   state: string
   ms: number
+  /** Of its own work; with several threads that of the last one that was heard of in its state. */
+  ownMs: number
   spans: Partial<Record<Span, number>>
 }
 
@@ -199,12 +216,14 @@ class StepWatch {
   readonly #stop = new AbortController()
   /** What is known of the present step of an actor; its first begins with its first sector. */
   readonly #present = new Map<string, { at: number; spanAt: number; spans: Step['spans'] }>()
+  readonly #ownMs = new Map<string, number>()
   #steps: Step[] = []
   #ended = 0
   #turns = 0
 
-  constructor({ client }: WorkerRig) {
-    void this.#listen(client.watch({ machine: 'sealing-thread' }, this.#stop.signal))
+  constructor(rig: WorkerRig) {
+    rig.hearWork((state, workMs) => this.#ownMs.set(state, workMs))
+    void this.#listen(rig.client.watch({ machine: 'sealing-thread' }, this.#stop.signal))
   }
 
   /** What was heard since. */
@@ -241,7 +260,8 @@ class StepWatch {
     this.#ended += 1
     // Before the first state a thread waits for a sector.
     if (present === undefined || state === 'Empty') return
-    this.#steps.push({ state, ms: now - present.at, spans: present.spans })
+    const { at, spans } = present
+    this.#steps.push({ state, ms: now - at, ownMs: this.#ownMs.get(state) ?? 0, spans })
   }
 }
 

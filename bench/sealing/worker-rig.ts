@@ -71,6 +71,16 @@ export class WorkerRig {
     return this.#home.client
   }
 
+  /** Told how long a step's own work took: what it does with files, and its child. Before its end is committed. */
+  hearWork(heard: (state: string, workMs: number) => void): void {
+    const { metrics } = this.work
+    const ended = metrics.ended.bind(metrics)
+    metrics.ended = (step) => {
+      heard(step.state, step.workMs)
+      ended(step)
+    }
+  }
+
   /** All threads seal sectors for a while, and finish those that they have. */
   async seal(durationMs: number): Promise<void> {
     this.manager.open()
