@@ -12,7 +12,9 @@ import { StoreRig } from './store-rig.ts'
 const ROUNDS = 5
 /** Of the round, for each limit. */
 const LIMIT_SHARE = 1 / 3
-const WARM_PUTS = 40
+/** Until the code of all processes is compiled as well as it will be; of small blobs, which leave the disks alone. */
+const WARM_PUTS = 800
+const WARM_BLOB_BYTES = 65_536
 
 export interface StorageLoadParams {
   data: string
@@ -34,13 +36,12 @@ export interface StorageRound {
 }
 
 export async function storageLoad(params: StorageLoadParams): Promise<StorageRound[]> {
-  const { data, mode, blobBytes, atOnce, nodeFlags } = params
+  const { data, blobBytes, nodeFlags } = params
   const rig = await StoreRig.open(join(data, 'store'), nodeFlags)
   try {
     const blob = randomBytes(blobBytes)
+    await warmUp(rig, params)
     const ids: string[] = []
-    await each(WARM_PUTS, atOnce, async () => ids.push(await rig.put(mode, blob)))
-    await each(WARM_PUTS, atOnce, (n) => rig.get(ids[n] ?? ''))
     const rounds: StorageRound[] = []
     for (let round = 0; round < ROUNDS; round++) {
       const directory = join(data, `bare${round}`)
@@ -51,6 +52,13 @@ export async function storageLoad(params: StorageLoadParams): Promise<StorageRou
   } finally {
     await rig.close()
   }
+}
+
+async function warmUp(rig: StoreRig, { mode, atOnce }: StorageLoadParams): Promise<void> {
+  const blob = randomBytes(WARM_BLOB_BYTES)
+  const ids: string[] = []
+  await each(WARM_PUTS, atOnce, async () => ids.push(await rig.put(mode, blob)))
+  await each(WARM_PUTS, atOnce, (n) => rig.get(ids[n] ?? ''))
 }
 
 async function measureLimits(
