@@ -7,9 +7,9 @@ export interface MoveLimits {
   taskletBytesMax: number
   /** While one is written the next is read. Each of them may hold its bytes. */
   taskletsAtOnce: number
-  /** Of one tasklet, where they are made anew. Background traffic has 16 places at a disk. */
-  shardsAtOnce: number
-  /** Of one task: each holds all shards of a blob, some 8 MiB of one of 4 MiB. */
+  /** Of one tasklet, where they are made anew: groups that are made up, or put, together. */
+  groupsAtOnce: number
+  /** Of one task: each holds all shards of two blobs of 4 MiB, some 16 MiB, or of as many small ones. */
   recoveriesAtOnce: number
   /** Of a put or a list, `retryMs` apart: a blobnode that is restarted is back by then. */
   triesMax: number
@@ -34,8 +34,8 @@ export interface MoveLimits {
 export const MOVE_LIMITS: MoveLimits = {
   taskletBytesMax: 16 * MIB,
   taskletsAtOnce: 3,
-  shardsAtOnce: 8,
-  recoveriesAtOnce: 4,
+  groupsAtOnce: 8,
+  recoveriesAtOnce: 3,
   ...{ triesMax: 3, busyTriesMax: 30, retryMs: 1_000 },
   ...{ readyTriesMax: 3, readyWaitMs: 1_000 },
   leaseMs: 10_000,

@@ -11,6 +11,7 @@ import { messageOf } from '../../plane/why.ts'
 import { benchmarkOf, nameOf, readonlyNeeded } from './benchmark.ts'
 import { type ListDeps, shardsOf } from './chunk-list.ts'
 import { DestinationFailed, destinationFailure, SourceFailed } from './failures.ts'
+import { jointRows } from './joint-recovery.ts'
 import type { MoveLimits } from './limits.ts'
 import { type MovePlan, type MoveTask, movePlanOf } from './move-task.ts'
 import type { ChunkCalls, RecoveryCode } from './ports.ts'
@@ -133,7 +134,7 @@ export class MoveRun {
         taskletsAtOnce,
         async (tasklet) => {
           try {
-            await this.#moveSome(tasklet, table, mover)
+            await this.#moveSome(tasklet, { plan, table, mover })
           } catch (thrown) {
             // The first says why; what else is under way ends with it.
             stopped.abort(thrown)
@@ -147,7 +148,10 @@ export class MoveRun {
     }
   }
 
-  async #moveSome(tasklet: Tasklet, table: ShardTable, mover: ShardMover): Promise<void> {
+  async #moveSome(
+    tasklet: Tasklet,
+    { plan, table, mover }: { plan: MovePlan; table: ShardTable; mover: ShardMover },
+  ): Promise<void> {
     const { limits, progress } = this.#deps
     const rows = tasklet.map((at) => ({ at, row: table.row(at) }))
     const direct = rows.filter(({ row }) => mover.isDirect(row)).map(({ row }) => row)
@@ -158,10 +162,18 @@ export class MoveRun {
       else progress.dropped(row.size)
       if (moved.kind === 'lost') this.#tellLost(row.bid, moved.why)
     }
-    await inParallel(rows, limits.shardsAtOnce, async ({ at, row }) => {
-      const outcome = outcomes.get(row.bid)
-      const isSettled = outcome?.kind === 'copied' || outcome?.kind === 'deleted'
-      settle(at, row, isSettled ? outcome : await mover.recover(row, outcome))
+    const left: typeof rows = []
+    for (const one of rows) {
+      const outcome = outcomes.get(one.row.bid)
+      if (outcome?.kind === 'copied' || outcome?.kind === 'deleted') {
+        settle(one.at, one.row, outcome)
+      } else left.push(one)
+    }
+    await inParallel(jointRows(left, plan), limits.groupsAtOnce, async (some) => {
+      const made = await mover.recoverSome(some.map(({ row }) => row))
+      for (const { at, row } of some) {
+        settle(at, row, made.get(row.bid) ?? (await mover.recover(row, outcomes.get(row.bid))))
+      }
     })
     progress.tell()
   }

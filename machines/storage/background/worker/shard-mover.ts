@@ -1,17 +1,18 @@
 /**
  * Shards, from where they can be had to the new chunk. Decides: the way. From the old chunk, many at a time, where
- * that may be read; made up from the others where it may not, or fails; from an old chunk that should be left
- * in peace only what can be had nowhere else. What arrives is what the old chunk says was written: its checksum
+ * that may be read; made up from the others, some together, where it may not, or fails; from an old chunk that should be
+ * left in peace only what can be had nowhere else. What arrives is what the old chunk says was written: its checksum
  * goes along.
  */
 import { crc32 } from 'node:zlib'
 import { wait } from '../../../../src/index.ts'
-import type { CopyFailure } from '../../plane/blobnode/index.ts'
+import { BufferPool, type CopyFailure } from '../../plane/blobnode/index.ts'
 import { StorageRefusal } from '../../plane/codes/index.ts'
 import { type Finding, findingOf } from '../../plane/upkeep/index.ts'
 import { unitsOf } from './benchmark.ts'
 import { destinationFailure, isBusy, SourceFailed } from './failures.ts'
 import { Gate } from './gate.ts'
+import { JointRecovery } from './joint-recovery.ts'
 import type { MovePlan, Unit } from './move-task.ts'
 import type { ChunkCalls, RecoveryCode } from './ports.ts'
 import { Recovery } from './recovery.ts'
@@ -19,7 +20,7 @@ import type { ShardRow } from './shard-table.ts'
 import { type TryDeps, tried } from './tried.ts'
 
 export interface MoverDeps extends TryDeps {
-  chunks: Pick<ChunkCalls, 'getShard' | 'putShard' | 'copyShards'>
+  chunks: Pick<ChunkCalls, 'getShard' | 'getShards' | 'putShard' | 'putShards' | 'copyShards'>
   erasure: RecoveryCode
   recoveriesAtOnce: number
   io: 'migrate' | 'repair'
@@ -33,12 +34,15 @@ export type CopyOutcome = { kind: 'copied' } | Finding
 
 const COPIED = { kind: 'copied' } as const
 const DELETED = { kind: 'deleted' } as const
+const NONE: ReadonlyMap<bigint, Moved> = new Map()
 const MARKED_DELETED = 654
 
 export class ShardMover {
   readonly #plan: MovePlan
   readonly #deps: MoverDeps
   readonly #recovery: Recovery
+  readonly #joint: JointRecovery
+  readonly #buffers = new BufferPool()
   readonly #recoveries: Gate
   /** The old chunk did not answer, or was busy time and again: it is asked last from then on. */
   #isSourceShy = false
@@ -47,6 +51,7 @@ export class ShardMover {
     this.#plan = plan
     this.#deps = deps
     this.#recovery = new Recovery(plan, deps)
+    this.#joint = new JointRecovery(plan, { ...deps, buffers: this.#buffers })
     this.#recoveries = new Gate(deps.recoveriesAtOnce)
   }
 
@@ -83,6 +88,24 @@ export class ShardMover {
     const said: CopyOutcome = isSource ? findingOf(why) : DELETED
     this.#isSourceShy ||= said.kind === 'away'
     return said
+  }
+
+  /**
+   * Together, as far as nothing is wrong with them.
+   * @param rows that the same units have @returns what became of some, by its bid @throws DestinationFailed
+   */
+  async recoverSome(rows: readonly ShardRow[]): Promise<ReadonlyMap<bigint, Moved>> {
+    const made = await this.#recoveries.within(() => this.#joint.recover(rows))
+    if (made === undefined) return NONE
+    const { shards, bytes } = made
+    const outcomes = new Map<bigint, Moved>(shards.map(({ bid }) => [bid, COPIED]))
+    const deleted = await this.#toDestination('shards cannot be put', (at, options) =>
+      this.#deps.chunks.putShards(at, shards, bytes, options),
+    )
+    // A put that was given up may still read it: then it is not used again.
+    this.#buffers.give(bytes)
+    for (const { bid } of deleted) outcomes.set(bid, DELETED)
+    return outcomes
   }
 
   /** @param said by the old chunk, where it was asked for it @throws DestinationFailed, SourceFailed */

@@ -5,6 +5,7 @@
  */
 import { type Clock, type Log, systemClock, TroupeError } from '../../../../src/index.ts'
 import { refusal } from '../codes/index.ts'
+import { BufferPool } from './buffer-pool.ts'
 import { ByteBudget } from './byte-budget.ts'
 import { diskOfPath, handleCall } from './calls.ts'
 import { BlobnodeClient, TIMEOUT_MS } from './client.ts'
@@ -55,6 +56,7 @@ export class Blobnode {
   readonly #clock: Clock
   readonly #disks: ReadonlyMap<number, ServedDisk>
   readonly #held = new ByteBudget(HELD_BYTES_MAX)
+  readonly #buffers = new BufferPool()
   /** Other blobnodes, from which shards are copied. */
   readonly #peers: BlobnodeClient
   #server: BlobnodeServer | undefined
@@ -120,8 +122,9 @@ export class Blobnode {
 
   /** For a worker in this process; `far` is its way to all other blobnodes. */
   chunks(far: FarChunks, timeoutMs = TIMEOUT_MS): NearChunks {
-    const address = () => this.address
-    return new NearChunks({ far, address, disks: this.#disks, clock: this.#clock, timeoutMs })
+    const buffers = this.#buffers
+    const near = { address: () => this.address, disks: this.#disks, buffers, clock: this.#clock }
+    return new NearChunks({ far, timeoutMs, ...near })
   }
 
   async report(): Promise<Record<string, unknown>> {
@@ -135,7 +138,8 @@ export class Blobnode {
     const { chunkBytesMax } = this.#options
     const disk = (id: number) => this.#disk(id)
     const chunks = this.chunks(this.#peers)
-    const deps = { disk, held: this.#held, chunkBytesMax, clock: this.#clock, chunks }
+    const memory = { held: this.#held, buffers: this.#buffers }
+    const deps = { disk, ...memory, chunkBytesMax, clock: this.#clock, chunks }
     return {
       call: (name, exchange) => handleCall(name, exchange, deps),
       stat: () => this.report(),

@@ -1,16 +1,22 @@
 /**
- * Fetching shards over plain HTTP. Decides: how many connections there are to one blobnode and how long they
+ * Shards over plain HTTP. Decides: how many connections there are to one blobnode and how long they
  * are kept, that a request which met one that had just gone is sent once more on a fresh one, and when a
  * request has taken too long. Leaves to others: the bytes (`bulk-connection.ts`), TLS (`http-peers.ts`).
  */
 import { validateHeaderValue } from 'node:http'
 import { TroupeError } from '../../../../src/index.ts'
-import { type BulkAnswer, BulkConnection, NoAnswer, WrongAnswer } from './bulk-connection.ts'
+import {
+  type BulkAnswer,
+  type BulkCall,
+  BulkConnection,
+  NoAnswer,
+  WrongAnswer,
+} from './bulk-connection.ts'
 
-export interface BulkRequest {
+export interface BulkRequest extends Omit<BulkCall, 'head'> {
+  method: 'GET' | 'POST'
   path: string
   headers: Readonly<Record<string, string>>
-  answerBytesMax: number
   timeoutMs: number
   signal?: AbortSignal | undefined
 }
@@ -44,7 +50,7 @@ export class BulkReads {
   }
 
   /** @throws TroupeError `unavailable`: nobody there, or not in time; what `signal` was aborted with */
-  get(url: URL, hostname: string, request: BulkRequest): Promise<BulkAnswer> {
+  call(url: URL, hostname: string, request: BulkRequest): Promise<BulkAnswer> {
     const { timeoutMs, signal } = request
     const work = new Work()
     const why = `${url.origin} did not answer within ${timeoutMs} ms`
@@ -78,7 +84,8 @@ export class BulkReads {
       try {
         if (work.ended) throw work.ended
         work.cut = (thrown) => connection.cut(thrown)
-        return await connection.ask(head, request.answerBytesMax)
+        const { body, answerBytesMax, into } = request
+        return await connection.ask({ head, body, answerBytesMax, into })
       } catch (thrown) {
         if (thrown instanceof NoAnswer && wasUsed && !isAgain) continue
         throw explained(thrown, url)
@@ -169,12 +176,18 @@ class Work {
   }
 }
 
-function headOf({ host, pathname }: URL, { path, headers }: BulkRequest): string {
-  const lines = Object.entries({ host, ...headers }).map(([name, value]) => {
+function headOf({ host, pathname }: URL, { method, path, headers, body }: BulkRequest): string {
+  const length = body?.reduce((sum, part) => sum + part.byteLength, 0)
+  const all = {
+    host,
+    ...headers,
+    ...(length === undefined ? {} : { 'content-length': `${length}` }),
+  }
+  const lines = Object.entries(all).map(([name, value]) => {
     validateHeaderValue(name, value)
     return `${name}: ${value}\r\n`
   })
-  return `GET ${pathname.replace(/\/$/, '')}${path} HTTP/1.1\r\n${lines.join('')}\r\n`
+  return `${method} ${pathname.replace(/\/$/, '')}${path} HTTP/1.1\r\n${lines.join('')}\r\n`
 }
 
 function explained(thrown: unknown, { origin }: URL): unknown {

@@ -5,12 +5,14 @@
  */
 import { z } from 'zod'
 import type { Clock } from '../../../../src/index.ts'
-import { parseStorageJson, refusal } from '../codes/index.ts'
+import { refusal } from '../codes/index.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import { COPY_MS_MAX, copyInto, readMsMaxOf } from './copy-shards.ts'
 import type { DiskStore, ShardBytes } from './disk-store.ts'
 import type { BytesHead, Exchange } from './exchange.ts'
 import { type IoKind, ioKind } from './io-kinds.ts'
+import { answerShards, lengthOf, type ManyDeps, read, takeShards } from './many-shards.ts'
 import type { FarChunks } from './near-chunks.ts'
 import { type CallName, type CallParts, partsOf } from './paths.ts'
 import type { ServedDisk } from './served-disk.ts'
@@ -22,11 +24,12 @@ export interface CallDeps {
   disk: (id: number) => ServedDisk
   /** Of bodies that are held whole. */
   held: ByteBudget
+  buffers: BufferPool
   /** Of a chunk whose maker says nothing. */
   chunkBytesMax: number
   clock: Clock
   /** Chunks here and elsewhere, as other blobnodes give them. */
-  chunks: Pick<FarChunks, 'getShard'>
+  chunks: Pick<FarChunks, 'getShards'>
 }
 
 /** Up to here a body is held until it is there: then no slow sender keeps a slot of the disk. */
@@ -75,6 +78,8 @@ const HANDLES: { [TCall in CallName]: Handle<TCall> } = {
     const { shards, next } = await deps.disk(diskid).store().listShards(vuid, page)
     exchange.json({ shard_infos: shards.map(writtenShard), next })
   },
+  'shards/get': (parts, exchange, deps) => answerShards(exchange, manyOf(parts, exchange, deps)),
+  'shards/put': (parts, exchange, deps) => takeShards(exchange, manyOf(parts, exchange, deps)),
   'shard/copy': copyShards,
   'shard/verify': async ({ diskid, vuid, startbid, count }, exchange, { disk, clock }) => {
     const wanted = { vuid, from: startbid, count }
@@ -144,7 +149,7 @@ async function putHeld(
 ): Promise<{ crc: number }> {
   const giveBack = held.take(size)
   try {
-    const body = await exchange.whole(size)
+    const body = await exchange.whole(Buffer.allocUnsafe(size))
     const free = await disk.slots.take(kindOf(exchange), exchange.isGone)
     try {
       return await disk.store().putShard(vuid, bid, size, body, meant)
@@ -238,37 +243,26 @@ async function sendPieces(
 async function copyShards(
   { diskid, vuid }: CallParts<'shard/copy'>,
   exchange: Exchange,
-  { disk, chunks, held, clock }: CallDeps,
+  { disk, chunks, held, buffers, clock }: CallDeps,
 ): Promise<void> {
-  const { from, shards } = copyOf(await exchange.whole(lengthOf(exchange)))
+  const asked = await exchange.whole(Buffer.allocUnsafe(lengthOf(exchange, HELD_BYTES_MAX)))
+  const { from, shards } = read(copyBody, asked)
   const source = { address: from.host, diskId: from.disk_id, vuid: from.vuid }
   const io = kindOf(exchange)
   const failed = await copyInto(disk(diskid), {
-    ...{ vuid, shards, io, held, isGone: exchange.isGone, clock },
+    ...{ vuid, shards, io, held, buffers, isGone: exchange.isGone, clock },
     readMsMax: readMsMaxOf(COPY_MS_MAX),
-    read: (bid, signal) => chunks.getShard(source, bid, { io, signal }),
+    read: (wanted, target, signal) => chunks.getShards(source, wanted, target, { io, signal }),
   })
   exchange.json({ failed: failed.map(writtenFailure) })
 }
 
-/** @throws StorageRefusal 600 */
-function copyOf(bytes: Buffer): z.output<typeof copyBody> {
-  let given: unknown
-  try {
-    given = parseStorageJson(bytes.toString('utf8'))
-  } catch {
-    given = undefined
-  }
-  const body = copyBody.safeParse(given)
-  if (body.success) return body.data
-  throw refusal(600, `what is to be copied cannot be read: ${z.prettifyError(body.error)}`)
-}
-
-/** Of a body that is held whole. @throws StorageRefusal 600 */
-function lengthOf(exchange: Exchange): number {
-  const bytes = Number(exchange.header('content-length') ?? Number.NaN)
-  if (Number.isInteger(bytes) && bytes <= HELD_BYTES_MAX) return bytes
-  throw refusal(600, `content-length says no number of bytes up to ${HELD_BYTES_MAX}`)
+function manyOf(
+  { diskid, vuid }: CallParts<'shards/get'>,
+  exchange: Exchange,
+  { disk, held, buffers }: CallDeps,
+): ManyDeps {
+  return { disk: disk(diskid), vuid, io: kindOf(exchange), held, buffers }
 }
 
 async function atWork<T>(

@@ -5,17 +5,28 @@
  */
 import type { z } from 'zod'
 import { TroupeError } from '../../../../src/index.ts'
-import { parseStorageJson, readRefusal, storageJson } from '../codes/index.ts'
+import { parseStorageJson, readRefusal, refusal, storageJson } from '../codes/index.ts'
+import { isOfShard } from '../disk-files/index.ts'
+import { copyBytes } from '../erasure/index.ts'
 import type { CopyFailure, WantedShard } from './copy-shards.ts'
-import type { ChunkStat, ShardInfo } from './disk-store.ts'
+import type { ChunkStat, ShardFailure, ShardInfo, WantedBytes } from './disk-store.ts'
 import { HttpPeers, type PeerAnswer } from './http-peers.ts'
 import type { IoKind } from './io-kinds.ts'
 import { keepFreedMemory } from './kept-memory.ts'
-import { CALLS, type CallName, type CallParts, pathOf, SHARD_BYTES_MAX } from './paths.ts'
+import type { PutShard } from './many-shards.ts'
+import {
+  CALLS,
+  type CallName,
+  type CallParts,
+  MANY_BYTES_MAX,
+  pathOf,
+  SHARD_BYTES_MAX,
+} from './paths.ts'
 import {
   chunkAnswer,
   chunksAnswer,
   copyAnswer,
+  failuresAnswer,
   putAnswer,
   shardAnswer,
   shardsAnswer,
@@ -59,7 +70,8 @@ const JSON_BYTES_MAX = 8_388_608
 interface Sent extends CallOptions {
   query?: string
   headers?: Readonly<Record<string, string>>
-  body?: Uint8Array
+  body?: readonly Uint8Array[]
+  into?: Uint8Array
   answerBytesMax?: number
   isBulk?: boolean
 }
@@ -115,7 +127,7 @@ export class BlobnodeClient {
   ): Promise<{ crc: number }> {
     const parts = { ...chunkOf(at), bid, size: bytes.byteLength }
     const meant = crc === undefined ? {} : { query: `crc=${crc}` }
-    const sent = { ...options, ...meant, body: bytes }
+    const sent = { ...options, ...meant, body: [bytes] }
     return this.#read(putAnswer, at.address, 'shard/put', parts, sent)
   }
 
@@ -131,6 +143,44 @@ export class BlobnodeClient {
     const whole = Buffer.concat([body, rest.body])
     if (whole.byteLength === length) return whole
     throw new TroupeError('unavailable', `${at.address} broke off in the middle of a shard, twice`)
+  }
+
+  /**
+   * Many, one behind the other. @param target as long as they are together; what stands in it counts only when all are
+   * given, and nobody writes there once this has ended @returns those that are not given
+   */
+  async getShards(
+    at: UnitPlace,
+    wanted: readonly WantedBytes[],
+    target: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<readonly ShardFailure[]> {
+    if (target.length > MANY_BYTES_MAX) return this.#oneByOne(at, wanted, target, options)
+    const { bids, sizes } = columnsOf(wanted)
+    const sent = {
+      ...{ ...options, into: target, isBulk: true },
+      body: [Buffer.from(storageJson({ bids, sizes }))],
+      answerBytesMax: Math.max(JSON_BYTES_MAX, target.length),
+    }
+    const answer = await this.#call(at.address, 'shards/get', chunkOf(at), sent)
+    const { status, body, isWhole } = answer
+    if (isWhole && status === 200 && body.length === target.length) return []
+    const failures = isWhole && status === 207 ? failuresAnswer.safeParse(jsonOf(body)) : undefined
+    if (failures?.success) return failures.data
+    throw new TroupeError('unavailable', `${at.address} broke off in the middle of shards`)
+  }
+
+  /** Many. @param source them, one behind the other @returns those that were deleted there */
+  async putShards(
+    at: UnitPlace,
+    shards: readonly PutShard[],
+    source: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<readonly ShardFailure[]> {
+    const crcs = shards.map(({ crc }) => crc)
+    const line = Buffer.from(`${storageJson({ ...columnsOf(shards), crcs })}\n`)
+    const sent = { ...options, body: [line, source], isBulk: true }
+    return this.#read(failuresAnswer, at.address, 'shards/put', chunkOf(at), sent)
   }
 
   async statShard(at: UnitPlace, bid: bigint, options: CallOptions = {}): Promise<ShardInfo> {
@@ -162,7 +212,7 @@ export class BlobnodeClient {
     const place = { host: from.address, disk_id: from.diskId, vuid: from.vuid }
     const wanted = shards.map(({ bid, size, crc }) => ({ bid, size, crc }))
     const body = Buffer.from(storageJson({ from: place, shards: wanted }))
-    const sent = { ...options, body }
+    const sent = { ...options, body: [body] }
     return (await this.#read(copyAnswer, at.address, 'shard/copy', chunkOf(at), sent)).failed
   }
 
@@ -211,6 +261,29 @@ export class BlobnodeClient {
     throw new TroupeError('unavailable', why)
   }
 
+  /** Such as are too large to be held whole together. */
+  async #oneByOne(
+    at: UnitPlace,
+    wanted: readonly WantedBytes[],
+    target: Uint8Array,
+    options: CallOptions,
+  ): Promise<readonly ShardFailure[]> {
+    const failed: ShardFailure[] = []
+    let place = 0
+    for (const { bid, size } of wanted) {
+      try {
+        const bytes = await this.getShard(at, bid, options)
+        if (bytes.length !== size) throw refusal(658, `shard ${bid} has ${bytes.length} bytes`)
+        copyBytes(target, place, bytes)
+      } catch (thrown) {
+        if (!isOfShard(thrown)) throw thrown
+        failed.push({ bid, why: thrown })
+      }
+      place += size
+    }
+    return failed
+  }
+
   async #read<TCall extends CallName, TAnswer>(
     schema: z.ZodType<TAnswer>,
     address: string,
@@ -229,8 +302,10 @@ export class BlobnodeClient {
     address: string,
     call: TCall,
     parts: NoInfer<CallParts<TCall>>,
-    { query, headers, body, signal, io, answerBytesMax = JSON_BYTES_MAX, isBulk = false }: Sent,
+    sent: Sent,
   ): Promise<PeerAnswer> {
+    const { query, headers, body, into, signal, io } = sent
+    const { answerBytesMax = JSON_BYTES_MAX, isBulk = false } = sent
     const words = [query, io === undefined || io === 'client' ? undefined : `io=${io}`]
     const search = words.filter((word) => word !== undefined).join('&')
     const answer = await this.#peers.call(address, {
@@ -239,10 +314,16 @@ export class BlobnodeClient {
       headers: { ...this.#headers, ...headers },
       ...{ timeoutMs: this.#timeoutMs, answerBytesMax, signal, isBulk },
       ...(body === undefined ? {} : { body }),
+      ...(into === undefined ? {} : { into }),
     })
     if (answer.status < 300) return answer
     throw failureOf(address, answer)
   }
+}
+
+/** Two rows of numbers: of many shards they are read in half the time. */
+function columnsOf(shards: readonly WantedBytes[]): { bids: bigint[]; sizes: number[] } {
+  return { bids: shards.map(({ bid }) => bid), sizes: shards.map(({ size }) => size) }
 }
 
 function chunkOf({ diskId, vuid }: UnitPlace): CallParts<'chunk/stat'> {

@@ -1,24 +1,22 @@
 /**
  * Fills a chunk with shards of another one, on the blobnode that has the new chunk: so their bytes cross the
  * network once, or not at all, whoever asks for it. Decides: that what is there already is not copied again;
- * that many are written with one flush; that a shard which its chunk does not give, or not in time, is told, and
- * keeps no other from its way; that what arrives is what the asker says was written, by its checksum. Leaves to
- * others: which shards, and what becomes of those that could not be had.
+ * that many are read in one call and written with one flush; that a shard which its chunk does not give, or not in
+ * time, is told, and keeps no other from its way; that what arrives is what the asker says was written, by its
+ * checksum. Leaves to others: which shards, and what becomes of those that could not be had.
  */
 import { type Clock, TroupeError } from '../../../../src/index.ts'
 import { inParallel } from '../access/parallel.ts'
 import { refusal, StorageRefusal } from '../codes/index.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import type { ByteBudget } from './byte-budget.ts'
-import type { DiskStore } from './disk-store.ts'
+import type { DiskStore, ShardFailure } from './disk-store.ts'
 import type { IoKind } from './io-kinds.ts'
+import { bytesOf, type PutShard, putTogether, slicesOf } from './many-shards.ts'
 import type { ServedDisk } from './served-disk.ts'
 
-export interface WantedShard {
-  bid: bigint
-  size: number
-  /** CRC-32. */
-  crc: number
-}
+/** As the asker knows it. */
+export type WantedShard = PutShard
 
 /** One that was not copied. */
 export interface CopyFailure {
@@ -31,28 +29,31 @@ export interface CopyFailure {
 export interface CopyOrder {
   vuid: bigint
   shards: readonly WantedShard[]
-  /** @throws TroupeError as the other chunk's blobnode answers; what the signal was aborted with */
-  read: (bid: bigint, signal: AbortSignal) => Promise<Buffer>
+  /**
+   * Many, one behind the other in `target`, or none. @returns those that the other chunk does not give
+   * @throws TroupeError as its blobnode answers; what the signal was aborted with
+   */
+  read: (
+    wanted: readonly WantedShard[],
+    target: Uint8Array,
+    signal: AbortSignal,
+  ) => Promise<readonly ShardFailure[]>
   io: IoKind
   isGone: () => boolean
   clock: Clock
   /** For the reads of all groups together. */
   readMsMax: number
+  buffers: BufferPool
   /** Of what is held on its way; whoever asks may hold as much as it likes without. */
   held?: ByteBudget
 }
 
 /** Of one chunk, while nobody else waits for what is read: its disk reads ahead. */
-const READS_AT_ONCE = 8
+const READS_AT_ONCE = 4
+/** In one call. */
+const READ_BYTES = 4_194_304
 /** What is read before it is written, so that one flush takes all of it. */
 const GROUP_BYTES = 16_777_216
-/** What is deleted does not come back. */
-const MARKED_DELETED = 654
-
-interface Read {
-  shard: WantedShard
-  bytes: Buffer
-}
 
 /** Whoever asks waits so long: a disk that is busy with clients takes its time for 16 MiB. */
 export const COPY_MS_MAX = 30_000
@@ -64,126 +65,129 @@ export function readMsMaxOf(askerMs: number): number {
 
 /** @throws StorageRefusal, TroupeError: the new chunk, or its disk */
 export async function copyInto(disk: ServedDisk, order: CopyOrder): Promise<CopyFailure[]> {
-  const failed: CopyFailure[] = []
   // Else a chunk that is slow to read would be taken for a new one that is slow to write.
   const late = new AbortController()
   const why = `it was not read within ${order.readMsMax} ms`
   const cancel = order.clock.after(order.readMsMax, () =>
     late.abort(new TroupeError('unavailable', why)),
   )
+  const copy = new Copy(disk, order, late.signal)
   try {
-    for (const group of groupsOf(order.shards)) {
-      const giveBack = order.held?.take(bytesOf(group))
-      try {
-        const read = await readAll(disk.store(), { ...order, signal: late.signal }, group, failed)
-        await putAll(disk, order, read, failed)
-      } finally {
-        giveBack?.()
-      }
-    }
-    return failed
+    for (const group of cut(order.shards, GROUP_BYTES)) await copy.group(group)
+    return copy.failed
   } finally {
     cancel()
   }
 }
 
-function* groupsOf(shards: readonly WantedShard[]): Generator<WantedShard[], void, undefined> {
-  let group: WantedShard[] = []
+/** Pieces of at most so many bytes; each has one at least. */
+function* cut(
+  shards: readonly WantedShard[],
+  bytesMax: number,
+): Generator<WantedShard[], void, undefined> {
+  let piece: WantedShard[] = []
   let bytes = 0
   for (const shard of shards) {
-    if (group.length > 0 && bytes + shard.size > GROUP_BYTES) {
-      yield group
-      group = []
+    if (piece.length > 0 && bytes + shard.size > bytesMax) {
+      yield piece
+      piece = []
       bytes = 0
     }
-    group.push(shard)
+    piece.push(shard)
     bytes += shard.size
   }
-  if (group.length > 0) yield group
+  if (piece.length > 0) yield piece
 }
 
-function bytesOf(shards: readonly WantedShard[]): number {
-  return shards.reduce((sum, { size }) => sum + size, 0)
+/** Some that are read together, and where they go. */
+interface Batch {
+  shards: WantedShard[]
+  target: Buffer
 }
 
-/** Those that are not there yet, and can be had. */
-async function readAll(
-  store: DiskStore,
-  order: CopyOrder & { signal: AbortSignal },
-  group: readonly WantedShard[],
-  failed: CopyFailure[],
-): Promise<Read[]> {
-  const read: Read[] = []
-  let away: TroupeError | undefined
-  await inParallel(group, READS_AT_ONCE, async (shard) => {
-    if (order.isGone()) throw refusal(676, 'the caller has gone')
-    if (await isThere(store, order.vuid, shard)) return
-    // Who does not answer is not asked for each of them: that would take as long as they are many.
-    const bytes = away ?? (await readOne(order, shard))
-    if (Buffer.isBuffer(bytes)) {
-      read.push({ shard, bytes })
-      return
+class Copy {
+  readonly failed: CopyFailure[] = []
+  readonly #disk: ServedDisk
+  readonly #order: CopyOrder
+  readonly #signal: AbortSignal
+  /** Who does not answer is not asked for each of them: that would take as long as they are many. */
+  #away: TroupeError | undefined
+
+  constructor(disk: ServedDisk, order: CopyOrder, signal: AbortSignal) {
+    this.#disk = disk
+    this.#order = order
+    this.#signal = signal
+  }
+
+  /** What of it is not there yet. */
+  async group(group: readonly WantedShard[]): Promise<void> {
+    const { vuid, isGone, held, buffers } = this.#order
+    const there = await bidsThere(this.#disk.store(), vuid, group)
+    const shards = group.filter(({ bid }) => !there.has(bid))
+    const giveBack = held?.take(bytesOf(shards))
+    try {
+      const memory = buffers.take(bytesOf(shards))
+      const batches = batchesOf(shards, memory)
+      await inParallel(batches, READS_AT_ONCE, (batch) => this.#read(batch))
+      const read = batches.flatMap(({ shards: some, target }) => slicesOf(some, target))
+      const failed = await putTogether({ ...this.#order, disk: this.#disk }, isGone, read)
+      for (const { bid, why } of failed) this.failed.push({ bid, isSource: false, why })
+      // What was given up may still be written to.
+      if (this.#away === undefined) buffers.give(memory)
+    } finally {
+      giveBack?.()
     }
-    failed.push({ bid: shard.bid, isSource: true, why: bytes })
-    if (!(bytes instanceof StorageRefusal)) away = bytes
+  }
+
+  /** Leaves in it what could be had, one behind the other. */
+  async #read(batch: Batch): Promise<void> {
+    while (batch.shards.length > 0) {
+      if (this.#order.isGone()) throw refusal(676, 'the caller has gone')
+      const failures = await this.#readOnce(batch)
+      if (failures.length === 0) return
+      const bids = new Set(failures.map(({ bid }) => bid))
+      this.failed.push(...failures)
+      batch.shards = batch.shards.filter(({ bid }) => !bids.has(bid))
+      batch.target = batch.target.subarray(0, bytesOf(batch.shards))
+    }
+  }
+
+  async #readOnce({ shards, target }: Batch): Promise<CopyFailure[]> {
+    const signal = this.#signal
+    const all = (why: TroupeError) => shards.map(({ bid }) => ({ bid, isSource: true, why }))
+    if (this.#away) return all(this.#away)
+    try {
+      signal.throwIfAborted()
+      const failures = await this.#order.read(shards, target, signal)
+      return failures.map(({ bid, why }) => ({ bid, isSource: true, why }))
+    } catch (thrown) {
+      if (!(thrown instanceof TroupeError)) throw thrown
+      if (!(thrown instanceof StorageRefusal)) this.#away = thrown
+      return all(thrown)
+    }
+  }
+}
+
+function batchesOf(shards: readonly WantedShard[], memory: Buffer): Batch[] {
+  let at = 0
+  return [...cut(shards, READ_BYTES)].map((some) => {
+    const target = memory.subarray(at, at + bytesOf(some))
+    at += target.length
+    return { shards: some, target }
   })
-  return read
 }
 
-async function isThere(store: DiskStore, vuid: bigint, shard: WantedShard): Promise<boolean> {
-  try {
-    const { size, crc, flag } = await store.statShard(vuid, shard.bid)
-    return flag === 1 && size === shard.size && crc === shard.crc
-  } catch (thrown) {
-    // Whatever else is the matter with the chunk, the put will say.
-    if (thrown instanceof TroupeError) return false
-    throw thrown
-  }
-}
-
-async function readOne(
-  { read, signal }: CopyOrder & { signal: AbortSignal },
-  { bid, size }: WantedShard,
-): Promise<Buffer | TroupeError> {
-  try {
-    signal.throwIfAborted()
-    const bytes = await read(bid, signal)
-    if (bytes.length === size) return bytes
-    return refusal(658, `shard ${bid} has ${bytes.length} bytes, not ${size}`)
-  } catch (thrown) {
-    if (thrown instanceof TroupeError) return thrown
-    throw thrown
-  }
-}
-
-/** In one place at the disk: they go to it in one write. */
-async function putAll(
-  disk: ServedDisk,
-  { vuid, io, isGone }: CopyOrder,
-  read: readonly Read[],
-  failed: CopyFailure[],
-): Promise<void> {
-  if (read.length === 0) return
-  const free = await disk.slots.take(io, isGone, true)
-  try {
-    const store = disk.store()
-    const puts = read.map(({ shard: { bid, size, crc }, bytes }) =>
-      store.putShard(vuid, bid, size, bytes, crc),
-    )
-    for (const [at, put] of (await Promise.allSettled(puts)).entries()) {
-      const { shard } = read[at]!
-      if (put.status === 'fulfilled') {
-        disk.counters.puts += 1
-        disk.counters.bytes_in += shard.size
-      } else if (isDeleted(put.reason)) {
-        failed.push({ bid: shard.bid, isSource: false, why: put.reason })
-      } else throw put.reason
-    }
-  } finally {
-    free()
-  }
-}
-
-function isDeleted(thrown: unknown): thrown is StorageRefusal {
-  return thrown instanceof StorageRefusal && thrown.status === MARKED_DELETED
+async function bidsThere(
+  store: DiskStore,
+  vuid: bigint,
+  wanted: readonly WantedShard[],
+): Promise<ReadonlySet<bigint>> {
+  const [from = 1n] = wanted.map(({ bid }) => bid).sort((a, b) => (a < b ? -1 : 1))
+  const { shards } = await store.listShards(vuid, { from, status: 1, count: wanted.length })
+  const known = new Map(shards.map((shard) => [shard.bid, shard]))
+  const there = wanted.filter(({ bid, size, crc }) => {
+    const shard = known.get(bid)
+    return shard?.size === size && shard.crc === crc
+  })
+  return new Set(there.map(({ bid }) => bid))
 }

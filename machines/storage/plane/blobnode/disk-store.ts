@@ -4,10 +4,18 @@ import type {
   DiskUsage,
   ChunkStat as FilesChunkStat,
   ShardBytes,
+  ShardFailure,
   ShardInfo,
+  WantedBytes,
 } from '../disk-files/index.ts'
 
-export type { DiskUsage, ShardBytes, ShardInfo } from '../disk-files/index.ts'
+export type {
+  DiskUsage,
+  ShardBytes,
+  ShardFailure,
+  ShardInfo,
+  WantedBytes,
+} from '../disk-files/index.ts'
 
 /** What of it travels: the rest is the disk's own. */
 export type ChunkStat = Omit<FilesChunkStat, 'deadBytes' | 'damagedBytes'>
@@ -29,6 +37,12 @@ export interface DiskStore {
     crc?: number,
   ): Promise<{ crc: number }>
   readShard(vuid: bigint, bid: bigint, range?: { from: number; to: number }): Promise<ShardBytes>
+  /** All of them, one behind the other in `target`, verified; or those that it does not give, and why. */
+  readShards(
+    vuid: bigint,
+    wanted: readonly WantedBytes[],
+    target: Uint8Array,
+  ): Promise<readonly ShardFailure[]>
   /** Whether all that is kept of it is what was written. */
   verifyShard(vuid: bigint, bid: bigint): Promise<boolean>
   statShard(vuid: bigint, bid: bigint): Awaitable<ShardInfo>

@@ -43,19 +43,22 @@ export class Exchange {
   /** Nobody waits for an answer any more. */
   readonly isGone = (): boolean => this.#response.destroyed
 
-  /** Of exactly that many bytes, in one piece. @throws StorageRefusal 600 when it breaks off */
-  whole(size: number): Promise<Buffer> {
+  /** Of exactly as many bytes as fit into `body`. @throws StorageRefusal 600 when it breaks off */
+  whole(body: Buffer): Promise<Buffer> {
     this.#begin()
     const request = this.#request
+    const size = body.length
     return new Promise((resolve, reject) => {
-      const body = Buffer.allocUnsafe(size)
       let at = 0
       request.on('data', (piece: Buffer) => {
         at += piece.copy(body, at)
       })
       request.once('end', () => (at === size ? resolve(body) : reject(brokenOff(at, size))))
       request.once('error', () => reject(brokenOff(at, size)))
-      request.once('close', () => reject(brokenOff(at, size)))
+      request.once('close', () => {
+        // Every request is closed; to make an error for each takes longer than to read its head.
+        if (!request.readableEnded) reject(brokenOff(at, size))
+      })
     })
   }
 
@@ -75,8 +78,8 @@ export class Exchange {
     if (at !== size) throw brokenOff(at, size)
   }
 
-  json(value: unknown): void {
-    this.text(200, 'application/json', storageJson(value))
+  json(value: unknown, status = 200): void {
+    this.text(status, 'application/json', storageJson(value))
   }
 
   text(status: number, type: string, text: string): void {

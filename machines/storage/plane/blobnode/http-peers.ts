@@ -17,9 +17,11 @@ export interface PeerRequest {
   method: 'GET' | 'POST'
   path: string
   headers?: Readonly<Record<string, string>>
-  body?: Uint8Array
-  /** A GET whose answer is large and says how long it is. */
+  body?: readonly Uint8Array[]
+  /** Its body or its answer is large, and the answer says how long it is. */
   isBulk?: boolean
+  /** Where the body of a 200 goes, if it is as long. */
+  into?: Uint8Array
   /** Of its answer; more is taken for no answer. */
   answerBytesMax: number
   timeoutMs: number
@@ -73,7 +75,7 @@ export class HttpPeers {
     request.signal?.throwIfAborted()
     const { headers = {}, isBulk = false } = request
     if (isBulk && !origin.isSecure)
-      return this.#bulk.get(origin.url, origin.hostname, { ...request, headers })
+      return this.#bulk.call(origin.url, origin.hostname, { ...request, headers })
     try {
       return await this.#send(origin, request, false)
     } catch (thrown) {
@@ -91,13 +93,14 @@ export class HttpPeers {
   #send(origin: Origin, request: PeerRequest, isFresh: boolean): Promise<PeerAnswer> {
     const { method, path, headers, body, timeoutMs, signal } = request
     const { url, isSecure, hostname } = origin
-    const isAsked = body !== undefined && body.byteLength >= ASKED_BYTES_MIN
+    const bytes = body?.reduce((sum, part) => sum + part.byteLength, 0)
+    const isAsked = bytes !== undefined && bytes >= ASKED_BYTES_MIN
     const options = {
       ...{ method, hostname, port: url.port, path: `${url.pathname.replace(/\/$/, '')}${path}` },
       agent: isFresh ? (false as const) : isSecure ? this.#secure : this.#plain,
       headers: {
         ...headers,
-        ...(body === undefined ? {} : { 'content-length': body.byteLength }),
+        ...(bytes === undefined ? {} : { 'content-length': bytes }),
         ...(isAsked ? { expect: '100-continue' } : {}),
       },
       ...(this.#ca === undefined ? {} : { ca: this.#ca }),
@@ -106,7 +109,7 @@ export class HttpPeers {
       const outgoing = (isSecure ? httpsRequest : httpRequest)(options)
       const watch = new Watch(outgoing, url, timeoutMs, signal)
       outgoing.once('response', (incoming) => {
-        const read = bodyOf(incoming, request.answerBytesMax, watch)
+        const read = bodyOf(incoming, request, watch)
         read.then(resolve, reject).finally(() => {
           watch.end()
           // It was refused before its body was sent.
@@ -117,8 +120,12 @@ export class HttpPeers {
         watch.end()
         reject(watch.cut ?? explained(error, outgoing, url))
       })
-      if (isAsked) outgoing.once('continue', () => outgoing.end(body))
-      else outgoing.end(body)
+      const send = () => {
+        for (const part of body?.slice(0, -1) ?? []) outgoing.write(part)
+        outgoing.end(body?.at(-1))
+      }
+      if (isAsked) outgoing.once('continue', send)
+      else send()
     })
   }
 
@@ -179,7 +186,11 @@ class Watch {
   }
 }
 
-function bodyOf(incoming: IncomingMessage, bytesMax: number, watch: Watch): Promise<PeerAnswer> {
+function bodyOf(
+  incoming: IncomingMessage,
+  { answerBytesMax: bytesMax, into }: PeerRequest,
+  watch: Watch,
+): Promise<PeerAnswer> {
   const { statusCode: status = 0, headers } = incoming
   const length = lengthOf(headers)
   return new Promise((resolve, reject) => {
@@ -188,7 +199,8 @@ function bodyOf(incoming: IncomingMessage, bytesMax: number, watch: Watch): Prom
       incoming.destroy()
     }
     if (length !== undefined && length > bytesMax) return tooLarge()
-    const pieces = new Pieces(length)
+    const isMeant = status === 200 && into !== undefined && into.length === length
+    const pieces = new Pieces(length, isMeant ? into : undefined)
     const told = (isWhole: boolean) => resolve({ status, headers, body: pieces.bytes(), isWhole })
     incoming.on('data', (piece: Buffer) => {
       pieces.add(piece)
@@ -210,8 +222,9 @@ class Pieces {
   readonly #whole: Buffer | undefined
   readonly #pieces: Buffer[] = []
 
-  constructor(length: number | undefined) {
-    this.#whole = length === undefined ? undefined : Buffer.allocUnsafe(length)
+  constructor(length: number | undefined, into?: Uint8Array) {
+    if (into) this.#whole = Buffer.from(into.buffer, into.byteOffset, into.length)
+    else if (length !== undefined) this.#whole = Buffer.allocUnsafe(length)
   }
 
   add(piece: Buffer): void {

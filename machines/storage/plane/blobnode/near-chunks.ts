@@ -5,14 +5,16 @@
  */
 import { type Clock, TroupeError } from '../../../../src/index.ts'
 import { refusal } from '../codes/index.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import type { BlobnodeClient, CallOptions, GetOptions, PutOptions, UnitPlace } from './client.ts'
 import { type CopyFailure, copyInto, readMsMaxOf, type WantedShard } from './copy-shards.ts'
-import type { ChunkStat, DiskStore, ShardInfo } from './disk-store.ts'
+import type { ChunkStat, DiskStore, ShardFailure, ShardInfo, WantedBytes } from './disk-store.ts'
+import { type PutShard, putTogether, slicesOf } from './many-shards.ts'
 import type { ServedDisk } from './served-disk.ts'
 
 export type FarChunks = Pick<
   BlobnodeClient,
-  'statChunk' | 'listShards' | 'getShard' | 'putShard' | 'copyShards'
+  'statChunk' | 'listShards' | 'getShard' | 'putShard' | 'getShards' | 'putShards' | 'copyShards'
 >
 
 export interface NearChunksDeps {
@@ -20,6 +22,7 @@ export interface NearChunksDeps {
   /** Where others call this blobnode: by that its own disks are known in a mapping. */
   address: () => string
   disks: ReadonlyMap<number, ServedDisk>
+  buffers: BufferPool
   clock: Clock
   /** For a whole call of a disk of its own. */
   timeoutMs: number
@@ -79,6 +82,38 @@ export class NearChunks implements FarChunks {
     return put
   }
 
+  /** What its disk does not end in time may still be written to `target`. */
+  async getShards(
+    at: UnitPlace,
+    wanted: readonly WantedBytes[],
+    target: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<readonly ShardFailure[]> {
+    const disk = this.#near(at)
+    if (disk === undefined) return this.#deps.far.getShards(at, wanted, target, options)
+    const failed = await this.#atWork(disk, options, (store) =>
+      store.readShards(at.vuid, wanted, target),
+    )
+    if (failed.length > 0) return failed
+    disk.counters.gets += wanted.length
+    disk.counters.bytes_out += target.length
+    return failed
+  }
+
+  async putShards(
+    at: UnitPlace,
+    shards: readonly PutShard[],
+    source: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<readonly ShardFailure[]> {
+    const disk = this.#near(at)
+    if (disk === undefined) return this.#deps.far.putShards(at, shards, source, options)
+    const { io = 'client' } = options
+    return this.#inTime(disk, options, (isGone) =>
+      putTogether({ disk, vuid: at.vuid, io }, isGone, slicesOf(shards, source)),
+    )
+  }
+
   async copyShards(
     at: UnitPlace,
     from: UnitPlace,
@@ -87,12 +122,13 @@ export class NearChunks implements FarChunks {
   ): Promise<CopyFailure[]> {
     const disk = this.#near(at)
     if (disk === undefined) return this.#deps.far.copyShards(at, from, shards, options)
-    const { clock, timeoutMs } = this.#deps
+    const { clock, timeoutMs, buffers } = this.#deps
     const { io = 'client' } = options
     return this.#inTime(disk, options, (isGone) =>
       copyInto(disk, {
-        ...{ vuid: at.vuid, shards, io, isGone, clock, readMsMax: readMsMaxOf(timeoutMs) },
-        read: (bid, signal) => this.getShard(from, bid, { io, signal }),
+        ...{ vuid: at.vuid, shards, io, isGone, clock, buffers },
+        readMsMax: readMsMaxOf(timeoutMs),
+        read: (wanted, target, signal) => this.getShards(from, wanted, target, { io, signal }),
       }),
     )
   }

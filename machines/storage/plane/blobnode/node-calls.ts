@@ -92,7 +92,7 @@ export class NodeList {
   ): Promise<NodeText> {
     const answer = await this.#peers.call(url, {
       ...{ method, path, headers: this.#headers, timeoutMs, signal },
-      ...(body === undefined ? {} : { body: Buffer.from(body) }),
+      ...(body === undefined ? {} : { body: [Buffer.from(body)] }),
       answerBytesMax: ANSWER_BYTES_MAX,
     })
     if (isOfNode(answer)) return { status: answer.status, text: answer.body.toString('utf8') }

@@ -11,6 +11,8 @@ const DISK_ID_MAX = 4_294_967_295
 export const LIST_COUNT_MAX = 1_000
 /** Of a copy: what is asked for fits into a few hundred KiB. */
 export const COPY_COUNT_MAX = 4_096
+/** Of many in one call: each side holds them whole. */
+export const MANY_BYTES_MAX = 8_388_608
 /** Of one shard. A piece of it only is held in memory, so this bounds how long a disk is busy with one. */
 export const SHARD_BYTES_MAX = 1_073_741_824
 
@@ -55,6 +57,9 @@ export const CALLS = {
   'shard/get': { method: 'GET', parts: SHARD },
   'shard/stat': { method: 'GET', parts: SHARD },
   'shard/list': { method: 'GET', parts: [...CHUNK, 'startbid', 'status', 'count'] },
+  /** Many in one body, one behind the other. */
+  'shards/get': { method: 'POST', parts: CHUNK },
+  'shards/put': { method: 'POST', parts: CHUNK },
   /** Into this chunk, from another one that the body names. */
   'shard/copy': { method: 'POST', parts: CHUNK },
   /** As a list, and each shard of it is looked at; a page ends where it takes too long. */

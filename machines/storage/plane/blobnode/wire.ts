@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { TroupeError } from '../../../../src/index.ts'
 import { bidSchema, refusal, StorageRefusal, vuidSchema } from '../codes/index.ts'
 import type { CopyFailure } from './copy-shards.ts'
-import type { ChunkStat, ChunkStatus, ShardInfo } from './disk-store.ts'
+import type { ChunkStat, ChunkStatus, ShardFailure, ShardInfo } from './disk-store.ts'
 import { COPY_COUNT_MAX } from './paths.ts'
 
 /** The numbers that the reference has for them. */
@@ -87,5 +87,37 @@ export const copyAnswer = z.object({
       }),
   ),
 })
+
+const bids = z.array(bidSchema).max(COPY_COUNT_MAX)
+const sizes = z.array(count).max(COPY_COUNT_MAX)
+
+/** What `shards/get` is asked for: two rows of numbers. */
+export const getManyBody = z
+  .object({ bids, sizes })
+  .refine((body) => body.bids.length === body.sizes.length, 'the rows are not of one length')
+  .transform((body) => body.bids.map((bid, at) => ({ bid, size: body.sizes[at] ?? 0 })))
+
+/** The first line of the body of `shards/put`; their bytes follow. */
+export const putManyLine = z
+  .object({ bids, sizes, crcs: z.array(count.max(0xffff_ffff)).max(COPY_COUNT_MAX) })
+  .refine(
+    (line) => line.bids.length === line.sizes.length && line.bids.length === line.crcs.length,
+    'the rows are not of one length',
+  )
+  .transform((line) =>
+    line.bids.map((bid, at) => ({ bid, size: line.sizes[at] ?? 0, crc: line.crcs[at] ?? 0 })),
+  )
+
+export function writtenFailures(failed: readonly ShardFailure[]): Record<string, unknown> {
+  const written = failed.map(({ bid, why }) => ({ bid, status: why.status, error: why.message }))
+  return { failed: written }
+}
+
+/** Shards that were not given, or not taken. */
+export const failuresAnswer = z
+  .object({ failed: z.array(z.object({ bid: bidSchema, status: count, error: z.string() })) })
+  .transform(({ failed }): ShardFailure[] =>
+    failed.map(({ bid, status, error }) => ({ bid, why: refusal(status, error) })),
+  )
 
 export const putAnswer = z.object({ crc: count })

@@ -126,7 +126,8 @@ export class ChunkLog {
     this.#cancelRest()
     if (this.#isRunning) return
     this.#isRunning = true
-    void this.#run()
+    // What is asked for in the same turn goes along.
+    queueMicrotask(() => void this.#run())
   }
 
   async #run(): Promise<void> {

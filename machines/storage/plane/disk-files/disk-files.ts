@@ -17,7 +17,7 @@ import { DRAFT_END } from './chunk-file.ts'
 import { DiskHealth } from './disk-health.ts'
 import { claimDirectory, IDENTITY_FILE, ownDirectory } from './disk-identity.ts'
 import { type FileOps, type FileSystemSpace, realFileOps } from './file-ops.ts'
-import type { Range, ShardBytes } from './shard-bytes.ts'
+import type { Range, ShardBytes, ShardFailure, WantedBytes } from './shard-bytes.ts'
 import type { ShardInfo } from './shard-index.ts'
 
 export interface DiskFilesOptions {
@@ -218,6 +218,15 @@ export class DiskFiles {
   /** @param range `to` is behind its last byte @throws StorageRefusal 651, 654, 655, 658 */
   readShard(vuid: Vuid, bid: bigint, range?: Range): Promise<ShardBytes> {
     return this.#within(vuid, (chunk) => chunk.reader.read(bid, range))
+  }
+
+  /** Many, one behind the other in `target`; or those that it does not give. */
+  readShards(
+    vuid: Vuid,
+    wanted: readonly WantedBytes[],
+    target: Uint8Array,
+  ): Promise<ShardFailure[]> {
+    return this.#within(vuid, (chunk) => chunk.reader.readTogether(wanted, target))
   }
 
   /** Whether all that is kept of it is what was written. @throws StorageRefusal 651, 654, 658 */

@@ -11,6 +11,8 @@ import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 export interface DiskFile {
   /** Fills the buffer from there on; fewer bytes only where the file ends. */
   read(buffer: Buffer, at: number): Promise<number>
+  /** The same for several, one behind the other. */
+  readAll(buffers: readonly Uint8Array[], at: number): Promise<number>
   /** All of them, one behind the other. Of an `append` file they are on the disk when it resolves. */
   write(buffers: readonly Uint8Array[], at: number): Promise<void>
   truncate(bytes: number): Promise<void>
@@ -90,6 +92,18 @@ class RealFile implements DiskFile {
     return done
   }
 
+  async readAll(buffers: readonly Uint8Array[], at: number): Promise<number> {
+    let left = buffers
+    let done = 0
+    while (left.length > 0) {
+      const bytes = await this.#readAllOnce(left, at + done)
+      if (bytes === 0) break
+      done += bytes
+      left = behind(left, bytes)
+    }
+    return done
+  }
+
   async write(buffers: readonly Uint8Array[], at: number): Promise<void> {
     let left = buffers
     let position = at
@@ -134,6 +148,12 @@ class RealFile implements DiskFile {
     })
   }
 
+  #readAllOnce(buffers: readonly Uint8Array[], at: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.readv(this.#fd, buffers, at, (error, bytes) => (error ? reject(error) : resolve(bytes)))
+    })
+  }
+
   #writeOnce(buffers: readonly Uint8Array[], at: number): Promise<number> {
     return new Promise((resolve, reject) => {
       fs.writev(this.#fd, buffers, at, (error, bytes) => (error ? reject(error) : resolve(bytes)))
@@ -141,7 +161,7 @@ class RealFile implements DiskFile {
   }
 }
 
-/** What is left of them after so many bytes: a disk that fills up takes a part. */
+/** What is left of them after so many bytes: a disk that fills up takes a part, and a call has its largest number. */
 function behind(buffers: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
   let index = 0
   let skip = bytes

@@ -6,5 +6,11 @@ export {
   type DiskFilesOptions,
   type DiskUsage,
 } from './disk-files.ts'
-export type { Range, ShardBytes } from './shard-bytes.ts'
+export {
+  isOfShard,
+  type Range,
+  type ShardBytes,
+  type ShardFailure,
+  type WantedBytes,
+} from './shard-bytes.ts'
 export type { ShardInfo } from './shard-index.ts'

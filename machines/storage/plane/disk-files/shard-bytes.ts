@@ -4,12 +4,13 @@
  * others: which shard is meant, and where it is by now.
  */
 import { crc32 } from 'node:zlib'
-import { refusal, type StorageRefusal } from '../codes/index.ts'
+import { refusal, StorageRefusal } from '../codes/index.ts'
 import { areBlocksOf, BLOCK_BYTES, isTableOf, RunningChecksums, tableBytesOf } from './checksums.ts'
 import type { ChunkFile } from './chunk-file.ts'
 import type { DiskHealth } from './disk-health.ts'
 import type { DiskFile } from './file-ops.ts'
 import { type ChunkRecord, roundUp, tableAt } from './record.ts'
+import { type PlacedShard, readRuns } from './shard-runs.ts'
 
 /** Where a shard stands, and what it is. */
 export type StoredShard = Pick<ChunkRecord, 'bid' | 'at' | 'dataAt' | 'size' | 'crc'>
@@ -28,11 +29,25 @@ export interface ShardBytes {
   bytes: Buffer | AsyncIterable<Buffer>
 }
 
+/** One of many that are read together. */
+export interface WantedBytes {
+  bid: bigint
+  size: number
+}
+
+/** One that is not given, and why. */
+export interface ShardFailure {
+  bid: bigint
+  why: StorageRefusal
+}
+
 /** Held at once. A multiple of the block. */
 export const PIECE_BYTES = 16 * BLOCK_BYTES
 
 /** A range up to this length is one buffer. */
 const WHOLE_BYTES_MAX = 4 * PIECE_BYTES
+/** What is said of one shard, and not of its chunk: not there, deleted, not what was written. */
+const OF_SHARDS: ReadonlySet<number> = new Set([651, 654, 658])
 
 export class ShardReader {
   readonly #health: DiskHealth
@@ -54,6 +69,39 @@ export class ShardReader {
     }
     if (to - from > WHOLE_BYTES_MAX) return { size, crc, bytes: this.#pieces(bid, crc, range) }
     return { size, crc, bytes: await this.#part(bid, crc, range) }
+  }
+
+  /**
+   * Many, one behind the other. @param target as long as they are together; what stands in it counts only when
+   * all are given @returns those that are not @throws StorageRefusal: of the chunk, or its disk
+   */
+  async readTogether(wanted: readonly WantedBytes[], target: Uint8Array): Promise<ShardFailure[]> {
+    const failed: ShardFailure[] = []
+    const placed: PlacedShard[] = []
+    let file: ChunkFile | undefined
+    let at = 0
+    for (const { bid, size } of wanted) {
+      try {
+        const found = this.#find(bid)
+        requireSize(found.shard, size)
+        // All of them are looked for in one turn, in which no chunk moves to another file.
+        file = found.file
+        placed.push({ shard: found.shard, target: target.subarray(at, at + size) })
+      } catch (thrown) {
+        if (!isOfShard(thrown)) throw thrown
+        failed.push({ bid, why: thrown })
+      }
+      at += size
+    }
+    if (failed.length > 0 || file === undefined) return failed
+    const { disk } = file
+    const release = file.hold()
+    try {
+      const wrong = await this.#health.guard('cannot read', () => readRuns(disk, placed))
+      return wrong.map(({ bid }) => ({ bid, why: crcMismatch(bid) }))
+    } finally {
+      await release()
+    }
   }
 
   /** Whether all that is kept of it is what was written. @throws what the search for it refuses */
@@ -86,6 +134,16 @@ export class ShardReader {
       await release()
     }
   }
+}
+
+/** Said of one shard; else of its chunk, or its disk. */
+export function isOfShard(thrown: unknown): thrown is StorageRefusal {
+  return thrown instanceof StorageRefusal && OF_SHARDS.has(thrown.status)
+}
+
+/** @throws StorageRefusal 658 */
+function requireSize({ bid, size }: StoredShard, wanted: number): void {
+  if (size !== wanted) throw refusal(658, `shard ${bid} has ${size} bytes, not ${wanted}`)
 }
 
 function crcMismatch(bid: bigint): StorageRefusal {

@@ -12,14 +12,18 @@ import { MOVE_LIMITS } from '../../../../../machines/storage/background/worker/l
 import type {
   ChunkStat,
   CopyFailure,
+  PutShard,
+  ShardFailure,
   ShardInfo,
   UnitPlace,
+  WantedBytes,
   WantedShard,
 } from '../../../../../machines/storage/plane/blobnode/index.ts'
 import {
   type CodeMode,
   codeModeOf,
   refusal,
+  StorageRefusal,
   unitCount,
   vuidOf,
 } from '../../../../../machines/storage/plane/codes/index.ts'
@@ -173,7 +177,7 @@ export class TwinChunks implements ChunkCalls {
     return { shards, next: bids[most] ?? 0n }
   }
 
-  async getShard(at: UnitPlace, bid: bigint, options: { signal?: AbortSignal } = {}) {
+  async getShard(at: UnitPlace, bid: bigint, options: { signal?: AbortSignal | undefined } = {}) {
     await this.#called('getShard', at, bid)
     options.signal?.throwIfAborted()
     return this.#read(at, bid)
@@ -183,6 +187,51 @@ export class TwinChunks implements ChunkCalls {
     await this.#called('putShard', at, bid)
     this.#write(at, bid, Buffer.from(bytes), crc ?? crc32(bytes))
     return { crc: crc32(bytes) }
+  }
+
+  async getShards(
+    at: UnitPlace,
+    wanted: readonly WantedBytes[],
+    target: Uint8Array,
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<ShardFailure[]> {
+    await this.#called('getShards', at)
+    const failed: ShardFailure[] = []
+    let from = 0
+    for (const { bid, size } of wanted) {
+      try {
+        const bytes = await this.getShard(at, bid, options)
+        if (bytes.length !== size) throw refusal(658, 'another size')
+        target.set(bytes, from)
+      } catch (thrown) {
+        if (!(thrown instanceof StorageRefusal) || ![651, 654, 658].includes(thrown.status)) {
+          throw thrown
+        }
+        failed.push({ bid, why: thrown })
+      }
+      from += size
+    }
+    return failed
+  }
+
+  async putShards(
+    at: UnitPlace,
+    shards: readonly PutShard[],
+    source: Uint8Array,
+  ): Promise<ShardFailure[]> {
+    await this.#called('putShards', at)
+    const failed: ShardFailure[] = []
+    let from = 0
+    for (const { bid, size, crc } of shards) {
+      try {
+        await this.putShard(at, bid, source.subarray(from, from + size), { crc })
+      } catch (thrown) {
+        if (!(thrown instanceof StorageRefusal) || thrown.status !== 654) throw thrown
+        failed.push({ bid, why: thrown })
+      }
+      from += size
+    }
+    return failed
   }
 
   async copyShards(

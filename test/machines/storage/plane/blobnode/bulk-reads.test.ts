@@ -1,7 +1,10 @@
 /** Fetching shards without Node's HTTP client: whatever an answer is cut into, and what a peer may do wrong. */
 import { createServer, type Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
-import { BulkReads } from '../../../../../machines/storage/plane/blobnode/bulk-reads.ts'
+import {
+  BulkReads,
+  type BulkRequest,
+} from '../../../../../machines/storage/plane/blobnode/bulk-reads.ts'
 
 const open: { close(): void }[] = []
 
@@ -112,6 +115,36 @@ it('is cut by its caller, by time, and by a close', async () => {
   await expect(peer.get()).rejects.toThrow('closed')
 })
 
+it('sends a body, and reads an answer to where it stays, if it is the one that is meant', async () => {
+  const requests: string[] = []
+  let answer = ''
+  const peer = await peerThat((socket) => {
+    let heard = ''
+    socket.setEncoding('latin1').on('data', (piece: string) => {
+      heard += piece
+      if (!heard.endsWith('end')) return
+      requests.push(heard)
+      heard = ''
+      socket.write(answer)
+    })
+  })
+  const into = Buffer.from(new SharedArrayBuffer(200), 50, 100)
+  const body = [Buffer.from('begin, '), Buffer.alloc(300_000, 'x'), Buffer.from('end')]
+  const ask = () => peer.get({ method: 'POST', body, into })
+  const right = 'y'.repeat(100)
+  answer = `HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n${right}`
+  expect((await ask()).body.toString()).toBe(right)
+  expect(into.toString()).toBe(right)
+  expect(requests[0]).toMatch(
+    /^POST \/x HTTP\/1.1\r\n[\s\S]*content-length: 300010\r\n\r\nbegin, x+end$/,
+  )
+  answer = `HTTP/1.1 207 Some\r\ncontent-length: 100\r\n\r\n${'z'.repeat(100)}`
+  expect((await ask()).body.toString()).toBe('z'.repeat(100))
+  answer = 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc'
+  expect((await ask()).body.toString()).toBe('abc')
+  expect(into.toString()).toBe(right)
+})
+
 async function peerThat(serve: (socket: Socket) => void) {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -125,9 +158,16 @@ async function peerThat(serve: (socket: Socket) => void) {
   open.push({ close: () => sockets.forEach((socket) => void socket.destroy()) })
   return {
     close: () => reads.close(),
-    get: (options: { signal?: AbortSignal; timeoutMs?: number } = {}) =>
-      reads.get(new URL(`http://127.0.0.1:${port}`), '127.0.0.1', {
-        ...{ path: '/x', headers: {}, answerBytesMax: 1_000, timeoutMs: 10_000, ...options },
+    get: (options: Partial<BulkRequest> = {}) =>
+      reads.call(new URL(`http://127.0.0.1:${port}`), '127.0.0.1', {
+        ...{
+          method: 'GET',
+          path: '/x',
+          headers: {},
+          answerBytesMax: 1_000,
+          timeoutMs: 10_000,
+          ...options,
+        },
       }),
   }
 }

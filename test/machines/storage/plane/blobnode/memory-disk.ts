@@ -4,9 +4,11 @@ import type {
   ChunkStat,
   DiskStore,
   ShardBytes,
+  ShardFailure,
   ShardInfo,
+  WantedBytes,
 } from '../../../../../machines/storage/plane/blobnode/index.ts'
-import { refusal } from '../../../../../machines/storage/plane/codes/index.ts'
+import { refusal, StorageRefusal } from '../../../../../machines/storage/plane/codes/index.ts'
 
 interface Kept {
   bytes: Buffer
@@ -100,6 +102,31 @@ export class MemoryDisk implements DiskStore {
       if (isPieces) return { size, crc: crc32(all), bytes: this.#pieces(all, from, to) }
       this.#verify(from, to)
       return { size, crc: crc32(all), bytes: all.subarray(from, to) }
+    })
+  }
+
+  async readShards(
+    vuid: bigint,
+    wanted: readonly WantedBytes[],
+    target: Uint8Array,
+  ): Promise<ShardFailure[]> {
+    const failed: ShardFailure[] = []
+    return this.#working(async () => {
+      let at = 0
+      for (const { bid, size } of wanted) {
+        try {
+          const { bytes, flag } = this.#kept(vuid, bid)
+          if (flag === 2) throw refusal(654, 'it is marked')
+          if (bytes.length !== size) throw refusal(658, 'another size')
+          this.#verify(0, size)
+          target.set(bytes, at)
+        } catch (thrown) {
+          if (!(thrown instanceof StorageRefusal)) throw thrown
+          failed.push({ bid, why: thrown })
+        }
+        at += size
+      }
+      return failed
     })
   }
 

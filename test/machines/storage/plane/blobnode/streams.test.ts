@@ -222,6 +222,7 @@ describe('a client', () => {
     ]
     const ends = Promise.all(calls.map((call) => call.catch((error: unknown) => error)))
     await until(() => disk.atWork === 1, PATIENCE, 'it has come')
+    await calls[1]
     stop.abort(why)
     expect(await ends).toEqual([why, undefined])
     await expect(client.statChunk(at, { signal })).rejects.toBe(why)

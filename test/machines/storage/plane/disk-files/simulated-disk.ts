@@ -260,6 +260,18 @@ class SimulatedFile implements DiskFile {
     return bytes.copy(buffer, 0, at, Math.min(size, at + buffer.length))
   }
 
+  async readAll(buffers: readonly Uint8Array[], at: number): Promise<number> {
+    const whole = Buffer.alloc(buffers.reduce((sum, { length }) => sum + length, 0))
+    const bytes = await this.read(whole, at)
+    let from = 0
+    for (const buffer of buffers) {
+      buffer.set(whole.subarray(from, Math.min(bytes, from + buffer.length)))
+      from += buffer.length
+      if (from >= bytes) break
+    }
+    return bytes
+  }
+
   async write(buffers: readonly Uint8Array[], at: number): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
     const bytes = Buffer.concat(buffers)
