@@ -21,7 +21,7 @@ import { sealingSteps } from './sealing/steps.ts'
 import { storageLoad } from './storage/load.ts'
 import { storageLostWorkers } from './storage/lost-workers.ts'
 import { storageMoves } from './storage/moves.ts'
-import { storageTable } from './storage/table.ts'
+import { storageTableAsked, storageTableMade } from './storage/table.ts'
 
 const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   transitions: transitionsPart,
@@ -44,7 +44,8 @@ const PARTS: Readonly<Record<string, (params: never) => Promise<unknown>>> = {
   'storage-load': storageLoad,
   'storage-moves': storageMoves,
   'storage-lost-workers': storageLostWorkers,
-  'storage-table': storageTable,
+  'storage-table-made': storageTableMade,
+  'storage-table-asked': storageTableAsked,
   'cluster-echo': clusterEcho,
   'cluster-member': clusterMember,
   'cluster-reference': clusterReference,

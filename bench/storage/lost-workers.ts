@@ -52,13 +52,11 @@ interface Lease {
   until: number
 }
 
-interface WireVolume {
+interface ShownVolume {
   vid: number
-  status: number
-  units: { vuid: bigint | number; disk_id: number; host: string }[]
+  status: string
+  units: { vuid: bigint | number; disk_id: number; address: string }[]
 }
-
-const IDLE = 1
 
 class Store {
   readonly #params: LossParams
@@ -134,22 +132,20 @@ class Store {
 
   /** A new volume with one chunk that has something in it, and the move of that. @returns the task */
   async #begin(): Promise<string> {
-    const made = await this.#call('POST', '/storage/volumes', { mode: MODE })
-    const { vid } = made as { vid: number }
+    const { vid } = await this.#call<ShownVolume>('POST', '/storage/volumes', { mode: MODE })
     const volume = await this.#until(async () => {
-      const { volumes } = (await this.#call('GET', '/volume/list?count=1000')) as {
-        volumes: WireVolume[]
-      }
-      return volumes.find((one) => one.vid === vid && one.status === IDLE)
+      const shown = await this.#call<ShownVolume>('GET', `/storage/volumes/${vid}`)
+      return shown.status === 'idle' ? shown : undefined
     }, `volume ${vid} to be made`)
-    const [{ vuid, disk_id: diskId, host: address } = { vuid: 0, disk_id: 0, host: '' }] =
-      volume.units
+    const [unit] = volume.units
+    if (unit === undefined) throw new Error(`volume ${vid} has no units`)
+    const { vuid, disk_id: diskId, address } = unit
     const bytes = randomBytes(SHARD_BYTES)
     const place = { address, diskId, vuid: BigInt(vuid) }
     await each(SHARDS, PUTS_AT_ONCE, (n) => this.#client.putShard(place, BigInt(n + 1), bytes))
     const body = { vuid: Number(vuid), direct_download: true }
-    const added = await this.#call('POST', '/manual/migrate/task/add', body)
-    return (added as { task_id: string }).task_id
+    const path = '/manual/migrate/task/add'
+    return (await this.#call<{ task_id: string }>('POST', path, body)).task_id
   }
 
   async #lease(id: string): Promise<Lease | undefined> {
@@ -160,20 +156,18 @@ class Store {
 
   async #allHeard(): Promise<void> {
     await this.#until(async () => {
-      const { disks } = (await this.#call('GET', '/storage/disks')) as {
-        disks: { heard: boolean }[]
-      }
+      const { disks } = await this.#call<{ disks: { heard: boolean }[] }>('GET', '/storage/disks')
       const heard = disks.filter((disk) => disk.heard).length
       return heard === BLOBNODES * DISKS_EACH ? true : undefined
     }, 'all disks to be heard')
   }
 
-  async #call(method: string, path: string, body?: object): Promise<unknown> {
+  async #call<T>(method: 'GET' | 'POST', path: string, body?: object): Promise<T> {
     const headers = { 'content-type': 'application/json' }
     const sent = body === undefined ? {} : { headers, body: JSON.stringify(body) }
     const response = await fetch(`${this.#url}${path}`, { method, ...sent })
     const text = await response.text()
-    if (response.ok) return parseStorageJson(text)
+    if (response.ok) return parseStorageJson(text) as T
     throw new Error(`${method} ${path}: ${response.status} ${text}`)
   }
 
@@ -188,6 +182,7 @@ class Store {
       if (seen !== undefined) return seen
       await pause(LOOK_MS)
     }
-    throw new Error(`waited in vain for ${what}`, { cause: failure })
+    const last = failure instanceof Error ? `; the last failure: ${failure.message}` : ''
+    throw new Error(`waited in vain for ${what}${last}`)
   }
 }

@@ -1,23 +1,39 @@
 /**
  * A table of a million moves on one node: what a worker's acquire and `/leader/stats` take beside them. Decides: that
- * most of them have ended and many wait for a turn, as after a year and a lost rack; what belongs to an acquire: the
- * queue's durable turn, and reading the task that it names, as the route does it. The lanes are switched off
- * meanwhile: who prepares moves is not measured here.
+ * nearly all of them wait for a turn, so that all stand in the order of the lane, and the rest has ended, as after a
+ * lost rack; what belongs to an acquire: the queue's durable turn, and reading the task that it names, as the route
+ * does it. The lanes are switched off meanwhile: who prepares moves is not measured here. Made in one process and
+ * asked in another: nothing is at hand because it was just made.
  */
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { platform } from '../../machines/platform/index.ts'
-import { openWorkerQueue, queueAddress } from '../../machines/storage/background/lanes/index.ts'
+import {
+  openWorkerQueue,
+  type QueueRecord,
+  queueAddress,
+} from '../../machines/storage/background/lanes/index.ts'
 import { moveAddress, newMoveId } from '../../machines/storage/background/moves/index.ts'
 import { storage } from '../../machines/storage/index.ts'
 import { vuidOf } from '../../machines/storage/plane/codes/index.ts'
-import { type Client, createGateway, createNode, openLog, systemClock } from '../../src/index.ts'
+import {
+  type Client,
+  createGateway,
+  createNode,
+  formatCommandId,
+  openLog,
+  parseAddress,
+  systemClock,
+} from '../../src/index.ts'
 import { each, pause } from '../measure.ts'
 
-const IN_FLIGHT = 512
+const IN_FLIGHT = 1_024
+/** Two digits each: as long as the ids that the client library makes. */
+const UNIQUE_BYTES = 11
 const DISKS = 400
 const VOLUMES = 100_000
-/** Of ten moves. */
-const WAITING = 2
+/** Of ten moves one has ended. */
+const OF_TEN_WAIT = 9
 const IDC = 'z1'
 const OFFERS = 80
 const CALLS = 1_000
@@ -34,7 +50,6 @@ export interface TableParams {
 
 /** Times in ms. */
 export interface TableTimes {
-  madePerSecond: number
   acquire: number[]
   /** By so many workers at a time. */
   acquireTogether: number[]
@@ -44,53 +59,70 @@ export interface TableTimes {
   workers: number
 }
 
-export async function storageTable({ data, tasks }: TableParams): Promise<TableTimes> {
-  const dataDirectory = join(data, 'table')
-  const log = openLog({ level: 'silent' })
-  const node = await createNode({ dataDirectory, apps: [platform, storage], log })
-  const gateway = await createGateway({ node, port: 0 })
-  try {
-    const { client } = node
+/** @returns so many a second */
+export async function storageTableMade({ data, tasks }: TableParams): Promise<number> {
+  return withTable(data, async (client, url) => {
     const began = performance.now()
-    await each(tasks, IN_FLIGHT, (n) => makeTask(client, n))
-    await counted(gateway.url, Math.ceil((tasks * WAITING) / 10))
-    const madePerSecond = tasks / ((performance.now() - began) / 1_000)
+    await each(tasks, IN_FLIGHT, (n) => makeTask(client, n, tasks))
+    await counted(url, Math.ceil((tasks * OF_TEN_WAIT) / 10))
+    return tasks / ((performance.now() - began) / 1_000)
+  })
+}
+
+export async function storageTableAsked({ data }: TableParams): Promise<TableTimes> {
+  return withTable(data, async (client, url) => {
     await offerSome(client)
     const acquire = await times(CALLS, () => acquireOnce(client, 'w'))
     const acquireTogether: number[] = []
     await each(CALLS, WORKERS, async (n) => {
       acquireTogether.push(await acquireOnce(client, `w${n % WORKERS}`))
     })
-    const stats = await times(CALLS, () => timeOf(() => statsOnce(gateway.url)))
+    const stats = await times(CALLS, () => timeOf(() => statsOnce(url)))
     const next = await times(CALLS / 10, () => timeOf(() => waitingOf(client, 20)))
-    return { madePerSecond, acquire, acquireTogether, stats, next, workers: WORKERS }
+    return { acquire, acquireTogether, stats, next, workers: WORKERS }
+  })
+}
+
+async function withTable<T>(
+  data: string,
+  work: (client: Client, url: string) => Promise<T>,
+): Promise<T> {
+  const dataDirectory = join(data, 'table')
+  const log = openLog({ level: 'silent' })
+  const node = await createNode({ dataDirectory, apps: [platform, storage], log })
+  const gateway = await createGateway({ node, port: 0 })
+  try {
+    return await work(node.client, gateway.url)
   } finally {
     await gateway.close()
     await node.stop()
   }
 }
 
-async function makeTask(client: Client, n: number): Promise<void> {
-  const diskId = 1 + (n % DISKS)
+/** Disk after disk, and their volumes in order, as they come when a rack is lost. */
+async function makeTask(client: Client, n: number, tasks: number): Promise<void> {
+  const diskId = 1 + Math.floor((n * DISKS) / tasks)
   const vid = 1 + (n % VOLUMES)
   const random = { fraction: Math.random, id: () => '' }
   const taskId = newMoveId('disk_drop', diskId, vid, { clock, random })
   const address = moveAddress(taskId)
   const sourceVuid = vuidOf({ vid, index: n % UNITS, epoch: 1 })
-  await patiently(() =>
-    client.start(address, {
-      ...{ taskId, type: 'disk_drop', sourceVuid, sourceDiskId: diskId, sourceIdc: IDC },
-      at: clock.now(),
-    }),
-  )
-  if (n % 10 >= WAITING) await patiently(() => client.send(address, { type: 'CANCEL' }))
+  const input = {
+    ...{ taskId, type: 'disk_drop', sourceVuid, sourceDiskId: diskId, sourceIdc: IDC },
+    at: clock.now(),
+  }
+  await patiently((id) => client.start(address, input, { id }))
+  if (n % 10 >= OF_TEN_WAIT) {
+    await patiently((id) => client.send(address, { type: 'CANCEL' }, { id }))
+  }
 }
 
-/** What a bulk load does where the node is busy. */
-async function patiently(work: () => Promise<unknown>): Promise<void> {
+/** What a bulk load does where the node is busy. Under one id: what is done already is not done again. */
+async function patiently(work: (id: string) => Promise<unknown>): Promise<void> {
+  const id = formatCommandId(clock.now(), randomBytes(UNIQUE_BYTES).toString('hex'))
   for (;;) {
     try {
-      await work()
+      await work(id)
       return
     } catch (thrown) {
       if ((thrown as { retry?: unknown }).retry !== true) throw thrown
@@ -120,9 +152,11 @@ async function offerSome(client: Client): Promise<void> {
     disk_id: index + 1,
   })
   const task = { sources: Array.from({ length: UNITS }, (_, n) => place(n)), destination: place(0) }
+  // What the switches say of it, which is that it is closed, must not come behind this.
+  await client.waitFor(queue, ({ context }) => 'disk_drop' in (context as QueueRecord).isOn)
   await client.send(queue, { type: 'SWITCH', name: 'disk_drop', isOn: true })
   for (const { address } of await waitingOf(client, OFFERS)) {
-    const taskId = address.slice(moveAddress('').length)
+    const { id: taskId } = parseAddress(address)
     await client.send(queue, { type: 'OFFER', taskId, at: clock.now(), task })
   }
 }

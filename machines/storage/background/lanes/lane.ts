@@ -77,7 +77,8 @@ const chart = setup({
 
 const take = chart.enqueueActions(({ context, event, enqueue }) => {
   if (event.type === 'SUBSCRIBE_AGAIN') return enqueue('subscribe')
-  enqueue.assign(told(context, event))
+  // As a function: of a record XState would go through each field by itself.
+  enqueue.assign(() => told(context, event))
   // The switches may be younger than the lane.
   if (isUnheardSubscription(event)) {
     enqueue.raise({ type: 'SUBSCRIBE_AGAIN' }, { id: 'subscribe', delay: SUBSCRIBE_AGAIN_MS })

@@ -3,7 +3,6 @@ import type { MachineDefinition } from '../../../../src/index.ts'
 import { migrateTask } from './migrate-task.ts'
 
 export { isMoveOver } from './live-moves.ts'
-export { turnField } from './migrate-task.ts'
 export {
   MOVE_TYPES,
   type MoveIdSources,
@@ -14,6 +13,7 @@ export {
   parseMoveAddress,
   volumeOfMove,
 } from './move-id.ts'
+export { turnField } from './move-index.ts'
 export {
   type MoveEvent,
   type MoveInput,

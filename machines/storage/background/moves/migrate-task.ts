@@ -18,9 +18,8 @@
  */
 import { setup } from 'xstate'
 import { defineMachine, reply, tell } from '../../../../src/index.ts'
-import { vuidParts } from '../../plane/codes/index.ts'
 import { outputOf } from '../../plane/task-ends.ts'
-import type { MoveType } from './move-id.ts'
+import { indexOf } from './move-index.ts'
 import {
   type MoveEvent,
   type MoveInput,
@@ -81,7 +80,8 @@ const chart = setup({
 const act = <TEvent extends MoveEvent>(rule: (now: MoveRecord, event: TEvent) => rules.Change) =>
   chart.enqueueActions(({ context, event, enqueue }) => {
     const { next, words, answer } = rule(context, event as TEvent)
-    enqueue.assign(next)
+    // As a function: of a record XState would go through each field by itself.
+    enqueue.assign(() => next)
     if (words.length > 0) enqueue({ type: 'tell', params: { words } })
     if (answer) enqueue({ type: 'answer', params: { answer } })
   })
@@ -376,18 +376,6 @@ export const migrateTask = defineMachine({
   input: moveInput,
   context: moveRecord,
   events: moveEvents,
-  index: (move) => ({
-    ...{ type: move.type, state: move.state, vid: vuidParts(move.sourceVuid).vid },
-    ...{ diskId: move.sourceDiskId, idc: move.sourceIdc, priority: move.priority },
-    ...{ worker: move.lease?.worker ?? null, owner: move.owner },
-    ...{ progress: move.stat.progress, redos: move.workerRedoCnt },
-    why: move.wait?.why ?? null,
-    ...(move.isWaiting ? { [turnField(move.type)]: rules.rankOf(move) } : {}),
-  }),
+  index: indexOf,
   retention: { finishedMs: FINISHED_KEPT_MS, historyCount: HISTORY_COUNT },
 })
-
-/** Of `index`: who waits for a turn in that lane has it, and is in order by it. */
-export function turnField(type: MoveType): string {
-  return `turn_${type}`
-}

