@@ -25,6 +25,7 @@ import {
 } from './event-list.ts'
 import type { ActorFact, Happening } from './events.ts'
 import { JOURNAL_CASES } from './journal-cases.ts'
+import { leased, MOVE_CASES, restingStore } from './move-cases.ts'
 
 const begun = () => new List().claim().actor({ entries: [turn(1)] })
 const task = { taskId: 'flat/a#2.0:1:0', attempt: 1, worker: 'w1' }
@@ -51,6 +52,7 @@ const CASES: Record<string, readonly [what: string, make: () => List][]> = {
     ],
   ],
   ...JOURNAL_CASES,
+  ...MOVE_CASES,
   'nothing-needed-is-removed': [
     ['slots that no checkpoint has', () => begun().add(removed(1))],
     ['slots behind the checkpoint', () => begun().add(checkpoint(1)).add(removed(2))],
@@ -440,6 +442,16 @@ it('a good list is accepted', () => {
     .add({ ...released('1-x'), node: 'n2' })
     .add({ kind: 'drained', afterMs: 1 })
   expect(list.found()).toEqual([])
+})
+
+it('a store at rest is accepted, and what is said again', () => {
+  expect(restingStore().found()).toEqual([])
+  const parked = { status: 'active', state: 'parked', wait: { why: 'look', until: null } }
+  const lane = { totals: { finished: 0, finishedInAdvance: 0 } }
+  const waits = { 'migrate-task/balance-1-1-a': parked, 'move-lane/balance': lane }
+  expect(restingStore({ ...waits, 'owner/o': { seen: [] } }).found()).toEqual([])
+  expect(leased([{ token: 7, by: 'COMPLETE' }], 'COMPLETE', 3).found()).toEqual([])
+  expect(leased([], 'COMPLETE', 1).found()).toEqual([])
 })
 
 it('a list may be answered as of any moment since it was asked for', () => {

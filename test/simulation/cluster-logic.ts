@@ -78,7 +78,7 @@ export class ClusterLogic implements NodeLogic {
       budget: new parts.ResidentBudget(limits.residentBytesMax),
       live,
       here: new ShardsHere(),
-      announces: false,
+      announces: around.guest !== undefined,
       ownerSilenceMs: 5_000,
       stopped: ({ why, shard }) => node.failed(why, shard),
     })

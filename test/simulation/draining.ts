@@ -21,11 +21,14 @@ export function drainedOrWhy(world: World): string | undefined {
     const [row] = world.mirror.outbox(shard)
     if (row !== undefined) return `shard ${shard} keeps a message: ${row}`
   }
+  const { guest } = world.around
+  const guests = new Set(guest?.machines.map(({ name }) => name))
   for (const actor of world.mirror.all()) {
+    if (guests.has(actor.address.slice(0, actor.address.indexOf('/')))) continue
     const why = restlessness(actor, world.base.now())
     if (why !== undefined) return `${actor.address} ${why}`
   }
-  return undefined
+  return guest?.restlessness()
 }
 
 /** Whether a node remembers a view that is newer than the one the others have. */

@@ -105,6 +105,13 @@ export interface QuestionFact {
   after: string | null
 }
 
+export interface ChunkLeft {
+  chunk: string
+  mode: 'normal' | 'readonly'
+  /** Of whole shards. */
+  bids: readonly string[]
+}
+
 export type Happening =
   /** The drawn machines of this world. */
   | { kind: 'charts'; charts: readonly ChartPlan[] }
@@ -199,6 +206,20 @@ export type Happening =
     }
   | { kind: 'worker'; worker: string; how: string }
   | { kind: 'error-logged'; node: string; message: string }
+  /** A call on a chunk, `<disk>/<vuid>`, as it ended there; `lost`: nothing was done, `unheard`: nobody was told. */
+  | { kind: 'chunk-call'; party: string; verb: string; chunk: string; how: string }
+  /** What a worker said of a move, and was answered; `since`: the event behind which it said so. */
+  | {
+      kind: 'move-call'
+      worker: string
+      call: string
+      taskId: string
+      token: number
+      since: number
+      answer: string
+    }
+  /** What lies on disks in the end, and how many blobs each volume was given. */
+  | { kind: 'chunks-left'; chunks: readonly ChunkLeft[]; blobs: number }
   | { kind: 'faults-over' }
   | { kind: 'drained'; afterMs: number }
   | { kind: 'not-drained'; why: string }

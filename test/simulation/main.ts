@@ -5,6 +5,7 @@
 import { account, lineOf } from './account.ts'
 import { runBugs } from './bugs.ts'
 import { briefOf, drawCharts } from './charts.ts'
+import { runMoves } from './moves/worlds.ts'
 import { readOptions, type SimOptions, USAGE } from './options.ts'
 import { drawParameters, type Given } from './parameters.ts'
 import { runSeedWithWorkers } from './production-worker.ts'
@@ -38,8 +39,9 @@ function parametersText(seed: number, given: Given): string {
   return [text, ...charts.map(briefOf)].join('\n')
 }
 
-function optionsText({ nodes, logic, busy, losses, charts, workers }: SimOptions): string {
-  const more = `${busy ? ' --busy' : ''}${losses ? ' --losses' : ''}${charts ? ' --charts' : ''}${workers ? ' --workers' : ''}`
+function optionsText(options: SimOptions): string {
+  const { nodes, logic, busy, losses, charts, workers, moves } = options
+  const more = `${busy ? ' --busy' : ''}${losses ? ' --losses' : ''}${charts ? ' --charts' : ''}${workers ? ' --workers' : ''}${moves ? ' --moves' : ''}`
   return `${nodes === undefined ? '' : ` --nodes ${nodes}`}${logic === undefined ? '' : ` --logic ${logic}`}${more}`
 }
 
@@ -59,7 +61,11 @@ function summaryOf(result: SeedResult, realMs: number) {
   }
 }
 
-async function resultOf(asked: RunOptions, { workers, logic }: SimOptions): Promise<SeedResult> {
+async function resultOf(
+  asked: RunOptions,
+  { workers, logic, moves }: SimOptions,
+): Promise<SeedResult> {
+  if (moves) return runMoves(asked.seed, asked.virtualMs, asked.given)
   if (workers) return runSeedWithWorkers(asked)
   return logic === 'founding' ? runSeedWithPromises(asked) : runSeed(asked)
 }

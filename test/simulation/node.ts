@@ -10,6 +10,7 @@ import type { Clock, Log, Random, TaskQueue } from '../../src/ports/index.ts'
 import type { EventObject, Limits, Subjects } from '../../src/protocol/index.ts'
 import type { CommitPath, Machines, ShardEngine, ShardServer } from '../../src/shard/index.ts'
 import type { Recorder } from './events.ts'
+import type { Guest } from './guest.ts'
 import { FOUNDER, type Parameters } from './parameters.ts'
 import type { Parts } from './parts.ts'
 import { type ClockView, ProcessClock } from './process-clock.ts'
@@ -35,6 +36,7 @@ export interface Surroundings {
   machines: Record<1 | 2, Machines>
   /** Of embedded nodes, and of the first of a cluster that begins with what it had alone. */
   directory: SimDirectory | undefined
+  guest: Guest | undefined
 }
 
 export type LiveEvent = [shard: number, address: string, effectId: string, event: EventObject]
@@ -90,6 +92,8 @@ export class SimNode {
   #disk: SimStore | undefined
   #lives = 0
   isLineHeld = false
+  /** What this life runs for the guest of the world. */
+  #guests: { crash(): void } | undefined
 
   constructor(
     name: string,
@@ -180,6 +184,7 @@ export class SimNode {
     recorder.add({ kind: 'node-up', node: name, version: this.version })
     this.#logic = this.#makeLogic(this)
     this.#logic.start()
+    this.#guests = this.around.guest?.live(this, this.life)
   }
 
   #openDisk(process: ProcessClock, random: SimRandom): SimDisk {
@@ -203,6 +208,7 @@ export class SimNode {
     const { life } = this
     if (!life) return
     this.around.recorder.add({ kind: 'node-down', node: this.name, why })
+    this.#guests?.crash()
     life.process.die()
     life.transport.close()
     this.life = undefined
@@ -247,7 +253,7 @@ export class SimNode {
       budget: new parts.ResidentBudget(limits.residentBytesMax),
       commit,
       live,
-      announces: false,
+      announces: around.guest !== undefined,
       stopped: ({ why, kind }) => this.#stopped(shard, engine, why, kind),
     })
     const server = parts.serveShard(engine, transport, subjects, limits)

@@ -14,6 +14,8 @@ export interface SimOptions {
   charts: boolean
   /** Tasks are run by the production worker. */
   workers: boolean
+  /** The store moves units of its volumes, and nothing else is asked of the world. */
+  moves: boolean
   minutes: number
   trace: boolean
   json: boolean
@@ -24,7 +26,7 @@ export interface SimOptions {
   only: string | undefined
 }
 
-export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle|embedded|founding] [--busy] [--losses] [--charts] [--workers] [--minutes 1] [--trace] [--json]
+export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [--nodes 5] [--logic cluster|oracle|embedded|founding] [--busy] [--losses] [--charts] [--workers] [--moves] [--minutes 1] [--trace] [--json]
 npm run sim -- --bugs [--only PART OF A NAME] [--seeds 1..200] [--minutes 1] [--write]`
 
 export function readOptions(words: readonly string[]): SimOptions | { problem: string } {
@@ -36,6 +38,7 @@ export function readOptions(words: readonly string[]): SimOptions | { problem: s
     losses: false,
     charts: false,
     workers: false,
+    moves: false,
     minutes: 1,
     trace: false,
     json: false,
@@ -57,7 +60,17 @@ export function readOptions(words: readonly string[]): SimOptions | { problem: s
   return options
 }
 
-const FLAGS = ['trace', 'json', 'bugs', 'busy', 'losses', 'charts', 'workers', 'write'] as const
+const FLAGS = [
+  'trace',
+  'json',
+  'bugs',
+  'busy',
+  'losses',
+  'charts',
+  'workers',
+  'moves',
+  'write',
+] as const
 type Flag = (typeof FLAGS)[number]
 
 function isFlag(word: string): boolean {

@@ -162,7 +162,7 @@ export class ProductionWorker implements WorkerProcess {
 }
 
 /** What it asks of owners and is answered stands in the list, heartbeats left out. */
-class TellingClient extends Client {
+export class TellingClient extends Client {
   readonly #recorder: Recorder
   readonly #party: string
 
@@ -207,7 +207,7 @@ class TellingClient extends Client {
 }
 
 /** Knows who consumes, so that a crash can end it: a queue gives nothing to a process that is gone. */
-function watched(queue: TaskQueue, consumers: Set<TaskConsumer>): TaskQueue {
+export function watched(queue: TaskQueue, consumers: Set<TaskConsumer>): TaskQueue {
   return {
     publish: (message, done) => queue.publish(message, done),
     depth: (name) => queue.depth(name),
@@ -225,4 +225,10 @@ function watched(queue: TaskQueue, consumers: Set<TaskConsumer>): TaskQueue {
 }
 
 const quiet = () => {}
-const SILENT: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => SILENT }
+export const SILENT: Log = {
+  debug: quiet,
+  info: quiet,
+  warn: quiet,
+  error: quiet,
+  child: () => SILENT,
+}

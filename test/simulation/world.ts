@@ -6,7 +6,7 @@
  * (checkers/), what goes wrong (faults.ts, parameters.ts).
  */
 import { VirtualClock } from '../../src/adapters/memory/index.ts'
-import { hostMachine } from '../../src/machine/index.ts'
+import { hostMachine, type MachineDefinition } from '../../src/machine/index.ts'
 import { type Limits, subjectsOf, unpack } from '../../src/protocol/index.ts'
 import type { Machines } from '../../src/shard/index.ts'
 import { Archive } from './archive.ts'
@@ -22,6 +22,7 @@ import { EmbeddedLogic } from './embedded-logic.ts'
 import { Recorder, type SimEvent } from './events.ts'
 import { Faults } from './faults.ts'
 import { FoundingLogic, type FoundingStage } from './founding-logic.ts'
+import type { MakeGuest } from './guest.ts'
 import { machinesOf } from './machines.ts'
 import { Mirror } from './mirror.ts'
 import { type NodeLogic, SimNode, type Surroundings } from './node.ts'
@@ -68,6 +69,8 @@ export interface WorldOptions {
   parts?: Parts
   /** Instead of the stand-in; one with promises needs `runWithPromises`. */
   makeWorker?: MakeWorker
+  /** Who needs `runWithPromises`, too. */
+  makeGuest?: MakeGuest
   /** Changes what was drawn. */
   tune?: (parameters: Parameters) => void
 }
@@ -87,12 +90,12 @@ export class World {
   readonly #faults: Faults
   readonly #checkpoints: SimCheckpoints
   readonly #operator: Caller
-  readonly #workersPromise: boolean
+  readonly #isPromising: boolean
   #commits = 0
 
-  constructor({ seed, given = {}, parts = REAL, makeWorker, tune }: WorldOptions) {
+  constructor({ seed, given = {}, parts = REAL, makeWorker, makeGuest, tune }: WorldOptions) {
     const random = new SimRandom(seed)
-    this.#workersPromise = makeWorker !== undefined
+    this.#isPromising = makeWorker !== undefined || makeGuest !== undefined
     this.parameters = drawParameters(random.fork('parameters'), given)
     tune?.(this.parameters)
     const { parameters, base } = this
@@ -111,7 +114,9 @@ export class World {
       subjects: subjectsOf('sim'),
       machines: { 1: hosted(1, parameters, charts), 2: hosted(2, parameters, charts) },
       directory: hasDirectory(parameters) ? this.#directory(random.fork('directory')) : undefined,
+      guest: undefined,
     }
+    if (makeGuest) this.#invite(makeGuest, random.fork('guest'))
     this.oracle = new Oracle(this.around, random.fork('oracle'))
     const registry = new SimRegistry({
       base,
@@ -204,7 +209,7 @@ export class World {
   /** The same, with room for promises between any two instants. */
   async runWithPromises(ms: number): Promise<readonly SimEvent[]> {
     for (const partMs of this.#phases(ms)) {
-      if (this.#workersPromise) await this.base.settle(partMs)
+      if (this.#isPromising) await this.base.settle(partMs)
       else await this.#letPass(partMs)
     }
     return this.events
@@ -229,6 +234,7 @@ export class World {
   /** Safety: work under faults. */
   *#trouble(ms: number): Generator<number> {
     this.workload.begin()
+    this.around.guest?.begin()
     this.#faults.begin()
     yield ms
   }
@@ -238,9 +244,11 @@ export class World {
     calm(this.parameters)
     this.workload.end()
     this.#faults.end()
+    this.around.guest?.end()
+    const drainMaxMs = this.around.guest?.drainMaxMs ?? DRAIN_MAX_MS
     const began = this.base.monotonic()
     let why: string | undefined = 'nothing has happened yet'
-    while (why !== undefined && this.base.monotonic() - began < DRAIN_MAX_MS) {
+    while (why !== undefined && this.base.monotonic() - began < drainMaxMs) {
       this.#resumeAll()
       yield DRAIN_STEP_MS
       why = drainedOrWhy(this)
@@ -251,6 +259,22 @@ export class World {
     this.#readBack()
     yield READ_BACK_MS
     endStores(this)
+    this.around.guest?.tellEnd()
+  }
+
+  /** Its machines are the same in both versions. */
+  #invite(makeGuest: MakeGuest, random: SimRandom): void {
+    const { base, recorder, parameters, mirror, around } = this
+    const { network, subjects, machines } = around
+    const nodes = () => this.nodes
+    const stage = { base, network, recorder, parameters, subjects, mirror, random, nodes }
+    const guest = makeGuest(stage)
+    const own = hostedOnce(guest.machines, parameters.limits)
+    around.guest = guest
+    around.machines = {
+      1: new Map([...machines[1], ...own]),
+      2: new Map([...machines[2], ...own]),
+    }
   }
 
   #victims() {
@@ -383,24 +407,24 @@ function hasDirectory({ logic }: Parameters): boolean {
   return logic === 'embedded' || logic === 'founding'
 }
 
-/** Hosting is pure and costs some milliseconds: worlds with the same limits share it. */
-const HOSTED = new Map<string, Machines>()
+/** Hosting is pure and costs some milliseconds: worlds with the same machines and limits share it. */
+const HOSTED = new WeakMap<readonly MachineDefinition[], Map<number, Machines>>()
+const FIXED = { 1: machinesOf(1), 2: machinesOf(2) }
 
 function hosted(version: 1 | 2, parameters: Parameters, charts: readonly ChartPlan[]): Machines {
   const { limits } = parameters
-  const fixed = hostedOnce(version, limits)
+  const fixed = hostedOnce(FIXED[version], limits)
   if (charts.length === 0) return fixed
   const drawn = charts.map((plan) => hostMachine(chartMachine(plan, version), limits))
   return new Map([...fixed, ...drawn.map((one) => [one.definition.name, one] as const)])
 }
 
-function hostedOnce(version: 1 | 2, limits: Limits): Machines {
-  const key = `${version} ${limits.microstepsMax}`
-  let machines = HOSTED.get(key)
-  if (!machines) {
-    const definitions = machinesOf(version)
-    machines = new Map(definitions.map((machine) => [machine.name, hostMachine(machine, limits)]))
-    HOSTED.set(key, machines)
-  }
+function hostedOnce(definitions: readonly MachineDefinition[], limits: Limits): Machines {
+  const known = HOSTED.get(definitions) ?? new Map<number, Machines>()
+  HOSTED.set(definitions, known)
+  const machines =
+    known.get(limits.microstepsMax) ??
+    new Map(definitions.map((machine) => [machine.name, hostMachine(machine, limits)]))
+  known.set(limits.microstepsMax, machines)
   return machines
 }

@@ -21,6 +21,7 @@ import {
 import { listsAreTrue } from './lists.ts'
 import { callbacksAreTheirActors } from './live.ts'
 import { messagesOnceInOrder } from './messages.ts'
+import { chunksAreGivenOnce, lateWorkersAreRefused, movesAreSettled } from './moves.ts'
 import { oneWriter } from './one-writer.ts'
 import { stepsAreThoseOfXState } from './reference-steps.ts'
 import { refillIsWhole } from './refills.ts'
@@ -57,6 +58,9 @@ export const CHECKERS: readonly Checker[] = [
   migratedOnce,
   nobodyDiesSilently,
   storesEqualJournals,
+  chunksAreGivenOnce,
+  lateWorkersAreRefused,
+  movesAreSettled,
   everythingDrains,
 ]
 

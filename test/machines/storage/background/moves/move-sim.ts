@@ -12,7 +12,6 @@ import {
   MOVE_TYPES,
   type MoveOrder,
   type MoveRecord,
-  type MoveShards,
   Moves,
   moveAddress,
   moveMachines,
@@ -29,18 +28,15 @@ import {
   compareTask,
   settleTask,
 } from '../../../../../machines/storage/background/moves/settle-task.ts'
-import { refusal, vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
+import { vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
 import { removalAddress } from '../../../../../machines/storage/plane/upkeep/index.ts'
-import {
-  type UnitPlace,
-  VolumeCalls,
-  VolumeViews,
-} from '../../../../../machines/storage/plane/volumes/index.ts'
+import { VolumeCalls, VolumeViews } from '../../../../../machines/storage/plane/volumes/index.ts'
 import { SeededRandom } from '../../../../../src/adapters/memory/index.ts'
 import type { AnyTask } from '../../../../../src/machine/index.ts'
 import { type ActorView, TroupeError } from '../../../../../src/protocol/index.ts'
 import { host, see } from '../../../../shard/support.ts'
 import { type Opened, VID, VolumeSim } from '../../plane/volumes/volume-sim.ts'
+import { FakeChunks, type Flag, type Shards } from './fake-chunks.ts'
 
 export const DISKS = 8
 const MODE = 'Replica3OneAZ'
@@ -64,14 +60,11 @@ const owner = host('owner', {
 /** Of a blob whose deletion is known. */
 const removal = host('blob-delete', { initial: 'on', states: { on: {} } })
 
-type Flag = 1 | 2
-
 export class MoveSim {
   readonly volumes: VolumeSim
-  /** By `<disk>/<vuid>`: what lies in chunks. */
-  readonly shards = new Map<string, Map<bigint, Flag>>()
   readonly repairs: { bid: bigint; badIndexes: readonly number[] }[] = []
   readonly removals: bigint[] = []
+  readonly #chunks: FakeChunks
   readonly #random = new SeededRandom(7)
   /** The new chunk of the move that a test is about. */
   swappedIn = 0n
@@ -86,6 +79,12 @@ export class MoveSim {
       tasks: TASKS,
       open: (opened) => this.#open(opened),
     })
+    this.#chunks = new FakeChunks(this.volumes.chunks)
+  }
+
+  /** By `<disk>/<vuid>`: what lies in chunks. */
+  get shards(): Map<string, Shards> {
+    return this.#chunks.shards
   }
 
   /** A volume of three copies with so many blobs, on a farm with room to move. */
@@ -248,7 +247,7 @@ export class MoveSim {
     const calls = new VolumeCalls({ client, clock, views, table, chunks })
     openLanes(config, LANES)
     openMoves(config, {
-      ...{ calls, views, table, shards: this.#shardCalls(call) },
+      ...{ calls, views, table, shards: this.#chunks.shardCalls(call) },
       openQueue: async (by, idc) => {
         if (this.opensQueues) await openWorkerQueue(by, idc)
       },
@@ -257,38 +256,6 @@ export class MoveSim {
         remove: async ({ bid }) => void this.removals.push(bid),
       },
     })
-  }
-
-  #shardCalls(call: Opened['call']): MoveShards {
-    const of = ({ diskId, vuid }: UnitPlace) => {
-      const key = `${diskId}/${vuid}`
-      if (!this.volumes.chunks.has(key)) throw refusal(621, 'as a blobnode says it')
-      const shards = this.shards.get(key) ?? new Map<bigint, Flag>()
-      this.shards.set(key, shards)
-      return shards
-    }
-    return {
-      listShards: async (at, { from, count }) => {
-        let page: { bid: bigint; flag: Flag }[] = []
-        let next = 0n
-        await call('list', at, () => {
-          const all = [...of(at)].sort(([a], [b]) => (a < b ? -1 : 1))
-          const rest = all.filter(([bid]) => bid >= from)
-          page = rest.slice(0, count).map(([bid, flag]) => ({ bid, flag }))
-          next = rest[count]?.[0] ?? 0n
-          return undefined
-        })
-        return { shards: page, next }
-      },
-      markDelete: (at, bid) =>
-        call('mark', at, () => {
-          const shards = of(at)
-          if (!shards.has(bid)) return 651
-          shards.set(bid, 2)
-          return undefined
-        }),
-      deleteShard: (at, bid) => call('delete', at, () => (of(at).delete(bid) ? undefined : 651)),
-    }
   }
 }
 

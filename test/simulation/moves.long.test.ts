@@ -1,0 +1,54 @@
+/**
+ * Moves of the store in simulated clusters: whichever node dies in whichever gap between two steps, and many seeds
+ * in which anything may happen.
+ */
+import { describe, expect, inject, it } from 'vitest'
+import { lateCalls } from './checkers/moves.ts'
+import {
+  endsOf,
+  expectEndedByItself,
+  expectSettled,
+  expectSprung,
+  textOf,
+} from './moves/expecting.ts'
+import { MOMENTS, STEPS, VICTIMS } from './moves/traps.ts'
+import { runMoves, runQuietMove } from './moves/worlds.ts'
+
+const VIRTUAL_MS = 30_000
+const SEEDS = 60
+const TIMEOUT_MS = 600_000
+
+it('a seed gives the same trace twice', async () => {
+  for (const seed of [1, 2, 3]) {
+    const first = textOf(await runMoves(seed, 20_000))
+    expect(textOf(await runMoves(seed, 20_000)) === first, `seed ${seed}`).toBe(true)
+  }
+})
+
+describe.each(VICTIMS)('the %s dies, and the move goes on where it was', (victim) => {
+  const traps = STEPS.flatMap((step) => MOMENTS.map((moment) => ({ step, moment, victim })))
+  // Until its task has begun, nobody runs it.
+  const able = traps.filter(({ moment }) => victim !== 'runner' || moment === 'done')
+  it.each(able)('$step is $moment', async (trap) => {
+    const result = await runQuietMove([trap])
+    expectSettled(result)
+    expectSprung(result, trap)
+    expectEndedByItself(result)
+    expect(endsOf(result)).toEqual(['finished'])
+  })
+})
+
+it.each(['oracle', 'cluster'] as const)(
+  'moves come to their ends under the %s',
+  { timeout: TIMEOUT_MS },
+  async (logic) => {
+    const base = inject('seed')
+    let late = 0
+    for (let seed = base; seed < base + SEEDS; seed++) {
+      const result = await runMoves(seed, VIRTUAL_MS, { logic })
+      expectSettled(result)
+      late += lateCalls(result.events).length
+    }
+    expect(late).toBeGreaterThan(0)
+  },
+)
