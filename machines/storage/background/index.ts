@@ -59,11 +59,14 @@ function backgroundOf(context: AppContext<StorageConfig>): Parts {
   if (known) return known
   const { client, clock, random, config } = context
   const { lanes, inspect } = config.background
-  const { views, upkeep } = partsOf(context)
+  const { views, table, blobnodes: chunks, upkeep } = partsOf(context)
+  const moves = new Moves(client, clock, random)
   const parts: Parts = {
-    moves: new Moves(client, clock, random),
+    moves,
     queues: new WorkerQueues({ client, clock, settings: lanes }),
-    inspections: new Inspections({ client, clock, random, settings: inspect, views, upkeep }),
+    inspections: new Inspections({
+      ...{ client, clock, random, settings: inspect, views, table, chunks, moves, upkeep },
+    }),
   }
   made.set(context.config, parts)
   return parts

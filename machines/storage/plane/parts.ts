@@ -2,8 +2,7 @@
  * What the rooms of the store share on a node. Decides: that there is one of each, opened with the node and
  * closed with it, and what each room is given of the others. Leaves to others: all they do.
  */
-import { readFileSync } from 'node:fs'
-import { type AppContext, type AppDaemon, type Client, TroupeError } from '../../../src/index.ts'
+import type { AppContext, AppDaemon, Client } from '../../../src/index.ts'
 import type { StorageConfig } from '../config.ts'
 import { Switches } from '../switches/index.ts'
 import { BlobnodeClient } from './blobnode/index.ts'
@@ -11,6 +10,7 @@ import { vuidOf } from './codes/index.ts'
 import type { PlaneConfig } from './config.ts'
 import { Disks, DiskTable, type DiskView, Heartbeats } from './disks/index.ts'
 import { Erasure } from './erasure/index.ts'
+import { tokenIn } from './token-file.ts'
 import { DeletePace, openUpkeep, Upkeep, type UpkeepPorts } from './upkeep/index.ts'
 import {
   Bids,
@@ -101,7 +101,8 @@ function partsFor(context: AppContext<StorageConfig>): Parts {
   const { plane: config, upkeep: limits } = context.config
   const { heartbeatMs, heartbeatLossMs, retainMs, viewsMax, viewMs } = config
   const { chunkBytesMax, retiredKeptMs, readyKeptMs, strayLookMs, strayKeptMs } = config
-  const token = tokenOf(config)
+  const { tokenFile } = config
+  const token = tokenFile === undefined ? undefined : tokenIn(tokenFile, 'storage.plane.tokenFile')
   const timeoutMs = config.blobnodeTimeoutMs
   const blobnodes = new BlobnodeClient({ token, timeoutMs })
   const disks = new Disks(client, clock)
@@ -128,17 +129,4 @@ function partsFor(context: AppContext<StorageConfig>): Parts {
     ...{ client, config, node, blobnodes, disks, table, heartbeats, views, calls, maker, volumes },
     ...{ strays, erasure, upkeep, switches: new Switches(context) },
   }
-}
-
-/** @throws TroupeError `invalid-config` */
-function tokenOf({ tokenFile }: PlaneConfig): string | undefined {
-  if (tokenFile === undefined) return undefined
-  try {
-    const token = readFileSync(tokenFile, 'utf8').trim()
-    if (token !== '') return token
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid-config', `storage.plane.tokenFile: ${why}`, { cause })
-  }
-  throw new TroupeError('invalid-config', `storage.plane.tokenFile: ${tokenFile} is empty`)
 }

@@ -1,7 +1,13 @@
 /** Emptying disks. Decides: how many at once, how much of each at once, and how often what was told is looked at. */
 import { z } from 'zod'
 
-/** Four disks of four moves are within the places of their lane: one disk that waits holds no other up. */
+/**
+ * The reference's `disk_concurrency` is 1, and clusters of it run with hundreds: where disks go one after the other,
+ * one whose volumes are written to, or of which a move waits for a person, holds all others up; and volumes that
+ * have lost units on two broken disks wait until the first one is done as a whole. Here those come first over all
+ * disks in hand. What a cluster does is bounded by the places of the lane, and four disks of four moves are within
+ * its 20.
+ */
 const DISK_CONCURRENCY = 4
 const TASK_LIMIT_PER_DISK = 4
 /** Disks tell when they are to be emptied: a look finds what was missed. */

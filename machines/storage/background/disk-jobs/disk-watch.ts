@@ -3,7 +3,8 @@
  * what it says holds for all nodes.
  *
  * Decides: that disks are looked at when one says that something has changed, and now and then; that a place which
- * a job has lost with itself is found again. Leaves to others: the look (`watch-task.ts`), whose turn it is
+ * a job has lost with itself is found again, and a job that a watch before this one has given its place; that nobody
+ * is served before those are known. Leaves to others: the look (`watch-task.ts`), whose turn it is
  * (`places.ts`), emptying a disk (`disk-job.ts`).
  */
 import { assign, setup } from 'xstate'
@@ -28,6 +29,7 @@ import {
 import { JOB_KINDS, type JobKind, jobAddress, kindFor, kindOfJob } from './job-kinds.ts'
 import { jobKind } from './job-record.ts'
 import {
+  adopted,
   asked,
   jobsOf,
   left,
@@ -102,11 +104,12 @@ const act = chart.enqueueActions(({ context, event, enqueue }) => {
 })
 
 const keepWatched = chart.enqueueActions(({ context, event, enqueue }) => {
-  const { gone, at, concurrency, collectMs } = outputOf<Watched>(event)
-  const cleared = left(context, gone)
+  const { gone, inHand, at, concurrency, collectMs } = outputOf<Watched>(event)
+  const known = adopted(context, inHand)
+  const cleared = left(known.next, gone)
   const { next, messages } = resized(cleared.next, concurrency)
   enqueue.assign({ ...next, collectMs, lookedAt: at, why: null })
-  const targets = [...cleared.messages, ...messages]
+  const targets = [...known.messages, ...cleared.messages, ...messages]
   if (targets.length > 0) enqueue({ type: 'tell', params: { targets } })
 }) as never
 
@@ -118,7 +121,7 @@ const keepFailure = chart.assign(({ event }) => {
 const machine = chart.createMachine({
   id: 'disk-watch',
   context: {
-    ...newPlaces(1),
+    ...newPlaces(),
     ...{ collectMs: FIRST_LOOK_MS, isTold: false, lookedAt: null, why: null },
   },
   entry: 'subscribe',

@@ -12,8 +12,8 @@ export type Line = z.output<typeof line>
 export const placesContext = z.object({
   lines: z.object({ disk_drop: line, disk_repair: line }),
   isOn: z.object({ disk_drop: z.boolean(), disk_repair: z.boolean() }),
-  /** Of each kind. */
-  concurrency: z.int().min(1),
+  /** Of each kind; 0 until it is known which jobs have their disks in hand. */
+  concurrency: z.int().min(0),
 })
 export type Places = z.output<typeof placesContext>
 
@@ -24,12 +24,18 @@ export type Told =
   | { type: 'SWITCH'; isOn: boolean }
   | { type: 'LOOK' }
 
+/** A job that empties its disk. */
+export interface InHand {
+  kind: JobKind
+  job: string
+}
+
 export interface Served {
   next: Places
   messages: { to: string; event: Told }[]
 }
 
-export function newPlaces(concurrency: number): Places {
+export function newPlaces(concurrency = 0): Places {
   return {
     lines: { disk_drop: [], disk_repair: [] },
     isOn: { disk_drop: false, disk_repair: false },
@@ -46,6 +52,26 @@ export function asked(now: Places, kind: JobKind, job: string): Served {
   const isServed = served.messages.some(({ to }) => to === job)
   if (isServed) return served
   return { ...served, messages: [...served.messages, queued(served.next, kind, job)] }
+}
+
+/**
+ * These empty their disks already, and have their places from a watch that is gone. They are told how their switch
+ * stands: since then it may have changed.
+ */
+export function adopted(now: Places, jobs: readonly InHand[]): Served {
+  return jobs.reduce<Served>(
+    ({ next, messages }, { kind, job }) => {
+      const line = next.lines[kind]
+      if (line.some((one) => one.job === job && one.isInHand)) return { next, messages }
+      const others = line.filter((one) => one.job !== job)
+      const told = { to: job, event: { type: 'SWITCH', isOn: next.isOn[kind] } as const }
+      return {
+        next: withLine(next, kind, [{ job, isInHand: true }, ...others]),
+        messages: [...messages, told],
+      }
+    },
+    { next: now, messages: [] },
+  )
 }
 
 /** Given back, or nobody has it any more. */
@@ -113,11 +139,14 @@ function place({ isOn }: Places, kind: JobKind, to: string): Served['messages'][
 }
 
 function queued(now: Places, kind: JobKind, to: string): Served['messages'][number] {
-  const { concurrency } = now
-  const why = now.isOn[kind]
-    ? `${concurrency === 1 ? 'another disk is' : `${concurrency} other disks are`} in hand: diskConcurrency says how many may be`
-    : `the switch ${kind} is closed`
+  const why = now.isOn[kind] ? fullText(now.concurrency) : `the switch ${kind} is closed`
   return { to, event: { type: 'QUEUED', why } }
+}
+
+function fullText(concurrency: number): string {
+  if (concurrency === 0) return 'it is not known yet which disks are in hand'
+  const which = concurrency === 1 ? 'another disk is' : `${concurrency} other disks are`
+  return `${which} in hand: diskConcurrency says how many may be`
 }
 
 function withLine(now: Places, kind: JobKind, line: Line): Places {

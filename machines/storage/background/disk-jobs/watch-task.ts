@@ -1,10 +1,19 @@
 /**
- * A look at all disks, for those that are to be emptied. Decides: that each has its job, and which jobs that have
- * a place are not there any more. Leaves to others: whose turn it is (`places.ts`).
+ * A look at all disks, for those that are to be emptied, and at all jobs. Decides: that each disk has its job, which
+ * jobs that have a place are done or not there any more, and which have one that the watch does not know of. Leaves
+ * to others: whose turn it is (`places.ts`).
  */
 import { z } from 'zod'
-import { type Client, nodeOf, type TaskAttempt, TroupeError, task } from '../../../../src/index.ts'
-import { jobAddress, kindFor } from './job-kinds.ts'
+import {
+  type ActorView,
+  type Client,
+  nodeOf,
+  type TaskAttempt,
+  TroupeError,
+  task,
+} from '../../../../src/index.ts'
+import { JOB_KINDS, JOB_MACHINES, jobAddress, kindFor } from './job-kinds.ts'
+import type { InHand } from './places.ts'
 import { portsOf } from './ports.ts'
 
 const RETRY = { attemptsMax: 5, initialMs: 500, backoffMaxMs: 5_000 }
@@ -18,8 +27,10 @@ const input = z.object({
 
 export interface Watched {
   at: number
-  /** There is no such actor. */
+  /** There is no such actor, or it has done its work. */
   gone: string[]
+  /** They empty their disks, and have asked a watch before this one. */
+  inHand: InHand[]
   /** Jobs that were missing. */
   begun: string[]
   concurrency: number
@@ -49,26 +60,53 @@ async function watch(attempt: TaskAttempt<z.output<typeof input>>): Promise<Watc
     await client.ensure(job, { diskId })
     begun.push(job)
   }
-  const gone = await missing(client, attempt.input.jobs)
+  const gone = await those(client, attempt.input.jobs, 'over')
+  const inHand = await unknownInHand(client, known)
   const { diskConcurrency: concurrency, collectMs } = limits
-  return { at: clock.now(), gone, begun, concurrency, collectMs }
+  return { at: clock.now(), gone, inHand, begun, concurrency, collectMs }
 }
 
-async function missing(client: Client, jobs: readonly string[]): Promise<string[]> {
-  const gone: string[] = []
+/** There are as many as disks in hand, and those that ended within days. */
+async function unknownInHand(client: Client, known: ReadonlySet<string>): Promise<InHand[]> {
+  const found: InHand[] = []
+  for (const kind of JOB_KINDS) {
+    const jobs: string[] = []
+    for await (const row of client.rows({ filter: { machine: JOB_MACHINES[kind] } }))
+      if (standingOf(row) === 'in hand' && !known.has(row.address)) jobs.push(row.address)
+    // A list may be a moment old.
+    for (const job of await those(client, jobs, 'in hand')) found.push({ kind, job })
+  }
+  return found
+}
+
+/** `waiting` for a place: it asks for it again by itself. */
+type JobStanding = 'waiting' | 'in hand' | 'over'
+
+/** Of these jobs, those that stand so. */
+async function those(
+  client: Client,
+  jobs: readonly string[],
+  wanted: JobStanding,
+): Promise<string[]> {
+  const found: string[] = []
   for (let from = 0; from < jobs.length; from += AT_ONCE) {
     const some = jobs.slice(from, from + AT_ONCE)
-    const isThere = await Promise.all(some.map((job) => livesAt(client, job)))
-    gone.push(...some.filter((_, at) => !isThere[at]))
+    const standings = await Promise.all(some.map((job) => standingAt(client, job)))
+    found.push(...some.filter((_, at) => standings[at] === wanted))
   }
-  return gone
+  return found
 }
 
-async function livesAt(client: Client, job: string): Promise<boolean> {
+async function standingAt(client: Client, job: string): Promise<JobStanding> {
   try {
-    return (await client.get(job)).status === 'active'
+    return standingOf(await client.get(job))
   } catch (thrown) {
-    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return false
+    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return 'over'
     throw thrown
   }
+}
+
+function standingOf({ status, value }: Pick<ActorView, 'status' | 'value'>): JobStanding {
+  if (status !== 'active' || value === 'done') return 'over'
+  return typeof value === 'object' && 'queued' in value ? 'waiting' : 'in hand'
 }

@@ -51,6 +51,8 @@ export interface InspectOutcome {
   lostBlobs: LostBlob[]
   /** Of units that were away, whole or in part. */
   troubles: string[]
+  /** Of those, the ones whose chunk cannot be used at all, unless the mapping is an old one. */
+  unusable: bigint[]
 }
 
 interface Suspect {
@@ -230,7 +232,8 @@ export class InspectRun {
       return `unit ${index} on disk ${place.diskId}: ${why}`
     })
     const lostBlobs = this.#lostBlobs.sort((a, b) => (a.bid < b.bid ? -1 : 1))
-    const outcome = { ...this.#counts, lostBlobs }
+    const unusable = away.filter((unit) => unit.isUnusable).map(({ place }) => place.vuid)
+    const outcome = { ...this.#counts, lostBlobs, unusable }
     const shown = troubles.slice(0, TROUBLES_MAX)
     const moved = away.find(({ isMoved }) => isMoved)
     if (moved || this.#isMoved) {

@@ -1,8 +1,9 @@
 /**
  * Inspections as a node serves them to workers. Decides: that what was found is asked to be repaired, durably,
- * before the inspection counts as done, so that a crash between repeats it and loses nothing; that a worker
- * waits for the next volume instead of asking again and again. Leaves to others: whose turn it is
- * (`inspect-rules.ts`), repairs (`upkeep`), the paths.
+ * before the inspection counts as done, so that a crash between repeats it and loses nothing; that what was
+ * inspected by an old mapping is inspected again; that a worker waits for the next volume instead of asking again
+ * and again. Leaves to others: whose turn it is (`inspect-rules.ts`), repairs (`upkeep`), chunks that cannot be
+ * used (`unusable-units.ts`), the paths.
  */
 import {
   type ActorView,
@@ -12,19 +13,27 @@ import {
 } from '../../../../src/index.ts'
 import { StorageRefusal, VID_MAX, vuidParts } from '../../plane/codes/index.ts'
 import type { RepairMessage } from '../../plane/upkeep/index.ts'
-import type { VolumeView } from '../../plane/volumes/index.ts'
 import { whyOf } from '../../plane/why.ts'
 import { newXid } from '../moves/index.ts'
 import { type InspectAnswer, type InspectRecord, vidOfTask } from './inspect-record.ts'
 import { freeVid } from './inspect-rules.ts'
+import { forget } from './inspect-tidy.ts'
 import type { InspectConfig } from './settings.ts'
+import { type RemadeUnits, UnusableUnits, type UnusableUnitsDeps } from './unusable-units.ts'
 import { INSPECT_ADDRESS } from './volume-inspect.ts'
-import { type InspectionResult, inspectionAddress } from './volume-inspection.ts'
+import {
+  type InspectionRecord,
+  type InspectionResult,
+  inspectionAddress,
+  type Remake,
+  TROUBLES_MAX,
+} from './volume-inspection.ts'
 import type { FoundShard, InspectReport, InspectTask } from './wire.ts'
 
-export interface InspectionsDeps extends Pick<AppContext, 'client' | 'clock' | 'random'> {
+export interface InspectionsDeps
+  extends Pick<AppContext, 'client' | 'clock' | 'random'>,
+    Omit<UnusableUnitsDeps, 'clock'> {
   settings: InspectConfig
-  views: { view(vid: number, options: { fresh: boolean }): Promise<VolumeView> }
   upkeep: { repair(message: RepairMessage): Promise<void> }
 }
 
@@ -43,9 +52,11 @@ const NOT_FOUND = 904
 
 export class Inspections {
   readonly #deps: InspectionsDeps
+  readonly #unusable: UnusableUnits
 
   constructor(deps: InspectionsDeps) {
     this.#deps = deps
+    this.#unusable = new UnusableUnits(deps)
   }
 
   /** A volume for a worker; undefined when there is none in time. */
@@ -81,17 +92,11 @@ export class Inspections {
     if (refused) return refused
     await this.#repair(vid, { missed, corrupt })
     if (report.more) return { ok: true }
-    const found = {
-      ...{ blobs: report.blob_cnt, shards: report.shard_cnt, bytes: report.byte_cnt },
-      missed: report.missed_cnt ?? missed.length,
-      corrupt: report.corrupt_cnt ?? corrupt.length,
-      lost: report.lost_cnt,
-    }
-    const error = report.inspect_err_str === '' ? null : report.inspect_err_str
-    const { lost_blobs: lostBlobs, troubles, worker } = report
+    const remade = await this.#remade(vid, report.unusable_units)
+    const { found, ...told } = resultOf(report, remade)
     const at = clock.now()
-    await this.#keep(vid, { ...found, at, worker, error, lostBlobs, troubles })
-    const done = await this.#ask({ type: 'COMPLETE', taskId, at, error, found })
+    await this.#keep(vid, { ...found, ...told, at }, remade?.remakes)
+    const done = await this.#ask({ type: 'COMPLETE', taskId, at, error: told.error, found })
     return refusalOf(done) ?? { ok: true }
   }
 
@@ -133,7 +138,7 @@ export class Inspections {
         throw thrown
       }
       await this.#ask({ type: 'DISMISS', taskId, at: clock.now() })
-      await ignoringNobody(client.send(inspectionAddress(vid), { type: 'GONE' }))
+      await forget(client, vid)
       return undefined
     }
   }
@@ -192,14 +197,24 @@ export class Inspections {
     }
   }
 
-  async #keep(vid: number, result: InspectionResult): Promise<void> {
+  /** Undefined: all chunks can be used. */
+  async #remade(vid: number, vuids: readonly bigint[]): Promise<RemadeUnits | undefined> {
+    if (vuids.length === 0) return undefined
+    const before = await this.#deps.client
+      .get(inspectionAddress(vid))
+      .then(({ context }) => (context as InspectionRecord).remakes, unlessUnknown)
+    return this.#unusable.remake(vid, vuids, before ?? [])
+  }
+
+  async #keep(vid: number, result: InspectionResult, remakes?: Remake[]): Promise<void> {
     const { client } = this.#deps
     const address = inspectionAddress(vid)
     try {
-      await client.send(address, { type: 'RESULT', ...result })
+      const more = remakes === undefined ? {} : { remakes }
+      await client.send(address, { type: 'RESULT', ...result, ...more })
     } catch (thrown) {
-      if (!(thrown instanceof TroupeError) || thrown.code !== 'unknown-actor') throw thrown
-      await client.start(address, { vid, ...result })
+      unlessUnknown(thrown)
+      await client.start(address, { vid, ...result, remakes: remakes ?? [] })
     }
   }
 
@@ -226,12 +241,22 @@ function unknownTask(taskId: string): ReportAnswer {
   return { refused: 'unknown_task', message: `"${taskId.slice(0, 80)}" is no inspection` }
 }
 
-async function ignoringNobody(work: Promise<unknown>): Promise<void> {
-  try {
-    await work
-  } catch (thrown) {
-    if (!(thrown instanceof TroupeError) || !NOBODY.has(thrown.code)) throw thrown
+/** As it is kept; of what was inspected by an old mapping it is not believed what is lost. */
+function resultOf(report: InspectReport, remade: RemadeUnits | undefined) {
+  const { missed_shards: missed, corrupt_shards: corrupt, worker } = report
+  const error = report.inspect_err_str || (remade?.changed ?? null)
+  const isOld = remade !== undefined && remade.changed !== null
+  const found = {
+    ...{ blobs: report.blob_cnt, shards: report.shard_cnt, bytes: report.byte_cnt },
+    missed: report.missed_cnt ?? missed.length,
+    corrupt: report.corrupt_cnt ?? corrupt.length,
+    lost: isOld ? 0 : report.lost_cnt,
   }
+  const troubles = [...(remade?.troubles ?? []), ...report.troubles].slice(0, TROUBLES_MAX)
+  return { found, worker, error, troubles, lostBlobs: isOld ? [] : report.lost_blobs }
 }
 
-const NOBODY: ReadonlySet<string> = new Set(['unknown-actor', 'finished'])
+/** @throws what is not that there is no such actor */
+function unlessUnknown(thrown: unknown): undefined {
+  if (!(thrown instanceof TroupeError) || thrown.code !== 'unknown-actor') throw thrown
+}

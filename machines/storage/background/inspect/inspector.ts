@@ -87,8 +87,9 @@ export class Inspector {
       const outcome = await this.#outcomeOf(task, both, lost)
       await this.#send(reportOf(task, outcome), both)
       const { lost: blobs, missed, corrupt, error } = outcome
-      if (blobs + missed + corrupt > 0 || error !== null) {
-        const facts = { task: task.task_id, missed, corrupt, lost: blobs, error }
+      const unusable = outcome.unusable.length
+      if (blobs + missed + corrupt + unusable > 0 || error !== null) {
+        const facts = { task: task.task_id, missed, corrupt, lost: blobs, unusable, error }
         log.warn(facts, 'an inspection found what is not whole')
       }
     } catch (thrown) {
@@ -169,7 +170,7 @@ export class Inspector {
 
 const NOTHING: InspectOutcome = {
   ...{ error: null, blobs: 0, shards: 0, bytes: 0, missed: 0, corrupt: 0, lost: 0 },
-  ...{ lostBlobs: [], troubles: [] },
+  ...{ lostBlobs: [], troubles: [], unusable: [] },
 }
 
 function headOf({ task_id }: InspectTask): SentReport {
@@ -177,13 +178,14 @@ function headOf({ task_id }: InspectTask): SentReport {
 }
 
 function reportOf(task: InspectTask, outcome: InspectOutcome): SentReport {
-  const { error, blobs, shards, bytes, missed, corrupt, lost, lostBlobs, troubles } = outcome
+  const { error, blobs, shards, bytes, missed, corrupt, lost, lostBlobs } = outcome
+  const { troubles, unusable } = outcome
   return {
     ...headOf(task),
     inspect_err_str: error ?? '',
     ...{ blob_cnt: blobs, shard_cnt: shards, byte_cnt: bytes },
     ...{ missed_cnt: missed, corrupt_cnt: corrupt, lost_cnt: lost, lost_blobs: lostBlobs },
-    troubles,
+    ...{ troubles, unusable_units: unusable },
   }
 }
 

@@ -6,6 +6,7 @@
 import { type Clock, TroupeError, wait } from '../../../../src/index.ts'
 import type { BlobnodeClient, ShardInfo, UnitPlace } from '../../plane/blobnode/index.ts'
 import { mayHaveMoved, StorageRefusal } from '../../plane/codes/index.ts'
+import { isUnusable } from '../../plane/volumes/index.ts'
 
 export type InspectShards = Pick<BlobnodeClient, 'verifyShards' | 'statShard'>
 
@@ -32,6 +33,8 @@ export class UnitShards {
   away: string | undefined
   /** It is not where the mapping said. */
   isMoved = false
+  /** Its chunk cannot be used at all, if the mapping is not an old one. */
+  isUnusable = false
   readonly #deps: UnitShardsDeps
   #page: SeenShard[] = []
   #at = 0
@@ -88,7 +91,8 @@ export class UnitShards {
         if (!(thrown instanceof TroupeError)) throw thrown
         if (!thrown.retry || tries === TRIES_MAX) {
           this.away = thrown.message
-          this.isMoved = hasMoved(thrown)
+          this.isUnusable = isUnusable(thrown)
+          this.isMoved = !this.isUnusable && hasMoved(thrown)
           return undefined
         }
         await wait({ clock, signal }, PAUSE_MS * tries)

@@ -3,14 +3,15 @@
  * of it in the cluster.
  *
  * Decides: when more volumes are looked for, and that leases and waits are timers of the actor, so that they go
- * on over a crash. Leaves to others: what its events change (`inspect-rules.ts`), the look (`inspect-list.ts`),
- * the inspection itself (`inspect-run.ts`).
+ * on over a crash; that behind each pass what is known of volumes that are gone goes. Leaves to others: what its
+ * events change (`inspect-rules.ts`), the look (`inspect-list.ts`), the inspection itself (`inspect-run.ts`), what
+ * is gone (`inspect-tidy.ts`).
  *
  * ```
  * off ◄──SWITCH──► on   deciding ──► listing ──► deciding     half of a batch is done
  *                          │            └──► stumbling ──► listing
  *                          ├──► working ──► deciding           workers are at it
- *                          └──► resting ──► deciding           the pass is over
+ *                          └──► tidying ──► resting ──► deciding     the pass is over
  * ```
  */
 import { cancel, setup } from 'xstate'
@@ -45,6 +46,7 @@ import {
   restMs,
   wantsMore,
 } from './inspect-rules.ts'
+import { tidyTask } from './inspect-tidy.ts'
 
 export const INSPECT_ADDRESS = formatAddress('volume-inspect', 'main')
 export const inspectSingleton = { machine: 'volume-inspect', id: 'main' } as const
@@ -55,7 +57,7 @@ const HISTORY_COUNT = 20
 
 const chart = setup({
   types: { context: {} as InspectRecord, events: {} as InspectEvent },
-  actors: { list: listTask },
+  actors: { list: listTask, tidy: tidyTask },
   delays: {
     aRest: ({ context }) => restMs(context),
     afterStumbling: STUMBLED_MS,
@@ -138,14 +140,14 @@ const machine = chart.createMachine({
         deciding: {
           always: [
             { guard: 'wantsMore', target: 'listing' },
-            { guard: 'isPassOver', target: 'resting' },
+            { guard: 'isPassOver', target: 'tidying' },
             { target: 'working' },
           ],
         },
         working: {
           always: [
             { guard: 'wantsMore', target: 'listing' },
-            { guard: 'isPassOver', target: 'resting' },
+            { guard: 'isPassOver', target: 'tidying' },
           ],
         },
         listing: {
@@ -158,6 +160,9 @@ const machine = chart.createMachine({
           },
         },
         stumbling: { after: { afterStumbling: 'listing' } },
+        tidying: {
+          invoke: { id: 'tidy', src: 'tidy', input: {}, onDone: 'resting', onError: 'resting' },
+        },
         resting: {
           entry: chart.assign(({ context }) => ended(context)),
           // An operator has begun the next one.

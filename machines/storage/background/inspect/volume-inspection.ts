@@ -12,6 +12,8 @@ import { foundSchema } from './inspect-record.ts'
 /** Of one volume: past it only their number is known. */
 export const LOST_MAX = 100
 export const TROUBLES_MAX = 40
+/** Of one volume: enough to see that one of its units is made anew again and again. */
+export const REMAKES_KEPT_MAX = 100
 const TEXT_CHARS_MAX = 300
 const HISTORY_COUNT = 10
 
@@ -39,10 +41,22 @@ export const inspectionResult = foundSchema.extend({
 })
 export type InspectionResult = z.output<typeof inspectionResult>
 
-const inspectionInput = inspectionResult.extend({ vid: z.int().min(1).max(VID_MAX) })
+/** A unit that was given another chunk, since its own could not be used at all. */
+export const remake = z.object({ index: z.int().min(0).max(255), at: z.number() })
+export type Remake = z.output<typeof remake>
+
+const told = inspectionResult.extend({
+  /** The last ones; left out where there are no further ones. */
+  remakes: z.array(remake).max(REMAKES_KEPT_MAX).exactOptional(),
+})
+
+const inspectionInput = inspectionResult.extend({
+  vid: z.int().min(1).max(VID_MAX),
+  remakes: z.array(remake).max(REMAKES_KEPT_MAX),
+})
 export type InspectionRecord = z.output<typeof inspectionInput>
 
-type InspectionEvent = ({ type: 'RESULT' } & InspectionResult) | { type: 'GONE' }
+type InspectionEvent = ({ type: 'RESULT' } & z.output<typeof told>) | { type: 'GONE' }
 
 const chart = setup({
   types: {
@@ -71,7 +85,7 @@ export const volumeInspection: MachineDefinition = defineMachine({
   }),
   input: inspectionInput,
   context: inspectionInput,
-  events: { RESULT: inspectionResult, GONE: z.object({}) },
+  events: { RESULT: told, GONE: z.object({}) },
   index: ({ vid, at, blobs, missed, corrupt, lost, error, troubles }) => ({
     ...{ vid, at, blobs, missed, corrupt, lost, error },
     hasLost: lost > 0,

@@ -61,6 +61,8 @@ export const inspectReport = z.object({
     .max(LOST_MAX)
     .default([]),
   troubles: z.array(z.string()).max(TROUBLES_MAX).default([]),
+  /** Chunks of which not even a list could be had, with a refusal that says so. */
+  unusable_units: z.array(vuidSchema).max(TROUBLES_MAX).default([]),
 })
 export type InspectReport = z.output<typeof inspectReport>
 /** As a worker sends it. */

@@ -8,6 +8,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { TroupeError } from '../../../../src/index.ts'
 import { CHUNK_BYTES_MAX } from '../disk-files/index.ts'
+import { tokenIn } from '../token-file.ts'
 import type { BlobnodeOptions } from './blobnode.ts'
 import { PLACE_DEFAULT, parsePlace } from './places.ts'
 import type { DiskPlace } from './served-disk.ts'
@@ -88,7 +89,7 @@ export function settingsOf(
     disks: disksOf(data.disk),
     listen: data.listen === undefined ? PLACE_DEFAULT : parsePlace(data.listen),
     advertise: advertise?.replace(/\/+$/, ''),
-    token: tokenFile === undefined ? undefined : wordOf(tokenFile),
+    token: tokenFile === undefined ? undefined : tokenIn(tokenFile, '--token-file'),
     chunkBytesMax: bytesOf(data.chunkBytesMax),
     nodes: data.nodes === undefined ? undefined : nodesOf(data.nodes, data, env),
     taskNodes: taskNodesOf(data, env),
@@ -140,17 +141,10 @@ function nodesOf(text: string, { token, ca }: Flags, env: NodeJS.ProcessEnv): No
     throw new TroupeError('malformed', `--nodes: ${why}`)
   }
   const tokenFile = env['TROUPE_TOKEN_FILE']
-  const own = token ?? env['TROUPE_TOKEN'] ?? (tokenFile ? wordOf(tokenFile) : undefined)
+  const inFile = () => (tokenFile ? tokenIn(tokenFile, 'TROUPE_TOKEN_FILE') : undefined)
+  const own = token ?? env['TROUPE_TOKEN'] ?? inFile()
   const caFile = ca ?? env['TROUPE_CA']
   return { urls, token: own, ca: caFile === undefined ? undefined : textOf(caFile) }
-}
-
-/** A file with a token in it. */
-function wordOf(file: string): string {
-  const text = textOf(file).trim()
-  if (/^[\x21-\x7e]{8,}$/.test(text)) return text
-  const why = `${file} holds no token: it is one word of at least 8 characters`
-  throw new TroupeError('invalid-config', why)
 }
 
 function textOf(file: string): string {

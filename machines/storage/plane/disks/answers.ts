@@ -16,6 +16,8 @@ export const diskAnswer = z.looseObject({
   /** Whether its blobnode was heard of lately. */
   heard: z.boolean(),
   ...{ size: count, free: count, used: count, units: count, chunks: count, chunks_max: count },
+  /** Of one disk: fewer than `units` where its limit was lowered, until some have left. */
+  units_allowed: count.optional(),
   /** Why it is broken, if it is. */
   why: z.string().nullable(),
 })

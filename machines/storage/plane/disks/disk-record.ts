@@ -72,12 +72,13 @@ const hearing = z.object({
   quietMs: z.int().min(1),
 })
 
-const registration = diskPlace.extend(diskUsage.shape).extend(hearing.shape)
+const registration = diskPlace
+  .extend(diskUsage.shape)
+  .extend(hearing.shape)
+  /** As the configuration of the node says that registers it: the last one counts. */
+  .extend({ unitsMax: z.int().min(1) })
 
-export const diskInput = registration.extend({
-  diskId: z.int().min(1).max(DISK_ID_MAX),
-  unitsMax: z.int().min(1),
-})
+export const diskInput = registration.extend({ diskId: z.int().min(1).max(DISK_ID_MAX) })
 export type DiskInput = z.output<typeof diskInput>
 
 const WHY_CHARS_MAX = 1_000
@@ -129,6 +130,19 @@ export interface DiskRecord extends z.output<typeof diskPlace>, DiskUsage {
   /** By the digits of the vuid. */
   units: Record<string, LedgerLine>
   createdAt: number
+}
+
+/** What it may hold now, by the configuration and by its blobnode. */
+export function unitsAllowed({
+  unitsMax,
+  chunksMax,
+}: Pick<DiskRecord, 'unitsMax' | 'chunksMax'>): number {
+  return Math.min(unitsMax, chunksMax)
+}
+
+/** Of how many units those that it holds are a part: never fewer than they are, although it may hold fewer by now. */
+export function unitPlaces(record: Pick<DiskRecord, 'unitsMax' | 'chunksMax' | 'units'>): number {
+  return Math.max(unitsAllowed(record), Object.keys(record.units).length)
 }
 
 export interface DiskRefusal {

@@ -11,6 +11,7 @@ import {
   type DiskStanding,
   isReadonly,
   statusOf,
+  unitsAllowed,
 } from './disk-record.ts'
 
 /**
@@ -165,14 +166,14 @@ function dropped(now: DiskRecord): DiskDecision {
 }
 
 function reserve(now: DiskRecord, event: DiskEventOf<'RESERVE'>): DiskDecision {
-  const { standing, units, unitsMax, chunksMax, freeBytes } = now
+  const { standing, units, freeBytes } = now
   const vuid = event.vuid.toString()
   // Asked again: the answer was lost.
   if (Object.hasOwn(units, vuid)) return done(now)
   if (statusOf(standing) !== 1) return refuse(now, 613, `is ${standing}: it takes no chunks`)
   if (standing !== 'writable') return refuse(now, 615, `is ${standing}: it takes no new chunks`)
   const count = Object.keys(units).length
-  const most = Math.min(unitsMax, chunksMax)
+  const most = unitsAllowed(now)
   if (count >= most) return refuse(now, 632, `holds ${count} units of at most ${most}`)
   if (freeBytes < Math.min(event.bytesMax, FREE_BYTES_MIN)) {
     return refuse(now, 615, `has ${freeBytes} bytes free, too few for a new chunk`)

@@ -23,6 +23,7 @@ import {
   diskEvents,
   diskInput,
   newDisk,
+  unitPlaces,
 } from './disk-record.ts'
 import { decide } from './disk-rules.ts'
 
@@ -116,7 +117,7 @@ export const disk = defineMachine({
     usedBytes: record.usedBytes,
     units: Object.keys(record.units).length,
     chunks: record.chunks,
-    chunksMax: Math.min(record.chunksMax, record.unitsMax),
+    chunksMax: unitPlaces(record),
     why: record.why,
   }),
   retention: { historyCount: HISTORY_COUNT },

@@ -34,7 +34,7 @@ export class Disks {
     const facts = { ...input, at: this.#clock.now() }
     if (input.chunks > 0) await this.#mustBeKnown(input)
     await this.#client.ensure(diskAddress(input.diskId), facts)
-    const { diskId, unitsMax: _unitsMax, ...event } = facts
+    const { diskId, ...event } = facts
     return this.ask(diskId, { type: 'REGISTER', ...event })
   }
 

@@ -14,7 +14,15 @@ import {
   registeredAnswer,
   standingAnswer,
 } from './answers.ts'
-import { DISK_ID_MAX, type DiskRecord, diskPlace, isReadonly, statusOf } from './disk-record.ts'
+import {
+  DISK_ID_MAX,
+  type DiskRecord,
+  diskPlace,
+  isReadonly,
+  statusOf,
+  unitPlaces,
+  unitsAllowed,
+} from './disk-record.ts'
 import type { DiskTable, DiskView } from './disk-table.ts'
 import type { Disks } from './disks.ts'
 import type { Heartbeats } from './heartbeats.ts'
@@ -243,8 +251,8 @@ function shownRecord(record: DiskRecord) {
     ...{ readonly: isReadonly(standing), heard: isHeard, heard_at: record.heardAt },
     ...{ size: record.sizeBytes, free: record.freeBytes, used: record.usedBytes },
     ...{ units: Object.keys(record.units).length, chunks: record.chunks },
-    ...{ chunks_max: Math.min(record.chunksMax, record.unitsMax), why: record.why },
-    ...{ via: record.via, created_at: record.createdAt },
+    ...{ chunks_max: unitPlaces(record), units_allowed: unitsAllowed(record) },
+    ...{ why: record.why, via: record.via, created_at: record.createdAt },
   }
 }
 

@@ -95,6 +95,7 @@ interface DiskRow {
   units: number
   chunks: number
   chunks_max: number
+  units_allowed?: number
   why: string | null
   created_at: number
 }
@@ -142,7 +143,7 @@ async function info(call: VerbCall): Promise<void> {
     ['place', oneLine(`${disk.idc} / ${disk.rack} / ${disk.host} ${disk.path}`)],
     ['blobnode', oneLine(disk.address)],
     ['free', `${byteSize(disk.free)} of ${byteSize(disk.size)}, ${byteSize(disk.used)} in chunks`],
-    ['units', `${disk.units} of at most ${disk.chunks_max}; ${disk.chunks} chunks on the disk`],
+    ['units', `${unitsText(disk)}; ${disk.chunks} chunks on the disk`],
     ['known for', age(disk.created_at, now).replace(' ago', '')],
   ]
   call.print(`disk ${disk.disk_id}`)
@@ -170,6 +171,12 @@ function rowOf(disk: DiskRow): string[] {
     ...[`${units}/${chunks_max}`, byteSize(disk.free), byteSize(disk.size)],
     ...[percentText(disk.size - disk.free, disk.size), disk.address, why ?? ''],
   ]
+}
+
+/** A limit that was lowered drives nothing away. */
+function unitsText({ units, chunks_max, units_allowed: allowed = chunks_max }: DiskRow): string {
+  if (units <= allowed) return `${units} of at most ${allowed}`
+  return `${units}, and it may hold ${allowed} by now: it takes no more until enough have left`
 }
 
 function age(at: number, now: number): string {

@@ -2,9 +2,12 @@
  * One try to delete a blob from all units of its volume. Decides: the two phases, and what an answer of a
  * blobnode means for them. Leaves to others: when each is tried (`delete-task.ts`).
  *
- * The second phase asks also those who had nothing to mark: a repair that was under way may have put a shard
- * there since.
+ * Where nothing is found something may still come: a put that was given up, and is on its way. What is deleted
+ * does not come back at a unit that knows of it; so one that knows nothing is given a shard without bytes, and
+ * that is marked. The second phase asks also those who could not take it, and had nothing to mark: what was on
+ * its way then may be there.
  */
+import { crc32 } from 'node:zlib'
 import { TroupeError } from '../../../../src/index.ts'
 import { mayHaveMoved, StorageRefusal, vuidParts } from '../codes/index.ts'
 import type { UpkeepPorts, UpkeepVolume } from './ports.ts'
@@ -15,6 +18,9 @@ type Unit = UpkeepVolume['units'][number]
 /** Clients go first at every disk. */
 const DELETE = { io: 'delete' } as const
 const NEVER_HAD = 651
+/** Read-only, no room in the chunk, none on the disk: nothing that is on its way is taken, either. */
+const TAKES_NOTHING = [622, 627, 615] as const
+const NO_BYTES = new Uint8Array(0)
 const NOT_MARKED = 653
 const MARKED_ALREADY = 654
 
@@ -66,11 +72,35 @@ export class DeleteRun {
 
   async #mark(unit: Unit): Promise<void> {
     try {
-      await this.#shards.markDelete(unit, this.#bid, DELETE)
+      const isThere = await this.#marked(unit)
+      // What has come meanwhile is marked with it.
+      if (!isThere && (await this.#forestalled(unit))) await this.#marked(unit)
     } catch (thrown) {
-      if (!hasStatus(thrown, NEVER_HAD, MARKED_ALREADY)) return this.#failed(unit, thrown)
+      return this.#failed(unit, thrown)
     }
     this.#stages[unit.index] = 1
+  }
+
+  /** @returns false where there is nothing to mark */
+  async #marked(unit: Unit): Promise<boolean> {
+    try {
+      await this.#shards.markDelete(unit, this.#bid, DELETE)
+    } catch (thrown) {
+      if (hasStatus(thrown, NEVER_HAD)) return false
+      if (!hasStatus(thrown, MARKED_ALREADY)) throw thrown
+    }
+    return true
+  }
+
+  /** @returns false where the unit takes nothing */
+  async #forestalled(unit: Unit): Promise<boolean> {
+    try {
+      await this.#shards.putShard(unit, this.#bid, NO_BYTES, { crc: crc32(NO_BYTES), ...DELETE })
+    } catch (thrown) {
+      if (hasStatus(thrown, ...TAKES_NOTHING)) return false
+      if (!hasStatus(thrown, MARKED_ALREADY)) throw thrown
+    }
+    return true
   }
 
   async #delete(unit: Unit): Promise<void> {

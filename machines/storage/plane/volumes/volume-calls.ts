@@ -1,15 +1,17 @@
 /**
  * What is asked of volumes by name: lock, unlock, and the change of a unit. Decides: that a refusal of the
- * machine is an error here, that a chunk is looked at before it takes its place (927), and how long an
- * allocation is waited for. Leaves to others: every rule (`volume-rules.ts`, `unit-rules.ts`).
+ * machine is an error here, that a chunk is looked at before it takes its place (927), that a volume whose old
+ * chunk cannot be written to any more needs no lock for that, and how long an allocation is waited for. Leaves to
+ * others: every rule (`volume-rules.ts`, `unit-rules.ts`).
  */
 import type { CallOptions, Client, Clock, EventObject } from '../../../../src/index.ts'
 import { refusal, StorageRefusal, type Vuid, vuidOf, vuidParts } from '../codes/index.ts'
 import type { DiskTable } from '../disks/index.ts'
 import { whyOf } from '../why.ts'
 import type { ChunkCalls, UnitPlace } from './ports.ts'
+import { isUnusable } from './unusable-chunks.ts'
 import { volumeAddress } from './volume.ts'
-import type { VolumeAnswer, VolumeRecord } from './volume-record.ts'
+import type { Chunk, VolumeAnswer, VolumeRecord } from './volume-record.ts'
 import { known, type VolumeViews } from './volume-views.ts'
 
 /** Looking for disks and making a chunk takes two tasks and two calls; a disk that hangs costs a time-out more. */
@@ -90,7 +92,7 @@ export class VolumeCalls {
     const unit = record.units[index]
     const isDone = unit?.epoch === epoch && unit.diskId === newDiskId
     const fitting = record.fittings[index]
-    const isOldNormal = unit !== undefined && (await this.#isNormal(unit.diskId))
+    const isOldNormal = unit !== undefined && (await this.#mayBeWritten(record, unit))
     // What is refused anyhow needs no look at the disk.
     if (!isDone && fitting?.step === 'ready' && fitting.epoch === epoch) {
       const at = { ...(await this.#placeOf(fitting.diskId)), vuid: newVuid }
@@ -116,8 +118,19 @@ export class VolumeCalls {
     return answer
   }
 
-  async #isNormal(diskId: number): Promise<boolean> {
-    return (await this.#options.table.all({ fresh: true })).get(diskId)?.status === 1
+  /** Whoever holds an older mapping: not where the disk is broken, nor to a chunk that cannot be used. */
+  async #mayBeWritten({ vid, standing }: VolumeRecord, { index, epoch, diskId }: Chunk) {
+    const { table, chunks } = this.#options
+    const disk = (await table.all({ fresh: true })).get(diskId)
+    if (disk?.status !== 1) return false
+    // Under a lock it makes no difference.
+    if (standing === 'lock') return true
+    const at = { address: disk.address, diskId, vuid: vuidOf({ vid, index, epoch }) }
+    return chunks.statChunk(at).then(
+      () => true,
+      // Of one that does not answer nothing is known.
+      (thrown: unknown) => !isUnusable(thrown),
+    )
   }
 
   async #placeOf(diskId: number): Promise<{ address: string; diskId: number }> {

@@ -58,7 +58,7 @@ export const volumeEvents = {
     oldVuid: vuidSchema,
     newDiskId: diskId,
     at,
-    /** The disk of the old one is normal: whoever holds an older mapping may still write there. */
+    /** The old one and its disk can be used: whoever holds an older mapping may still write there. */
     isOldNormal: z.boolean().default(false),
   }),
   RELEASE_UNIT: z.object({ vuid: vuidSchema, diskId }),

@@ -10,6 +10,7 @@ import { codeModeOf, StorageRefusal, vuidOf } from '../codes/index.ts'
 import { type DiskView, place } from '../disks/index.ts'
 import { whyOf } from '../why.ts'
 import { portsOf, type UnitPlace, type VolumePorts } from './ports.ts'
+import { DAMAGED, GONE } from './unusable-chunks.ts'
 import type { Chunk, ChunkFailure, ChunkMode, VolumeResult } from './volume-record.ts'
 
 /** Of all volumes of a node: what waits for blobnodes costs a node little. */
@@ -125,18 +126,14 @@ async function set(
   to: ChunkMode,
 ): Promise<VolumeResult> {
   const { failed } = await each(attempt, async ({ chunks }, at, disk) => {
-    // Nobody writes to a broken disk, nor to a chunk that is gone.
+    // Nobody writes to a broken disk, nor to a chunk that cannot be used.
     if (disk.status === 1) await unless(UNWRITABLE, chunks.setChunk(at, to))
   })
   return { type: 'CHUNKS_SET', to, failed }
 }
 
-/** There is no such chunk, or it is released already. */
-const GONE: ReadonlySet<number> = new Set([621, 623])
-/** Its file cannot be read: it is released by force. */
-const DAMAGED: ReadonlySet<number> = new Set([624, 658])
-/** That, or its disk is broken. */
-const UNWRITABLE: ReadonlySet<number> = new Set([...GONE, 613])
+/** It cannot be used, or its disk is broken. */
+const UNWRITABLE: ReadonlySet<number> = new Set([...GONE, ...DAMAGED, 613])
 const NO_DISK: ReadonlySet<number> = new Set([911])
 
 async function unless(statuses: ReadonlySet<number>, work: Promise<unknown>): Promise<void> {

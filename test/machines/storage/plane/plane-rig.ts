@@ -85,8 +85,9 @@ export class PlaneRig {
     return this.#gateway?.listeners[0]?.url ?? ''
   }
 
-  async start(): Promise<void> {
-    const plane = { blobnodeTimeoutMs: 1_000, disksMs: 0, ...this.#options.plane }
+  /** @param more of `storage.plane` */
+  async start(more: Record<string, unknown> = {}): Promise<void> {
+    const plane = { blobnodeTimeoutMs: 1_000, disksMs: 0, ...this.#options.plane, ...more }
     this.#node = await createNode({
       dataDirectory: join(this.directory, 'node'),
       apps: [storage],

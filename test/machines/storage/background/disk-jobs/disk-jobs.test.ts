@@ -1,5 +1,10 @@
 /** Disks that are emptied, from the first word to the last, by the clock of a simulation. */
 import { expect, it } from 'vitest'
+import {
+  diskJobsConfig,
+  disksInHand,
+} from '../../../../../machines/storage/background/disk-jobs/index.ts'
+import { lanesConfig } from '../../../../../machines/storage/background/lanes/index.ts'
 import { vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
 import { JobSim } from './job-sim.ts'
 
@@ -237,6 +242,48 @@ it('a job that waits for its turn is served by a watch that was deleted and begu
   await sim.drive(DROP)
   await sim.untilState('disk-drop/2', 'migrating', 70_000)
   await sim.drive('disk-drop/2')
+})
+
+it('a watch that is begun anew knows which disks are in hand, and serves no more than it may', async () => {
+  const sim = await JobSim.create({ diskConcurrency: 2 })
+  for (const diskId of [1, 2, 3]) {
+    await sim.world.volume(diskId, [diskId, 5, 6])
+    await sim.drop(diskId)
+  }
+  await sim.untilState(DROP, 'migrating', 10_000)
+  await sim.untilState('disk-drop/2', 'migrating', 10_000)
+  await sim.untilState('disk-drop/3', 'queued', 10_000)
+  await sim.h.run(sim.h.client.cancel('disk-watch/main'))
+  await sim.h.run(sim.h.client.delete('disk-watch/main'))
+  // Nobody is there to tell the jobs.
+  await sim.toggle('disk_drop', false)
+  await sim.h.run(sim.h.client.ensure('disk-watch/main'))
+  await sim.h.advance(5_000)
+  expect(await sim.job(DROP)).toMatchObject({ isOn: false })
+  await sim.toggle('disk_drop', true)
+  await sim.h.advance(200_000)
+  expect(await sim.job(DROP)).toMatchObject({ isOn: true })
+  const inHand = async () => disksInHand(await sim.context('disk-watch/main'), 'disk_drop').sort()
+  expect(await inHand()).toEqual([1, 2])
+  expect((await sim.view('disk-drop/3')).value).toMatchObject({ queued: expect.anything() })
+  await sim.drive(DROP)
+  await sim.drive('disk-drop/2')
+  await sim.drive('disk-drop/3')
+  expect(await inHand()).toEqual([])
+})
+
+it('four disks are repaired at a time unless somebody says otherwise, within the places of their lane', async () => {
+  const { diskConcurrency, taskLimitPerDisk } = diskJobsConfig.parse({})
+  expect(diskConcurrency * taskLimitPerDisk).toBeLessThanOrEqual(
+    lanesConfig.parse({}).workQueueSize,
+  )
+  const sim = await JobSim.create()
+  for (const diskId of [1, 2, 3, 4, 5]) await sim.world.volume(diskId, [diskId, 6, 7])
+  for (const diskId of [1, 2, 3, 4, 5]) await sim.breakDisk(diskId)
+  const jobs = [1, 2, 3, 4].map((diskId) => `disk-repair/${diskId}`)
+  for (const job of jobs) await sim.untilState(job, 'migrating', 20_000)
+  const { wait } = await sim.untilState('disk-repair/5', 'queued', 20_000)
+  expect(wait?.why).toContain('4 other disks are in hand')
 })
 
 it('one that is started for a disk that is not dropped does nothing', async () => {

@@ -1,6 +1,7 @@
 /** Whose disk is emptied, and how many at a time. */
 import { describe, expect, it } from 'vitest'
 import {
+  adopted,
   asked,
   jobsOf,
   left,
@@ -65,6 +66,23 @@ describe('places', () => {
     // Whoever has one keeps it; nobody follows while it is closed.
     expect(left(again.next, ['a']).messages).toEqual([])
     expect(switched(again.next, DROP, false).messages).toEqual([])
+  })
+
+  it('of a watch that is gone count, and who has them hears how its switch stands', () => {
+    const waiting = withJobs({ ...OPEN, concurrency: 0 }, 'c')
+    const why = 'it is not known yet which disks are in hand'
+    expect(asked(waiting, DROP, 'c').messages).toEqual([
+      { to: 'c', event: { type: 'QUEUED', why } },
+    ])
+    const inHand = ['a', 'b'].map((job) => ({ kind: DROP, job }) as const)
+    const known = adopted(waiting, inHand)
+    expect(known.messages).toEqual(
+      inHand.map(({ job }) => ({ to: job, event: { type: 'SWITCH', isOn: true } })),
+    )
+    expect(adopted(known.next, inHand)).toEqual({ next: known.next, messages: [] })
+    const two = resized(known.next, 2)
+    expect(two.messages).toEqual([])
+    expect(left(two.next, ['b']).messages).toMatchObject([{ to: 'c', event: { type: 'PLACE' } }])
   })
 
   it('that become more are given at once; that become fewer, run out', () => {

@@ -19,7 +19,14 @@ import {
   type SentReport,
 } from '../../../../../machines/storage/background/inspect/index.ts'
 import { listTask } from '../../../../../machines/storage/background/inspect/inspect-list.ts'
-import { codeModeOf, refusal, vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
+import { tidyTask } from '../../../../../machines/storage/background/inspect/inspect-tidy.ts'
+import type { MoveOrder } from '../../../../../machines/storage/background/moves/index.ts'
+import {
+  codeModeOf,
+  refusal,
+  vuidOf,
+  vuidParts,
+} from '../../../../../machines/storage/plane/codes/index.ts'
 import type { VolumeView } from '../../../../../machines/storage/plane/volumes/index.ts'
 import { SWITCHES_ADDRESS, switchMachines } from '../../../../../machines/storage/switches/index.ts'
 import { SeededRandom } from '../../../../../src/adapters/memory/index.ts'
@@ -51,6 +58,7 @@ const volume = defineMachine({
 })
 
 const MACHINES = [...inspectMachines, ...switchMachines, volume]
+const TASKS = [listTask.troupeTask, tidyTask.troupeTask]
 const MODE = codeModeOf('Replica3')
 const DISK_MS = 2
 
@@ -69,6 +77,14 @@ export class InspectRig {
   failsRepairs = false
   /** Looks that are to fail. */
   isBlind = false
+  /** What blobnodes say of the chunks of these units. */
+  readonly chunks = new Map<number, number | 'unavailable'>()
+  /** Units that have moved once. */
+  readonly moved = new Set<number>()
+  /** Moves that were asked for. */
+  readonly moves: MoveOrder[] = []
+  /** Somebody moves all units already. */
+  isMoving = false
   /** Before a mapping is read. */
   onView: (vid: number) => void = () => {}
   readonly #settings: InspectConfig
@@ -92,6 +108,12 @@ export class InspectRig {
     await this.h.run(this.h.client.ensure(`volume/${vid}`, { vid, status }))
   }
 
+  /** As an operator does. */
+  async deleteVolume(vid: number): Promise<void> {
+    await this.h.run(this.h.client.send(`volume/${vid}`, { type: 'END' }))
+    await this.h.advance(50)
+  }
+
   async set(isOn: boolean): Promise<void> {
     const event = { type: 'SET', name: 'volume_inspect', isOn }
     await this.h.run(this.h.client.ask(SWITCHES_ADDRESS, event))
@@ -104,6 +126,9 @@ export class InspectRig {
       ...{ client, clock, random: this.#random, settings: this.#settings },
       views: { view: async (vid) => this.#view(vid) },
       upkeep: { repair: async (asked) => this.#repair(asked) },
+      table: { all: async () => new Map([1, 2, 3].map((id) => [id, { idc: 'z' } as never])) },
+      chunks: { statChunk: async ({ vuid }) => this.#stat(vuidParts(vuid).index) },
+      moves: { add: async (order) => this.#move(order) },
     })
   }
 
@@ -147,7 +172,7 @@ export class InspectRig {
   #view(vid: number): VolumeView {
     this.onView(vid)
     const units = [0, 1, 2].map((index) => {
-      const vuid = vuidOf({ vid, index, epoch: 1 })
+      const vuid = vuidOf({ vid, index, epoch: this.moved.has(index) ? 2 : 1 })
       return { index, vuid, diskId: index + 1, address: `http://b${index}`, isUp: true }
     })
     if (vid >= 900) throw refusal(904, `there is no volume ${vid}`)
@@ -159,15 +184,31 @@ export class InspectRig {
     this.repairs.set(`${asked.vid}-${asked.bid}`, asked)
   }
 
+  #stat(index: number): void {
+    const said = this.chunks.get(index)
+    if (said === 'unavailable') throw new TroupeError('unavailable', 'nobody is there')
+    if (said !== undefined) throw refusal(said, 'as the test wants it')
+  }
+
+  #move(order: MoveOrder): { taskId: string } {
+    if (this.isMoving) throw refusal(601, 'as the test wants it')
+    this.moves.push(order)
+    return { taskId: `disk_repair-${this.moves.length}` }
+  }
+
   #serve(): void {
     const { signal } = this.#stop
-    this.h.taskQueue.consume({ queue: 'storage.inspect-list', slots: 4 }, (delivery) => {
-      void this.#perform(delivery, this.h, signal).catch(() => {})
-    })
+    for (const { queue } of TASKS) {
+      this.h.taskQueue.consume({ queue: queue as string, slots: 4 }, (delivery) => {
+        void this.#perform(delivery, this.h, signal).catch(() => {})
+      })
+    }
   }
 
   async #perform(delivery: TaskDelivery, h: Harness, signal: AbortSignal): Promise<void> {
-    const { taskId } = delivery.message
+    const { taskId, name } = delivery.message
+    const task = TASKS.find((one) => one.name === name)
+    if (!task) throw new Error(`there is no task ${name}`)
     const { start, done, fail } = worker(h)
     const { token, attempt, input } = await start(taskId)
     delivery.ack()
@@ -176,7 +217,7 @@ export class InspectRig {
     openInspect(config, this.#settings)
     try {
       if (this.isBlind) throw new Error('the list is not there')
-      const output = await listTask.troupeTask.run({
+      const output = await task.run({
         ...{ input, address: INSPECT_ADDRESS, taskId, attempt, token, signal },
         ...{ directory: '', reattached: false, leaseMs: limits.leaseMs, onWorkerLost: 'rerun' },
         ...{ progress: () => {}, log: () => {} },

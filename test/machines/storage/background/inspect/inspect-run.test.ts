@@ -37,7 +37,7 @@ it('all that is whole is counted, and nothing is said of it', async () => {
   const outcome = await inspect()
   expect(outcome).toEqual({
     ...{ error: null, blobs: 1_234, shards: 1_234 * UNITS, bytes: 12_340 * UNITS, troubles: [] },
-    ...{ missed: 0, corrupt: 0, lost: 0, lostBlobs: [] },
+    ...{ missed: 0, corrupt: 0, lost: 0, lostBlobs: [], unusable: [] },
   })
   expect(found).toEqual({ missed: [], corrupt: [] })
 })
@@ -105,13 +105,17 @@ it('units that are away keep nobody from judging the others', async () => {
   expect(named(found.missed)).toEqual(['6/7'])
 })
 
-it('a chunk that cannot be used at all is told of, and no repair is asked for that could not be done', async () => {
-  fake.fill(20)
-  fake.refuse(2, 658)
-  fake.units[6]?.delete(7n)
-  expect(await inspect()).toMatchObject({ error: null, missed: 1, corrupt: 0 })
-  expect(named(found.missed)).toEqual(['6/7'])
-})
+it.each([621, 623, 624, 658])(
+  'a chunk that cannot be used at all (%i) is told of, and no repair of a shard is asked for there',
+  async (status) => {
+    fake.fill(20)
+    fake.refuse(2, status)
+    fake.units[6]?.delete(7n)
+    const unusable = [vuidOf({ vid: 7, index: 2, epoch: 1 })]
+    expect(await inspect()).toMatchObject({ error: null, missed: 1, corrupt: 0, unusable })
+    expect(named(found.missed)).toEqual(['6/7'])
+  },
+)
 
 it('what could be made with those that are away is neither lost nor asked for', async () => {
   fake.fill(20)
@@ -129,10 +133,10 @@ it('a unit that answers the second time is not away', async () => {
 it('a unit that has moved is an error: it is inspected again by another mapping, and nothing is lost', async () => {
   fake.fill(20)
   for (const unit of [0, 1, 2]) fake.units[unit]?.delete(7n)
-  fake.refuse(4, 621)
+  fake.refuse(4, 611)
   const outcome = await inspect()
   expect(outcome.error).toContain('unit 4 on disk 5')
-  expect(outcome).toMatchObject({ lost: 0, lostBlobs: [] })
+  expect(outcome).toMatchObject({ lost: 0, lostBlobs: [], unusable: [] })
 })
 
 it('a broken disk is no move: what is lost beside it is told', async () => {

@@ -132,13 +132,34 @@ it('a volume that was removed is dismissed, with what was known of it', async ()
   await rig.begin([1, 950])
   await rig.h.run(
     rig.h.client.start(inspectionAddress(950), {
-      ...{ vid: 950, at: 1, worker: '', error: null, lostBlobs: [], troubles: [] },
+      ...{ vid: 950, at: 1, worker: '', error: null, lostBlobs: [], troubles: [], remakes: [] },
       ...{ blobs: 0, shards: 0, bytes: 0, missed: 0, corrupt: 0, lost: 0 },
     }),
   )
   expect(await rig.inspectAll()).toEqual([1])
   expect((await rig.record()).volumes).toEqual({})
   await expect(get(rig.h, inspectionAddress(950))).rejects.toMatchObject({ code: 'unknown-actor' })
+})
+
+it('what was found of a volume that was deleted since goes with the end of the next pass', async () => {
+  const rig = new InspectRig({ batchCount: 2 })
+  await rig.begin([1, 2, 3, 10, 11])
+  await rig.inspectAll()
+  const known = async () => {
+    const { rows } = await rig.h.run(
+      rig.h.client.list({ filter: { machine: 'volume-inspection' }, sort: { by: 'vid' } }),
+    )
+    return rows.map(({ index }) => index['vid'])
+  }
+  expect(await known()).toEqual([1, 2, 3, 10, 11])
+  for (const vid of [2, 10, 11]) await rig.deleteVolume(vid)
+  await rig.addVolume(12)
+  expect(await rig.h.run(rig.inspections.begin('ann'))).toEqual({ ok: true })
+  await rig.h.advance(100)
+  expect(await rig.inspectAll()).toEqual([1, 3, 12])
+  await rig.h.advance(100)
+  expect(await known()).toEqual([1, 3, 12])
+  expect(await rig.state()).toEqual({ on: 'resting' })
 })
 
 it('a worker that waits is given a volume as soon as there is one', async () => {

@@ -30,7 +30,7 @@ it('need only disks, a rack and an AZ', () => {
 })
 
 it('say all that can be said', () => {
-  const tokenFile = file('token', 'a-secret-word\n')
+  const tokenFile = file('token', 'a-secret-word-of-some-length\n')
   const nodes = 'http://10.0.0.1:9800/, https://n2'
   const said = { ...LEAST, disk: ['1=/a', '4294967295=/b=c'], tokenFile, nodes }
   const more = { listen: '[::1]:0', advertise: 'http://b1:1/', chunkBytesMax: '512m', host: 'b1' }
@@ -40,11 +40,11 @@ it('say all that can be said', () => {
       { id: 4294967295, path: '/b=c' },
     ],
     ...{ listen: { host: '::1', port: 0 }, advertise: 'http://b1:1', host: 'b1' },
-    ...{ token: 'a-secret-word', chunkBytesMax: 512 * 1024 ** 2 },
+    ...{ token: 'a-secret-word-of-some-length', chunkBytesMax: 512 * 1024 ** 2 },
     nodes: { urls: ['http://10.0.0.1:9800', 'https://n2'], token: 'mine', ca: undefined },
   })
   const own = settingsOf({ ...said, ca: file('ca', 'PEM') }, { TROUPE_TOKEN_FILE: tokenFile })
-  expect(own.nodes).toMatchObject({ token: 'a-secret-word', ca: 'PEM' })
+  expect(own.nodes).toMatchObject({ token: 'a-secret-word-of-some-length', ca: 'PEM' })
 })
 
 it.each([
@@ -63,7 +63,7 @@ it.each([
   [{ nodes: 'http://a,b' }, /--nodes: "b" is no URL/],
   [{ chunkBytesMax: '1K' }, /--chunk-bytes-max: "1K" is no size/],
   [{ logLevel: 'loud' }, /--log-level: debug, info/],
-  [{ tokenFile: '/nowhere' }, /cannot read \/nowhere/],
+  [{ tokenFile: '/nowhere' }, /--token-file: cannot read \/nowhere/],
   [{ moveSlots: '65' }, /--move-slots: at most 64/],
   [{ inspectSlots: 'all' }, /--inspect-slots: a number from 0 to 64/],
 ])('%j is refused', (more, message) => {
@@ -72,7 +72,7 @@ it.each([
 
 it('a file that holds no token is refused, and not shown', () => {
   const tokenFile = file('token', 'two words')
-  expect(() => settingsOf({ ...LEAST, tokenFile }, {})).toThrow(/holds no token/)
+  expect(() => settingsOf({ ...LEAST, tokenFile }, {})).toThrow(/--token-file: .* holds none/)
   expect(() => settingsOf({ ...LEAST, tokenFile }, {})).not.toThrow(/two words/)
 })
 

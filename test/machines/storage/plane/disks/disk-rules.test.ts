@@ -11,6 +11,8 @@ import {
   newDisk,
   STANDINGS,
   statusOf,
+  unitPlaces,
+  unitsAllowed,
 } from '../../../../../machines/storage/plane/disks/disk-record.ts'
 import { decide, FREE_BYTES_MIN } from '../../../../../machines/storage/plane/disks/disk-rules.ts'
 
@@ -103,7 +105,7 @@ describe('the ledger', () => {
 
 describe('a registration', () => {
   const again = (more: object = {}): DiskEvent => ({
-    ...{ type: 'REGISTER', ...PLACE, ...USAGE, ...HEARING, ...more },
+    ...{ type: 'REGISTER', unitsMax: 3, ...PLACE, ...USAGE, ...HEARING, ...more },
   })
 
   it('of the same disk after a restart is welcome, wherever its blobnode listens now', () => {
@@ -130,6 +132,24 @@ describe('a registration', () => {
         expect(next).toEqual(now)
       }
     }
+  })
+
+  it('changes how many units it may hold; what it holds stays', () => {
+    const ledger = (...vids: number[]) =>
+      vids.reduce((now, vid) => decide(now, reserve(vid)).next, FRESH)
+    const two = ledger(1, 2)
+    expect(decide(two, reserve(3)).answer).toMatchObject({ refused: 632 })
+    const more = decide(two, again({ unitsMax: 9, chunksMax: 3 })).next
+    expect(unitsAllowed(more)).toBe(3)
+    expect(decide(more, reserve(3)).answer).toEqual({ status: 1, readonly: false })
+    const fewer = decide(two, again({ unitsMax: 1 })).next
+    expect(Object.keys(fewer.units)).toHaveLength(2)
+    expect([unitsAllowed(fewer), unitPlaces(fewer)]).toEqual([1, 2])
+    // Also where one has left: it is at its limit then.
+    const left = decide(fewer, { type: 'FREE', vuid: vuid(1) }).next
+    expect(decide(left, reserve(3)).answer).toMatchObject({
+      ...{ refused: 632, message: 'disk 7 holds 1 units of at most 1' },
+    })
   })
 
   it.each(['repaired', 'dropped'] as const)('of one that is %s needs a new id', (as) => {

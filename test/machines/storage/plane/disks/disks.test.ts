@@ -1,5 +1,6 @@
 /** Disks over HTTP and by the verbs, on a real node: registered, heard, silent, emptied. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
 import { until } from '../../../../waiting.ts'
 import { DISK_BYTES, PlaneRig, uuidOf } from '../plane-rig.ts'
 
@@ -66,6 +67,27 @@ it('a disk that nobody knows has to be empty: its chunks are of another store', 
   expect((await rig.get('/storage/disks/1')).status).toBe(404)
   await rig.register(1)
   expect((await rig.register(1, { chunks: 3 })).status).toBe(200)
+})
+
+it('hold as many units as the configuration says when they are registered, and none is driven away', async () => {
+  await rig.register(1)
+  for (const vid of [1, 2, 3]) {
+    const vuid = vuidOf({ vid, index: 0, epoch: 1 })
+    await rig.parts.disks.reserve(1, vuid, 1)
+  }
+  await rig.stop()
+  await rig.start({ unitsPerDiskMax: 2 })
+  const info = async () => (await rig.troupe('storage', 'disks', 'info', '1')).out
+  expect(await info()).toContain('3 of at most 100;')
+  await rig.register(1)
+  expect(await info()).toContain('3, and it may hold 2 by now: it takes no more')
+  expect((await rig.get('/storage/disks')).body.disks).toMatchObject([{ units: 3, chunks_max: 3 }])
+  const fourth = rig.parts.disks.reserve(1, vuidOf({ vid: 4, index: 0, epoch: 1 }), 1)
+  await expect(fourth).rejects.toMatchObject({ status: 632 })
+  await rig.stop()
+  await rig.start({ unitsPerDiskMax: 5 })
+  await rig.register(1)
+  expect(await info()).toContain('3 of at most 5;')
 })
 
 it('go through their statuses, and no other way', async () => {

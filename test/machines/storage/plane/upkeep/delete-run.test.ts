@@ -37,9 +37,19 @@ describe('a deletion', () => {
     expect(await remove(twins, [2])).toMatchObject({ stages: [2, 2, 2], why: null })
   })
 
-  it('goes back to the mark where a shard was put behind it', async () => {
+  it('marks what comes to a unit that had nothing, before it asks for another look', async () => {
     const twins = new Twins('Replica3')
     twins.lose(0)
+    twins.onPut = (index) => twins.write(index)
+    const run = new DeleteRun(twins.ports(), twins.volume(), BID, [])
+    expect(await run.mark()).toBe(true)
+    expect(twins.shards.get(0)).toMatchObject({ isMarked: true })
+  })
+
+  it('goes back to the mark where a shard was put behind it, at a unit that took nothing then', async () => {
+    const twins = new Twins('Replica3')
+    twins.lose(0)
+    twins.locked.add(0)
     twins.onMarked = (index) => {
       if (index === 2) twins.write(0)
     }

@@ -41,6 +41,8 @@ export class Twins {
   readonly away = new Set<number>()
   /** On a disk that is broken. */
   readonly gone = new Set<number>()
+  /** Its chunk is read-only: it takes no shard. */
+  readonly locked = new Set<number>()
   /** The store knows it as broken, whether it answers or not. */
   readonly known = new Set<number>()
   readonly off = new Set<UpkeepKind>()
@@ -171,6 +173,7 @@ export class Twins {
         if (crc32(bytes) !== crc) throw refusal(658, 'other bytes than were meant')
         const chunk = this.#chunkOf(at)
         if (chunk.get(index)?.isMarked) throw refusal(654, 'marked')
+        if (this.locked.has(index)) throw refusal(622, 'read-only')
         chunk.set(index, { bytes: Buffer.from(bytes), isMarked: false, isCorrupt: false })
         this.puts.push(index)
         this.onPut(index)
