@@ -1,19 +1,19 @@
 /**
- * The protocol of the slot journal, as a model, at sizes that take seconds: a third of them, another one with each
+ * The protocol of the slot journal, as a model, at a size that takes seconds, another one with each
  * run; the long tier has all of them, and run.ts the rest.
  */
 import { describe, expect, inject, it } from 'vitest'
-import { someResults } from './run.ts'
+import { oneResult } from './run.ts'
 import { missingTools, read } from './spin.ts'
 
 const missing = missingTools()
 
 describe('the slot journal, checked by spin', () => {
-  it('holds at some of the quick sizes, and reaches what it should', {
+  it('holds at one of the quick sizes, and reaches what it should', {
     timeout: 300_000,
   }, (context) => {
     if (missing !== undefined) return context.skip(missing)
-    const problems = [...someResults(inject('seed'))]
+    const problems = [...oneResult(inject('seed'))]
       .filter((result) => result.problem !== undefined)
       .map(({ name, size, problem }) => `${name} (${size}): ${problem}`)
     expect(problems).toEqual([])

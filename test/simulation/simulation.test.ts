@@ -10,7 +10,7 @@ import { runSeed, type SeedResult } from './run.ts'
 
 const VIRTUAL_MS = 60_000
 /** Some of every kind of fault; `npm run sim:long` runs ten thousand. */
-const FRESH_SEEDS = 12
+const FRESH_SEEDS = 8
 /** Some 30 s on a quiet machine. */
 const TIMEOUT_MS = 400_000
 

@@ -22,7 +22,7 @@ export type Verdict =
   | 'vanished'
   /** It is marked, and that is all that there is to do as long as others have it. */
   | 'marked'
-  /** The others have it, and the new chunk does not. */
+  /** Others have it, enough to make it up unless those who are silent do not, and the new chunk does not. */
   | 'lacking'
 
 /** @param own of the new chunk @param others of all other units, with their indexes */
@@ -45,7 +45,11 @@ export function verdictOf(
     return isAnywhere ? 'vanishing' : 'vanished'
   }
   if (isMarked) return 'well'
+  // Who is silent may have it as well: asking for a repair that is not needed costs less than a shard that nobody
+  // misses. What nobody is known to have, or too few can have, was deleted or never whole.
   const global = mode.data + mode.parity
-  const whole = others.filter(({ index, said }) => said === 'whole' && index < global).length
-  return whole >= readsNeeded(mode) ? 'lacking' : 'well'
+  const counted = others.filter(({ index }) => index < global)
+  const whole = counted.filter(({ said }) => said === 'whole').length
+  const silent = counted.filter(({ said }) => said === 'nothing').length
+  return whole > 0 && whole + silent >= readsNeeded(mode) ? 'lacking' : 'well'
 }

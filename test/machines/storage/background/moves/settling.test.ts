@@ -37,6 +37,10 @@ describe('of a shard of the new chunk', () => {
     ['absent', 'wwwwwwww', 'lacking'],
     ['absent', 'wwwwwwaa', 'lacking'],
     ['absent', 'wwwwwaaa', 'well'],
+    // Who is silent may have it; who has it alone may be who it was copied from.
+    ['absent', 'w?????aa', 'lacking'],
+    ['absent', 'w????aaa', 'well'],
+    ['absent', '????????', 'well'],
     ['absent', 'wwwwwwwm', 'well'],
     ['absent', 'aaaaaaaa', 'well'],
   ]
