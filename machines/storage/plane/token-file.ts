@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { TroupeError } from '../../../src/index.ts'
+import { messageOf } from './why.ts'
 
 const TOKEN = /^[\x21-\x7e]{16,}$/
 
@@ -19,6 +20,7 @@ function textOf(path: string, place: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw new TroupeError('invalid-config', `${place}: cannot read ${path}`, { cause })
+    const why = `${place}: cannot read ${path}: ${messageOf(cause)}`
+    throw new TroupeError('invalid-config', why, { cause })
   }
 }

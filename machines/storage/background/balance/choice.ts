@@ -80,7 +80,7 @@ export function ableToTake(
   const into = (disk: Filled) =>
     flows.filter(({ destinationDiskId }) => destinationDiskId === disk.diskId).length
   return idc.disks.filter(
-    (disk) => disk.units < disk.unitsMax && into(disk) + unplaced < movesIntoDiskMax,
+    (disk) => disk.unitsNow < disk.unitsMax && into(disk) + unplaced < movesIntoDiskMax,
   )
 }
 

@@ -35,6 +35,8 @@ export interface Filled {
   diskId: number
   host: string
   units: number
+  /** Places that are taken until then: what leaves has its own until it has left. */
+  unitsNow: number
   unitsMax: number
   bytes: number
   bytesMax: number
@@ -68,7 +70,8 @@ function filled(disk: LevelDisk, flows: readonly Flow[]): Filled {
   const into = flows.filter(({ destinationDiskId }) => destinationDiskId === diskId)
   const bytes = usedBytes - sum(out.map((one) => one.bytes)) + sum(into.map((one) => one.bytes))
   return {
-    ...{ diskId, host, units: Math.max(0, units - out.length), unitsMax: chunksMax },
+    ...{ diskId, host, units: Math.max(0, units - out.length) },
+    ...{ unitsNow: units, unitsMax: chunksMax },
     ...{ bytes: Math.max(0, bytes), bytesMax: sizeBytes },
   }
 }

@@ -31,6 +31,7 @@ import { jobKind } from './job-record.ts'
 import {
   adopted,
   asked,
+  inHandOf,
   jobsOf,
   left,
   newPlaces,
@@ -154,7 +155,7 @@ const machine = chart.createMachine({
       invoke: {
         id: 'look',
         src: 'look',
-        input: ({ context }) => ({ jobs: jobsOf(context) }),
+        input: ({ context }) => ({ jobs: jobsOf(context), inHand: inHandOf(context) }),
         onDone: { target: 'resting', actions: keepWatched },
         onError: { target: 'resting', actions: keepFailure },
       },

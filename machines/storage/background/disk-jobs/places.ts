@@ -116,6 +116,12 @@ export function jobsOf({ lines }: Places): string[] {
   return JOB_KINDS.flatMap((kind) => lines[kind].map(({ job }) => job))
 }
 
+/** Those that have a place. */
+export function inHandOf({ lines }: Places): string[] {
+  const served = JOB_KINDS.flatMap((kind) => lines[kind].filter(({ isInHand }) => isInHand))
+  return served.map(({ job }) => job)
+}
+
 function serve(now: Places, kind: JobKind): Served {
   const line = now.lines[kind]
   const free = now.isOn[kind] ? now.concurrency - line.filter((one) => one.isInHand).length : 0

@@ -23,13 +23,15 @@ const AT_ONCE = 16
 const input = z.object({
   /** Those that have a place, or wait for one. */
   jobs: z.array(z.string()),
+  /** Of those, the ones that have one. */
+  inHand: z.array(z.string()),
 })
 
 export interface Watched {
   at: number
   /** There is no such actor, or it has done its work. */
   gone: string[]
-  /** They empty their disks, and have asked a watch before this one. */
+  /** They empty their disks, and have their places of a watch before this one, which they may have asked again. */
   inHand: InHand[]
   /** Jobs that were missing. */
   begun: string[]
@@ -49,7 +51,8 @@ export const watchTask = task<z.output<typeof input>, Watched>({
 async function watch(attempt: TaskAttempt<z.output<typeof input>>): Promise<Watched> {
   const { client, clock } = nodeOf(attempt)
   const { table, limits } = portsOf(attempt)
-  const known = new Set(attempt.input.jobs)
+  const { jobs } = attempt.input
+  const known = new Set(jobs)
   const begun: string[] = []
   for (const { diskId, standing } of (await table.all({ fresh: true })).values()) {
     attempt.signal.throwIfAborted()
@@ -60,8 +63,8 @@ async function watch(attempt: TaskAttempt<z.output<typeof input>>): Promise<Watc
     await client.ensure(job, { diskId })
     begun.push(job)
   }
-  const gone = await those(client, attempt.input.jobs, 'over')
-  const inHand = await unknownInHand(client, known)
+  const gone = await those(client, jobs, 'over')
+  const inHand = await unknownInHand(client, new Set(attempt.input.inHand))
   const { diskConcurrency: concurrency, collectMs } = limits
   return { at: clock.now(), gone, inHand, begun, concurrency, collectMs }
 }

@@ -104,11 +104,13 @@ export function listed(record: InspectRecord, page: Listed): InspectRecord {
   }
 }
 
-export function ended(record: InspectRecord): InspectRecord {
+/** @param untidy why what is known of volumes that are gone is still there */
+export function ended(record: InspectRecord, untidy?: string): InspectRecord {
   const { pass, at } = record
   if (pass.endedAt !== null) return record
   const until = at + restMs(record)
-  const waits = { why: `pass ${pass.number} is done; the next one begins`, until }
+  const but = untidy === undefined ? '' : `, but results of deleted volumes stay (${untidy})`
+  const waits = { why: `pass ${pass.number} is done${but}; the next one begins`, until }
   return { ...record, pass: { ...pass, endedAt: at }, waits }
 }
 

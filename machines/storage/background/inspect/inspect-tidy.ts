@@ -1,6 +1,6 @@
 /**
  * The task `inspect-tidy`: what inspections found of volumes that are not there any more, which an operator has
- * deleted, goes. Decides: of which. Both lists are read side by side in the order of their numbers, so that a
+ * deleted, goes. Decides: of which; that one which cannot be cleared keeps none of the others. Both lists are read side by side in the order of their numbers, so that a
  * store of any size is compared in little memory.
  */
 import { z } from 'zod'
@@ -33,15 +33,22 @@ async function tidy(attempt: TaskAttempt<z.output<typeof input>>): Promise<Tidie
   const volumes = vidsOf(client, 'volume')
   let volume = await volumes.next()
   let gone = 0
+  let failed: TroupeError | undefined
   for await (const vid of vidsOf(client, 'volume-inspection')) {
     attempt.signal.throwIfAborted()
     while (!volume.done && volume.value < vid) volume = await volumes.next()
     const isListed = !volume.done && volume.value === vid
-    // A list may be a moment old.
-    if (isListed || (await isThere(client, volumeAddress(vid)))) continue
-    await forget(client, vid)
-    gone += 1
+    try {
+      // A list may be a moment old.
+      if (isListed || (await isThere(client, volumeAddress(vid)))) continue
+      await forget(client, vid)
+      gone += 1
+    } catch (thrown) {
+      if (!(thrown instanceof TroupeError)) throw thrown
+      failed ??= thrown
+    }
   }
+  if (failed) throw failed
   return { gone }
 }
 

@@ -21,18 +21,12 @@ import { forget } from './inspect-tidy.ts'
 import type { InspectConfig } from './settings.ts'
 import { type RemadeUnits, UnusableUnits, type UnusableUnitsDeps } from './unusable-units.ts'
 import { INSPECT_ADDRESS } from './volume-inspect.ts'
-import {
-  type InspectionRecord,
-  type InspectionResult,
-  inspectionAddress,
-  type Remake,
-  TROUBLES_MAX,
-} from './volume-inspection.ts'
+import { type InspectionResult, inspectionAddress, TROUBLES_MAX } from './volume-inspection.ts'
 import type { FoundShard, InspectReport, InspectTask } from './wire.ts'
 
 export interface InspectionsDeps
   extends Pick<AppContext, 'client' | 'clock' | 'random'>,
-    Omit<UnusableUnitsDeps, 'clock'> {
+    Omit<UnusableUnitsDeps, 'client' | 'clock'> {
   settings: InspectConfig
   upkeep: { repair(message: RepairMessage): Promise<void> }
 }
@@ -92,10 +86,11 @@ export class Inspections {
     if (refused) return refused
     await this.#repair(vid, { missed, corrupt })
     if (report.more) return { ok: true }
-    const remade = await this.#remade(vid, report.unusable_units)
+    const unusable = report.unusable_units
+    const remade = unusable.length > 0 ? await this.#unusable.remake(vid, unusable) : undefined
     const { found, ...told } = resultOf(report, remade)
     const at = clock.now()
-    await this.#keep(vid, { ...found, ...told, at }, remade?.remakes)
+    await this.#keep(vid, { ...found, ...told, at })
     const done = await this.#ask({ type: 'COMPLETE', taskId, at, error: told.error, found })
     return refusalOf(done) ?? { ok: true }
   }
@@ -197,24 +192,14 @@ export class Inspections {
     }
   }
 
-  /** Undefined: all chunks can be used. */
-  async #remade(vid: number, vuids: readonly bigint[]): Promise<RemadeUnits | undefined> {
-    if (vuids.length === 0) return undefined
-    const before = await this.#deps.client
-      .get(inspectionAddress(vid))
-      .then(({ context }) => (context as InspectionRecord).remakes, unlessUnknown)
-    return this.#unusable.remake(vid, vuids, before ?? [])
-  }
-
-  async #keep(vid: number, result: InspectionResult, remakes?: Remake[]): Promise<void> {
+  async #keep(vid: number, result: InspectionResult): Promise<void> {
     const { client } = this.#deps
     const address = inspectionAddress(vid)
     try {
-      const more = remakes === undefined ? {} : { remakes }
-      await client.send(address, { type: 'RESULT', ...result, ...more })
+      await client.send(address, { type: 'RESULT', ...result })
     } catch (thrown) {
-      unlessUnknown(thrown)
-      await client.start(address, { vid, ...result, remakes: remakes ?? [] })
+      if (!(thrown instanceof TroupeError) || thrown.code !== 'unknown-actor') throw thrown
+      await client.start(address, { vid, ...result, remakes: [] })
     }
   }
 
@@ -241,7 +226,7 @@ function unknownTask(taskId: string): ReportAnswer {
   return { refused: 'unknown_task', message: `"${taskId.slice(0, 80)}" is no inspection` }
 }
 
-/** As it is kept; of what was inspected by an old mapping it is not believed what is lost. */
+/** @param remade undefined: all chunks can be used @returns it as it is kept; of what was inspected by an old mapping it is not believed what is lost. */
 function resultOf(report: InspectReport, remade: RemadeUnits | undefined) {
   const { missed_shards: missed, corrupt_shards: corrupt, worker } = report
   const error = report.inspect_err_str || (remade?.changed ?? null)
@@ -254,9 +239,4 @@ function resultOf(report: InspectReport, remade: RemadeUnits | undefined) {
   }
   const troubles = [...(remade?.troubles ?? []), ...report.troubles].slice(0, TROUBLES_MAX)
   return { found, worker, error, troubles, lostBlobs: isOld ? [] : report.lost_blobs }
-}
-
-/** @throws what is not that there is no such actor */
-function unlessUnknown(thrown: unknown): undefined {
-  if (!(thrown instanceof TroupeError) || thrown.code !== 'unknown-actor') throw thrown
 }

@@ -4,9 +4,10 @@
  *
  * Decides: that a chunk counts as unusable when its blobnode says so to this node, by the mapping as it stands now;
  * that its unit is moved as `disk_repair` then, under the switch and the limits of that; how often in a day that is
- * begun for one unit. Leaves to others: finding them (`inspect-run.ts`), the move (moves).
+ * begun for one unit. It counts before it is begun: a crash between the two counts one too many, and never one too
+ * few. Leaves to others: finding them (`inspect-run.ts`), the move (moves).
  */
-import { type Clock, TroupeError } from '../../../../src/index.ts'
+import { type Client, type Clock, TroupeError } from '../../../../src/index.ts'
 import { vuidParts } from '../../plane/codes/index.ts'
 import type { DiskTable } from '../../plane/disks/index.ts'
 import {
@@ -15,11 +16,14 @@ import {
   type UnitView,
   type VolumeView,
 } from '../../plane/volumes/index.ts'
+import { whyOf } from '../../plane/why.ts'
 import { isRefusedMove } from '../disk-jobs/index.ts'
-import type { Moves } from '../moves/index.ts'
-import { REMAKES_KEPT_MAX, type Remake } from './volume-inspection.ts'
+import type { MoveOrder, Moves } from '../moves/index.ts'
+import { Remakes } from './remakes.ts'
+import type { Remake } from './volume-inspection.ts'
 
 export interface UnusableUnitsDeps {
+  client: Client
   clock: Pick<Clock, 'now'>
   views: { view(vid: number, options: { fresh: boolean }): Promise<VolumeView> }
   table: Pick<DiskTable, 'all'>
@@ -30,11 +34,12 @@ export interface UnusableUnitsDeps {
 export interface RemadeUnits {
   /** What was inspected is not how the volume stands: it has to be inspected again; null: it is. */
   changed: string | null
-  /** The last ones, those that were begun now among them. */
-  remakes: Remake[]
   /** For people. */
   troubles: string[]
 }
+
+/** `unknown`: nobody can say so now. */
+type Proof = { is: 'bad'; unit: UnitView } | { is: 'changed'; why: string } | { is: 'unknown' }
 
 /** What goes bad thrice in a day goes bad the fourth time: then a person has to look. */
 const REMAKES_PER_DAY_MAX = 3
@@ -42,70 +47,67 @@ const DAY_MS = 86_400_000
 
 export class UnusableUnits {
   readonly #deps: UnusableUnitsDeps
+  readonly #remakes: Remakes
 
   constructor(deps: UnusableUnitsDeps) {
     this.#deps = deps
+    this.#remakes = new Remakes(deps.client)
   }
 
-  /** Durable when it resolves. @param before those that were begun by now @throws TroupeError when that is not known */
-  async remake(
-    vid: number,
-    vuids: readonly bigint[],
-    before: readonly Remake[],
-  ): Promise<RemadeUnits> {
-    const { views, clock } = this.#deps
+  /** Durable when it resolves. @throws TroupeError when that is not known */
+  async remake(vid: number, vuids: readonly bigint[]): Promise<RemadeUnits> {
+    const { views, table } = this.#deps
     const { units } = await views.view(vid, { fresh: true })
-    const outcome: RemadeUnits = { changed: null, remakes: [...before], troubles: [] }
-    for (const vuid of vuids) {
-      const { index } = vuidParts(vuid)
-      const unit = units[index]
-      if (unit?.vuid !== vuid) {
-        outcome.changed ??= `unit ${index} has moved`
-        continue
-      }
-      const isWell = await this.#isWell(unit)
-      if (isWell === true) outcome.changed ??= `unit ${index} on disk ${unit.diskId} answers again`
-      // Where the disk is not up, whoever repairs it comes to it, or the next inspection.
-      if (isWell !== false) continue
-      const since = clock.now() - DAY_MS
-      const recent = outcome.remakes.filter((one) => one.index === index && one.at > since)
-      if (recent.length >= REMAKES_PER_DAY_MAX) {
-        const often = `it was made anew ${recent.length} times within a day, and cannot be used again`
-        outcome.troubles.push(`unit ${index} on disk ${unit.diskId}: ${often}: look at its disks`)
-      } else if (await this.#move(unit, vuids.length - 1)) {
-        outcome.remakes.push({ index, at: clock.now() })
-      }
+    const proofs = await Promise.all([...new Set(vuids)].map((vuid) => this.#proof(units, vuid)))
+    const changed = proofs.find((one) => one.is === 'changed')?.why ?? null
+    const bad = new Set(proofs.flatMap((one) => (one.is === 'bad' ? [one.unit] : [])))
+    const [disks, before] = await Promise.all([table.all(), this.#remakes.of(vid)])
+    const isLost = (unit: UnitView) => bad.has(unit) || disks.get(unit.diskId)?.status !== 1
+    // What has lost most comes first, as where disks are repaired: each by what its volume lacks besides.
+    const priority = units.filter(isLost).length - 1
+    const troubles: string[] = []
+    for (const unit of bad) {
+      const { index, vuid: sourceVuid, diskId: sourceDiskId } = unit
+      const sourceIdc = disks.get(sourceDiskId)?.idc ?? ''
+      const order = { type: 'disk_repair', sourceVuid, sourceDiskId, sourceIdc, priority } as const
+      const why = await this.#begin(vid, order, before)
+      if (why !== null) troubles.push(`unit ${index} on disk ${sourceDiskId}: ${why}`)
     }
-    return { ...outcome, remakes: outcome.remakes.slice(-REMAKES_KEPT_MAX) }
+    return { changed, troubles }
   }
 
-  /** Undefined: nobody can say so now. */
-  async #isWell(unit: UnitView): Promise<boolean | undefined> {
-    if (!unit.isUp) return undefined
+  /** Where the disk is not up, whoever repairs it comes to it, or the next inspection. */
+  async #proof(units: readonly UnitView[], vuid: bigint): Promise<Proof> {
+    const { index } = vuidParts(vuid)
+    const unit = units[index]
+    if (unit?.vuid !== vuid) return { is: 'changed', why: `unit ${index} has moved` }
+    if (!unit.isUp) return { is: 'unknown' }
     try {
       await this.#deps.chunks.statChunk(unit)
-      return true
+      return { is: 'changed', why: `unit ${index} on disk ${unit.diskId} answers again` }
     } catch (thrown) {
       if (!(thrown instanceof TroupeError)) throw thrown
-      return isUnusable(thrown) ? false : undefined
+      return isUnusable(thrown) ? { is: 'bad', unit } : { is: 'unknown' }
     }
   }
 
-  /** @returns false where it is moved already, for whichever reason, or parked on the way */
-  async #move({ vuid, diskId }: UnitView, alsoBad: number): Promise<boolean> {
-    const { table, moves } = this.#deps
-    const disk = (await table.all()).get(diskId)
-    if (disk === undefined) return false
+  /** @returns why it is not begun: it is moved already, for whichever reason, or too often; null: it is */
+  async #begin(vid: number, order: MoveOrder, before: readonly Remake[]): Promise<string | null> {
+    const { clock, moves } = this.#deps
+    const remake = { index: vuidParts(order.sourceVuid).index, at: clock.now() }
+    const since = remake.at - DAY_MS
+    const recent = before.filter(({ index, at }) => index === remake.index && at > since).length
+    if (recent >= REMAKES_PER_DAY_MAX) {
+      return `it was made anew ${recent} times within a day, and cannot be used again: look at its disks`
+    }
+    await this.#remakes.add(vid, remake)
     try {
-      await moves.add({
-        ...{ type: 'disk_repair', sourceVuid: vuid, sourceDiskId: diskId, sourceIdc: disk.idc },
-        // What has lost most comes first.
-        priority: alsoBad,
-      })
-      return true
+      await moves.add(order)
+      return null
     } catch (thrown) {
       if (!isRefusedMove(thrown)) throw thrown
-      return false
+      await this.#remakes.remove(vid, remake)
+      return whyOf(thrown)
     }
   }
 }

@@ -24,6 +24,7 @@ import {
   tell,
 } from '../../../../src/index.ts'
 import { outputOf } from '../../plane/task-ends.ts'
+import { clippedWhy } from '../../plane/why.ts'
 import { isUnheardSubscription, subscriptionTo } from '../../switches/index.ts'
 import { listTask } from './inspect-list.ts'
 import {
@@ -107,10 +108,17 @@ const act = chart.enqueueActions(({ context, event, enqueue }) => {
 const take = chart.assign(({ context, event }) => listed(context, outputOf<Listed>(event))) as never
 
 const keepWhy = chart.assign(({ event }) => {
-  const { error } = event as unknown as { error: { message?: string } }
-  const why = `the volumes cannot be listed: ${error.message ?? 'the look was given up'}`
+  const why = `the volumes cannot be listed: ${failureOf(event)}`
   return { waits: { why, until: null } }
 }) as never
+
+const end = chart.assign(({ context }) => ended(context)) as never
+const endUntidy = chart.assign(({ context, event }) => ended(context, failureOf(event))) as never
+
+function failureOf(event: unknown): string {
+  const { error } = event as { error: { message?: string } }
+  return clippedWhy(error.message ?? 'the look was given up')
+}
 
 const machine = chart.createMachine({
   id: 'volume-inspect',
@@ -161,10 +169,13 @@ const machine = chart.createMachine({
         },
         stumbling: { after: { afterStumbling: 'listing' } },
         tidying: {
-          invoke: { id: 'tidy', src: 'tidy', input: {}, onDone: 'resting', onError: 'resting' },
+          invoke: {
+            ...{ id: 'tidy', src: 'tidy', input: {} },
+            onDone: { target: 'resting', actions: end },
+            onError: { target: 'resting', actions: endUntidy },
+          },
         },
         resting: {
-          entry: chart.assign(({ context }) => ended(context)),
           // An operator has begun the next one.
           always: { guard: 'isNextPass', target: 'deciding' },
           after: {

@@ -1,7 +1,8 @@
 /**
  * The machine `volume-inspection`: what the last inspection of a volume came to. There is one per volume, so
- * that blobs which may be lost are data that is listed, and not lines of a log. Decides: what is kept. Leaves to
- * others: finding it (`inspect-run.ts`).
+ * that blobs which may be lost are data that is listed, and not lines of a log. Decides: what is kept. Remakes of
+ * units are counted one by one, whatever results say: they are begun before there is one. Leaves to others: finding
+ * it (`inspect-run.ts`).
  */
 import { assign, setup } from 'xstate'
 import { z } from 'zod'
@@ -45,18 +46,18 @@ export type InspectionResult = z.output<typeof inspectionResult>
 export const remake = z.object({ index: z.int().min(0).max(255), at: z.number() })
 export type Remake = z.output<typeof remake>
 
-const told = inspectionResult.extend({
-  /** The last ones; left out where there are no further ones. */
-  remakes: z.array(remake).max(REMAKES_KEPT_MAX).exactOptional(),
-})
-
 const inspectionInput = inspectionResult.extend({
   vid: z.int().min(1).max(VID_MAX),
+  /** The last ones. */
   remakes: z.array(remake).max(REMAKES_KEPT_MAX),
 })
 export type InspectionRecord = z.output<typeof inspectionInput>
 
-type InspectionEvent = ({ type: 'RESULT' } & z.output<typeof told>) | { type: 'GONE' }
+type InspectionEvent =
+  | ({ type: 'RESULT' } & InspectionResult)
+  | ({ type: 'REMADE' } & Remake)
+  | ({ type: 'NOT_REMADE' } & Remake)
+  | { type: 'GONE' }
 
 const chart = setup({
   types: {
@@ -70,6 +71,17 @@ const chart = setup({
       const { type: _type, ...result } = event
       return { ...context, ...result }
     }),
+    count: assign(({ context: { remakes }, event }) => {
+      if (event.type !== 'REMADE') return {}
+      const { index, at } = event
+      return { remakes: [...remakes, { index, at }].slice(-REMAKES_KEPT_MAX) }
+    }),
+    takeBack: assign(({ context: { remakes }, event }) => {
+      if (event.type !== 'NOT_REMADE') return {}
+      return {
+        remakes: remakes.filter(({ index, at }) => index !== event.index || at !== event.at),
+      }
+    }),
   },
 })
 
@@ -79,13 +91,20 @@ export const volumeInspection: MachineDefinition = defineMachine({
     context: ({ input }) => input,
     initial: 'known',
     states: {
-      known: { on: { RESULT: { actions: 'keep' }, GONE: 'gone' } },
+      known: {
+        on: {
+          RESULT: { actions: 'keep' },
+          REMADE: { actions: 'count' },
+          NOT_REMADE: { actions: 'takeBack' },
+          GONE: 'gone',
+        },
+      },
       gone: { type: 'final' },
     },
   }),
   input: inspectionInput,
   context: inspectionInput,
-  events: { RESULT: told, GONE: z.object({}) },
+  events: { RESULT: inspectionResult, REMADE: remake, NOT_REMADE: remake, GONE: z.object({}) },
   index: ({ vid, at, blobs, missed, corrupt, lost, error, troubles }) => ({
     ...{ vid, at, blobs, missed, corrupt, lost, error },
     hasLost: lost > 0,
@@ -93,6 +112,15 @@ export const volumeInspection: MachineDefinition = defineMachine({
   }),
   retention: { finishedMs: 0, historyCount: HISTORY_COUNT },
 })
+
+/** As long as there is no result. */
+export function notInspected(vid: number, at: number): InspectionRecord {
+  return {
+    ...{ vid, at, worker: '', error: 'its first inspection is under way' },
+    ...{ blobs: 0, shards: 0, bytes: 0, missed: 0, corrupt: 0, lost: 0 },
+    ...{ lostBlobs: [], troubles: [], remakes: [] },
+  }
+}
 
 export function inspectionAddress(vid: number): string {
   return formatAddress('volume-inspection', String(vid))

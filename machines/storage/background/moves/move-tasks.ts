@@ -29,6 +29,8 @@ const MAKING_MS = 2_000
 /** The reference's words, for who reads `finish_advance_reason`. */
 const MIGRATED = 'volume has migrated'
 const NOT_LOCKED = 'lock volume fail'
+/** Ours: the reference repairs disks only, and no single chunks. */
+const USABLE_AGAIN = 'its old chunk can be used again'
 
 const mover = z.object({
   taskId: z.string(),
@@ -180,7 +182,7 @@ function unitsOf({ vid, units }: VolumeRecord, addressOf: (diskId: number) => st
 
 /** Told again, it is done again: a lost answer costs nothing. */
 async function update(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise<Ended> {
-  const { sourceVuid: oldVuid, destination } = attempt.input
+  const { sourceVuid: oldVuid, destination, type } = attempt.input
   const { vuid: newVuid, diskId: newDiskId } = destination
   try {
     await calls.updateUnit({ newVuid, oldVuid, newDiskId })
@@ -191,6 +193,8 @@ async function update(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise
     // Its chunk went meanwhile, or cannot be seen.
     if (status === 919 || status === 920) return { end: 'redo', why }
     if (status === 927) return { end: 'redo', why, isPlaceBad: true }
+    // It was made anew without a lock, since nobody could write to it: now somebody can, and need not be moved.
+    if (status === 926 && type === 'disk_repair') return { end: 'over', reason: USABLE_AGAIN, why }
     // Somebody unlocked it: what was written since is not in the copy.
     if (status === 926) return { end: 'back', why, waitMs: AGAIN_MS }
     // It is paused, and may have the swap before it: of that there is no way back.

@@ -1,11 +1,12 @@
 /**
  * Makes the shards of one unit for several blobs at once. Decides: that their shards are taken for those of one long
  * blob (the code works column by column), so that each unit is asked once, and straight into the memory that is
- * computed in; whom it does without: a shard that is bad goes from the row, a unit that does not answer is asked no more. Whatever is
- * not as it should be, somebody has to look at blob by blob. Leaves to others: that (`recovery.ts`).
+ * computed in; what it does without: a blob of which a shard is bad, a unit that does not answer as long as others
+ * suffice. Whatever is not as it should be, or too large for one call, somebody has to look at blob by blob. Leaves to others: that (`recovery.ts`).
  */
 import { crc32 } from 'node:zlib'
-import type { BufferPool } from '../../plane/blobnode/index.ts'
+import { TroupeError } from '../../../../src/index.ts'
+import { type BufferPool, MANY_BYTES_MAX, type PutShard } from '../../plane/blobnode/index.ts'
 import { readsNeeded, unitCount } from '../../plane/codes/index.ts'
 import { copyBytes, rebuildSources } from '../../plane/erasure/index.ts'
 import { unitsOf } from './benchmark.ts'
@@ -22,15 +23,8 @@ export interface JointDeps extends TryDeps {
   io: 'migrate' | 'repair'
 }
 
-/** One that is made up. */
-export interface MadeShard {
-  bid: bigint
-  size: number
-  crc: number
-}
-
 export interface Made {
-  shards: MadeShard[]
+  shards: PutShard[]
   /** One behind the other, in memory of the pool. */
   bytes: Buffer
 }
@@ -68,8 +62,8 @@ export function* jointRows<TRow extends { row: ShardRow }>(
 export class JointRecovery {
   readonly #plan: MovePlan
   readonly #deps: JointDeps
-  /** Units that did not answer, or have nothing to give. */
-  readonly #left = new Set<number>()
+  /** Units that gave nothing when they were asked last: others are asked first. */
+  readonly #shy = new Set<number>()
 
   constructor(plan: MovePlan, deps: JointDeps) {
     this.#plan = plan
@@ -78,31 +72,45 @@ export class JointRecovery {
 
   /** @param rows that the same units have @returns what could be made up at once @throws the signal's reason */
   async recover(rows: readonly ShardRow[]): Promise<Made | undefined> {
-    const { mode, source } = this.#plan
+    if (bytesOf(rows) > MANY_BYTES_MAX) return undefined
     let left = rows
+    const silent = new Set<number>()
     while (left.length > 0) {
-      const has = unitsOf(left[0]?.units ?? 0n)
-      const present = has.filter((index) => index !== source.index && !this.#left.has(index))
-      const sources = rebuildSources(mode, present, [source.index])
+      const sources = this.#sources(left[0]?.units ?? 0n, silent)
       if (sources === undefined) return undefined
-      const made = await this.#attempt(left, sources)
+      const made = await this.#attempt(left, sources, silent)
       if ('shards' in made) return made
       left = left.filter(({ bid }) => !made.has(bid))
     }
     return undefined
   }
 
-  /** @returns what was made; or whom to do without, when a unit is not empty-handed */
+  /** @param silent of these rows: none is asked twice for them */
+  #sources(units: bigint, silent: ReadonlySet<number>): readonly number[] | undefined {
+    const { mode, source } = this.#plan
+    const present = unitsOf(units).filter((index) => index !== source.index && !silent.has(index))
+    const willing = present.filter((index) => !this.#shy.has(index))
+    return (
+      rebuildSources(mode, willing, [source.index]) ?? rebuildSources(mode, present, [source.index])
+    )
+  }
+
+  /** @returns what was made; or, when anything is missing, the blobs of which a shard is bad */
   async #attempt(
     rows: readonly ShardRow[],
     sources: readonly number[],
+    silent: Set<number>,
   ): Promise<Made | ReadonlySet<bigint>> {
     const { erasure, buffers } = this.#deps
     const { mode, source } = this.#plan
-    const bytes = rows.reduce((sum, { size }) => sum + size, 0)
+    const bytes = bytesOf(rows)
     const stripe = erasure.stripe(mode, bytes * readsNeeded(mode))
     const bad = new Set<bigint>()
-    const answers = sources.map((index) => this.#readInto(stripe, index, { rows, bytes, bad }))
+    const answers = sources.map(async (index) => {
+      const hasAnswered = await this.#readInto(stripe, index, { rows, bytes, bad })
+      if (!hasAnswered) silent.add(index)
+      return hasAnswered
+    })
     // A disk that was not waited for may still write into that memory: then it is nobody else's.
     const isClean = (await Promise.all(answers)).every((answered) => answered)
     if (isClean && bad.size === 0) await erasure.rebuild(stripe, sources, [source.index])
@@ -127,18 +135,24 @@ export class JointRecovery {
         chunks.getShards(this.#plan.units[index]!, rows, target, { io, signal }),
       )
       for (const { bid } of failed) bad.add(bid)
+      this.#shy.delete(index)
       return true
-    } catch {
+    } catch (thrown) {
       signal.throwIfAborted()
-      this.#left.add(index)
+      if (!(thrown instanceof TroupeError)) throw thrown
+      this.#shy.add(index)
       return false
     }
   }
 }
 
+function bytesOf(rows: readonly ShardRow[]): number {
+  return rows.reduce((sum, { size }) => sum + size, 0)
+}
+
 /** Such as are known to be another shard are left out. The memory is soon another blob's. */
 function madeOf(rows: readonly ShardRow[], memory: Buffer, bytes: Buffer): Made {
-  const shards: MadeShard[] = []
+  const shards: PutShard[] = []
   let from = 0
   let to = 0
   for (const { bid, size, crc: known } of rows) {

@@ -171,9 +171,9 @@ export class MoveRun {
     }
     await inParallel(jointRows(left, plan), limits.groupsAtOnce, async (some) => {
       const made = await mover.recoverSome(some.map(({ row }) => row))
-      for (const { at, row } of some) {
+      await inParallel(some, limits.recoveriesAtOnce, async ({ at, row }) => {
         settle(at, row, made.get(row.bid) ?? (await mover.recover(row, outcomes.get(row.bid))))
-      }
+      })
     })
     progress.tell()
   }

@@ -1,7 +1,7 @@
 /**
  * Deleting an object. Decides: that all units of its blobs are marked at once; and when a delete is done, as
- * seen by who reads. Leaves to others: the marks of units that could not be reached, and when the bytes go
- * (upkeep).
+ * seen by who reads. Leaves to others: the marks of units that could not be reached, or had nothing to mark, where
+ * a put that is on its way must find one; and when the bytes go (upkeep).
  */
 import { type Log, TroupeError } from '../../../../src/index.ts'
 import type { CodeMode } from '../codes/index.ts'
@@ -70,7 +70,7 @@ async function deleteBlob(
   const known = states.map((state) => KNOWN_AS[state])
   const isKnown = verdictOf(mode, known, canRebuild) !== 'absent'
   if (!isKnown && !isStillReadable) return 'absent'
-  const unitsMarked = inState('marked', 'none')
+  const unitsMarked = inState('marked')
   const isMarked = unitsMarked.length === states.length
   await deps.upkeep.remove({ vid, bid, unitsMarked, isMarked, isLeftover: false })
   return isStillReadable ? 'accepted' : 'deleted'

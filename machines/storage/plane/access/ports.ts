@@ -75,7 +75,7 @@ export interface UpkeepPort {
   remove(message: {
     vid: number
     bid: bigint
-    /** Their shard is marked, or was never written. */
+    /** Their shard is marked, or deleted already. */
     unitsMarked: readonly number[]
     /** All units are. */
     isMarked: boolean

@@ -3,7 +3,7 @@
  * a small buffer that all connections have together, its body to where it stays, without a copy. Node's own client
  * makes two buffers of each piece and drives two streams with it, which took four times as much CPU as this
  * (2,000 and 500 µs for 1 MB), and collections of garbage beside it. It knows only what a blobnode answers: a
- * status and a body of a told length. Leaves to others: which connection is used, time (`bulk-reads.ts`).
+ * status and a body of a told length. Leaves to others: which connection is used, time (`bulk-calls.ts`).
  */
 import { connect, type Socket } from 'node:net'
 

@@ -166,11 +166,11 @@ export class BlobnodeClient {
     const { status, body, isWhole } = answer
     if (isWhole && status === 200 && body.length === target.length) return []
     const failures = isWhole && status === 207 ? failuresAnswer.safeParse(jsonOf(body)) : undefined
-    if (failures?.success) return failures.data
+    if (failures?.success && isOf(wanted, failures.data)) return failures.data
     throw new TroupeError('unavailable', `${at.address} broke off in the middle of shards`)
   }
 
-  /** Many. @param source them, one behind the other @returns those that were deleted there */
+  /** Many, of no more than `MANY_BYTES_MAX`. @param source them, one behind the other @returns those that were deleted there */
   async putShards(
     at: UnitPlace,
     shards: readonly PutShard[],
@@ -319,6 +319,12 @@ export class BlobnodeClient {
     if (answer.status < 300) return answer
     throw failureOf(address, answer)
   }
+}
+
+/** At least one, and no others: whoever asks does without them the next time, and would else ask for ever. */
+function isOf(wanted: readonly WantedBytes[], failed: readonly ShardFailure[]): boolean {
+  const bids = new Set(wanted.map(({ bid }) => bid))
+  return failed.length > 0 && failed.every(({ bid }) => bids.has(bid))
 }
 
 /** Two rows of numbers: of many shards they are read in half the time. */

@@ -8,6 +8,7 @@
 import { type Clock, TroupeError } from '../../../../src/index.ts'
 import { inParallel } from '../access/parallel.ts'
 import { refusal, StorageRefusal } from '../codes/index.ts'
+import { pooledBytes } from '../erasure/index.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import type { DiskStore, ShardFailure } from './disk-store.ts'
@@ -121,16 +122,22 @@ class Copy {
 
   /** What of it is not there yet. */
   async group(group: readonly WantedShard[]): Promise<void> {
-    const { vuid, isGone, held, buffers } = this.#order
+    const { vuid, io, isGone, held, buffers } = this.#order
     const there = await bidsThere(this.#disk.store(), vuid, group)
     const shards = group.filter(({ bid }) => !there.has(bid))
-    const giveBack = held?.take(bytesOf(shards))
+    if (shards.length === 0) return
+    if (this.#away) {
+      this.failed.push(...unread(shards, this.#away))
+      return
+    }
+    const giveBack = held?.take(pooledBytes(bytesOf(shards)))
     try {
       const memory = buffers.take(bytesOf(shards))
       const batches = batchesOf(shards, memory)
       await inParallel(batches, READS_AT_ONCE, (batch) => this.#read(batch))
       const read = batches.flatMap(({ shards: some, target }) => slicesOf(some, target))
-      const failed = await putTogether({ ...this.#order, disk: this.#disk }, isGone, read)
+      const place = { disk: this.#disk, vuid, io, isGone, isUnderWay: true }
+      const failed = await putTogether(place, read)
       for (const { bid, why } of failed) this.failed.push({ bid, isSource: false, why })
       // What was given up may still be written to.
       if (this.#away === undefined) buffers.give(memory)
@@ -154,8 +161,7 @@ class Copy {
 
   async #readOnce({ shards, target }: Batch): Promise<CopyFailure[]> {
     const signal = this.#signal
-    const all = (why: TroupeError) => shards.map(({ bid }) => ({ bid, isSource: true, why }))
-    if (this.#away) return all(this.#away)
+    if (this.#away) return unread(shards, this.#away)
     try {
       signal.throwIfAborted()
       const failures = await this.#order.read(shards, target, signal)
@@ -163,9 +169,13 @@ class Copy {
     } catch (thrown) {
       if (!(thrown instanceof TroupeError)) throw thrown
       if (!(thrown instanceof StorageRefusal)) this.#away = thrown
-      return all(thrown)
+      return unread(shards, thrown)
     }
   }
+}
+
+function unread(shards: readonly WantedShard[], why: TroupeError): CopyFailure[] {
+  return shards.map(({ bid }) => ({ bid, isSource: true, why }))
 }
 
 function batchesOf(shards: readonly WantedShard[], memory: Buffer): Batch[] {
@@ -182,12 +192,11 @@ async function bidsThere(
   vuid: bigint,
   wanted: readonly WantedShard[],
 ): Promise<ReadonlySet<bigint>> {
-  const [from = 1n] = wanted.map(({ bid }) => bid).sort((a, b) => (a < b ? -1 : 1))
-  const { shards } = await store.listShards(vuid, { from, status: 1, count: wanted.length })
-  const known = new Map(shards.map((shard) => [shard.bid, shard]))
+  const bids = wanted.map(({ bid }) => bid)
+  const known = new Map((await store.findShards(vuid, bids)).map((shard) => [shard.bid, shard]))
   const there = wanted.filter(({ bid, size, crc }) => {
     const shard = known.get(bid)
-    return shard?.size === size && shard.crc === crc
+    return shard?.flag === 1 && shard.size === size && shard.crc === crc
   })
   return new Set(there.map(({ bid }) => bid))
 }

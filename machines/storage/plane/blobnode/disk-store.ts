@@ -46,6 +46,8 @@ export interface DiskStore {
   /** Whether all that is kept of it is what was written. */
   verifyShard(vuid: bigint, bid: bigint): Promise<boolean>
   statShard(vuid: bigint, bid: bigint): Awaitable<ShardInfo>
+  /** Those of them that it has; of others nothing is said. */
+  findShards(vuid: bigint, bids: readonly bigint[]): Awaitable<readonly ShardInfo[]>
   listShards(
     vuid: bigint,
     page: { from: bigint; status: number; count: number },

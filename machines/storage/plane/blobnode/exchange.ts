@@ -96,9 +96,11 @@ export class Exchange {
     else this.text(status, 'application/json', text)
   }
 
-  /** Resolves when they are out of memory. */
+  /** Resolves when nobody reads that memory any more: they are sent, or never will be. */
   bytes({ status, length, headers }: BytesHead, body: Buffer): Promise<void> {
     const response = this.#response
+    // It would neither finish nor close again.
+    if (this.isGone()) return Promise.resolve()
     this.#head({ status, length, ...(headers ? { headers } : {}) })
     return new Promise((resolve) => {
       response.once('close', resolve)

@@ -11,7 +11,8 @@ import {
 } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { TroupeError } from '../../../../src/index.ts'
-import { BulkReads } from './bulk-reads.ts'
+import { copyBytes } from '../erasure/index.ts'
+import { BulkCalls } from './bulk-calls.ts'
 
 export interface PeerRequest {
   method: 'GET' | 'POST'
@@ -58,7 +59,7 @@ interface Origin {
 export class HttpPeers {
   readonly #plain: HttpAgent
   readonly #secure: HttpsAgent
-  readonly #bulk = new BulkReads({ connectionsMax: SOCKETS_MAX, idleMs: IDLE_MS })
+  readonly #bulk = new BulkCalls({ connectionsMax: SOCKETS_MAX, idleMs: IDLE_MS })
   readonly #ca: string | undefined
   readonly #origins = new Map<string, Origin>()
 
@@ -199,8 +200,7 @@ function bodyOf(
       incoming.destroy()
     }
     if (length !== undefined && length > bytesMax) return tooLarge()
-    const isMeant = status === 200 && into !== undefined && into.length === length
-    const pieces = new Pieces(length, isMeant ? into : undefined)
+    const pieces = new Pieces(length, status === 200 ? into : undefined)
     const told = (isWhole: boolean) => resolve({ status, headers, body: pieces.bytes(), isWhole })
     incoming.on('data', (piece: Buffer) => {
       pieces.add(piece)
@@ -216,15 +216,17 @@ function lengthOf(headers: IncomingMessage['headers']): number | undefined {
   return given !== undefined && /^\d{1,15}$/.test(given) ? Number(given) : undefined
 }
 
-/** A body as it comes: into one buffer where its length is known. */
+/** A body as it comes: into one buffer where its length is known; in `into`, in the end, if it is as long. */
 class Pieces {
   size = 0
+  readonly #into: Buffer | undefined
   readonly #whole: Buffer | undefined
   readonly #pieces: Buffer[] = []
 
   constructor(length: number | undefined, into?: Uint8Array) {
-    if (into) this.#whole = Buffer.from(into.buffer, into.byteOffset, into.length)
-    else if (length !== undefined) this.#whole = Buffer.allocUnsafe(length)
+    if (into) this.#into = Buffer.from(into.buffer, into.byteOffset, into.length)
+    if (length === undefined) return
+    this.#whole = this.#into?.length === length ? this.#into : Buffer.allocUnsafe(length)
   }
 
   add(piece: Buffer): void {
@@ -234,7 +236,11 @@ class Pieces {
   }
 
   bytes(): Buffer {
-    return this.#whole?.subarray(0, this.size) ?? Buffer.concat(this.#pieces)
+    if (this.#whole) return this.#whole.subarray(0, this.size)
+    const body = Buffer.concat(this.#pieces)
+    if (this.#into?.length !== body.length) return body
+    copyBytes(this.#into, 0, body)
+    return this.#into
   }
 }
 

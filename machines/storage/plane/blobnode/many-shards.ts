@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import { parseStorageJson, refusal, StorageRefusal } from '../codes/index.ts'
+import { pooledBytes } from '../erasure/index.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import type { ShardFailure, WantedBytes } from './disk-store.ts'
@@ -24,10 +25,17 @@ export interface ShardSlice extends PutShard {
   bytes: Uint8Array
 }
 
-export interface ManyDeps {
+/** Into which chunk, and for whom. */
+export interface PutPlace {
   disk: ServedDisk
   vuid: bigint
   io: IoKind
+  isGone: () => boolean
+  /** It has begun: then it waits for the disk, however many do. */
+  isUnderWay: boolean
+}
+
+export interface ManyDeps extends Pick<PutPlace, 'disk' | 'vuid' | 'io'> {
   /** Of bodies that are held whole. */
   held: ByteBudget
   buffers: BufferPool
@@ -58,15 +66,21 @@ export function slicesOf(shards: readonly PutShard[], source: Uint8Array): Shard
 /** @throws StorageRefusal, TroupeError */
 export async function answerShards(exchange: Exchange, deps: ManyDeps): Promise<void> {
   const { disk, vuid, io, held, buffers } = deps
+  disk.store()
   const asked = await exchange.whole(Buffer.allocUnsafe(lengthOf(exchange, LINE_BYTES_MAX)))
   const wanted = read(getManyBody, asked)
   const bytes = bytesOf(wanted)
   if (bytes > MANY_BYTES_MAX) throw refusal(600, `${bytes} bytes are more than ${MANY_BYTES_MAX}`)
-  const giveBack = held.take(bytes)
+  const giveBack = held.take(pooledBytes(bytes))
   try {
     const target = buffers.take(bytes)
     const free = await disk.slots.take(io, exchange.isGone)
-    const failed = await disk.store().readShards(vuid, wanted, target).finally(free)
+    let failed: readonly ShardFailure[]
+    try {
+      failed = await disk.store().readShards(vuid, wanted, target)
+    } finally {
+      free()
+    }
     if (failed.length > 0) exchange.json(writtenFailures(failed), SOME)
     else {
       disk.counters.gets += wanted.length
@@ -83,7 +97,7 @@ export async function answerShards(exchange: Exchange, deps: ManyDeps): Promise<
 export async function takeShards(exchange: Exchange, deps: ManyDeps): Promise<void> {
   const length = lengthOf(exchange, LINE_BYTES_MAX + MANY_BYTES_MAX)
   deps.disk.store()
-  const giveBack = deps.held.take(length)
+  const giveBack = deps.held.take(pooledBytes(length))
   try {
     const memory = deps.buffers.take(length)
     const body = await exchange.whole(memory)
@@ -93,7 +107,9 @@ export async function takeShards(exchange: Exchange, deps: ManyDeps): Promise<vo
     if (bytesOf(shards) !== source.length) {
       throw refusal(600, `the body has ${source.length} bytes behind its first line; send it again`)
     }
-    const failed = await putTogether(deps, exchange.isGone, slicesOf(shards, source))
+    const { disk, vuid, io } = deps
+    const place = { disk, vuid, io, isGone: exchange.isGone, isUnderWay: false }
+    const failed = await putTogether(place, slicesOf(shards, source))
     exchange.json(writtenFailures(failed))
     deps.buffers.give(memory)
   } finally {
@@ -103,12 +119,11 @@ export async function takeShards(exchange: Exchange, deps: ManyDeps): Promise<vo
 
 /** @returns those that were deleted here @throws StorageRefusal: the chunk, or its disk; TroupeError */
 export async function putTogether(
-  { disk, vuid, io }: Pick<ManyDeps, 'disk' | 'vuid' | 'io'>,
-  isGone: () => boolean,
+  { disk, vuid, io, isGone, isUnderWay }: PutPlace,
   shards: readonly ShardSlice[],
 ): Promise<ShardFailure[]> {
   if (shards.length === 0) return []
-  const free = await disk.slots.take(io, isGone, true)
+  const free = await disk.slots.take(io, isGone, isUnderWay)
   try {
     if (isGone()) throw refusal(676, 'the caller has gone')
     const store = disk.store()

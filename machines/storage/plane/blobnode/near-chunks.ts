@@ -110,7 +110,8 @@ export class NearChunks implements FarChunks {
     if (disk === undefined) return this.#deps.far.putShards(at, shards, source, options)
     const { io = 'client' } = options
     return this.#inTime(disk, options, (isGone) =>
-      putTogether({ disk, vuid: at.vuid, io }, isGone, slicesOf(shards, source)),
+      // As in `#atWork`.
+      putTogether({ disk, vuid: at.vuid, io, isGone, isUnderWay: true }, slicesOf(shards, source)),
     )
   }
 

@@ -162,6 +162,10 @@ export class Chunk {
     return this.#infoOf(this.#known(bid))
   }
 
+  find(bid: bigint): ShardInfo | undefined {
+    return this.#index.get(bid) && this.info(bid)
+  }
+
   list(from: bigint, flag: number, count: number): { shards: ShardInfo[]; next: bigint } {
     this.#checkHere()
     const isWanted = ({ isMarked }: Shard) => flag === 0 || (flag === 2) === isMarked

@@ -239,6 +239,13 @@ export class DiskFiles {
     return this.#chunk(vuid).info(bid)
   }
 
+  /** Those of them that it has; of others nothing is said. */
+  findShards(vuid: Vuid, bids: readonly bigint[]): ShardInfo[] {
+    this.#check(vuid)
+    const chunk = this.#chunk(vuid)
+    return bids.flatMap((bid) => chunk.find(bid) ?? [])
+  }
+
   /** @param page `status` 0 for all, or their flag @returns `next` 0 at the end @throws StorageRefusal 656 */
   listShards(
     vuid: Vuid,

@@ -37,12 +37,7 @@ export async function readRuns(
 ): Promise<StoredShard[]> {
   const runs = runsOf(shards)
   const wrong: StoredShard[] = []
-  const read = (run: Run | undefined) => {
-    const coming = run === undefined ? undefined : file.readAll(run.buffers, run.from)
-    // It is waited for behind the checksums of the run before it.
-    coming?.catch(() => undefined)
-    return coming
-  }
+  const read = (run: Run | undefined) => run && file.readAll(run.buffers, run.from)
   let coming = read(runs[0])
   for (const [at, run] of runs.entries()) {
     const bytes = (await coming) ?? 0

@@ -2,5 +2,6 @@
 
 export { copyBytes } from './copy-bytes.ts'
 export { Erasure, type ErasureOptions } from './erasure.ts'
+export { MemoryPool, pooledBytes } from './memory-pool.ts'
 export { canRebuild, rebuildSources } from './rebuild-plan.ts'
 export type { Stripe } from './stripe.ts'

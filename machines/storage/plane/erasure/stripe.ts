@@ -1,7 +1,7 @@
 /**
  * The shards of one blob, side by side in memory that threads see as well: data first, which is the blob
  * as it came, then parity, then local parity. Of replicas, one copy after the other. Decides: how large it
- * is, and which memory it gets: buffers are kept for the next blob up to a bound. Only the padding is zeroed:
+ * is, and which memory it gets (`memory-pool.ts`). Only the padding is zeroed:
  * the blob and what is computed from it are written over what was there (of 4 MiB in EC6P3, zeroing all took
  * as long as receiving them).
  *
@@ -10,9 +10,7 @@
  */
 import { TroupeError } from '../../../../src/index.ts'
 import { type CodeMode, readsNeeded, shardBytesOf, unitCount } from '../codes/index.ts'
-
-const BUFFER_BYTES_MIN = 64 * 1024
-const IDLE_BYTES_MAX = 64 * 1024 ** 2
+import { MemoryPool } from './memory-pool.ts'
 
 export class Stripe {
   readonly mode: CodeMode
@@ -60,36 +58,9 @@ export class Stripe {
   }
 }
 
-/** Memory for stripes. Only what lies idle is bounded: how many blobs are under way, their callers decide. */
-export class StripePool {
-  readonly #idleBytesMax: number
-  /** By size: powers of two. */
-  readonly #idle = new Map<number, SharedArrayBuffer[]>()
-  #idleBytes = 0
-
-  constructor(idleBytesMax = IDLE_BYTES_MAX) {
-    this.#idleBytesMax = idleBytesMax
-  }
-
-  get idleBytes(): number {
-    return this.#idleBytes
-  }
-
-  /** With whatever its last blob has left there. */
-  take(bytes: number): SharedArrayBuffer {
-    const size = Math.max(BUFFER_BYTES_MIN, 2 ** Math.ceil(Math.log2(bytes)))
-    const memory = this.#idle.get(size)?.pop()
-    if (!memory) return new SharedArrayBuffer(size)
-    this.#idleBytes -= size
-    return memory
-  }
-
-  give(memory: SharedArrayBuffer): void {
-    const size = memory.byteLength
-    if (this.#idleBytes + size > this.#idleBytesMax) return
-    this.#idleBytes += size
-    const others = this.#idle.get(size)
-    if (others) others.push(memory)
-    else this.#idle.set(size, [memory])
+/** Memory for stripes; how many blobs are under way, their callers decide. */
+export class StripePool extends MemoryPool<SharedArrayBuffer> {
+  constructor(idleBytesMax?: number) {
+    super((bytes) => new SharedArrayBuffer(bytes), idleBytesMax)
   }
 }

@@ -4,8 +4,9 @@
  *
  * Where nothing is found something may still come: a put that was given up, and is on its way. What is deleted
  * does not come back at a unit that knows of it; so one that knows nothing is given a shard without bytes, and
- * that is marked. The second phase asks also those who could not take it, and had nothing to mark: what was on
- * its way then may be there.
+ * that is marked. A unit that takes nothing gets no such mark, and is asked by the second phase all the same: what
+ * it had begun to take before may be there by then. What comes to its end still later is not found here: it stays,
+ * as a shard of a blob that those units call deleted which took the mark.
  */
 import { crc32 } from 'node:zlib'
 import { TroupeError } from '../../../../src/index.ts'
@@ -18,7 +19,7 @@ type Unit = UpkeepVolume['units'][number]
 /** Clients go first at every disk. */
 const DELETE = { io: 'delete' } as const
 const NEVER_HAD = 651
-/** Read-only, no room in the chunk, none on the disk: nothing that is on its way is taken, either. */
+/** Read-only, no room in the chunk, none on the disk: no put that begins now is taken, either. */
 const TAKES_NOTHING = [622, 627, 615] as const
 const NO_BYTES = new Uint8Array(0)
 const NOT_MARKED = 653

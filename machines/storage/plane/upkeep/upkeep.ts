@@ -26,7 +26,7 @@ const TRIES_MAX = 4
 export interface Removal {
   vid: number
   bid: bigint
-  /** Units that need no mark any more: theirs is marked or deleted, or was never written. */
+  /** Units that need no mark any more: theirs is marked or deleted. */
   unitsMarked: readonly number[]
   /** All units are. */
   isMarked: boolean

@@ -1,8 +1,8 @@
 /**
  * What is asked of volumes by name: lock, unlock, and the change of a unit. Decides: that a refusal of the
  * machine is an error here, that a chunk is looked at before it takes its place (927), that a volume whose old
- * chunk cannot be written to any more needs no lock for that, and how long an allocation is waited for. Leaves to
- * others: every rule (`volume-rules.ts`, `unit-rules.ts`).
+ * chunk is proven to take no writes any more needs no lock for that, and how long an allocation is waited for.
+ * Leaves to others: every rule (`volume-rules.ts`, `unit-rules.ts`).
  */
 import type { CallOptions, Client, Clock, EventObject } from '../../../../src/index.ts'
 import { refusal, StorageRefusal, type Vuid, vuidOf, vuidParts } from '../codes/index.ts'
@@ -84,21 +84,26 @@ export class VolumeCalls {
     return { ...(await this.#placeOf(fitting.diskId)), vuid: fresh }
   }
 
-  /** The new chunk takes the place of the old one. Told again it is no error. @throws StorageRefusal 918–920, 924, 926, 927 */
+  /**
+   * The new chunk takes the place of the old one. Told again it is no error.
+   * @throws StorageRefusal 918–920, 924, 926, 927; TroupeError where nobody says whether the old one takes writes
+   */
   async updateUnit(change: { newVuid: Vuid; oldVuid: Vuid; newDiskId: number }): Promise<void> {
-    const { newVuid, newDiskId } = change
+    const { newVuid, oldVuid, newDiskId } = change
     const { vid, index, epoch } = vuidParts(newVuid)
     const record = await this.#options.views.record(vid, { fresh: true })
-    const unit = record.units[index]
-    const isDone = unit?.epoch === epoch && unit.diskId === newDiskId
-    const fitting = record.fittings[index]
-    const isOldNormal = unit !== undefined && (await this.#mayBeWritten(record, unit))
-    // What is refused anyhow needs no look at the disk.
-    if (!isDone && fitting?.step === 'ready' && fitting.epoch === epoch) {
-      const at = { ...(await this.#placeOf(fitting.diskId)), vuid: newVuid }
+    const [unit, fitting] = [record.units[index], record.fittings[index]]
+    const isOld = unit !== undefined && vuidOf({ vid, index, epoch: unit.epoch }) === oldVuid
+    const isFitting = fitting?.epoch === epoch && fitting.diskId === newDiskId
+    // Unless it is proven that it is not.
+    let isOldNormal = true
+    // What is done, or refused anyhow, needs no look at the disks.
+    if (isOld && isFitting && fitting.step === 'ready') {
+      const at = { ...(await this.#placeOf(newDiskId)), vuid: newVuid }
       await this.#options.chunks.statChunk(at).catch((thrown: unknown) => {
         throw refusal(927, `unit ${index} of volume ${vid} on disk ${newDiskId}: ${whyOf(thrown)}`)
       })
+      isOldNormal = await this.#mayBeWritten(record, unit)
     }
     await this.ask(vid, {
       ...{ type: 'UPDATE_UNIT', ...change, isOldNormal, at: this.#options.clock.now() },
@@ -128,8 +133,11 @@ export class VolumeCalls {
     const at = { address: disk.address, diskId, vuid: vuidOf({ vid, index, epoch }) }
     return chunks.statChunk(at).then(
       () => true,
-      // Of one that does not answer nothing is known.
-      (thrown: unknown) => !isUnusable(thrown),
+      (thrown: unknown) => {
+        // Of one that does not answer, or is busy, nothing is known: whoever asks has to ask again.
+        if (!isUnusable(thrown)) throw thrown
+        return false
+      },
     )
   }
 

@@ -48,8 +48,9 @@ it.each([
   if (text !== '') expect(() => tokenIn(path, 'here')).not.toThrow(text)
 })
 
-it('that cannot be read is named, for both', async () => {
+it('that cannot be read is named, for both, with the reason', async () => {
   const path = join(directory, 'none')
-  expect(() => blobnode(path)).toThrow(`--token-file: cannot read ${path}`)
-  await expect(node(path)).rejects.toThrow(`storage.plane.tokenFile: cannot read ${path}`)
+  const why = `cannot read ${path}: ENOENT`
+  expect(() => blobnode(path)).toThrow(`--token-file: ${why}`)
+  await expect(node(path)).rejects.toThrow(`storage.plane.tokenFile: ${why}`)
 })

@@ -272,6 +272,18 @@ it('a watch that is begun anew knows which disks are in hand, and serves no more
   expect(await inHand()).toEqual([])
 })
 
+it('a job that empties its disk has a place, also where the watch has it among those that wait', async () => {
+  const sim = await JobSim.create({ diskConcurrency: 1 })
+  await sim.world.volume(1, [1, 5, 6])
+  await sim.drop(1)
+  await sim.untilState(DROP, 'migrating', 2_000)
+  const lines = { disk_drop: [{ job: DROP, isInHand: false }], disk_repair: [] }
+  await sim.h.run(sim.h.client.patch('disk-watch/main', { lines }))
+  await sim.send('disk-watch/main', { type: 'LOOK' })
+  await sim.h.advance(5_000)
+  expect(disksInHand(await sim.context('disk-watch/main'), 'disk_drop')).toEqual([1])
+})
+
 it('four disks are repaired at a time unless somebody says otherwise, within the places of their lane', async () => {
   const { diskConcurrency, taskLimitPerDisk } = diskJobsConfig.parse({})
   expect(diskConcurrency * taskLimitPerDisk).toBeLessThanOrEqual(

@@ -85,6 +85,9 @@ export class InspectRig {
   readonly moves: MoveOrder[] = []
   /** Somebody moves all units already. */
   isMoving = false
+  /** Behind each move that is begun. */
+  onMove: () => void = () => {}
+  readonly brokenDisks = new Set<number>()
   /** Before a mapping is read. */
   onView: (vid: number) => void = () => {}
   readonly #settings: InspectConfig
@@ -126,7 +129,7 @@ export class InspectRig {
       ...{ client, clock, random: this.#random, settings: this.#settings },
       views: { view: async (vid) => this.#view(vid) },
       upkeep: { repair: async (asked) => this.#repair(asked) },
-      table: { all: async () => new Map([1, 2, 3].map((id) => [id, { idc: 'z' } as never])) },
+      table: { all: async () => new Map([1, 2, 3].map((id) => [id, this.#disk(id) as never])) },
       chunks: { statChunk: async ({ vuid }) => this.#stat(vuidParts(vuid).index) },
       moves: { add: async (order) => this.#move(order) },
     })
@@ -169,6 +172,10 @@ export class InspectRig {
     this.#serve()
   }
 
+  #disk(id: number) {
+    return { idc: 'z', status: this.brokenDisks.has(id) ? 2 : 1 }
+  }
+
   #view(vid: number): VolumeView {
     this.onView(vid)
     const units = [0, 1, 2].map((index) => {
@@ -193,6 +200,7 @@ export class InspectRig {
   #move(order: MoveOrder): { taskId: string } {
     if (this.isMoving) throw refusal(601, 'as the test wants it')
     this.moves.push(order)
+    this.onMove()
     return { taskId: `disk_repair-${this.moves.length}` }
   }
 

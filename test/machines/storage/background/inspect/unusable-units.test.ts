@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest'
 import { inspectionAddress } from '../../../../../machines/storage/background/inspect/index.ts'
 import { vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
+import { TroupeError } from '../../../../../src/protocol/index.ts'
 import { get } from '../../../../shard/support.ts'
 import { InspectRig } from './inspect-rig.ts'
 
@@ -48,6 +49,17 @@ it('of a volume that has lost more the moves come first', async () => {
   ])
 })
 
+it('for that counts what lies on broken disks, and of what a worker tells only what is proven', async () => {
+  const broken = await begun(658, 2)
+  broken.brokenDisks.add(1)
+  await pass(broken, 2)
+  expect(broken.moves).toMatchObject([{ sourceVuid: unit(2), priority: 1 }])
+  const unproven = await begun(658, 2)
+  unproven.chunks.set(0, 'unavailable')
+  await pass(unproven, 0, 1, 2, 2)
+  expect(unproven.moves).toMatchObject([{ sourceVuid: unit(2), priority: 0 }])
+})
+
 it('one that has moved since, or answers again, is inspected again, and what was lost is not believed', async () => {
   for (const hasMoved of [true, false]) {
     const rig = await begun(621)
@@ -67,8 +79,11 @@ it('nothing is begun for one that nobody can ask, or that is moved already', asy
   expect(await kept(away)).toMatchObject({ error: null, remakes: [] })
   const taken = await begun(658, 2)
   taken.isMoving = true
-  await pass(taken, 2)
-  expect(await kept(taken)).toMatchObject({ error: null, remakes: [] })
+  for (let count = 1; count <= 4; count++) await pass(taken, 2)
+  expect(await kept(taken)).toMatchObject({
+    ...{ error: null, remakes: [] },
+    troubles: ['unit 2 on disk 3: as the test wants it', expect.anything()],
+  })
 })
 
 it('thrice in a day a unit is made anew, and then a person is told', async () => {
@@ -85,6 +100,21 @@ it('thrice in a day a unit is made anew, and then a person is told', async () =>
   await rig.h.advance(24 * HOUR_MS)
   await pass(rig, 2)
   expect(rig.moves).toHaveLength(5)
+})
+
+it('a move that was begun counts, although whoever began it was cut off before it could say so', async () => {
+  const rig = await begun(658, 2)
+  rig.onMove = () => {
+    throw new TroupeError('no-answer', 'as the test wants it')
+  }
+  await expect(pass(rig, 2)).rejects.toMatchObject({ code: 'no-answer' })
+  expect(await kept(rig)).toMatchObject({ remakes: [{ index: 2 }] })
+  rig.crash()
+  expect(await kept(rig)).toMatchObject({ remakes: [{ index: 2 }] })
+  // The next worker finds it again: it is moved by now.
+  rig.isMoving = true
+  await pass(rig, 2)
+  expect(await kept(rig)).toMatchObject({ lost: 1, remakes: [{ index: 2 }] })
 })
 
 it('what was made anew is still known behind a pass in which all was well', async () => {

@@ -229,6 +229,24 @@ it('says why it cannot go on when the volumes cannot be listed, and goes on when
   expect(await rig.inspectAll()).toEqual([1])
 })
 
+it('a pass whose last look fails ends all the same, and says why', async () => {
+  const rig = new InspectRig()
+  await rig.begin([1])
+  const task = await rig.acquire()
+  rig.isBlind = true
+  await rig.report(task?.task_id ?? '')
+  // It is tried three times.
+  await rig.h.advance(20_000)
+  expect(await rig.state()).toEqual({ on: 'resting' })
+  expect((await rig.record()).waits).toMatchObject({
+    ...{ why: expect.stringMatching(/^pass 1 is done.*the list is not there/) },
+    until: expect.any(Number),
+  })
+  rig.isBlind = false
+  await rig.h.advance(HOUR_MS)
+  expect(await rig.inspectAll()).toEqual([1])
+})
+
 it('finds its place again where the list has forgotten it', async () => {
   const rig = new InspectRig({ batchCount: 2 })
   await rig.begin([1, 2, 3, 4, 5])

@@ -382,6 +382,16 @@ it('of a broken disk needs no lock, and reads nothing there', async () => {
   expect(volume.units[0]?.diskId).not.toBe(diskId)
 })
 
+it('of a chunk that could not be used ends when that can be used again', async () => {
+  const sim = await MoveSim.open()
+  const before = await sim.unit(0)
+  const taskId = await sim.add(0, { type: 'disk_repair' })
+  const finishAdvanceReason = 'its old chunk can be used again'
+  expect(await sim.ended(taskId)).toMatchObject({ state: 5, finishAdvanceReason })
+  expect(await sim.unit(0)).toEqual(before)
+  await expectFree(sim)
+})
+
 describe('an operator', () => {
   const states = ['inited.waiting', 'prepared.queued', 'prepared.leased', 'prepared.delayed']
   for (const state of states) {

@@ -8,7 +8,7 @@ import {
 } from '../../../../../machines/storage/background/worker/joint-recovery.ts'
 import { movePlanOf } from '../../../../../machines/storage/background/worker/move-task.ts'
 import type { ShardRow } from '../../../../../machines/storage/background/worker/shard-table.ts'
-import { BufferPool } from '../../../../../machines/storage/plane/blobnode/index.ts'
+import { BufferPool, MANY_BYTES_MAX } from '../../../../../machines/storage/plane/blobnode/index.ts'
 import { refusal } from '../../../../../machines/storage/plane/codes/index.ts'
 import { realClock } from '../../../../worker/process/real-time.ts'
 import { QUICK, TwinChunks, VID } from './twin-chunks.ts'
@@ -95,6 +95,20 @@ describe('what goes wrong', () => {
     expect(asked(given)).not.toContain(0)
   })
 
+  it('asks them again once for each group, where the others do not suffice', async () => {
+    const given = await volume()
+    const { away } = given.twins
+    for (const index of [0, 1, 3, 4]) away.add(index)
+    expect(await given.joint.recover(given.rows)).toBeUndefined()
+    away.clear()
+    await expectMade(given)
+    // Who answers again is asked as before, and who does not is asked no more.
+    away.add(8)
+    given.twins.calls.splice(0)
+    await expectMade(given)
+    expect(asked(given)).toHaveLength(new Set(asked(given)).size)
+  })
+
   it('makes nothing where too few are left', async () => {
     const given = await volume()
     for (const index of [0, 1, 3, 4]) given.twins.gone.add(index)
@@ -109,6 +123,21 @@ describe('what goes wrong', () => {
       given,
       given.rows.map(({ bid }) => bid).filter((bid) => bid !== given.rows[4]!.bid),
     )
+  })
+
+  it('is told as it is where it is no answer', async () => {
+    const given = await volume()
+    given.twins.before = () => {
+      throw new RangeError('a mistake of ours')
+    }
+    await expect(given.joint.recover(given.rows)).rejects.toThrow(RangeError)
+  })
+
+  it('asks for no more than goes into one call', async () => {
+    const given = await volume('Replica3')
+    given.rows[0]!.size = MANY_BYTES_MAX
+    expect(await given.joint.recover(given.rows)).toBeUndefined()
+    expect(given.twins.calls).toEqual([])
   })
 
   it('waits for who is busy', async () => {

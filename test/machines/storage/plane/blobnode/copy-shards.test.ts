@@ -66,6 +66,24 @@ describe('by the blobnode of the new chunk', () => {
     expect(await counters(from)).toMatchObject({ gets: 30 })
   })
 
+  it('that are there are not fetched again, wherever they stand among others', async () => {
+    for (let n = 1; n <= 30; n += 1) {
+      const bytes = n === 15 ? Buffer.from('another') : right.get(BigInt(n))!
+      await to.disk.putShard(NEW, BigInt(n), bytes.length, bytes)
+    }
+    await to.disk.markDeleted(NEW, 29n)
+    const fetched: bigint[] = []
+    const near = from.blobnode.chunks(client)
+    const read = from.disk.readShards.bind(from.disk)
+    from.disk.readShards = (vuid, wanted, target) => {
+      fetched.push(...wanted.map(({ bid }) => bid))
+      return read(vuid, wanted, target)
+    }
+    const wanted = [30n, 29n, 15n, 1n].map((bid) => shards[Number(bid) - 1]!)
+    await near.copyShards(at, from.at, wanted)
+    expect(fetched.sort()).toEqual([15n, 29n])
+  })
+
   it('come without a socket from a disk of its own', async () => {
     for (const bid of right.keys()) await write(to, bid, right.get(bid)!)
     await from.stop()

@@ -4,14 +4,21 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { crc32 } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ByteBudget } from '../../../../../machines/storage/plane/blobnode/byte-budget.ts'
+import type { Exchange } from '../../../../../machines/storage/plane/blobnode/exchange.ts'
+import { BlobnodeServer } from '../../../../../machines/storage/plane/blobnode/http-server.ts'
 import {
   type BlobnodeClient,
+  BufferPool,
   type FarChunks,
   MANY_BYTES_MAX,
   type PutShard,
 } from '../../../../../machines/storage/plane/blobnode/index.ts'
+import { answerShards } from '../../../../../machines/storage/plane/blobnode/many-shards.ts'
+import { ServedDisk } from '../../../../../machines/storage/plane/blobnode/served-disk.ts'
 import { refusal, type StorageRefusal } from '../../../../../machines/storage/plane/codes/index.ts'
-import { plain, type Rig, serving, VUID } from './rig.ts'
+import { realClock } from '../../../../worker/process/real-time.ts'
+import { logInto, plain, type Rig, serving, VUID } from './rig.ts'
 
 const TOKEN = 'a-secret-word'
 
@@ -161,6 +168,100 @@ it('take one place at a disk, behind clients', async () => {
   expect(await put).toEqual([])
 })
 
+it('are refused when too many wait at the disk, unless they wait here', async () => {
+  await rig.stop()
+  const slots = { atWork: 3, backgroundAtWork: 1, waiting: 1, backgroundWaiting: 1 }
+  rig = await serving({ token: TOKEN }, { slots })
+  client = rig.client({ token: TOKEN })
+  let open = () => {}
+  rig.disk.gate = new Promise((resolve) => {
+    open = resolve
+  })
+  const { shards, bytes } = shardsOf(2, 100)
+  const figures = () =>
+    expect.poll(async () => (await rig.blobnode.report())['disks'], { timeout: 10_000 })
+  const first = client.putShards(rig.at, shards, bytes, { io: 'repair' })
+  await figures().toMatchObject([{ slots: { background_at_work: 1 } }])
+  const second = client.putShards(rig.at, shards, bytes, { io: 'repair' })
+  await figures().toMatchObject([{ slots: { background_waiting: 1 } }])
+  const near = rig.blobnode.chunks(client).putShards(rig.at, shards, bytes, { io: 'repair' })
+  await figures().toMatchObject([{ slots: { background_waiting: 2 } }])
+  const third = client.putShards(rig.at, shards, bytes, { io: 'repair' })
+  await expect(third).rejects.toMatchObject({ status: 673 })
+  open()
+  expect(await Promise.all([first, second, near])).toEqual([[], [], []])
+})
+
+/** A door to a disk that the test has in its hand. */
+async function inHand() {
+  const log = logInto([])
+  const served = new ServedDisk(
+    { id: 1, path: '/data/1' },
+    { open: async () => rig.disk, clock: realClock, log, onBroken: () => {} },
+  )
+  await served.open()
+  const held = new ByteBudget(10_000_000)
+  const exchanges: Exchange[] = []
+  const deps = { disk: served, vuid: VUID, io: 'repair', held, buffers: new BufferPool() } as const
+  const server = await BlobnodeServer.listen({
+    ...{ host: '127.0.0.1', port: 0, token: undefined, log },
+    calls: {
+      call: (_, exchange) => {
+        exchanges.push(exchange)
+        return answerShards(exchange, deps)
+      },
+      ...{ stat: async () => ({}), metrics: async () => '', refused: () => {} },
+    },
+  })
+  const at = { ...rig.at, address: `http://127.0.0.1:${server.place.port}` }
+  return { served, held, exchanges, server, at }
+}
+
+it('that are refused while they wait, or before, keep no place at the disk', async () => {
+  const { shards, bytes } = shardsOf(1, 100)
+  await client.putShards(rig.at, shards, bytes)
+  const { served, server, at } = await inHand()
+  const get = () => client.getShards(at, shards, Buffer.alloc(100))
+  served.refuse('another one serves it')
+  for (let n = 0; n < 17; n += 1) await expect(get()).rejects.toMatchObject({ status: 611 })
+  served.refuse(null)
+  let open = () => {}
+  rig.disk.gate = new Promise((resolve) => {
+    open = resolve
+  })
+  const calls = Promise.allSettled(Array.from({ length: 17 }, get))
+  const waiting = { background_at_work: 16, background_waiting: 1 }
+  await expect.poll(() => served.slots.figures(), { timeout: 10_000 }).toMatchObject(waiting)
+  served.refuse('another one serves it')
+  open()
+  const refused = (await calls).filter(({ status }) => status === 'rejected')
+  expect(refused).toHaveLength(1)
+  expect(served.slots.figures().background_at_work).toBe(0)
+  served.refuse(null)
+  expect(await get()).toEqual([])
+  await server.close()
+})
+
+it('that nobody waits for any more are not held', async () => {
+  const { shards, bytes } = shardsOf(1, 100)
+  await client.putShards(rig.at, shards, bytes)
+  const { held, exchanges, server, at } = await inHand()
+  let open = () => {}
+  rig.disk.gate = new Promise((resolve) => {
+    open = resolve
+  })
+  const stop = new AbortController()
+  const get = client.getShards(at, shards, Buffer.alloc(100), { signal: stop.signal })
+  await expect.poll(() => rig.disk.atWork, { timeout: 10_000 }).toBe(1)
+  expect(held.bytes).toBeGreaterThan(0)
+  stop.abort(new Error('no longer wanted'))
+  await expect(get).rejects.toThrow('no longer wanted')
+  await expect.poll(() => exchanges[0]?.isGone(), { timeout: 10_000 }).toBe(true)
+  open()
+  await expect.poll(() => held.bytes, { timeout: 10_000 }).toBe(0)
+  await server.close()
+})
+
 it('are away when an answer breaks off, or is none', async () => {
   let answer = 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'
   const server = createServer()
@@ -178,7 +279,11 @@ it('are away when an answer breaks off, or is none', async () => {
   await expect(get()).rejects.toMatchObject(unavailable)
   answer = 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc'
   await expect(get()).rejects.toMatchObject(unavailable)
-  answer = 'HTTP/1.1 207 Some\r\ncontent-length: 2\r\n\r\n{}'
-  await expect(get()).rejects.toMatchObject(unavailable)
+  const failed = '{"bid":1,"status":651,"error":"x"}'
+  const other = '{"bid":2,"status":651,"error":"x"}'
+  for (const body of ['{}', '{"failed":[]}', `{"failed":[${failed},${other}]}`]) {
+    answer = `HTTP/1.1 207 Some\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+    await expect(get(), body).rejects.toMatchObject(unavailable)
+  }
   server.close()
 })

@@ -141,6 +141,11 @@ export class MemoryDisk implements DiskStore {
     return { vuid, bid, size: bytes.length, crc: crc32(bytes), offset: 0, flag }
   }
 
+  findShards(vuid: bigint, bids: readonly bigint[]): ShardInfo[] {
+    const chunk = this.#chunk(vuid)
+    return bids.filter((bid) => chunk.has(bid)).map((bid) => this.statShard(vuid, bid))
+  }
+
   listShards(vuid: bigint, page: { from: bigint; status: number; count: number }) {
     const bids = [...this.#chunk(vuid).keys()].sort((a, b) => (a < b ? -1 : 1))
     const wanted = bids

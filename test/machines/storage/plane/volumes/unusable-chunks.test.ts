@@ -15,11 +15,11 @@ afterEach(() => rig.close())
 
 const oldVuid = () => vuidOf({ vid: volume.vid, index: 0, epoch: 1 })
 
-/** What its blobnode says of the chunk of unit 0. */
-function spoil(status: number): void {
+/** What its blobnode says of the chunk of unit 0; `lost`: nothing. */
+function spoil(said: number | 'lost'): void {
   const spoiled = oldVuid().toString()
   rig.blobnodes.behaviour = ({ verb, vuid }) =>
-    vuid === spoiled && verb !== 'release' ? status : undefined
+    vuid === spoiled && verb !== 'release' ? said : undefined
   // Its release is forced.
   const chunk = rig.blobnodes.chunks.get(`${volume.units[0]?.diskId}/${spoiled}`)
   if (chunk) chunk.status = 'readonly'
@@ -42,12 +42,38 @@ it.each([621, 623, 624, 658])(
   },
 )
 
-it.each([
-  ['can be used', undefined],
-  ['does not answer', 604],
-])('a unit whose chunk %s is swapped under a lock only', async (_, status) => {
-  if (status !== undefined) spoil(status)
+it('a unit whose chunk can be used is swapped under a lock only', async () => {
   await expect(swap()).rejects.toMatchObject({ status: 926 })
+  await rig.parts.calls.lock(volume.vid)
+  await swap()
+})
+
+it.each([
+  ['is busy', 604, { status: 604, code: 'busy' }],
+  ['does not answer', 'lost', { code: 'unavailable' }],
+] as const)(
+  'of a chunk that %s nobody knows whether it can be written to: its unit stays, until it is locked',
+  async (_, said, why) => {
+    spoil(said)
+    await expect(swap()).rejects.toMatchObject(why)
+    expect((await rig.stands(volume.vid, () => true)).units[0]).toMatchObject({ epoch: 1 })
+    await rig.parts.calls.lock(volume.vid)
+    await swap()
+  },
+)
+
+it('a swap that is told again, or is none, looks at no disk', async () => {
+  const { calls } = rig.parts
+  const { vuid: newVuid, diskId: newDiskId } = await calls.allocUnit(oldVuid())
+  const other = volume.units[1]?.diskId ?? 0
+  const wrong = calls.updateUnit({ newVuid, oldVuid: oldVuid(), newDiskId: other })
+  await expect(wrong).rejects.toMatchObject({ status: 920 })
+  expect(rig.blobnodes.count('stat')).toBe(0)
+  spoil(621)
+  await calls.updateUnit({ newVuid, oldVuid: oldVuid(), newDiskId })
+  expect(rig.blobnodes.count('stat')).toBe(2)
+  await calls.updateUnit({ newVuid, oldVuid: oldVuid(), newDiskId })
+  expect(rig.blobnodes.count('stat')).toBe(2)
 })
 
 it('a volume that has one is locked and unlocked all the same', async () => {

@@ -21,7 +21,7 @@ export interface BulkRequest extends Omit<BulkCall, 'head'> {
   signal?: AbortSignal | undefined
 }
 
-export interface BulkReadsOptions {
+export interface BulkCallsOptions {
   connectionsMax: number
   idleMs: number
 }
@@ -39,13 +39,13 @@ interface Peer {
   waiting: (() => void)[]
 }
 
-export class BulkReads {
-  readonly #options: BulkReadsOptions
+export class BulkCalls {
+  readonly #options: BulkCallsOptions
   /** Those to whom there is a connection. */
   readonly #peers = new Map<string, Peer>()
   #isClosed = false
 
-  constructor(options: BulkReadsOptions) {
+  constructor(options: BulkCallsOptions) {
     this.#options = options
   }
 

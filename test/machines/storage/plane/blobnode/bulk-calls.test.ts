@@ -2,9 +2,9 @@
 import { createServer, type Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import {
-  BulkReads,
+  BulkCalls,
   type BulkRequest,
-} from '../../../../../machines/storage/plane/blobnode/bulk-reads.ts'
+} from '../../../../../machines/storage/plane/blobnode/bulk-calls.ts'
 
 const open: { close(): void }[] = []
 
@@ -153,13 +153,13 @@ async function peerThat(serve: (socket: Socket) => void) {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
-  const reads = new BulkReads({ connectionsMax: 2, idleMs: 1_000 })
-  open.push(reads, { close: () => server.close() })
+  const calls = new BulkCalls({ connectionsMax: 2, idleMs: 1_000 })
+  open.push(calls, { close: () => server.close() })
   open.push({ close: () => sockets.forEach((socket) => void socket.destroy()) })
   return {
-    close: () => reads.close(),
+    close: () => calls.close(),
     get: (options: Partial<BulkRequest> = {}) =>
-      reads.call(new URL(`http://127.0.0.1:${port}`), '127.0.0.1', {
+      calls.call(new URL(`http://127.0.0.1:${port}`), '127.0.0.1', {
         ...{
           method: 'GET',
           path: '/x',
