@@ -3,6 +3,7 @@
  * stand still by their own word or an operator's, what they have moved.
  */
 import { type ActorView, type Client, TroupeError } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { vuidParts } from '../../plane/codes/index.ts'
 import type { VolumeViews } from '../../plane/volumes/index.ts'
 import { type MoveRecord, moveAddress } from '../moves/index.ts'
@@ -20,7 +21,7 @@ const FIRST_END = 4
 
 /** @throws TroupeError where that is not known */
 export async function startedMove(client: Client, taskId: string): Promise<StartedMove> {
-  const view = await viewOf(client, taskId)
+  const view = await viewOf(client, moveAddress(taskId))
   if (view === undefined) return { isOver: true, isStill: false, record: undefined }
   const record = view.context as MoveRecord
   const isOver = view.status !== 'active' || record.state >= FIRST_END
@@ -47,15 +48,6 @@ export async function ownMove(
 
 function standsStill({ value, paused, parked }: ActorView): boolean {
   return value === 'parked' || paused !== undefined || parked !== undefined
-}
-
-async function viewOf(client: Client, taskId: string): Promise<ActorView | undefined> {
-  try {
-    return await client.get(moveAddress(taskId))
-  } catch (thrown) {
-    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return undefined
-    throw thrown
-  }
 }
 
 /** What a move was refused for is its volume's or its like's: others can be started. */

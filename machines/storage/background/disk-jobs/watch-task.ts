@@ -9,9 +9,9 @@ import {
   type Client,
   nodeOf,
   type TaskAttempt,
-  TroupeError,
   task,
 } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { JOB_KINDS, JOB_MACHINES, jobAddress, kindFor } from './job-kinds.ts'
 import type { InHand } from './places.ts'
 import { portsOf } from './ports.ts'
@@ -101,12 +101,8 @@ async function those(
 }
 
 async function standingAt(client: Client, job: string): Promise<JobStanding> {
-  try {
-    return standingOf(await client.get(job))
-  } catch (thrown) {
-    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return 'over'
-    throw thrown
-  }
+  const view = await viewOf(client, job)
+  return view === undefined ? 'over' : standingOf(view)
 }
 
 function standingOf({ status, value }: Pick<ActorView, 'status' | 'value'>): JobStanding {

@@ -1,10 +1,11 @@
 /**
  * The task `inspect-tidy`: what inspections found of volumes that are not there any more, which an operator has
- * deleted, goes. Decides: of which; that one which cannot be cleared keeps none of the others. Both lists are read side by side in the order of their numbers, so that a
- * store of any size is compared in little memory.
+ * deleted, goes. Decides: of which; that one which cannot be cleared keeps none of the others. Both lists are read
+ * side by side in the order of their numbers, so that a store of any size is compared in little memory.
  */
 import { z } from 'zod'
 import { type Client, nodeOf, type TaskAttempt, TroupeError, task } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { volumeAddress } from '../../plane/volumes/index.ts'
 import { inspectionAddress } from './volume-inspection.ts'
 
@@ -40,7 +41,7 @@ async function tidy(attempt: TaskAttempt<z.output<typeof input>>): Promise<Tidie
     const isListed = !volume.done && volume.value === vid
     try {
       // A list may be a moment old.
-      if (isListed || (await isThere(client, volumeAddress(vid)))) continue
+      if (isListed || (await viewOf(client, volumeAddress(vid)))) continue
       await forget(client, vid)
       gone += 1
     } catch (thrown) {
@@ -55,16 +56,6 @@ async function tidy(attempt: TaskAttempt<z.output<typeof input>>): Promise<Tidie
 async function* vidsOf(client: Client, machine: string): AsyncGenerator<number, void, void> {
   const query = { filter: { machine }, sort: { by: 'vid' }, limit: PAGE_COUNT }
   for await (const { index } of client.rows(query)) yield Number(index['vid'])
-}
-
-async function isThere(client: Client, address: string): Promise<boolean> {
-  try {
-    await client.get(address)
-    return true
-  } catch (thrown) {
-    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return false
-    throw thrown
-  }
 }
 
 /** What the last inspection of a volume found: there is no such volume. */

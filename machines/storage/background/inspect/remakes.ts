@@ -3,7 +3,8 @@
  * count is durable when it resolves, also of a volume that was never inspected before. Leaves to others: what is
  * kept of them (`volume-inspection.ts`), how many there may be (`unusable-units.ts`).
  */
-import { type Client, TroupeError } from '../../../../src/index.ts'
+import type { Client } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import {
   type InspectionRecord,
   inspectionAddress,
@@ -20,13 +21,8 @@ export class Remakes {
 
   /** The last ones. */
   async of(vid: number): Promise<readonly Remake[]> {
-    try {
-      const { context } = await this.#client.get(inspectionAddress(vid))
-      return (context as InspectionRecord).remakes
-    } catch (thrown) {
-      if (!(thrown instanceof TroupeError) || thrown.code !== 'unknown-actor') throw thrown
-      return []
-    }
+    const view = await viewOf(this.#client, inspectionAddress(vid))
+    return (view?.context as InspectionRecord | undefined)?.remakes ?? []
   }
 
   async add(vid: number, remake: Remake): Promise<void> {

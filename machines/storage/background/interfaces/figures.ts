@@ -4,6 +4,7 @@
  * upkeep, disk jobs), how it is shown (`stats.ts`).
  */
 import { type ActorView, type Client, type Clock, TroupeError } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { DISK_WATCH } from '../../plane/disks/index.ts'
 import {
   countersAddress,
@@ -104,12 +105,7 @@ async function jobOf(
   kind: JobKind,
   diskId: number,
 ): Promise<JobRecord | undefined> {
-  try {
-    return (await client.get(jobAddress(kind, diskId))).context as JobRecord
-  } catch (thrown) {
-    if (isNone(thrown)) return undefined
-    throw thrown
-  }
+  return (await viewOf(client, jobAddress(kind, diskId)))?.context as JobRecord | undefined
 }
 
 async function contextOf<T>(client: Client, address: string): Promise<T> {
@@ -118,14 +114,7 @@ async function contextOf<T>(client: Client, address: string): Promise<T> {
 
 /** An actor of which there is one. @throws TroupeError `unavailable` while it is being started */
 export async function onlyOne(client: Client, address: string): Promise<ActorView> {
-  try {
-    return await client.get(address)
-  } catch (thrown) {
-    if (!isNone(thrown)) throw thrown
-    throw new TroupeError('unavailable', `${address} is being started: try again in a moment`)
-  }
-}
-
-function isNone(thrown: unknown): boolean {
-  return thrown instanceof TroupeError && thrown.code === 'unknown-actor'
+  const view = await viewOf(client, address)
+  if (view) return view
+  throw new TroupeError('unavailable', `${address} is being started: try again in a moment`)
 }

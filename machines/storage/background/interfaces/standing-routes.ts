@@ -12,6 +12,7 @@ import {
   formatAddress,
   TroupeError,
 } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { refusal, storageAnswer, VID_MAX } from '../../plane/codes/index.ts'
 import { refusing } from '../../plane/disks/index.ts'
 import { balanceView, type PlannerRecord } from '../balance/index.ts'
@@ -194,12 +195,7 @@ async function lostOf(client: Client, query: URLSearchParams) {
 
 /** Undefined where it has gone since it was listed. */
 async function recordOf(client: Client, address: string): Promise<InspectionRecord | undefined> {
-  try {
-    return (await client.get(address)).context as InspectionRecord
-  } catch (thrown) {
-    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return undefined
-    throw thrown
-  }
+  return (await viewOf(client, address))?.context as InspectionRecord | undefined
 }
 
 function began(answer: ReportAnswer) {

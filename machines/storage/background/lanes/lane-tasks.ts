@@ -13,6 +13,7 @@ import {
   TroupeError,
   task,
 } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { volumeAddress } from '../../plane/volumes/index.ts'
 import { type MoveType, moveAddress, turnField, volumeOfMove } from '../moves/index.ts'
 import { type Checked, moveType, type Picked, taskId } from './lane-record.ts'
@@ -70,7 +71,7 @@ export const checkTask = task<LookInput, Checked>({
     for (let from = 0; from < inHand.length; from += AT_ONCE) {
       await Promise.all(
         inHand.slice(from, from + AT_ONCE).map(async (id) => {
-          const view = await viewOf(client, id)
+          const view = await viewOf(client, moveAddress(id))
           if (view === undefined || view.status !== 'active') found.gone.push(id)
           else if (standsStill(view)) found.still.push(id)
           else idcs.add(view.index['idc'])
@@ -115,15 +116,6 @@ async function openQueues(
 ): Promise<void> {
   const named = [...idcs].filter((idc) => typeof idc === 'string')
   await Promise.all(named.map((idc) => openWorkerQueue(client, idc)))
-}
-
-async function viewOf(client: Client, id: string): Promise<ActorView | undefined> {
-  try {
-    return await client.get(moveAddress(id))
-  } catch (thrown) {
-    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return undefined
-    throw thrown
-  }
 }
 
 function standsStill({ paused, parked }: ActorView): boolean {

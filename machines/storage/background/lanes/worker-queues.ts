@@ -5,13 +5,8 @@
  * whose worker has gone away meanwhile is given back. Leaves to others: who gets what (`queue-rules.ts`), when
  * whoever waits asks again (`feeds.ts`).
  */
-import {
-  type ActorView,
-  type Client,
-  type Clock,
-  type EventObject,
-  TroupeError,
-} from '../../../../src/index.ts'
+import { type Client, type Clock, type EventObject, TroupeError } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { type MoveRecord, moveAddress, type WireTask, wireTask } from '../moves/index.ts'
 import { Feeds } from './feeds.ts'
 import type { LanesConfig } from './ports.ts'
@@ -147,7 +142,7 @@ export class WorkerQueues {
       if (!('taskId' in answer)) break
       const { taskId, token } = answer
       this.#keepIdc(taskId, idc)
-      const view = await this.#viewOf(taskId)
+      const view = await viewOf(this.#deps.client, moveAddress(taskId))
       const giveBack = (reason: string, delayMs = 0) =>
         this.#ask(idc, { type: 'GIVE_BACK', worker, taskId, token, reason, delayMs, at })
       if (signal.aborted) {
@@ -192,19 +187,12 @@ export class WorkerQueues {
     throw new TroupeError('unavailable', `${address} is paused or parked: resume it`)
   }
 
-  async #viewOf(taskId: string): Promise<ActorView | undefined> {
-    try {
-      return await this.#deps.client.get(moveAddress(taskId))
-    } catch (thrown) {
-      if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return undefined
-      throw thrown
-    }
-  }
-
   async #idcOf(taskId: string): Promise<string | undefined> {
     const known = this.#idcs.get(taskId)
     if (known !== undefined) return known
-    const record = (await this.#viewOf(taskId))?.context as MoveRecord | undefined
+    const record = (await viewOf(this.#deps.client, moveAddress(taskId)))?.context as
+      | MoveRecord
+      | undefined
     const idc = record?.sourceIdc
     if (idc !== undefined) this.#keepIdc(taskId, idc)
     return idc

@@ -1,5 +1,6 @@
 /** Whether a mover that a volume names is still there. Decides: when one that cannot be found counts as gone. */
-import { type Client, TroupeError } from '../../../../src/index.ts'
+import type { Client } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { moveAddress } from './move-id.ts'
 
 /** Who adds a move tells its volume first: its actor is there a moment later. */
@@ -11,10 +12,6 @@ export async function isMoveOver(
   { mover, at }: { mover: string; at: number },
   now: number,
 ): Promise<boolean> {
-  try {
-    return (await client.get(moveAddress(mover))).status !== 'active'
-  } catch (thrown) {
-    if (!(thrown instanceof TroupeError) || thrown.code !== 'unknown-actor') throw thrown
-    return now - at > BIRTH_MS
-  }
+  const view = await viewOf(client, moveAddress(mover))
+  return view === undefined ? now - at > BIRTH_MS : view.status !== 'active'
 }

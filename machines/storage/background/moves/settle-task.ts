@@ -9,6 +9,7 @@
  */
 import { z } from 'zod'
 import { nodeOf, type TaskAttempt, TroupeError, task } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import {
   codeModeOf,
   nothingIsThere,
@@ -185,11 +186,7 @@ async function proven(
   verdict: Verdict,
 ): Promise<Verdict> {
   if (verdict !== 'vanishing' && verdict !== 'vanished') return verdict
-  try {
-    await nodeOf(attempt).client.get(removalAddress(blob))
-    return verdict === 'vanished' ? 'deleted' : 'deleting'
-  } catch (thrown) {
-    if (!(thrown instanceof TroupeError) || thrown.code !== 'unknown-actor') throw thrown
-    return 'well'
-  }
+  const removal = await viewOf(nodeOf(attempt).client, removalAddress(blob))
+  if (removal === undefined) return 'well'
+  return verdict === 'vanished' ? 'deleted' : 'deleting'
 }

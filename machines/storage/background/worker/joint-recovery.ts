@@ -2,11 +2,18 @@
  * Makes the shards of one unit for several blobs at once. Decides: that their shards are taken for those of one long
  * blob (the code works column by column), so that each unit is asked once, and straight into the memory that is
  * computed in; what it does without: a blob of which a shard is bad, a unit that does not answer as long as others
- * suffice. Whatever is not as it should be, or too large for one call, somebody has to look at blob by blob. Leaves to others: that (`recovery.ts`).
+ * suffice. Whatever is not as it should be, or too large for one call, somebody has to look at blob by blob. Leaves
+ * to others: that (`recovery.ts`).
  */
 import { crc32 } from 'node:zlib'
 import { TroupeError } from '../../../../src/index.ts'
-import { type BufferPool, MANY_BYTES_MAX, type PutShard } from '../../plane/blobnode/index.ts'
+import {
+  type BufferPool,
+  bytesOf,
+  MANY_BYTES_MAX,
+  type PutShard,
+} from '../../plane/blobnode/index.ts'
+import { byteGroups } from '../../plane/byte-groups.ts'
 import { readsNeeded, unitCount } from '../../plane/codes/index.ts'
 import { copyBytes, rebuildSources } from '../../plane/erasure/index.ts'
 import { unitsOf } from './benchmark.ts'
@@ -35,28 +42,16 @@ const JOINT_BYTES_MAX = 16_777_216
 const JOINT_ROWS_MAX = 256
 
 /** Neighbours that the same units have; each group has at least one. Pure. */
-export function* jointRows<TRow extends { row: ShardRow }>(
+export function jointRows<TRow extends { row: ShardRow }>(
   rows: readonly TRow[],
   { mode }: MovePlan,
 ): Generator<TRow[], void, undefined> {
-  const bytesMax = JOINT_BYTES_MAX / unitCount(mode)
-  let group: TRow[] = []
-  let bytes = 0
-  for (const one of rows) {
-    const [first] = group
-    const fits =
-      first?.row.units === one.row.units &&
-      bytes + one.row.size <= bytesMax &&
-      group.length < JOINT_ROWS_MAX
-    if (first !== undefined && !fits) {
-      yield group
-      group = []
-      bytes = 0
-    }
-    group.push(one)
-    bytes += one.row.size
-  }
-  if (group.length > 0) yield group
+  return byteGroups(rows, {
+    bytesOf: ({ row }) => row.size,
+    bytesMax: JOINT_BYTES_MAX / unitCount(mode),
+    countMax: JOINT_ROWS_MAX,
+    isAlike: (first, one) => first.row.units === one.row.units,
+  })
 }
 
 export class JointRecovery {
@@ -144,10 +139,6 @@ export class JointRecovery {
       return false
     }
   }
-}
-
-function bytesOf(rows: readonly ShardRow[]): number {
-  return rows.reduce((sum, { size }) => sum + size, 0)
 }
 
 /** Such as are known to be another shard are left out. The memory is soon another blob's. */

@@ -1,8 +1,8 @@
 /**
  * Shards, from where they can be had to the new chunk. Decides: the way. From the old chunk, many at a time, where
- * that may be read; made up from the others, some together, where it may not, or fails; from an old chunk that should be
- * left in peace only what can be had nowhere else. What arrives is what the old chunk says was written: its checksum
- * goes along.
+ * that may be read; made up from the others, some together, where it may not, or fails; from an old chunk that
+ * should be left in peace only what can be had nowhere else. What arrives is what the old chunk says was written:
+ * its checksum goes along.
  */
 import { crc32 } from 'node:zlib'
 import { wait } from '../../../../src/index.ts'

@@ -7,6 +7,7 @@
  */
 import { type Clock, TroupeError } from '../../../../src/index.ts'
 import { inParallel } from '../access/parallel.ts'
+import { byteGroups } from '../byte-groups.ts'
 import { refusal, StorageRefusal } from '../codes/index.ts'
 import { pooledBytes } from '../erasure/index.ts'
 import type { BufferPool } from './buffer-pool.ts'
@@ -81,24 +82,8 @@ export async function copyInto(disk: ServedDisk, order: CopyOrder): Promise<Copy
   }
 }
 
-/** Pieces of at most so many bytes; each has one at least. */
-function* cut(
-  shards: readonly WantedShard[],
-  bytesMax: number,
-): Generator<WantedShard[], void, undefined> {
-  let piece: WantedShard[] = []
-  let bytes = 0
-  for (const shard of shards) {
-    if (piece.length > 0 && bytes + shard.size > bytesMax) {
-      yield piece
-      piece = []
-      bytes = 0
-    }
-    piece.push(shard)
-    bytes += shard.size
-  }
-  if (piece.length > 0) yield piece
-}
+const cut = (shards: readonly WantedShard[], bytesMax: number) =>
+  byteGroups(shards, { bytesOf: ({ size }) => size, bytesMax })
 
 /** Some that are read together, and where they go. */
 interface Batch {

@@ -20,7 +20,7 @@ export type {
   WantedBytes,
 } from './disk-store.ts'
 export type { IoKind } from './io-kinds.ts'
-export type { PutShard } from './many-shards.ts'
+export { bytesOf, type PutShard } from './many-shards.ts'
 export type { FarChunks, NearChunks } from './near-chunks.ts'
 export { NodeList, type NodeRequest, type NodeText } from './node-calls.ts'
 export { COPY_COUNT_MAX, LIST_COUNT_MAX, MANY_BYTES_MAX, SHARD_BYTES_MAX } from './paths.ts'

@@ -15,6 +15,7 @@ import {
   TroupeError,
   task,
 } from '../../../../src/index.ts'
+import { viewOf } from '../actor-views.ts'
 import { bidSchema } from '../codes/index.ts'
 import { removalAddress, united } from './messages.ts'
 import { portsOf, type UpkeepPorts } from './ports.ts'
@@ -98,7 +99,8 @@ async function repairWhereItIs(
     const volume = await ports.volumes.view(vid, { fresh: isMoved })
     const run = new RepairRun(ports, volume, {
       ...{ bid, badIndexes: bad, inDoubt: doubts, signal: attempt.signal },
-      isBeingDeleted: () => isThere(client, removalAddress({ vid, bid })),
+      isBeingDeleted: async () =>
+        (await viewOf(client, removalAddress({ vid, bid }))) !== undefined,
     })
     const outcome = await run.run()
     repaired = united(repaired, outcome.repaired)
@@ -119,14 +121,4 @@ async function repairWhereItIs(
 /** An attempt before this one may have been cut off behind its put. */
 function doubtsOf({ attempt, input }: TaskAttempt<RepairInput>): number[] {
   return attempt > 1 ? united(input.inDoubt, input.badIndexes) : [...input.inDoubt]
-}
-
-async function isThere(client: TaskNode['client'], address: string): Promise<boolean> {
-  try {
-    await client.get(address)
-    return true
-  } catch (thrown) {
-    if (thrown instanceof TroupeError && thrown.code === 'unknown-actor') return false
-    throw thrown
-  }
 }
