@@ -27,7 +27,7 @@ import {
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const SLOWEST_COUNT = 8
 /** What only this file says to vitest: left over in a shell, it would have yesterday's build tested. */
-const OWN_VARIABLES = ['TROUPE_TEST_BUILT', 'TROUPE_TEST_PART']
+const OWN_VARIABLES = ['TROUPE_TEST_BUILT', 'TROUPE_TEST_PART', 'TROUPE_TEST_MODULES']
 
 const [mode, ...rest] = process.argv.slice(2)
 if (mode !== undefined && mode !== '--long' && mode !== '--only') {
@@ -124,7 +124,14 @@ async function shortTier(): Promise<Tally> {
 /** @param part of the files, see vitest.config.ts */
 function shortTests(part: 'computing' | 'serving' | 'alone'): Promise<VitestRun> {
   const built = part === 'computing' ? {} : { TROUPE_TEST_BUILT: '1' }
-  const env = { TROUPE_TIER: 'short', TROUPE_TEST_PART: part, ...built }
+  // What one part has translated, the next ones need not.
+  const modules = join(reportFolder, 'modules')
+  const env = {
+    TROUPE_TIER: 'short',
+    TROUPE_TEST_PART: part,
+    TROUPE_TEST_MODULES: modules,
+    ...built,
+  }
   return runVitest(`tests, ${part}`, ['--typecheck.enabled=false'], { env, output: 'live' })
 }
 

@@ -10,46 +10,55 @@ const isLong = process.env['TROUPE_TIER'] === 'long'
 const LONG_FILES = 'test/**/*.long.test.ts'
 const FIXTURES = 'test/repo/fixtures/**'
 
+/** Most of it on virtual time: none of it waits, so other things may be computed beside it. */
+const COMPUTING = [
+  'test/{bench,client,cluster,golden,machine,paths,properties,protocol,repo,shard,simulation}/*.test.ts',
+  'test/machines/sealing/{plans,thread}/*.test.ts',
+  'test/machines/platform/{pool,semaphore*}.test.ts',
+  'test/machines/storage/plane/{codes,disks,volumes}/*.test.ts',
+  'test/machines/storage/{windows,background/{balance,lanes,moves}}/*.test.ts',
+]
+/** What loads both processors for long, or judges the heap or the threads of its own process. */
+const ALONE = [
+  'test/model/*.test.ts',
+  'test/adapters/system/*.test.ts',
+  'test/machines/sealing/farm/*.test.ts',
+  'test/machines/storage/plane/{erasure,proof}/*.test.ts',
+  'test/machines/storage/background/proof/*.test.ts',
+]
+const ALL = ['test/**/*.test.ts']
 /**
- * What the test command runs apart from the rest. Their files share a process, which loads what they import once and
- * not for each file: a file of these leaves nothing behind.
+ * The parts of the test command. Files of the first two share a process, which loads what they import once and not
+ * for each file: a file of these leaves nothing behind. `serving`: nodes, gateways, clients and children.
  */
-const SHARING = {
-  /** Most of it on virtual time: none of it waits, so other things may be computed beside it. */
-  computing: [
-    'test/{bench,client,cluster,golden,machine,paths,properties,protocol,repo,shard,simulation}/*.test.ts',
-    'test/machines/sealing/{plans,thread}/*.test.ts',
-    'test/machines/platform/{pool,semaphore*}.test.ts',
-    'test/machines/storage/plane/{codes,disks,volumes}/*.test.ts',
-    'test/machines/storage/{windows,background/{balance,lanes,moves}}/*.test.ts',
-  ],
-  /** Nodes, gateways, NATS clients and children in the process of the test. */
-  serving: [
-    'test/{adapters/nats,cli,contract,gateway,node}/*.test.ts',
-    'test/machines/{jobs,workers}/*.test.ts',
-    'test/machines/platform/{bulk*,pools}.test.ts',
-    'test/machines/sealing/{chain,daemon,fleet,history,manager,processors,prover,steps,stores,wdpost}/*.test.ts',
-    'test/machines/storage/plane/{access,blobnode,disk-files,upkeep}/*.test.ts',
-    'test/machines/storage/{switches,background/{disk-jobs,inspect,interfaces,worker}}/*.test.ts',
-  ],
+const PARTS = {
+  computing: { include: COMPUTING, exclude: [], isolate: false },
+  serving: { include: ALL, exclude: [...COMPUTING, ...ALONE], isolate: false },
+  alone: { include: ALONE, exclude: [], isolate: true },
 }
 /** Set by test/run.ts. Without it, all files run, each in a process of its own. */
-const part = process.env['TROUPE_TEST_PART']
-const sharing = Object.entries(SHARING).find(([name]) => name === part)?.[1]
+const partName = process.env['TROUPE_TEST_PART']
+const part = Object.entries(PARTS).find(([name]) => name === partName)?.[1]
+
+/** A folder for translated sources, set by test/run.ts for as long as it runs. */
+const modules = process.env['TROUPE_TEST_MODULES']
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
-    include: isLong ? [LONG_FILES] : [...(sharing ?? ['test/**/*.test.ts'])],
+    include: isLong ? [LONG_FILES] : (part?.include ?? ALL),
     exclude: [
       ...['**/node_modules/**', FIXTURES],
       ...(isLong ? [] : [LONG_FILES]),
-      ...(part === 'alone' ? Object.values(SHARING).flat() : []),
+      ...(part?.exclude ?? []),
     ],
+    ...(modules !== undefined && {
+      experimental: { fsModuleCache: true, fsModuleCachePath: modules },
+    }),
     pool: 'forks',
-    isolate: sharing === undefined,
+    isolate: part?.isolate ?? true,
     // What serves and what runs alone waits for a third of its time: for timers, disks and processes.
-    maxWorkers: part === 'serving' || part === 'alone' ? 3 : 2,
+    maxWorkers: partName === 'serving' || partName === 'alone' ? 3 : 2,
     sequence: { sequencer: LongestFirst },
     testTimeout: isLong ? 600_000 : 60_000,
     hookTimeout: isLong ? 120_000 : 60_000,

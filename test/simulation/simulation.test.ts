@@ -10,8 +10,8 @@ import { runSeed, type SeedResult } from './run.ts'
 
 const VIRTUAL_MS = 60_000
 /** Some of every kind of fault; `npm run sim:long` runs ten thousand. */
-const FRESH_SEEDS = 8
-/** Some 30 s on a quiet machine. */
+const FRESH_SEEDS = 5
+/** Some 20 s on a quiet machine. */
 const TIMEOUT_MS = 400_000
 
 function wrongOf(result: SeedResult): string | undefined {
@@ -31,23 +31,19 @@ function trace(seed: number, logic: 'oracle' | 'cluster'): string {
 
 describe('the simulator', () => {
   it.each(['oracle', 'cluster'] as const)('gives the same trace twice with the %s', (logic) => {
-    for (const seed of [1, 2]) {
-      const first = trace(seed, logic)
-      expect(first.length).toBeGreaterThan(10_000)
-      expect(trace(seed, logic) === first, `seed ${seed} gives another trace`).toBe(true)
-    }
+    const seed = inject('seed')
+    const first = trace(seed, logic)
+    expect(first.length).toBeGreaterThan(10_000)
+    expect(trace(seed, logic) === first, `seed ${seed} gives another trace`).toBe(true)
   })
 
   it('removes slots, and has nodes begin with checkpoints', () => {
     const counts = { 'slots-removed': 0, 'checkpoint-loaded': 0, 'checkpoint-gone': 0 }
-    for (const seed of [1, 2]) {
-      const given = { logic: 'cluster', nodes: 3 } as const
-      const result = runSeed({ seed, given, virtualMs: VIRTUAL_MS, tune: removals })
-      expect(wrongOf(result)).toBeUndefined()
-      for (const { kind } of result.events)
-        if (kind in counts) counts[kind as keyof typeof counts]++
-    }
-    for (const [kind, count] of Object.entries(counts)) expect(count, kind).toBeGreaterThan(5)
+    const given = { logic: 'cluster', nodes: 3 } as const
+    const result = runSeed({ seed: 1, given, virtualMs: VIRTUAL_MS, tune: removals })
+    expect(wrongOf(result)).toBeUndefined()
+    for (const { kind } of result.events) if (kind in counts) counts[kind as keyof typeof counts]++
+    for (const [kind, count] of Object.entries(counts)) expect(count, kind).toBeGreaterThan(0)
   })
 
   it('finds nothing wrong with fresh seeds', { timeout: TIMEOUT_MS }, () => {
