@@ -4,6 +4,7 @@ WORKDIR /troupe
 COPY package.json package-lock.json ./
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
+COPY build build
 COPY src src
 COPY machines machines
 RUN npm run build && npm prune --omit=dev

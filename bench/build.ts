@@ -9,6 +9,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from '@typescript/typescript6'
+import { lightFiles } from '../build/light-files.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FOLDERS = ['src', 'machines', 'bench']
@@ -22,6 +23,8 @@ const OPTIONS: ts.CompilerOptions = {
 }
 
 export interface Workplace {
+  /** The compiled tree. */
+  code: string
   /** The compiled `bench/child.js`. */
   child: string
   /** Empty, on the disk that is measured. */
@@ -44,12 +47,22 @@ export function makeWorkplace(dataParent: string | undefined): Workplace {
   }
   mkdirSync(data, { recursive: true })
   return {
+    code,
     child: join(code, 'bench/child.js'),
     data,
     remove: () => {
       rmSync(data, { recursive: true, force: true })
       rmSync(code, { recursive: true, force: true })
     },
+  }
+}
+
+/** The command as users have it: what it loads first stands together, of the sources as they are now. */
+export async function bundleCommand({ code }: Workplace): Promise<void> {
+  for (const { path, text } of await lightFiles(ROOT, code)) {
+    const file = join(code, path)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, text)
   }
 }
 

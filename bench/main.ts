@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
-import { makeWorkplace } from './build.ts'
+import { bundleCommand, makeWorkplace } from './build.ts'
 import type { Bench } from './parts.ts'
 import { demandTable, printReport, type Report } from './report.ts'
 import { cluster } from './scenarios/cluster.ts'
@@ -72,6 +72,7 @@ async function main(): Promise<void> {
     progress: (line) => process.stderr.write(`… ${line}\n`),
   }
   try {
+    await bundleCommand(place)
     await runAll(bench, names, values.json)
   } finally {
     place.remove()

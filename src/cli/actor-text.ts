@@ -2,18 +2,18 @@
  * Actors for people. Decides: what a line and a page about an actor show, and the next step that is
  * offered with it.
  */
-import { stateText } from '../machine/index.ts'
-import {
-  type ActorRow,
-  type ActorView,
-  type AuditView,
-  type DryRunView,
-  type HistoryView,
-  type LegalEventView,
-  type OperatorReceipt,
-  type TurnView,
-  toJson,
+import { stateText } from '../machine/light.ts'
+import type {
+  ActorRow,
+  ActorView,
+  AuditView,
+  DryRunView,
+  HistoryView,
+  LegalEventView,
+  OperatorReceipt,
+  TurnView,
 } from '../protocol/index.ts'
+import { toJson } from '../protocol/light.ts'
 import { ago, duration, type Look, oneLine, type Paint, table } from './text.ts'
 
 export function actorTable(rows: readonly ActorRow[], look: Look, now: number): string[] {

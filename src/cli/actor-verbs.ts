@@ -4,17 +4,17 @@
  */
 import type { Command } from 'commander'
 import type { VerbRequest } from '../node/index.ts'
-import {
-  type ActorRow,
-  type ActorView,
-  type CountRow,
-  type DryRunView,
-  fromJson,
-  type HistoryView,
-  type LegalEventView,
-  type OperatorReceipt,
-  type TurnView,
+import type {
+  ActorRow,
+  ActorView,
+  CountRow,
+  DryRunView,
+  HistoryView,
+  LegalEventView,
+  OperatorReceipt,
+  TurnView,
 } from '../protocol/index.ts'
+import { fromJson } from '../protocol/light.ts'
 import {
   actorPage,
   actorTable,

@@ -6,11 +6,6 @@ import type { Session } from './session.ts'
 import { settingsOf } from './settings.ts'
 import type { Flags } from './verbs.ts'
 
-export const DATA_OPTIONS: readonly (readonly [string, string])[] = [
-  ['--data <dir>', 'the data directory of the node (.data)'],
-  ['--config <file>', 'the configuration of the node, which names it'],
-]
-
 /** @throws TroupeError `invalid-config` for the file */
 export function dataOf({ terminal: { cwd } }: Session, { data, config }: Flags): string {
   const flags = {

@@ -2,7 +2,7 @@
  * Server-sent events of a node, over as many connections as it takes. Decides: when a connection counts
  * as lost, and that the next one goes on where it ended, by the id of the last event.
  */
-import { fromJson, TroupeError } from '../protocol/index.ts'
+import { fromJson, TroupeError } from '../protocol/light.ts'
 import { verbClock } from './clock.ts'
 import { Unreachable } from './exit-codes.ts'
 import type { Session } from './session.ts'

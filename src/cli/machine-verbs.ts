@@ -2,7 +2,7 @@
  * `troupe machines …`: what is registered, and where an actor stands in its chart.
  */
 import type { Command } from 'commander'
-import { lastName } from '../protocol/index.ts'
+import { lastName } from '../protocol/light.ts'
 import { addRollOutVerb } from './roll-out-verb.ts'
 import { table } from './text.ts'
 import type { AddVerb, LoadApps } from './verbs.ts'

@@ -15,7 +15,8 @@ import {
   verifyData,
 } from '../node/index.ts'
 import { verbClock } from './clock.ts'
-import { DATA_OPTIONS, dataOf } from './data-directory.ts'
+import { dataOf } from './data-directory.ts'
+import { DATA_OPTIONS } from './data-options.ts'
 import { EXIT, UsageError } from './exit-codes.ts'
 import { ProgressBar } from './progress.ts'
 import type { Session } from './session.ts'

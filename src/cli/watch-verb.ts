@@ -3,9 +3,9 @@
  * Leaves to others: what is told, and how a broken connection is made good (event-source.ts).
  */
 import type { Command } from 'commander'
-import { stateText } from '../machine/index.ts'
+import { stateText } from '../machine/light.ts'
 import type { ActorRow } from '../protocol/index.ts'
-import { toJson } from '../protocol/index.ts'
+import { toJson } from '../protocol/light.ts'
 import { conditionOf } from './actor-text.ts'
 import { verbClock } from './clock.ts'
 import { eventsOf, type SentEvent } from './event-source.ts'

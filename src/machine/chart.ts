@@ -1,8 +1,8 @@
 /**
- * Reading a statechart: its states, the text of a position in it, its tags, its fingerprint.
+ * Reading a statechart: its states, the tags of a position in it, its fingerprint.
  *
- * Decides: `a.b` names a state, and a position is the sorted list of its leaves joined by `|`.
- * Pure functions over XState's own tree of nodes.
+ * Decides: `a.b` names a state. Pure functions over XState's own tree of nodes. Leaves to others: how a position is
+ * written (position.ts).
  */
 import {
   type AnyMachineSnapshot,
@@ -43,28 +43,6 @@ export function statePaths(machine: AnyStateMachine): string[] {
   return nodesOf(machine.root)
     .filter((node) => node.path.length > 0 && node.type !== 'history')
     .map(pathText)
-}
-
-/** The leaves of a position as paths, sorted: `['running.build', 'watch.on']`. */
-export function leavesOf(value: StateValue): string[] {
-  if (typeof value === 'string') return [value]
-  const leaves: string[] = []
-  for (const [key, below] of Object.entries(value)) {
-    const inner = leavesOf(below)
-    if (inner.length === 0) leaves.push(key)
-    for (const leaf of inner) leaves.push(`${key}.${leaf}`)
-  }
-  return leaves.sort()
-}
-
-/** A position as one text, for indexes and people. */
-export function stateText(value: StateValue): string {
-  return typeof value === 'string' ? value : leavesOf(value).join('|')
-}
-
-/** True when a position (as text) lies in the state at `path`. */
-export function isInState(text: string, path: string): boolean {
-  return text.split('|').some((leaf) => leaf === path || leaf.startsWith(`${path}.`))
 }
 
 /** The tags of a position. */

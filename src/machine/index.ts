@@ -1,12 +1,9 @@
 export { reply, type TellTarget, tell } from './actions.ts'
 export {
   hasPosition,
-  isInState,
-  leavesOf,
   legalEvents,
   namesEvent,
   nodeAt,
-  stateText,
   tagsOf,
 } from './chart.ts'
 export {
@@ -25,6 +22,7 @@ export { type HostedMachine, hostMachine } from './host.ts'
 export { Chart, type Source } from './logic.ts'
 export { mermaid } from './mermaid.ts'
 export { type MigrationOutcome, migrate } from './migrate.ts'
+export { isInState, leavesOf, stateText } from './position.ts'
 export {
   initialTransition,
   stepTransition,

@@ -2,7 +2,8 @@
  * A chart as a Mermaid state diagram, for people. Decides: the drawing; a given position is marked.
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate'
-import { childrenOf, isInState, pathText } from './chart.ts'
+import { childrenOf, pathText } from './chart.ts'
+import { isInState } from './position.ts'
 
 /** @param current the position to mark, as `stateText` gives it */
 export function mermaid(machine: AnyStateMachine, current?: string): string {

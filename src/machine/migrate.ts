@@ -3,9 +3,10 @@
  * migrations exists and leads to a position that the chart has. Loses nothing: a failure is told.
  */
 import { clipText, messageOfThrown, type StateValue } from '../protocol/index.ts'
-import { hasPosition, stateText } from './chart.ts'
+import { hasPosition } from './chart.ts'
 import type { MigratedState } from './define.ts'
 import type { HostedMachine } from './host.ts'
+import { stateText } from './position.ts'
 
 export type MigrationOutcome =
   | { kind: 'same' }

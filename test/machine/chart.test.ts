@@ -1,4 +1,4 @@
-/** Positions as text, tags, legal events, fingerprints, diagrams, migrations, and back-off. */
+/** Positions of a chart, tags, legal events, fingerprints, diagrams, migrations, and back-off. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -6,15 +6,12 @@ import {
   DEFAULT_RETRY,
   hasPosition,
   hostMachine,
-  isInState,
-  leavesOf,
   legalEvents,
   type MachineDefinition,
   mermaid,
   migrate,
   nodeAt,
   resolveRetry,
-  stateText,
   tagsOf,
 } from '../../src/machine/index.ts'
 import { DEFAULT_LIMITS } from '../../src/protocol/index.ts'
@@ -51,26 +48,6 @@ const tree = chart(
   },
   { actors: { work: job('work') }, guards: { g: () => false } },
 )
-
-it('a position is its sorted leaves', () => {
-  expect(stateText('idle')).toBe('idle')
-  const value = { run: { b: {}, a: 'x' } }
-  expect(leavesOf(value)).toEqual(['run.a.x', 'run.b'])
-  expect(stateText(value)).toBe('run.a.x|run.b')
-  expect(stateText({})).toBe('')
-})
-
-it.each([
-  ['run.a.x|run.b', 'run', true],
-  ['run.a.x|run.b', 'run.a', true],
-  ['run.a.x|run.b', 'run.a.x', true],
-  ['run.a.x|run.b', 'run.b', true],
-  ['run.a.x|run.b', 'run.a.y', false],
-  ['running', 'run', false],
-  ['run', 'run.a', false],
-])('%s lies in %s: %s', (text, path, expected) => {
-  expect(isInState(text, path)).toBe(expected)
-})
 
 it('tags of all that is active', () => {
   expect(tagsOf(tree, 'run.a.x|run.b')).toEqual(['busy', 'hot', 'whole'])

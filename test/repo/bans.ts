@@ -74,7 +74,7 @@ function isNewPromise(node: ts.Node, source: Source): boolean {
   return ts.isNewExpression(node) && node.expression.getText(source.tree) === 'Promise'
 }
 
-/** `any` in what a file of src/ or machines/ shows to others. Bodies and private parts are its own. */
+/** `any` in what a file of src/, machines/ or build/ shows to others. Bodies and private parts are its own. */
 function publicAny(source: Source): string[] {
   if (source.path.startsWith('test/') || source.path.startsWith('bench/')) return []
   const found: string[] = []

@@ -23,7 +23,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
 const DOORS = ['src/index.ts', 'src/verbs.ts', 'src/main.ts']
 /** What families may import; the second is for verbs and loads no package. */
 const PUBLIC_DOORS = ['src/index.ts', 'src/verbs.ts']
-/** A room or a family may have a second door, for what loads no package (`light-doors.test.ts`). */
+/** A room or a family may have a second door, for what loads no package (`code.test.ts`). */
 const DOOR_FILES = ['index.ts', 'light.ts']
 /** Packages that are a technology: only their adapter knows them. */
 const ADAPTER_PACKAGES = new Set(['lmdb', 'nats'])
@@ -35,6 +35,11 @@ export interface Import {
   /** True for a file of the repository. */
   ours: boolean
   where: string
+}
+
+export interface Importing {
+  path: string
+  imports: readonly Import[]
 }
 
 /** Every import of every kind: static, re-export, `import()`, and `import('…')` in types. */
@@ -138,11 +143,12 @@ function objectionOfFamily(
 }
 
 /** All breaches of the floor table, one line each. */
-export function layerBreaches(sources: readonly Source[]): string[] {
-  const homeless = sources
-    .filter((source) => placeOf(source.path).kind === 'nowhere')
-    .map((source) => `${source.path}: is in no room; rooms are ${Object.keys(FLOORS).join(', ')}`)
-  const breaches = sources.flatMap(importsOf).flatMap((imported) => {
+export function layerBreaches(files: readonly Importing[]): string[] {
+  const homeless = files
+    .filter(({ path }) => placeOf(path).kind === 'nowhere')
+    .map(({ path }) => `${path}: is in no room; rooms are ${Object.keys(FLOORS).join(', ')}`)
+  const imports = files.flatMap((file) => file.imports)
+  const breaches = imports.flatMap((imported) => {
     const why = objection(imported)
     return why === undefined ? [] : [`${imported.where}: imports ${imported.to}: ${why}`]
   })
@@ -150,9 +156,9 @@ export function layerBreaches(sources: readonly Source[]): string[] {
 }
 
 /** Import cycles between files, each as `a → b → a`. Imports of types count too. */
-export function importCycles(sources: readonly Source[]): string[] {
+export function importCycles(files: readonly Importing[]): string[] {
   const targets = new Map(
-    sources.map((source) => [source.path, importsOf(source).filter((one) => one.ours)]),
+    files.map(({ path, imports }) => [path, imports.filter((one) => one.ours)]),
   )
   const cycles: string[] = []
   const done = new Set<string>()

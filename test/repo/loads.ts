@@ -6,17 +6,19 @@ import { posix } from 'node:path'
 import ts from '@typescript/typescript6'
 import type { Source } from './sources.ts'
 
-/** The packages that a file of ours brings along, through all files of ours that it imports. */
-export function packagesLoadedBy(path: string, sources: readonly Source[]): string[] {
-  const byPath = new Map(sources.map((source) => [source.path, source]))
+/** The packages that a file brings along, through all files that it loads. @param loads as `loadedBy`, by path */
+export function packagesLoadedBy(
+  path: string,
+  loads: ReadonlyMap<string, readonly string[]>,
+): string[] {
   const packages = new Set<string>()
   const seen = new Set<string>()
   const visit = (at: string): void => {
-    const source = byPath.get(at)
-    if (source === undefined) throw new Error(`${at} is imported and not there`)
+    const specifiers = loads.get(at)
+    if (specifiers === undefined) throw new Error(`${at} is imported and not there`)
     if (seen.has(at)) return
     seen.add(at)
-    for (const specifier of loadedSpecifiers(source)) {
+    for (const specifier of specifiers) {
       if (specifier.startsWith('.')) visit(posix.join(posix.dirname(at), specifier))
       else if (!specifier.startsWith('node:')) packages.add(specifier)
     }
@@ -26,7 +28,7 @@ export function packagesLoadedBy(path: string, sources: readonly Source[]): stri
 }
 
 /** `verbatimModuleSyntax` keeps every import that does not say `type` before its names. */
-function loadedSpecifiers({ tree }: Source): string[] {
+export function loadedBy({ tree }: Source): string[] {
   return tree.statements.flatMap((statement) => {
     const isLoaded =
       (ts.isImportDeclaration(statement) &&

@@ -42,12 +42,15 @@ export function readTexts(root: string, folder = ''): TextFile[] {
     })
 }
 
-/** The TypeScript files below the folders, parsed. */
+/** The TypeScript files below the folders, parsed; all at once only where they are few. */
 export function readSources(root: string, folders: readonly string[]): Source[] {
-  return folders
-    .flatMap((folder) => readTexts(root, folder))
-    .filter((file) => extname(file.path) === '.ts')
-    .map((file) => ({ ...file, tree: parse(file.path, file.text) }))
+  return [...eachSource(root, folders)]
+}
+
+/** One after the other: of a whole repository only one tree is held at a time. */
+export function* eachSource(root: string, folders: readonly string[]): Generator<Source> {
+  for (const file of folders.flatMap((folder) => readTexts(root, folder)))
+    if (extname(file.path) === '.ts') yield { ...file, tree: parse(file.path, file.text) }
 }
 
 export function parse(path: string, text: string): ts.SourceFile {

@@ -2,7 +2,7 @@
  * Jobs of every kind: how each is made, where it stands when its node goes away, and what has to become
  * of it. Decides: that every state of a job is among them. Leaves to others: what is done to the node.
  */
-import { stateText } from '../../../src/machine/chart.ts'
+import { stateText } from '../../../src/machine/position.ts'
 import type { ActorView } from '../../../src/protocol/index.ts'
 
 export interface Scale {
