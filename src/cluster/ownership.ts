@@ -3,14 +3,14 @@
  * over. Leaves to seat.ts: each single shard.
  */
 import type { Clock, Log } from '../ports/index.ts'
-import { ReadTurns } from '../shard/index.ts'
+import { ReadTurns, WalkTurns } from '../shard/index.ts'
 import type { ClusterLimits } from './limits.ts'
 import { Seat } from './seat.ts'
 import type { SeatDeps } from './seat-deps.ts'
 
 export type DrainOutcome = 'drained' | 'timed-out'
 
-export type OwnershipDeps = Omit<SeatDeps, 'turns'>
+export type OwnershipDeps = Omit<SeatDeps, 'turns' | 'walks'>
 
 export class Ownership {
   readonly seats: readonly Seat[]
@@ -27,7 +27,7 @@ export class Ownership {
     this.#log = deps.log
     this.#limits = deps.clusterLimits
     const { clock, shardCount } = deps
-    const seatDeps = { ...deps, turns: new ReadTurns({ clock }) }
+    const seatDeps = { ...deps, turns: new ReadTurns({ clock }), walks: new WalkTurns({ clock }) }
     this.seats = Array.from({ length: shardCount }, (_, shard) => new Seat(shard, seatDeps))
   }
 

@@ -20,6 +20,7 @@ import type {
   ReadTurns,
   ResidentBudget,
   ShardsHere,
+  WalkTurns,
 } from '../shard/index.ts'
 import type { ClusterLimits } from './limits.ts'
 import type { Members } from './members.ts'
@@ -62,6 +63,7 @@ export interface SeatDeps extends SharedDeps {
   members: Members
   otherTails: OtherTails
   turns: ReadTurns
+  walks: WalkTurns
   /** What this node serves or follows has changed: others wait to hear it. */
   changed: () => void
   /** Memory and disk may not agree: the process has to end. */

@@ -12,6 +12,7 @@ import {
   ShardEngine,
   type ShardServer,
   serveShard,
+  WalkTurns,
 } from '../shard/index.ts'
 import { type Shards, type ShardsDeps, stuckReasons } from './ground.ts'
 import { OwnLeader } from './leader-line.ts'
@@ -39,11 +40,12 @@ export class EmbeddedShards implements Shards {
     const { clock, random, transport, subjects, taskQueue } = ground
     const { store, shardCount } = ground.data
     const budget = new ResidentBudget(limits.residentBytesMax)
+    const walks = new WalkTurns({ clock })
     const opened: Promise<void>[] = []
     for (let shard = 0; shard < shardCount; shard++) {
       const engine = new ShardEngine({
         ...{ shard, shardCount, limits, store, clock, random, log },
-        ...{ transport, subjects, taskQueue, budget, live },
+        ...{ transport, subjects, taskQueue, budget, walks, live },
         machines: registered.machines,
         commit: new EmbeddedCommit(shard, store, this.#owner),
         singletons: registered.singletons,

@@ -22,7 +22,7 @@ const FIELDS: Record<OperationName, Record<string, FieldKind>> = {
   'task.start': { taskId: 'text', worker: 'text', ticket: 'text?' },
   'task.attach': { taskId: 'text', token: 'text', worker: 'text' },
   'task.beat': { taskId: 'text', token: 'text', progress: 'any' },
-  'task.done': { taskId: 'text', token: 'text', output: 'any' },
+  'task.done': { taskId: 'text', token: 'text', output: 'any', next: 'text?' },
   'task.failed': { taskId: 'text', token: 'text', failure: 'failure' },
 }
 

@@ -30,7 +30,8 @@ export type Operation =
   | { op: 'task.start'; taskId: string; worker: string; ticket?: string }
   | { op: 'task.attach'; taskId: string; token: string; worker: string }
   | { op: 'task.beat'; taskId: string; token: string; progress?: unknown }
-  | { op: 'task.done'; taskId: string; token: string; output?: unknown }
+  /** `next` is a worker with room: what the actor then wants of the same task begins there, and is the answer. */
+  | { op: 'task.done'; taskId: string; token: string; output?: unknown; next?: string }
   | { op: 'task.failed'; taskId: string; token: string; failure: TaskFailure }
 
 export type OperationName = Operation['op']

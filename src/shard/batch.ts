@@ -141,6 +141,21 @@ export class Batch {
     return true
   }
 
+  /** By task: what is published since there were so many releases; one that `forgetLive` moved ahead is not found. */
+  publicationsFrom(count: number): Map<string, Release> {
+    const found = new Map<string, Release>()
+    for (const one of this.releases.slice(count))
+      if (one.kind === 'publish-task') found.set(one.message.taskId, one)
+    return found
+  }
+
+  /** It is not released after all. */
+  takeBack(release: Release): void {
+    const at = this.releases.lastIndexOf(release)
+    invariant(at >= 0, 'only what is to be released is taken back')
+    this.releases.splice(at, 1)
+  }
+
   /** Room for rows that come later; it stays reserved when they do, so that it is never too little. */
   reserve(bytes: number): void {
     this.#reservedBytes += bytes

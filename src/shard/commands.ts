@@ -24,6 +24,7 @@ import type { ShardContext } from './context.ts'
 import type { Dedupe } from './dedupe.ts'
 import { deliver } from './deliver.ts'
 import { checkEvent, finishedError, parseSafely } from './event-check.ts'
+import { endAndGoOn } from './going-on.ts'
 import { identityOf, snapshotOf } from './heads.ts'
 import { historyOf } from './history.ts'
 import type { MailItem } from './mailbox.ts'
@@ -35,12 +36,14 @@ import { startActor } from './start-actor.ts'
 import { taskOperation } from './tasks.ts'
 import { actorView, diffContexts, turnView } from './views.ts'
 
+/** @param deliver steps what the command sends to other actors of the shard, as is done behind it in any case */
 export function applyCommand(
   shard: ShardContext,
   batch: Batch,
   dedupe: Dedupe,
   { command, until }: Pick<Extract<MailItem, { kind: 'command' }>, 'command' | 'until'>,
   durability: Durability,
+  deliver: () => void,
 ): Outcome {
   const refused = checkDurability(shard, command)
   if (refused) return { error: refused }
@@ -64,7 +67,9 @@ export function applyCommand(
   if (checked.known) return withDurability(checked.known, durability)
   // Only now: of a copy that was in time nobody is told that it was not applied.
   if (late) return { error: late }
-  const applied = answer(shard, batch, command)
+  const apply = () => answer(shard, batch, command)
+  const applied =
+    command.op === 'task.done' ? endAndGoOn(shard, batch, command, apply, deliver) : apply()
   const parked = 'error' in applied && applied.error.code === 'parked'
   if ('ok' in applied || parked) dedupe.remember(batch, checked, applied)
   return withDurability(applied, durability)

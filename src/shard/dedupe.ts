@@ -29,8 +29,18 @@ import {
 } from './keys.ts'
 import type { Head } from './records.ts'
 
-/** Rows removed per batch: eviction must not make a batch slow. */
-const EVICTED_PER_BATCH_MAX = 2_000
+/**
+ * Rows removed with each batch, and twice as many as it remembers: eviction keeps up with any load, and what a
+ * burst has left does not make the batches slow that come ten minutes later. A thousand rows that lie together
+ * free pages by the dozen, and LMDB sorts each of them into its list of free pages.
+ */
+const EVICTED_PER_BATCH = 100
+
+/**
+ * While more is left, an idle shard goes on after so long: such a batch costs it about a millisecond, and what a
+ * burst of a million ids has left is gone in half an hour. The window itself moves on only once a minute.
+ */
+const EVICTION_PAUSE_MS = 200
 
 /** Of a command that is new: under which names its reply is found, in the batch and in the store. */
 interface Unanswered {
@@ -38,6 +48,7 @@ interface Unanswered {
   name: string
   key: Uint8Array
   issuedAt: number
+  op: Command['op']
 }
 
 export class Dedupe {
@@ -79,7 +90,7 @@ export class Dedupe {
     // Asked last: what was taken before the clock was set back is known all the same.
     if (isAhead) return { known: { error: tooNew(command, aheadMs, limits) } }
     if (issuedAt < this.floor) return { known: { error: expired(command, limits.dedupeWindowMs) } }
-    return { name, key, issuedAt }
+    return { name, key, issuedAt, op: command.op }
   }
 
   /** No id in the store is newer: most commands come with one that is, so that nothing is looked for. */
@@ -100,30 +111,35 @@ export class Dedupe {
     return 0
   }
 
-  remember(batch: Batch, { name, key, issuedAt }: Unanswered, answer: Answer): void {
+  remember(batch: Batch, { name, key, issuedAt, op }: Unanswered, answer: Answer): void {
     this.#newestOfBatch = Math.max(this.#newestOfBatch, issuedAt)
-    batch.write(key, encodeAnswer(answer))
+    batch.write(key, encodeAnswer(answer, op))
     batch.answers.set(name, answer)
   }
 
-  /** Forgets what is past the window, some of it with every batch. True when more is left. */
-  evict(batch: Batch): boolean {
+  /** How long the next batch may be away: forever, unless more is to be forgotten. */
+  get restMs(): number {
+    return this.#behind ? EVICTION_PAUSE_MS : Number.POSITIVE_INFINITY
+  }
+
+  /** Forgets what is past the window, some of it with every batch. */
+  evict(batch: Batch): void {
     const { shard, store, limits, clock } = this.#shard
     // Callers read the wall clock: what they send is not old because the shard's time is ahead of it.
     const before = Math.min(batch.now, clock.now()) - limits.dedupeWindowMs
     const floor = before - (before % DEDUPE_STEP_MS)
-    if (floor <= this.floor && !this.#behind) return false
+    if (floor <= this.floor && !this.#behind) return
     this.floor = Math.max(this.floor, floor)
     const { from, to } = dedupeRangeBefore(shard, this.floor)
+    const limit = EVICTED_PER_BATCH + 2 * batch.answers.size
     let removed = 0
-    for (const { key } of store.range({ from, to, limit: EVICTED_PER_BATCH_MAX })) {
+    for (const { key } of store.range({ from, to, limit })) {
       this.#behind = batch.roomLeft(limits) < key.length + ROW_BYTES
-      if (this.#behind) return true
+      if (this.#behind) return
       batch.write(key, null)
       removed += 1
     }
-    this.#behind = removed === EVICTED_PER_BATCH_MAX
-    return this.#behind
+    this.#behind = removed === limit
   }
   #behind = false
 }
@@ -147,11 +163,11 @@ function expired(command: Command, windowMs: number): ErrorRecord {
 const STATUS_CODES: readonly ActorStatus[] = ['active', 'done', 'stopped']
 
 /** The common reply is stored by position; anything else as it is. */
-function encodeAnswer(answer: Answer): Uint8Array {
+function encodeAnswer(answer: Answer, op: Command['op']): Uint8Array {
   if ('error' in answer) return pack([2, answer.error])
   if (isAttempt(answer.ok)) {
     const { input: _input, ...attempt } = answer.ok
-    return pack([3, attempt])
+    return pack([op === 'task.done' ? 4 : 3, attempt])
   }
   const view = answer.ok as Partial<TurnView> | null
   if (view && typeof view === 'object' && typeof view.handled === 'boolean') {
@@ -176,18 +192,32 @@ function isAttempt(answer: unknown): answer is { taskId: string; input: unknown 
   return typeof answer === 'object' && answer !== null && 'taskId' in answer && 'input' in answer
 }
 
-/** As it was, if the task is still wanted. */
-function attemptOf(attempt: { taskId: string }, head: Head | undefined): Answer {
-  const task = head?.tasks.find(({ effectId }) => effectId === attempt.taskId)
-  if (task) return { ok: { ...attempt, input: task.input } }
-  const why = `task ${attempt.taskId} is no longer wanted`
-  return { error: errorRecord('task-gone', why) }
+/**
+ * As it was, if it is still the attempt that counts: nobody begins one that was given up. What was ended for it
+ * (`ofEnd`) stays ended all the same, and is said to be: there is only nothing to go on with.
+ */
+function attemptOf(
+  { taskId, token, ...rest }: Remembered,
+  head: Head | undefined,
+  ofEnd: boolean,
+): Answer {
+  const task = head?.tasks.find(({ effectId }) => effectId === taskId)
+  if (task?.token === token) return { ok: { taskId, token, ...rest, input: task.input } }
+  if (ofEnd) return { ok: null }
+  const code = task === undefined ? 'task-gone' : 'task-stale'
+  const why = task === undefined ? 'is no longer wanted' : 'has given up this attempt'
+  return { error: errorRecord(code, `task ${taskId} ${why}`) }
+}
+
+interface Remembered {
+  taskId: string
+  token: string
 }
 
 function decodeAnswer(bytes: Uint8Array, address: string, heads: Heads): Answer {
   const [form, ...f] = unpack(bytes) as unknown[]
   if (form === 2) return { error: f[0] as ErrorRecord }
-  if (form === 3) return attemptOf(f[0] as { taskId: string }, heads.get(address))
+  if (form === 3 || form === 4) return attemptOf(f[0] as Remembered, heads.get(address), form === 4)
   if (form === 1) return { ok: f[0] }
   const view: TurnView = {
     address,

@@ -8,6 +8,7 @@ import { Heads, type Machines } from './heads.ts'
 import { Leases } from './leases.ts'
 import { Leftovers } from './leftovers.ts'
 import type { ResidentBudget } from './resident-budget.ts'
+import type { WalkTurns } from './walk-turns.ts'
 
 export interface EngineDeps {
   shard: number
@@ -22,6 +23,7 @@ export interface EngineDeps {
   taskQueue: TaskQueue
   machines: Machines
   budget: ResidentBudget
+  walks: WalkTurns
   commit: CommitPath
   live: LiveHost
   /** Actors that apps need for as long as they are there. */

@@ -100,10 +100,11 @@ export class ShardEngine {
       ...{ timers: this.#timers, mailbox: this.#mailbox },
     })
     this.#wake = new Wake(deps.clock, () => this.#planPump())
-    this.#channels = new Channels({ ...deps, changed: () => this.#enqueue({ kind: 'wake' }) })
+    const changed = () => this.#enqueue({ kind: 'wake' })
+    this.#channels = new Channels({ ...deps, changed })
     this.#dedupe = new Dedupe(this.#context, 0)
     this.#retention = new Retention(this.#context)
-    this.#reindex = new Reindex(this.#context)
+    this.#reindex = new Reindex(this.#context, changed, deps.walks)
     this.#inbound = new Inbound(this.#context, new Map())
   }
 
@@ -248,7 +249,7 @@ export class ShardEngine {
     const replies = this.#questions.take()
     try {
       this.#gathering.fill(batch, (item, deliver) => {
-        this.#take(batch, item, replies)
+        this.#take(batch, item, replies, deliver)
         // What it sends is stepped on its account: a command that breaks its target is not tried again.
         deliver()
         this.#inHand = undefined
@@ -279,7 +280,7 @@ export class ShardEngine {
     this.#stop(whyLost ?? traceOf(thrown), { kind: whyLost === undefined ? 'failed' : 'lost' })
   }
 
-  #take(batch: Batch, item: MailItem, replies: Reply[]): void {
+  #take(batch: Batch, item: MailItem, replies: Reply[], deliver: () => void): void {
     if (item.kind === 'wake') return
     if (item.kind === 'live') return deliverLive(this.#context, batch, item)
     // Before it is looked at: whatever comes of that, its sender is told.
@@ -290,7 +291,7 @@ export class ShardEngine {
     else {
       if (item.heard !== undefined) this.#context.leases.taken(item.heard)
       const { durability } = this.#deps.commit
-      reply.value = applyCommand(this.#context, batch, this.#dedupe, item, durability)
+      reply.value = applyCommand(this.#context, batch, this.#dedupe, item, durability, deliver)
     }
   }
 
@@ -329,11 +330,7 @@ export class ShardEngine {
       // What is true is told; the next owner finds what is to be released.
       return flight.committed()
     }
-    for (const head of batch.dirty) {
-      head.dirty = false
-      head.encoded = undefined
-    }
-    this.#context.heads.settle()
+    this.#context.heads.settle(batch.dirty)
     flight.committed()
     this.#channels.committed(batch)
     for (const effect of batch.releases) {
@@ -351,13 +348,13 @@ export class ShardEngine {
     else this.#planWake()
   }
 
-  /** Wakes for the next timer, and now and then to forget old command ids. */
+  /** Wakes for the next timer, and to forget old command ids. */
   #planWake(): void {
     if (this.#state !== 'serving') return
     if (this.#reindex.busy || this.#context.leftovers.busy) return this.#planPump()
     const now = this.#time.now()
     const monotonic = this.#deps.clock.monotonic()
-    const dueIn = this.#timers.nextWakeAt(now) - now
+    const dueIn = Math.min(this.#timers.nextWakeAt(now) - now, this.#dedupe.restMs)
     const wakeAt = Math.max(monotonic + dueIn, this.#gathering.timersRestUntil)
     if (wakeAt <= monotonic) return this.#planPump()
     this.#wake.at(wakeAt)
@@ -374,6 +371,7 @@ export class ShardEngine {
     this.#state = 'stopped'
     this.#wake.stop()
     this.#channels.stop()
+    this.#reindex.stop()
     this.#board.stop()
     this.#deps.commit.stop()
     this.#context.heads.clear()

@@ -134,8 +134,12 @@ export class Heads {
     this.#gone.add(address)
   }
 
-  /** The batch is committed: the store is true again. */
-  settle(): void {
+  /** The batch is committed: the store is true again. @param written by it */
+  settle(written: Iterable<Head>): void {
+    for (const head of written) {
+      head.dirty = false
+      head.encoded = undefined
+    }
     this.#gone.clear()
   }
 

@@ -56,3 +56,4 @@ export {
   type VerifiedShard,
 } from './verification.ts'
 export { verifyEnds } from './verify-channels.ts'
+export { WalkTurns } from './walk-turns.ts'

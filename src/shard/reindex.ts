@@ -4,7 +4,8 @@
  *
  * Decides: that the actors of a machine are walked when what they were stored under (its fingerprint)
  * has changed, a slice with each batch, beside the ordinary work. An unchanged machine costs one read.
- * Leaves to others: what becomes of an actor (heads.ts) and of its rows (index-rows.ts).
+ * Leaves to others: what becomes of an actor (heads.ts) and of its rows (index-rows.ts), which shard of the
+ * node walks (walk-turns.ts).
  */
 import type { Chart, HostedMachine } from '../machine/index.ts'
 import { hashBytes, pack, unpack } from '../protocol/index.ts'
@@ -14,6 +15,7 @@ import { standsForVersion } from './heads.ts'
 import { actorKey, drainingKey, EMPTY, fingerprintKey, nameOfKey, prefixEnd } from './keys.ts'
 import type { Head } from './records.ts'
 import { encodeWithin } from './turn.ts'
+import type { BeginSlice, WalkTurns } from './walk-turns.ts'
 
 /** Actors looked at with one batch: some ms, which is what a command may wait for them. */
 export const SLICE_COUNT_MAX = 100
@@ -32,18 +34,27 @@ interface Walk {
 
 export class Reindex {
   readonly #shard: ShardContext
+  readonly #turns: WalkTurns
+  readonly #begin: BeginSlice
   #walks: Walk[] = []
   /** Fingerprint rows that the next batch that writes brings along; null removes one. */
   #rows: [machine: string, fingerprint: string | null][] = []
   /** Loaded by the slice before, and by nobody else. */
   #lent: Head[] = []
+  /** In the batch before, whose commit has come. */
+  #hadTurn = false
 
-  constructor(shard: ShardContext) {
+  /** @param begin has to bring about a batch @param turns of the node */
+  constructor(shard: ShardContext, begin: BeginSlice, turns: WalkTurns) {
     this.#shard = shard
+    this.#turns = turns
+    this.#begin = begin
   }
 
+  /** The next batch has something to do for it. */
   get busy(): boolean {
-    return this.#walks.length > 0
+    const lostTurn = this.#walks.length > 0 && !this.#turns.knows(this.#begin)
+    return lostTurn || this.#turns.isOf(this.#begin)
   }
 
   load(): void {
@@ -61,6 +72,11 @@ export class Reindex {
       if (row) this.#rows.push([machine, null])
       this.#walks.push({ machine, fingerprint, from: undefined, changed: 0, stuck: 0 })
     }
+    if (this.#walks.length > 0) this.#turns.enter(this.#begin)
+  }
+
+  stop(): void {
+    this.#turns.leave(this.#begin)
   }
 
   /** Adds the next slice to a batch that has room for it. */
@@ -69,14 +85,26 @@ export class Reindex {
     for (const head of this.#lent) heads.letGo(head)
     this.#lent = []
     if (this.busy || batch.writes.length > 0 || batch.dirty.size > 0) this.#writeRows(batch)
+    this.#endTurn()
     const walk = this.#walks[0]
-    if (!walk || !batch.mayStep(limits) || !this.#slice(batch, walk)) return
+    if (!walk || !this.#turns.isOf(this.#begin)) return
+    this.#hadTurn = true
+    if (!batch.mayStep(limits) || !this.#slice(batch, walk)) return
     this.#walks.shift()
     batch.write(fingerprintKey(shard, walk.machine), pack(walk.fingerprint))
     if (walk.changed > 0) {
       const { machine, changed, stuck } = walk
       this.#shard.log.info({ shard, machine, changed, stuck }, 'actors were brought up to date')
     }
+  }
+
+  /** What it did in the batch before is committed by now: commands of any shard come between two slices. */
+  #endTurn(): void {
+    if (this.#walks.length === 0) this.#turns.leave(this.#begin)
+    else if (this.#hadTurn) this.#turns.pass(this.#begin)
+    this.#hadTurn = false
+    // It may have lost it while a commit hung.
+    if (this.#walks.length > 0) this.#turns.enter(this.#begin)
   }
 
   #rangeOf(machine: string): { from: Uint8Array; to: Uint8Array } {

@@ -94,6 +94,11 @@ export class RunningAttempt {
     return this.#aborted?.kind
   }
 
+  /** False once it was aborted or left: what has not begun by then does not begin. */
+  get mayBegin(): boolean {
+    return !this.#left && this.#aborted === undefined
+  }
+
   /** The first reason counts; false when this one comes too late. */
   abort(kind: AbortKind, message: string): boolean {
     if (this.#aborted || this.#left || this.#over) return false
@@ -122,7 +127,7 @@ export class RunningAttempt {
   async execute(): Promise<AttemptEnd> {
     try {
       // It may have been aborted while it waited for its turn.
-      if (this.#left || this.#aborted) return this.#judge('unstarted')
+      if (!this.mayBegin) return this.#judge('unstarted')
       return await this.#execute()
     } finally {
       this.#over = true

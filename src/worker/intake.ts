@@ -11,8 +11,8 @@ import type { AnyTask } from '../machine/index.ts'
 import type { Clock, Log, TaskConsumer, TaskDelivery, TaskQueue } from '../ports/index.ts'
 
 /**
- * So many ends per slot may be on their way. An end has no slot: the next task need not wait for it. But
- * where a node takes ends more slowly than tasks end, they would gather without bound.
+ * So many ends per slot may be on their way. An end has no slot: the next task need not wait for it, but for the
+ * first try of one that offers a slot which nobody else waits for (`offered-slot.ts`). But where a node takes ends more slowly than tasks end, they would gather without bound.
  */
 const ENDS_PER_SLOT = 4
 const ENDS = 'ends'
@@ -96,6 +96,12 @@ export class Intake {
   reserve(): void {
     this.#used += 1
     if (this.#used >= this.#deps.slots) this.#stopAsking()
+  }
+
+  /** More than one slot would be free behind an attempt of the task: nobody waits in a queue for its own. */
+  hasSpare({ concurrency }: AnyTask): boolean {
+    const isShort = this.#used >= this.#deps.slots || this.#full.size > 0
+    return this.#takesWork && !isShort && concurrency === undefined
   }
 
   /** A slot is free again; with a task, its turn is over as well. */

@@ -7,9 +7,18 @@
 import type { Client } from '../client/index.ts'
 import type { Log } from '../ports/index.ts'
 import { formatCommandId, type Operation, type TroupeError } from '../protocol/index.ts'
-import type { AttemptRecord, AttemptResult, StoredResult } from './attempt-files.ts'
+import type { AttemptRecord, AttemptResult, StartedAttempt, StoredResult } from './attempt-files.ts'
 import { isRefused } from './beats.ts'
+import type { OfferedSlot } from './offered-slot.ts'
 import { askUntilAnswered, isLasting, type Patience } from './patience.ts'
+
+/** The owner has answered, whatever it said. */
+export interface Told {
+  /** Of the command that was answered. */
+  commandId: string
+  /** What begins here with this end. */
+  started: StartedAttempt | undefined
+}
 
 export interface ReporterDeps {
   client: Client
@@ -31,35 +40,45 @@ export class Reporter {
   }
 
   /**
-   * True once the owner has answered, whatever it said; false when the worker stops before.
+   * Undefined when the worker stops before the owner has answered.
    * @param save keeps a changed result on disk before it is sent
+   * @param slot for what the actor wants next; given back when the owner does not answer at once
    */
   async report(
     record: AttemptRecord,
     stored: StoredResult,
     save: (changed: StoredResult) => void,
-  ): Promise<boolean> {
+    slot?: OfferedSlot,
+  ): Promise<Told | undefined> {
     for (;;) {
-      const answer = await this.#send(record, stored)
-      if (answer.kind === 'stopped') return false
-      if (answer.kind === 'ok') return true
-      const next = this.#afterRefusal(record, stored, answer.error)
-      if (next === undefined) return true
-      stored = next
+      const { commandId } = stored
+      const answer = await this.#send(record, stored, slot)
+      if (answer.kind === 'stopped') return undefined
+      if (answer.kind === 'ok') return { commandId, started: answer.value ?? undefined }
+      const changed = this.#afterRefusal(record, stored, answer.error)
+      if (changed === undefined) return { commandId, started: undefined }
+      stored = changed
       save(stored)
     }
   }
 
-  #send(record: AttemptRecord, { commandId, result }: StoredResult) {
+  #send(record: AttemptRecord, { commandId, result }: StoredResult, slot?: OfferedSlot) {
     const { client, log, patience, requestMs } = this.#deps
     const { address, taskId, token } = record
-    const operation: Operation = { ...result, taskId, token }
+    const options = { id: commandId, timeoutMs: requestMs }
     return askUntilAnswered(
       patience,
-      () => client.execute(address, operation, { id: commandId, timeoutMs: requestMs }),
+      () => {
+        const operation: Operation = { ...result, taskId, token }
+        const next = slot?.worker
+        if (operation.op === 'task.done' && next !== undefined) operation.next = next
+        return client.execute(address, operation, options) as Promise<StartedAttempt | null>
+      },
       isLasting,
-      (error, tries) =>
-        log.warn({ taskId, tries, error }, 'a result is not taken yet; it is sent again'),
+      (error, tries) => {
+        slot?.giveBack()
+        log.warn({ taskId, tries, error }, 'a result is not taken yet; it is sent again')
+      },
     )
   }
 

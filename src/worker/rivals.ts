@@ -38,12 +38,25 @@ export class Rivals {
     return () => void this.#ending.delete(entry)
   }
 
-  /** Whether a command has to come to its end before this task may begin here. */
-  async standAgainst({ taskId, name }: TaskMessage): Promise<boolean> {
+  /** What the actor wants next may begin at once: it replaces nothing that is here. */
+  isAlone({ address, name }: Replaceable): boolean {
+    const isSame = (other: Replaceable) => other.address === address && other.name === name
+    for (const { record } of this.#deps.running()) if (isSame(record)) return false
+    return ![...this.#ending].some(isSame)
+  }
+
+  /**
+   * Whether a command has to come to its end before this task may begin here.
+   * @param own the attempt that asks, when it is among those that run
+   */
+  async standAgainst(
+    { taskId, name }: Pick<TaskMessage, 'taskId' | 'name'>,
+    own?: RunningAttempt,
+  ): Promise<boolean> {
     const address = taskId.slice(0, taskId.indexOf('#'))
     const isSame = (other: Replaceable) => other.address === address && other.name === name
     const rivals = [...this.#deps.running()].filter(
-      (attempt) => mayHaveCommand(attempt) && isSame(attempt.record),
+      (attempt) => attempt !== own && mayHaveCommand(attempt) && isSame(attempt.record),
     )
     const answers = await Promise.all(
       rivals.map((attempt) => (attempt.aborted === undefined ? this.#deps.ask(attempt) : 'ending')),

@@ -18,6 +18,14 @@ import type { WorkerLimits } from './limits.ts'
 import { type Answered, askUntilAnswered, isLasting, type Patience } from './patience.ts'
 import type { Reporter } from './reporter.ts'
 
+/** Of the attempt, by whose name its files are found. */
+export interface NextAttempt extends GrantedAttempt {
+  name: string
+}
+
+/** `refused`: its owner has it back. `unclear`: the worker stops before that is known. */
+type NotKept = 'refused' | 'unclear'
+
 export interface StarterDeps {
   worker: string
   bootId: string
@@ -64,12 +72,9 @@ export class Starter {
     const answer = await this.#askOwner(intent, delivery)
     switch (answer.kind) {
       case 'ok': {
-        const startedAt = this.#deps.patience.clock.now()
-        const { input, ...started } = answer.value
-        const record = { ...started, startedAt, bootId: this.#deps.bootId }
-        const kept = await this.#keep(name, record)
+        const granted = await this.#granted(name, answer.value)
         delivery?.ack()
-        return kept ? { record, input: unpack(input) } : undefined
+        return typeof granted === 'object' ? granted : undefined
       }
       case 'refused':
         this.#deps.files.forget(name)
@@ -80,6 +85,21 @@ export class Starter {
         delivery?.retry(0)
         return undefined
     }
+  }
+
+  /** An attempt that began with the end of another, which that command told: on disk as any other. */
+  async take(started: StartedAttempt, commandId: string): Promise<NextAttempt | NotKept> {
+    const { patience, files, log } = this.#deps
+    const name = patience.random.id()
+    const { taskId } = started
+    try {
+      // The same command is answered by this attempt, should only this line be there.
+      files.writeIntent(name, { taskId, ticket: '', commandId })
+    } catch (thrown) {
+      log.error({ taskId, error: toErrorRecord(thrown) }, 'an attempt could not be begun')
+    }
+    const granted = await this.#granted(name, started)
+    return typeof granted === 'object' ? { name, ...granted } : granted
   }
 
   /** Whether an attempt of before the restart may go on. */
@@ -99,6 +119,14 @@ export class Starter {
     if (answer.kind === 'stopped') return 'unclear'
     log.info({ taskId, why: answer.error.message }, 'an attempt of before the restart is refused')
     return isRefused(answer.error) ? 'given-up' : 'unclear'
+  }
+
+  async #granted(name: string, answer: StartedAttempt): Promise<GrantedAttempt | NotKept> {
+    const { input, ...started } = answer
+    const { patience, bootId } = this.#deps
+    const record = { ...started, startedAt: patience.clock.now(), bootId }
+    const kept = await this.#keep(name, record)
+    return kept === 'kept' ? { record, input: unpack(input) } : kept
   }
 
   #askOwner(intent: Intent, delivery?: TaskDelivery): Promise<Answered<StartedAttempt>> {
@@ -128,11 +156,11 @@ export class Starter {
   }
 
   /** What cannot be put on disk is not run: the owner is told, and decides about another attempt. */
-  async #keep(name: string, record: AttemptRecord): Promise<boolean> {
+  async #keep(name: string, record: AttemptRecord): Promise<'kept' | NotKept> {
     const { files, reporter, log } = this.#deps
     try {
       await files.writeAttempt(name, record)
-      return true
+      return 'kept'
     } catch (thrown) {
       const { message } = toErrorRecord(thrown)
       log.error({ taskId: record.taskId, error: message }, 'an attempt could not be kept')
@@ -141,8 +169,9 @@ export class Starter {
         commandId: reporter.newId(),
         result: { op: 'task.failed', failure } as const,
       }
-      if (await reporter.report(record, stored, () => {})) files.retire(name)
-      return false
+      if (!(await reporter.report(record, stored, () => {}))) return 'unclear'
+      files.retire(name)
+      return 'refused'
     }
   }
 }

@@ -6,7 +6,7 @@
  * (`attempt.ts`), heartbeats (`beats.ts`), results (`endings.ts`), files (`attempt-files.ts`).
  */
 import { setMaxListeners } from 'node:events'
-import type { Client } from '../client/index.ts'
+import { type Client, wait } from '../client/index.ts'
 import type { AnyTask } from '../machine/index.ts'
 import type {
   Clock,
@@ -23,22 +23,23 @@ import { type AttemptDeps, RunningAttempt } from './attempt.ts'
 import {
   AttemptFiles,
   type AttemptRecord,
+  type AttemptResult,
   type GrantedAttempt,
-  type Intent,
-  type KeptAttempt,
 } from './attempt-files.ts'
 import type { TaskNode } from './attempt-runtime.ts'
 import { Beats } from './beats.ts'
 import { Endings } from './endings.ts'
 import { Intake } from './intake.ts'
+import { LeftAttempts } from './left-attempts.ts'
 import { resolveWorkerLimits, type WorkerLimits } from './limits.ts'
 import { LogStore } from './logs/index.ts'
+import { OfferedSlot } from './offered-slot.ts'
 import type { Patience } from './patience.ts'
 import { Reporter } from './reporter.ts'
 import { Rivals } from './rivals.ts'
 import { RunUploader } from './run-uploader.ts'
 import { Runtimes, readBootId } from './runtimes.ts'
-import { Starter } from './starter.ts'
+import { type NextAttempt, Starter } from './starter.ts'
 import { Sweeper } from './sweep.ts'
 import { WorkUnderWay } from './work-under-way.ts'
 
@@ -96,6 +97,9 @@ const FIRST_SWEEP_MS = 60_000
 /** How soon a task is looked at again that waits for the end of a command. */
 const RIVAL_WAIT_MS = 500
 
+/** `started`: asked for, after its rivals were; `next`: begun with the end of another. */
+type Origin = 'started' | 'reattached' | 'next'
+
 export class Worker {
   readonly #deps: WorkerDeps
   readonly #limits: WorkerLimits
@@ -106,6 +110,7 @@ export class Worker {
   readonly #endings: Endings
   readonly #intake: Intake
   readonly #rivals: Rivals
+  readonly #left: LeftAttempts
   readonly #closing = new AbortController()
   readonly #running = new Map<string, RunningAttempt>()
   /** Attempts whose leases are kept: those that run and those that are being answered for. */
@@ -118,6 +123,8 @@ export class Worker {
   #state: WorkerStatus['state'] = 'new'
   #subscription: Subscription | undefined
   #stopping: Promise<void> | undefined
+  /** What cannot go on after a restart is not waited for any more. */
+  #aborting = false
 
   /** Where the runs of an actor lie, as apps ask for it. */
   readonly runs: Pick<AttemptFiles, 'latest' | 'runs'>
@@ -152,7 +159,10 @@ export class Worker {
       ask: (attempt) => this.#beats.ask(attempt, requestMs),
     })
     this.#rivals = rivals
-    const ending = { files, reporter, rivals, runner, killGraceMs, log, uploader }
+    const ending = {
+      ...{ files, reporter, starter: this.#starter, rivals, runner },
+      ...{ killGraceMs, log, uploader },
+    }
     this.#endings = new Endings({ ...ending, counted: (count) => this.#intake.ending(count) })
     this.#beats = new Beats({
       client,
@@ -162,6 +172,12 @@ export class Worker {
       accepted: (attempt) => this.#runtimes.touch(attempt),
     })
     this.#intake = new Intake({ ...deps, lackedMs: maxMs }, (delivery) => this.#take(delivery))
+    this.#left = new LeftAttempts({
+      ...{ files, tasks: deps.tasks, starter: this.#starter, endings: this.#endings, rivals, log },
+      intake: this.#intake,
+      begin: (left, start) => this.#runOnceStarted(left, start),
+      run: (granted, origin) => this.#run(granted, origin),
+    })
     this.runs = files
   }
 
@@ -196,10 +212,7 @@ export class Worker {
     this.#subscription = transport.subscribe(subjects.cancel(name), {}, ({ payload }) =>
       this.#cancel(payload),
     )
-    for (const { name: attemptName, intent } of this.#files.live()) {
-      this.#intake.reserve()
-      this.#work.add(this.#takeUp(attemptName, intent))
-    }
+    for (const takenUp of this.#left.takeUp()) this.#work.add(takenUp)
     this.#intake.open()
     this.#sweeper.start(FIRST_SWEEP_MS)
   }
@@ -231,9 +244,8 @@ export class Worker {
     const { drainMs, stopReportMs } = this.#limits
     for (const attempt of this.#running.values()) if (attempt.task.reattach) attempt.leave()
     await this.#work.settled(drainMs, () => this.#running.size === 0)
-    for (const attempt of this.#running.values()) {
-      attempt.abort('stopping', 'the worker was stopped')
-    }
+    this.#aborting = true
+    for (const attempt of this.#running.values()) abortForStop(attempt)
     await this.#work.settled(stopReportMs, () => this.#work.size === 0)
     this.#closing.abort()
     for (const attempt of this.#running.values()) attempt.leave()
@@ -272,58 +284,6 @@ export class Worker {
     return undefined
   }
 
-  /** Goes on where an earlier process was cut off. */
-  async #takeUp(name: string, intent: Intent): Promise<void> {
-    const { record, result } = this.#readLeft(name)
-    if (record === undefined) {
-      return this.#runOnceStarted(name, () => this.#starter.ask(name, intent))
-    }
-    const task = this.#deps.tasks.get(record.name)
-    if (task?.reattach && result === undefined) {
-      return this.#attach(name, record)
-    }
-    this.#intake.release()
-    if (result !== undefined) return this.#endings.report(name, record, result)
-    if (task !== undefined) return this.#failLeft(name, record)
-    const { taskId, name: taskName } = record
-    this.#deps.log.warn(
-      { taskId, task: taskName },
-      'an attempt of an unknown task is left as it is',
-    )
-  }
-
-  async #attach(name: string, record: AttemptRecord): Promise<void> {
-    // Each next step has its own hold before this one ends.
-    const release = this.#rivals.hold(record)
-    let next: Promise<void> | undefined
-    try {
-      const answer = await this.#starter.attach(record)
-      if (typeof answer === 'object') next = this.#run(name, answer, true)
-      else this.#intake.release()
-      if (answer === 'given-up') next = this.#endings.drop(name, record)
-    } finally {
-      release()
-    }
-    await next
-  }
-
-  #readLeft(name: string): KeptAttempt {
-    try {
-      return this.#files.read(name)
-    } catch (thrown) {
-      this.#intake.release()
-      throw thrown
-    }
-  }
-
-  /** The retry need not wait for the lease. */
-  async #failLeft(name: string, record: AttemptRecord): Promise<void> {
-    await this.#endings.endRun(name, record)
-    const message = 'the worker was restarted while the task ran'
-    const failure = { class: 'temporary', code: 'worker-restarted', message } as const
-    await this.#endings.finish(name, record, { op: 'task.failed', failure })
-  }
-
   /** @param known told when it is known whether it begins, and has asked for its turn */
   async #runOnceStarted(
     name: string,
@@ -333,7 +293,7 @@ export class Worker {
     let run: Promise<void> | undefined
     try {
       const granted = await start()
-      if (granted !== undefined) run = this.#run(name, granted, false)
+      if (granted !== undefined) run = this.#run({ name, ...granted }, 'started')
     } finally {
       if (run === undefined) this.#intake.release()
       known()
@@ -341,23 +301,28 @@ export class Worker {
     await run
   }
 
-  async #run(name: string, granted: GrantedAttempt, reattached: boolean): Promise<void> {
-    const { record } = granted
+  async #run(granted: NextAttempt, origin: Origin): Promise<void> {
+    const { name, record } = granted
+    const reattached = origin === 'reattached'
     const task = this.#deps.tasks.get(record.name)
     if (task === undefined) {
       this.#intake.release()
       return this.#refuseUnknown(name, record)
     }
-    const made = { name, ...granted, task, reattached }
-    const attempt = new RunningAttempt(this.#attemptDeps(), made)
+    const attempt = new RunningAttempt(this.#attemptDeps(), { ...granted, task, reattached })
     this.#running.set(name, attempt)
     this.#leased.add(attempt)
     this.#beats.add(attempt)
     if (this.#stopping && task.reattach) attempt.leave()
+    else if (this.#aborting) abortForStop(attempt)
     try {
+      if (origin === 'next') await this.#rivalsGone(attempt)
       await this.#intake.turnOf(task)
       const end = await attempt.execute()
       this.#running.delete(name)
+      if (end.kind === 'result' && this.#mayGoOn(attempt, end.result)) {
+        return await this.#goOn(attempt, end.result)
+      }
       this.#intake.release(task)
       if (end.kind === 'dropped') return await this.#endings.drop(name, record)
       if (end.kind === 'left') return
@@ -366,6 +331,37 @@ export class Worker {
     } finally {
       this.#leased.delete(attempt)
     }
+  }
+
+  /** Begun by its owner, without the question that is asked before a delivery is: it has its lease meanwhile. */
+  async #rivalsGone(attempt: RunningAttempt): Promise<void> {
+    const context = { clock: this.#deps.clock, signal: this.#closing.signal }
+    while (attempt.mayBegin && (await this.#rivals.standAgainst(attempt.record, attempt)))
+      await wait(context, RIVAL_WAIT_MS)
+  }
+
+  /**
+   * Another slot is free: its own can be for what the actor wants next, which begins as this ends. Workers
+   * outside a node, which have uploads, may not say so: that would be a start without a ticket.
+   */
+  #mayGoOn({ task, record, reattached, aborted }: RunningAttempt, { op }: AttemptResult): boolean {
+    // Of one from before a restart it is not known whether its queue is still this worker's.
+    const isPlain = op === 'task.done' && aborted === undefined && !reattached
+    const isHome = this.#uploader === undefined
+    return isPlain && isHome && this.#intake.hasSpare(task) && this.#rivals.isAlone(record)
+  }
+
+  async #goOn({ name, record }: RunningAttempt, result: AttemptResult): Promise<void> {
+    const slot = new OfferedSlot(this.#intake, this.#deps.name)
+    let next: NextAttempt | undefined
+    try {
+      next = await this.#endings.finish(name, record, result, slot)
+    } finally {
+      if (next === undefined) slot.giveBack()
+    }
+    if (next === undefined) return
+    slot.take()
+    this.#work.add(this.#run(next, 'next'))
   }
 
   /** The owner's retry gives it to another worker, or parks the actor with this reason. */
@@ -385,4 +381,8 @@ export class Worker {
       makeDirectory: ({ name, record }) => this.#files.makeDirectory(name, record),
     }
   }
+}
+
+function abortForStop(attempt: RunningAttempt): void {
+  attempt.abort('stopping', 'the worker was stopped')
 }

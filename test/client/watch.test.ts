@@ -1,12 +1,12 @@
 /** Watching and waiting: events are hints, the actor is the truth. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { emit, setup } from 'xstate'
 import { z } from 'zod'
 import type { WatchedEvent } from '../../src/client/index.ts'
 import { watchEvents } from '../../src/client/watch.ts'
 import { defineMachine } from '../../src/machine/index.ts'
 import type { Transport } from '../../src/ports/index.ts'
-import { subjectsOf, toJson } from '../../src/protocol/index.ts'
+import { subjectsOf, TroupeError, toJson } from '../../src/protocol/index.ts'
 import { Harness } from '../shard/harness.ts'
 
 const lamp = defineMachine({
@@ -141,6 +141,38 @@ test('waitFor returns at once when it is so already, later when it comes, or say
   expect((await harness.run(waiting)).value).toBe('on')
   const never = client.waitFor('lamp/a', () => false, { timeoutMs: 300 })
   await expect(harness.run(never)).rejects.toMatchObject({ code: 'no-answer' })
+})
+
+test('a look that its shard comes to behind the end is no answer in time, and nothing else', async () => {
+  const harness = new Harness({ machines: [lamp], flushDelayMs: 380 })
+  const { client } = harness
+  const started = client.start('lamp/a')
+  await harness.advance(1_000)
+  await started
+  // What is in hand takes longer than the wait: the look stands behind it.
+  const before = client.send('lamp/a', { type: 'NEXT' })
+  await harness.advance(1)
+  const waiting = client.waitFor('lamp/a', () => false, { timeoutMs: 350 })
+  waiting.catch(() => {})
+  await harness.advance(2_000)
+  await before
+  await expect(waiting).rejects.toMatchObject({
+    code: 'no-answer',
+    message: expect.stringContaining('did not get there within 350 ms'),
+  })
+})
+
+test('behind the end nobody looks once more for each turn that came before it', async () => {
+  const harness = new Harness({ machines: [lamp] })
+  const { client } = harness
+  await harness.run(client.start('lamp/a'))
+  const look = vi.spyOn(client, 'get').mockImplementation(async () => {
+    for (let n = 0; n < 3; n++) await client.send('lamp/a', { type: 'NEXT' })
+    throw new TroupeError('deadline', 'the command has waited here for longer')
+  })
+  const waiting = client.waitFor('lamp/a', () => false, { timeoutMs: 350 })
+  await expect(harness.run(waiting)).rejects.toMatchObject({ code: 'no-answer' })
+  expect(look).toHaveBeenCalledTimes(1)
 })
 
 test('what waits for a watcher who does not read is bounded in bytes: the oldest go', async () => {

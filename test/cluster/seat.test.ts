@@ -18,7 +18,7 @@ import { NO_WISHES } from '../../src/cluster/wishes.ts'
 import { hostMachine } from '../../src/machine/index.ts'
 import type { StoreTransaction } from '../../src/ports/index.ts'
 import { type Outcome, subjectsOf, unpack } from '../../src/protocol/index.ts'
-import { ReadTurns, ResidentBudget, ShardsHere } from '../../src/shard/index.ts'
+import { ReadTurns, ResidentBudget, ShardsHere, WalkTurns } from '../../src/shard/index.ts'
 import { appliedKey, tailKey } from '../../src/shard/keys.ts'
 import { READ_TURN_LIMITS } from '../../src/shard/read-turns.ts'
 import { claims, rowsOf, tailOf } from '../shard/journaled-judge.ts'
@@ -98,6 +98,7 @@ class Bench {
     this.seat = new Seat(SHARD, {
       ...{ name: 'a', shardCount: 1, clock, store, transport, subjects, limits, clusterLimits },
       turns: this.turns,
+      walks: new WalkTurns({ clock }),
       here: new ShardsHere(),
       random: new SeededRandom(1),
       log: silentLog,

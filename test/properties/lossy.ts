@@ -23,7 +23,13 @@ import type {
   TransportRequest,
 } from '../../src/ports/index.ts'
 import { type Limits, resolveLimits, subjectsOf } from '../../src/protocol/index.ts'
-import { EmbeddedCommit, ResidentBudget, ShardEngine, serveShard } from '../../src/shard/index.ts'
+import {
+  EmbeddedCommit,
+  ResidentBudget,
+  ShardEngine,
+  serveShard,
+  WalkTurns,
+} from '../../src/shard/index.ts'
 
 const OWNER = { key: Uint8Array.of(0xff, 0xff, 2), equals: Uint8Array.of(1) }
 
@@ -179,6 +185,7 @@ export class Nodes {
       taskQueue: new MemoryTaskQueue({ clock }),
       machines: new Map(hosted),
       budget: new ResidentBudget(limits.residentBytesMax),
+      walks: new WalkTurns({ clock }),
       commit: new EmbeddedCommit(shard, store, OWNER),
       live: { start: () => {}, send: () => {}, stop: () => {} },
       announces: false,

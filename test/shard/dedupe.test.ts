@@ -1,6 +1,7 @@
 /** P3: a command is applied once, however often it is sent. */
 import { expect, it } from 'vitest'
-import { code, commandId, counter, get, open, restart, send, start } from './support.ts'
+import { TABLE } from '../../src/shard/keys.ts'
+import { code, commandId, counter, get, open, restart, rows, send, start } from './support.ts'
 
 const ADD = { type: 'ADD', by: 1 }
 
@@ -132,4 +133,25 @@ it('operator commands are remembered too', async () => {
   h = restart(h, [counter])
   expect(await h.run(h.client.pause('counter/a', { id }))).toEqual(first)
   expect((await get(h, 'counter/a')).paused).toBeUndefined()
+})
+
+it('what a burst has left goes a few at a time and soon, and what is remembered since does not pile up', async () => {
+  const h = open([counter], { shardCount: 1 })
+  await start(h, 'counter/a')
+  const known = () => rows(h).filter(({ key }) => key[2] === TABLE.dedupe).length
+  const burst = (count: number) =>
+    h.run(Promise.all(Array.from({ length: count }, () => h.client.send('counter/a', ADD))))
+  await burst(1_000)
+  const before = known()
+  await h.advance(h.limits.dedupeWindowMs - 1_000)
+  expect(known()).toBe(before)
+  while (known() === before) await h.advance(100)
+  const left = known()
+  expect(before - left).toBeLessThanOrEqual(100)
+  await burst(200)
+  expect(known()).toBeLessThan(left)
+  expect(known()).toBeGreaterThan(500)
+  // Nobody sends anything: it wakes for what is left, and not for what may not go yet.
+  await h.advance(2_000)
+  expect(known()).toBe(200)
 })

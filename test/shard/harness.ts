@@ -20,6 +20,7 @@ import {
   ResidentBudget,
   ShardEngine,
   serveShard,
+  WalkTurns,
 } from '../../src/shard/index.ts'
 
 /** The row by which a process owns the directory. */
@@ -73,6 +74,7 @@ export class Harness {
       options.machines.map((machine) => [machine.name, hostMachine(machine, this.limits)]),
     )
     const budget = new ResidentBudget(this.limits.residentBytesMax)
+    const walks = new WalkTurns({ clock: this.clock })
     this.store.write({ writes: [[OWNER.key, OWNER.equals]], failed: () => {} })
     this.clock.advance(0)
     const { clock, store, transport, taskQueue, limits, shardCount } = this
@@ -96,6 +98,7 @@ export class Harness {
         taskQueue,
         machines,
         budget,
+        walks,
         commit,
         live,
         announces: true,

@@ -29,6 +29,7 @@ import {
   ShardEngine,
   type ShardServer,
   serveShard,
+  WalkTurns,
 } from '../../src/shard/index.ts'
 import { Line, type Said } from './journaled-line.ts'
 import { counter } from './support.ts'
@@ -200,6 +201,7 @@ export class JournaledNode {
       taskQueue: new MemoryTaskQueue({ clock }),
       machines: new Map(machines.map((machine) => [machine.name, hostMachine(machine, limits)])),
       budget: new ResidentBudget(limits.residentBytesMax),
+      walks: new WalkTurns({ clock }),
       commit: this.commit,
       live: { start: () => {}, send: () => {}, stop: () => {} },
       announces: false,

@@ -108,6 +108,7 @@ describe('indexed fields', () => {
     let h = open([adder()])
     await start(h, 'm/x')
     h = restart(h, [adder(({ n }) => ({ n }))])
+    await h.advance(0)
     expect(await list(h, { machine: 'm' }, 'n')).toEqual(['m/x'])
     expectHonest(h)
   })
@@ -117,6 +118,7 @@ describe('indexed fields', () => {
     for (const id of ['x', 'y', 'z']) await start(h, `m/${id}`)
     await send(h, 'm/y', 'ADD')
     h = restart(h, [adder(({ n }) => ({ twice: -2 * n }))])
+    await h.advance(0)
     expect(await list(h, { machine: 'm' }, 'n')).toEqual([])
     expect(await list(h, { machine: 'm' }, 'twice')).toEqual(['m/y', 'm/x', 'm/z'])
     await send(h, 'm/z', 'ADD')
@@ -137,6 +139,7 @@ describe('indexed fields', () => {
       migrations: { 1: () => ({ value: 'b', context: { sum: 7 } }) },
     } as never)
     h = restart(h, [two])
+    await h.advance(0)
     expect(await list(h, { machine: 'm', state: 'b' }, 'since')).toEqual(['m/x'])
     expect(await list(h, { machine: 'm', where: { sum: 7 } })).toEqual(['m/x'])
     expectHonest(h)

@@ -205,8 +205,8 @@ export const BUGS: readonly Bug[] = [
     replacements: [
       one(
         'engine',
-        'reply.value = applyCommand(this.#context, batch, this.#dedupe, item, durability)',
-        "reply.value = applyCommand(this.#context, batch, this.#dedupe, item, durability)\n      if (item.command.op === 'get') reply.send(reply.value)",
+        'reply.value = applyCommand(this.#context, batch, this.#dedupe, item, durability, deliver)',
+        "reply.value = applyCommand(this.#context, batch, this.#dedupe, item, durability, deliver)\n      if (item.command.op === 'get') reply.send(reply.value)",
       ),
     ],
   },

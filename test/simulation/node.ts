@@ -8,7 +8,13 @@ import type { VirtualClock } from '../../src/adapters/memory/index.ts'
 import type { Order } from '../../src/cluster/index.ts'
 import type { Clock, Log, Random, TaskQueue } from '../../src/ports/index.ts'
 import type { EventObject, Limits, Subjects } from '../../src/protocol/index.ts'
-import type { CommitPath, Machines, ShardEngine, ShardServer } from '../../src/shard/index.ts'
+import {
+  type CommitPath,
+  type Machines,
+  type ShardEngine,
+  type ShardServer,
+  WalkTurns,
+} from '../../src/shard/index.ts'
 import type { Recorder } from './events.ts'
 import type { Guest } from './guest.ts'
 import { FOUNDER, type Parameters } from './parameters.ts'
@@ -251,6 +257,7 @@ export class SimNode {
       taskQueue,
       machines: around.machines[this.version],
       budget: new parts.ResidentBudget(limits.residentBytesMax),
+      walks: new WalkTurns({ clock }),
       commit,
       live,
       announces: around.guest !== undefined,

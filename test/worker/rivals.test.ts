@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { AnyTask } from '../../src/machine/index.ts'
-import { errorRecord } from '../../src/protocol/index.ts'
+import { errorRecord, pack } from '../../src/protocol/index.ts'
 import { runProcess } from '../../src/worker/index.ts'
 import { until } from '../waiting.ts'
 import { lives } from './process/runs.ts'
@@ -121,6 +121,26 @@ it('two that are both wanted run side by side, and so do other tasks of the acto
   rig.cancel(FIRST)
   await begin('thing/a#1:3:0', looking(), 'other')
   await until(async () => (await said())[2] === 'beside', SOON, 'the other task')
+})
+
+it('what begins with the end of another waits as well, for one that came meanwhile', async () => {
+  const THIRD = 'thing/a#1:3:0'
+  let isSilent = true
+  rig.script = (one) => {
+    if (one.op !== 'task.done' || one.taskId !== FIRST) return undefined
+    if (isSilent) return 'silence'
+    const attempt = { taskId: SECOND, address: 'thing/a', name: 'work', attempt: 1, token: 'next' }
+    const ok = { ...attempt, input: pack(looking()), leaseMs: 30_000, onWorkerLost: 'park' }
+    return { ok, durability: 'flushed' }
+  }
+  await newWorker()
+  await begin(FIRST, ':')
+  await until(() => rig.asked('task.done', FIRST).length > 0, SOON, 'the end of the first')
+  await begin(THIRD, stubborn())
+  await until(async () => Number((await said())[0]), SOON, 'the third')
+  rig.cancel(THIRD)
+  isSilent = false
+  expect(await secondSays()).toBe('after')
 })
 
 it('one that is about to begin its command is asked about as well', async () => {

@@ -26,6 +26,14 @@ const MAGIC = 0xbeefc0de
 /** Two pages of meta data. */
 const FILE_BYTES_MIN = 8_192
 const DATABASES = new Set(['rows', 'troupe'])
+/**
+ * Not in the types of lmdb-js. With each commit LMDB sorts the pages that it freed into as much of its list of
+ * free pages as it holds in memory. By default those are up to 50,000, of which a store has so many after a burst:
+ * then one commit of a row of 10 KB takes 20 ms, and one that removes a thousand rows 300 ms. What is not loaded
+ * is loaded once these are used up. It costs space: while it holds more than so many and none in a row are enough
+ * for a row of several pages, LMDB takes new ones from the map, although some that would do may not be loaded.
+ */
+const FREE_PAGES = { maxFreeSpaceToLoad: 2_000 } as const
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const
 
 export interface LmdbStoreOptions {
@@ -161,6 +169,7 @@ function openDatabases(options: LmdbStoreOptions, place: string): Opened {
     maxReaders: options.readersMax ?? READERS_MAX,
     maxDbs: 4,
     compression: false,
+    ...FREE_PAGES,
     readOnly,
     // store.ts says why.
     overlappingSync: false,
