@@ -54,7 +54,7 @@ export async function storageMovesScenario(bench: Bench): Promise<Report> {
     timesDemand('/leader/stats', table, times.stats, STATS_MS_MAX),
   )
   notes.push(
-    `beside them: ${quantiles(times.acquireTogether)} ms for an acquire of ${times.workers} workers at a time, ${quantiles(times.next)} ms for the next 20 of a lane; ${number(madePerSecond, 0)} tasks made a second`,
+    `beside them: ${quantiles(times.acquireTogether)} ms for an acquire of ${times.workers} workers at a time, ${quantiles(times.next)} ms for the next 20 of a lane; ${number(madePerSecond, 0)} tasks made a second; the node has ${number(times.rssMb, 0)} MB (RssAnon ${number(times.rssAnonMb, 0)} MB)`,
   )
   return {
     scenario: `storage-moves: 3 chunks of ${MODE} at a time, between three blobnodes`,

@@ -25,7 +25,7 @@ import {
   parseAddress,
   systemClock,
 } from '../../src/index.ts'
-import { each, pause } from '../measure.ts'
+import { each, memoryMb, pause } from '../measure.ts'
 
 const IN_FLIGHT = 1_024
 /** Two digits each: as long as the ids that the client library makes. */
@@ -57,6 +57,9 @@ export interface TableTimes {
   /** The next of the lane, as it looks for them: as many as there are free places. */
   next: number[]
   workers: number
+  /** Of the node, gateway included: `rssAnonMb` is its own, the rest are pages of its store. */
+  rssMb: number
+  rssAnonMb: number
 }
 
 /** @returns so many a second */
@@ -79,7 +82,8 @@ export async function storageTableAsked({ data }: TableParams): Promise<TableTim
     })
     const stats = await times(CALLS, () => timeOf(() => statsOnce(url)))
     const next = await times(CALLS / 10, () => timeOf(() => waitingOf(client, 20)))
-    return { acquire, acquireTogether, stats, next, workers: WORKERS }
+    const memory = { rssMb: memoryMb('VmRSS'), rssAnonMb: memoryMb('RssAnon') }
+    return { acquire, acquireTogether, stats, next, workers: WORKERS, ...memory }
   })
 }
 

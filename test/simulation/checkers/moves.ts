@@ -6,7 +6,7 @@
  */
 import type { LaneRecord, QueueRecord } from '../../../machines/storage/background/lanes/index.ts'
 import type { MoveRecord } from '../../../machines/storage/background/moves/index.ts'
-import { vuidOf } from '../../../machines/storage/plane/codes/index.ts'
+import { vuidOf, vuidParts } from '../../../machines/storage/plane/codes/index.ts'
 import type { DiskRecord } from '../../../machines/storage/plane/disks/index.ts'
 import type { Chunk, VolumeRecord } from '../../../machines/storage/plane/volumes/index.ts'
 import type { ActorFact, ChunkLeft, SimEvent, Violation } from '../events.ts'
@@ -29,6 +29,7 @@ export function unsettled(mirror: Mirror, left: readonly ChunkLeft[], blobs: num
   return [
     ...moves.flatMap(wrongOfMove),
     ...volumes.flatMap((actor) => wrongOfVolume(actor, moves)),
+    ...volumes.flatMap((actor) => wrongOfEnds(actor, moves)),
     ...wrongOfChunks(known, left, volumes, blobs),
     ...wrongOfLedgers(known, of('disk')),
     ...of('move-lane').flatMap((lane) => wrongOfLane(lane, moves)),
@@ -60,6 +61,17 @@ function wrongOfVolume({ address, context }: ActorFact, moves: readonly ActorFac
   if (retired.length > 0) found.push(`${address} has ${retired.length} chunks to release`)
   if (Object.keys(fittings).length > parked.size) found.push(`${address} has chunks for nobody`)
   return found
+}
+
+/** Who has finished has moved its unit; others may have moved it on since. */
+function wrongOfEnds({ context }: ActorFact, moves: readonly ActorFact[]): string[] {
+  const { vid, units } = context as unknown as VolumeRecord
+  const finished = moves.filter(({ state }) => state === 'finished').map(moveOf)
+  return finished.flatMap(({ taskId, destination }) => {
+    const { vid: of, index, epoch } = vuidParts(destination.vuid)
+    if (of !== vid || (units[index]?.epoch ?? 0) >= epoch) return []
+    return [`${taskId} has finished, and unit ${index} of volume ${vid} has not moved`]
+  })
 }
 
 /** One that is only wanted has no disk yet. */

@@ -87,6 +87,8 @@ export interface MovePlan {
   drainMaxMs: number
   /** Whether chunks that are nobody's are looked for: calls of nodes that stood still leave some. */
   isSwept: boolean
+  /** Whether what a new chunk lacks behind its swap is made up: else it has to be found before. */
+  isRepaired: boolean
 }
 
 interface Party {
@@ -127,7 +129,8 @@ export class MoveGuest implements Guest {
   live(node: SimNode, life: Life): { crash(): void } {
     this.#lives += 1
     const random = this.#stage.random.fork(`${node.name} ${this.#lives}`)
-    return startStoreNode(node, life, { farm: this.#farm, random, ...this.#node })
+    const { isRepaired } = this.#plan
+    return startStoreNode(node, life, { farm: this.#farm, random, isRepaired, ...this.#node })
   }
 
   begin(): void {
@@ -262,11 +265,13 @@ export class MoveGuest implements Guest {
     this.#go(worker.work())
   }
 
-  /** What is not whole twice takes its place, and repair is asked for: there is none here. */
+  /** What is not whole twice takes its place, and repair is asked for. */
   #habit(drawn: Habit, taskId: string): Habit {
-    if (this.#isCalm || (drawn === 'skips' && this.#skipped.has(taskId))) return 'works'
-    if (drawn === 'skips') this.#skipped.add(taskId)
-    return drawn
+    if (this.#isCalm) return 'works'
+    if (drawn !== 'skips' || this.#plan.isRepaired) return drawn
+    const isSecond = this.#skipped.has(taskId)
+    this.#skipped.add(taskId)
+    return isSecond ? 'works' : drawn
   }
 
   /** As nodes do it, more often: a call that a frozen node made late leaves a chunk that is nobody's. */

@@ -6,15 +6,16 @@
  */
 import { laneTasks, openLanes } from '../../../machines/storage/background/lanes/index.ts'
 import { openWorkerQueue } from '../../../machines/storage/background/lanes/queue-record.ts'
-import { openMoves } from '../../../machines/storage/background/moves/index.ts'
+import { type MoveUpkeep, openMoves } from '../../../machines/storage/background/moves/index.ts'
 import {
   allocTask,
   claimTask,
   lockTask as lockForMoveTask,
   updateTask,
+  withdrawTask,
 } from '../../../machines/storage/background/moves/move-tasks.ts'
 import { compareTask, settleTask } from '../../../machines/storage/background/moves/settle-task.ts'
-import { codeModeOf } from '../../../machines/storage/plane/codes/index.ts'
+import { codeModeOf, vuidOf } from '../../../machines/storage/plane/codes/index.ts'
 import { Disks, DiskTable, place } from '../../../machines/storage/plane/disks/index.ts'
 import {
   openVolumes,
@@ -31,6 +32,7 @@ import {
 } from '../../../machines/storage/plane/volumes/volume-tasks.ts'
 import { Client } from '../../../src/client/index.ts'
 import type { AnyTask, TaskAttempt } from '../../../src/machine/index.ts'
+import { chunkKey } from '../../machines/storage/background/moves/fake-chunks.ts'
 import type { Life, SimNode } from '../node.ts'
 import { clientPorts, startNodeWorker } from '../node-worker.ts'
 import type { SimRandom } from '../random.ts'
@@ -43,6 +45,7 @@ const TASKS: readonly AnyTask[] = [
   ...[makeTask.troupeTask, releaseTask.troupeTask, lockTask.troupeTask, unlockTask.troupeTask],
   ...[claimTask.troupeTask, lockForMoveTask.troupeTask, allocTask.troupeTask],
   ...[compareTask.troupeTask, updateTask.troupeTask, settleTask.troupeTask],
+  withdrawTask.troupeTask,
   ...laneTasks.map(({ troupeTask }) => troupeTask as AnyTask),
 ]
 
@@ -53,12 +56,14 @@ export interface StoreNodeOptions {
   directory: string
   /** Other tasks than the product's, by name: would anybody notice? */
   instead: ReadonlyMap<string, AnyTask['run']>
+  /** What a move finds lacking behind its swap is made up. */
+  isRepaired: boolean
 }
 
 export function startStoreNode(
   node: SimNode,
   life: Life,
-  { farm, random, directory, instead }: StoreNodeOptions,
+  { farm, random, directory, instead, isRepaired }: StoreNodeOptions,
 ): { crash(): void } {
   const ports = clientPorts(node.around, life, random)
   const { clock } = ports
@@ -69,13 +74,21 @@ export function startStoreNode(
   const table = new DiskTable(client, clock, 0)
   const views = new VolumeViews({ client, clock, table, viewsMax: 10, viewMs: 60_000 })
   const calls = new VolumeCalls({ client, clock, views, table, chunks })
-  const noUpkeep = async () => {}
+  /** In the product an actor sees to it that it is done: here it is, at once. */
+  const repair: MoveUpkeep['repair'] = async ({ vid, bid, badIndexes }) => {
+    if (!isRepaired) return
+    const { units } = await views.record(vid, { fresh: true })
+    const bad = units.filter(({ index }) => badIndexes.includes(index))
+    for (const { index, epoch, diskId } of bad) {
+      farm.chunks.shards.get(chunkKey({ diskId, vuid: vuidOf({ vid, index, epoch }) }))?.set(bid, 1)
+    }
+  }
   openVolumes(config, { disks: new Disks(client, clock), table, chunks })
   openLanes(config, LANES)
   openMoves(config, {
     ...{ calls, views, table, shards: farm.chunks.shardCalls(call), openQueue: openWorkerQueue },
-    // No blob is deleted here, and what a copy lacks has to be seen before the swap.
-    upkeep: { repair: noUpkeep, remove: noUpkeep },
+    // No blob is deleted here.
+    upkeep: { repair, remove: async () => {} },
   })
   const all = [chancelessChoice(random), ...TASKS]
   const tasks = all.map((task) => ({ ...task, run: instead.get(task.name) ?? task.run }))

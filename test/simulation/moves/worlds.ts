@@ -10,7 +10,7 @@ import type { GuestStage } from '../guest.ts'
 import { calm, type Given, type Parameters } from '../parameters.ts'
 import { runSeedWithPromises, type SeedResult } from '../run.ts'
 import { MoveGuest, type MovePlan } from './move-guest.ts'
-import { HABITS, type Habit } from './move-worker.ts'
+import { HABITS } from './move-worker.ts'
 import { setTrap, type Trap } from './traps.ts'
 
 /** Instead of tasks of the product, by name. */
@@ -18,25 +18,19 @@ export type Instead = ReadonlyMap<string, AnyTask['run']>
 
 const NONE: Instead = new Map()
 
-/**
- * But for taking a part of the blobs for all of them: where the other units are silent twice, nobody finds that before
- * the next inspection, which these worlds do not have. Tests of quiet worlds have it.
- */
-const ANY_HABIT: readonly Habit[] = HABITS.filter((habit) => habit !== 'skips')
-
 const DRAWN: MovePlan = {
-  ...{ disks: 8, volumes: 2, blobs: 4, moves: 8, everyMs: 2_500, workers: 3, habits: ANY_HABIT },
+  ...{ disks: 8, volumes: 2, blobs: 4, moves: 8, everyMs: 2_500, workers: 3, habits: HABITS },
   words: [{ type: 'CANCEL' }, { type: 'RETRY' }, { type: 'PRIORITY', priority: 5 }],
   wordChance: 0.3,
   calls: { latencyMs: 5, lostChance: 0.03, unheardChance: 0.03 },
   // A lane looks each minute who is gone, and twice before it believes it.
-  ...{ drainMaxMs: 240_000, isSwept: true },
+  ...{ drainMaxMs: 240_000, isSwept: true, isRepaired: true },
 }
 
 const QUIET: MovePlan = {
   ...{ disks: 6, volumes: 1, blobs: 3, moves: 1, everyMs: 100, workers: 1, habits: ['works'] },
   ...{ words: [], wordChance: 0, calls: { latencyMs: 2, lostChance: 0, unheardChance: 0 } },
-  ...{ drainMaxMs: 20_000, isSwept: false },
+  ...{ drainMaxMs: 20_000, isSwept: false, isRepaired: false },
 }
 
 /** The machines that every world has are there, and nobody asks them anything. */

@@ -242,7 +242,7 @@ class Round {
     }
   }
 
-  /** Of movers that are gone: one that was announced and never began tells nobody that it has ended. */
+  /** Of movers that are gone: one that was deleted by hand tells nobody that it has ended. */
   async #cleared(volume: VolumeRecord): Promise<VolumeRecord> {
     const { client, clock } = nodeOf(this.#attempt)
     const moves: VolumeRecord['moves'] = {}

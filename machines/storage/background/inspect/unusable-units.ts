@@ -16,7 +16,7 @@ import {
   type UnitView,
   type VolumeView,
 } from '../../plane/volumes/index.ts'
-import { whyOf } from '../../plane/why.ts'
+import { clippedWhy, whyOf } from '../../plane/why.ts'
 import { isRefusedMove } from '../disk-jobs/index.ts'
 import type { MoveOrder, Moves } from '../moves/index.ts'
 import { Remakes } from './remakes.ts'
@@ -39,7 +39,10 @@ export interface RemadeUnits {
 }
 
 /** `unknown`: nobody can say so now. */
-type Proof = { is: 'bad'; unit: UnitView } | { is: 'changed'; why: string } | { is: 'unknown' }
+type Proof =
+  | { is: 'bad'; unit: UnitView; why: string }
+  | { is: 'changed'; why: string }
+  | { is: 'unknown' }
 
 /** What goes bad thrice in a day goes bad the fourth time: then a person has to look. */
 const REMAKES_PER_DAY_MAX = 3
@@ -60,16 +63,20 @@ export class UnusableUnits {
     const { units } = await views.view(vid, { fresh: true })
     const proofs = await Promise.all([...new Set(vuids)].map((vuid) => this.#proof(units, vuid)))
     const changed = proofs.find((one) => one.is === 'changed')?.why ?? null
-    const bad = new Set(proofs.flatMap((one) => (one.is === 'bad' ? [one.unit] : [])))
+    const bad = new Map(
+      proofs.flatMap((one) => (one.is === 'bad' ? [[one.unit, one.why] as const] : [])),
+    )
     const [disks, before] = await Promise.all([table.all(), this.#remakes.of(vid)])
     const isLost = (unit: UnitView) => bad.has(unit) || disks.get(unit.diskId)?.status !== 1
     // What has lost most comes first, as where disks are repaired: each by what its volume lacks besides.
     const priority = units.filter(isLost).length - 1
     const troubles: string[] = []
-    for (const unit of bad) {
+    for (const [unit, said] of bad) {
       const { index, vuid: sourceVuid, diskId: sourceDiskId } = unit
       const sourceIdc = disks.get(sourceDiskId)?.idc ?? ''
-      const order = { type: 'disk_repair', sourceVuid, sourceDiskId, sourceIdc, priority } as const
+      const reason = clippedWhy(`an inspection found that its chunk cannot be used: ${said}`)
+      const source = { sourceVuid, sourceDiskId, sourceIdc }
+      const order = { type: 'disk_repair', ...source, priority, reason } as const
       const why = await this.#begin(vid, order, before)
       if (why !== null) troubles.push(`unit ${index} on disk ${sourceDiskId}: ${why}`)
     }
@@ -87,7 +94,7 @@ export class UnusableUnits {
       return { is: 'changed', why: `unit ${index} on disk ${unit.diskId} answers again` }
     } catch (thrown) {
       if (!(thrown instanceof TroupeError)) throw thrown
-      return isUnusable(thrown) ? { is: 'bad', unit } : { is: 'unknown' }
+      return isUnusable(thrown) ? { is: 'bad', unit, why: thrown.message } : { is: 'unknown' }
     }
   }
 

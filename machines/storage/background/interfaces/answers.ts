@@ -83,6 +83,8 @@ export const tasksAnswer = z.object({
 })
 export const taskInfoAnswer = taskRowAnswer.extend({
   ...{ mode: z.string().nullable(), source_idc: z.string(), stat: statAnswer },
+  /** Why it was asked for, where its type does not say it. */
+  reason: z.string().nullable(),
   ...{ destination_vuid_text: z.string().nullable(), forbidden_direct_download: z.boolean() },
   ...{ worker_redo_cnt: count, finish_advance_reason: z.string() },
   ...{ last_error: z.string().nullable(), lease_until: unixMs.nullable() },

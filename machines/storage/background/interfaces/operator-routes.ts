@@ -15,6 +15,7 @@ import {
 } from '../../../../src/index.ts'
 import { codeModeOf, storageAnswer, vuidParts } from '../../plane/codes/index.ts'
 import { refusing } from '../../plane/disks/index.ts'
+import { MOVER_MACHINE } from '../../plane/volumes/index.ts'
 import { MOVE_TYPES, type MoveRecord, moveAddress, wireStat } from '../moves/index.ts'
 import { taskInfoAnswer, tasksAnswer } from './answers.ts'
 import { conditionOf, positionOf } from './conditions.ts'
@@ -69,7 +70,7 @@ function readingRoutes(client: Client): AppRoute[] {
         }
         const page = await client.list({
           filter: {
-            machine: 'migrate-task',
+            machine: MOVER_MACHINE,
             ...(state === undefined ? {} : { state }),
             ...(Object.keys(where).length === 0 ? {} : { where }),
           },
@@ -218,6 +219,7 @@ function infoOf(view: ActorView) {
   return {
     ...rowOf(view),
     ...{ mode: codeMode === 0 ? null : codeModeOf(codeMode).name, source_idc: move.sourceIdc },
+    reason: move.reason,
     destination_vuid_text: destination.diskId === 0 ? null : String(destination.vuid),
     forbidden_direct_download: move.forbiddenDirectDownload,
     ...{ worker_redo_cnt: move.workerRedoCnt, finish_advance_reason: move.finishAdvanceReason },

@@ -103,6 +103,7 @@ interface TaskRow {
 interface TaskDetail extends TaskRow {
   mode: string | null
   source_idc: string
+  reason: string | null
   destination_vuid_text: string | null
   forbidden_direct_download: boolean
   worker_redo_cnt: number
@@ -165,6 +166,7 @@ function showTask(call: VerbCall, task: TaskDetail): void {
     ['bytes', `${byteSize(done_size)} of ${byteSize(total_size)}`],
     ['priority', String(task.priority)],
   ]
+  if (task.reason !== null) facts.push(['asked for', oneLine(task.reason)])
   if (task.forbidden_direct_download) facts.push(['reads', 'the other units only'])
   if (task.worker !== null) facts.push(['worker', oneLine(task.worker)])
   if (task.worker_redo_cnt > 0) facts.push(['done anew', `${task.worker_redo_cnt} times`])

@@ -14,7 +14,7 @@ import {
   task,
 } from '../../../../src/index.ts'
 import { viewOf } from '../../plane/actor-views.ts'
-import { volumeAddress } from '../../plane/volumes/index.ts'
+import { MOVER_MACHINE, volumeAddress } from '../../plane/volumes/index.ts'
 import { type MoveType, moveAddress, turnField, volumeOfMove } from '../moves/index.ts'
 import { type Checked, moveType, type Picked, taskId } from './lane-record.ts'
 import { settingsOf } from './ports.ts'
@@ -97,7 +97,7 @@ interface Wanted {
 async function firstWaiting(client: Client, { type, inHand, count }: Wanted): Promise<string[]> {
   const rows = client.rows({
     // One that an operator has paused would not take its turn.
-    filter: { machine: 'migrate-task', condition: 'active' },
+    filter: { machine: MOVER_MACHINE, condition: 'active' },
     sort: { by: turnField(type) },
     limit: count,
   })

@@ -1,10 +1,11 @@
-/** Whether a mover that a volume names is still there. Decides: when one that cannot be found counts as gone. */
+/**
+ * Whether a mover that a volume names is still there. Decides: that one which cannot be found may still begin, for as
+ * long as volumes wait for that (`BIRTH_MS`). Leaves to others: what is done about one that is gone.
+ */
 import type { Client } from '../../../../src/index.ts'
 import { viewOf } from '../../plane/actor-views.ts'
+import { BIRTH_MS } from '../../plane/volumes/index.ts'
 import { moveAddress } from './move-id.ts'
-
-/** Who adds a move tells its volume first: its actor is there a moment later. */
-const BIRTH_MS = 30_000
 
 /** @param now unix ms @throws TroupeError when that cannot be known */
 export async function isMoveOver(

@@ -3,12 +3,12 @@
  * of tasks, which are the reference's (section 5.5): lists of one kind, or of one disk, are prefixes.
  */
 import { type Clock, formatAddress, parseAddress, type Random } from '../../../../src/index.ts'
+import { MOVER_MACHINE } from '../../plane/volumes/index.ts'
 
 /** In the order in which they are given to workers. */
 export const MOVE_TYPES = ['manual_migrate', 'disk_repair', 'disk_drop', 'balance'] as const
 export type MoveType = (typeof MOVE_TYPES)[number]
 
-const MACHINE = 'migrate-task'
 /** Base 32 in the order of its values: ids of one disk and volume sort by their age. */
 const DIGITS = '0123456789abcdefghijklmnopqrstuv'
 const DIGIT_BITS = 5
@@ -53,11 +53,11 @@ export function newXid({ clock, random }: MoveIdSources): string {
 }
 
 export function moveAddress(taskId: string): string {
-  return formatAddress(MACHINE, taskId)
+  return formatAddress(MOVER_MACHINE, taskId)
 }
 
 /** The id of the task at an address; undefined where something else lives. */
 export function parseMoveAddress(address: string): string | undefined {
   const { machine, id } = parseAddress(address)
-  return machine === MACHINE ? id : undefined
+  return machine === MOVER_MACHINE ? id : undefined
 }

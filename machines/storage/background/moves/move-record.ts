@@ -43,6 +43,8 @@ const inputFields = {
   priority: priority.default(0),
   /** An actor that is told how it ended. */
   owner: text.nullable().default(null),
+  /** Why it was asked for, for people; null where its type says it. */
+  reason: text.nullable().default(null),
 }
 
 export const moveInput = z.object({
@@ -76,6 +78,8 @@ export const moveRecord = z.object({
   lastError: z.string().nullable(),
   /** What failed in a row since it last came forward. */
   tries: count,
+  /** How often units that are up did not answer a comparison, since it last came forward. */
+  unheardTries: count,
   /** By workers in a row, since a copy had more than `doneMost`. */
   giveUps: count,
   /** The most shards that a copy of it has had. */
@@ -111,6 +115,8 @@ export const moveEvents = {
   CANCEL: z.object({}),
   PRIORITY: z.object({ priority }),
   RETRY: z.object({}),
+  /** By its volume, which asks whether there is somebody: who hears it has nothing to do. */
+  ANNOUNCED: z.object({}),
 }
 type Payload<TType extends keyof typeof moveEvents> = z.output<(typeof moveEvents)[TType]>
 type Fields<TType extends keyof typeof moveEvents> =
@@ -134,6 +140,7 @@ export function newMove(facts: MoveInput): MoveRecord {
     forbiddenDirectDownload: facts.forbiddenDirectDownload || facts.type === 'disk_repair',
     priority: facts.priority,
     owner: facts.owner,
+    reason: facts.reason,
     state: 1,
     sources: null,
     destination: NO_UNIT,
@@ -147,6 +154,7 @@ export function newMove(facts: MoveInput): MoveRecord {
     wait: null,
     lastError: null,
     tries: 0,
+    unheardTries: 0,
     giveUps: 0,
     doneMost: 0,
     excludes: [],

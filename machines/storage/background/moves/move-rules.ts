@@ -12,6 +12,7 @@ import {
   movedWord,
   offer,
   placeBack,
+  releaseDestination,
   releaseSource,
   stateWord,
   type Word,
@@ -170,13 +171,17 @@ export function redone(now: MoveRecord, output: StepOutput): Change {
 }
 
 export function swapped(now: MoveRecord, { at }: StepOutput): Change {
-  const next = came(now, at)
+  const next = { ...came(now, at), wait: null, isCancelled: false }
   return { next, words: [releaseSource(next)] }
 }
 
 /** The same step again, in a while. */
 export function again(now: MoveRecord, output: StepOutput): Change {
-  return silent(failedOnce(now, output))
+  const isUnheard = output.end === 'again' && output.isUnheard === true
+  return silent({
+    ...failedOnce(now, output),
+    unheardTries: now.unheardTries + (isUnheard ? 1 : 0),
+  })
 }
 
 /** From the beginning, in a while: meanwhile others may have its volume, and its place in the lane. */
@@ -188,9 +193,13 @@ export function steppedBack(now: MoveRecord, output: StepOutput): Change {
     excludes: output.end === 'back' && output.isNoPlace ? [] : now.excludes,
   })
   const moved = now.state === 1 ? [] : [stateWord(next, now.state, 1)]
+  const stale = output.end === 'back' && output.isCopyStale === true
   return {
     next,
-    words: [...withdrawn(now), ...moved, ...yieldVolume(now), placeBack(next, 'waiting')],
+    words: [
+      ...[...withdrawn(now), ...moved, ...(stale ? [releaseDestination(now)] : [])],
+      ...[...yieldVolume(now), placeBack(next, 'waiting')],
+    ],
   }
 }
 
@@ -207,7 +216,7 @@ export function parked(now: MoveRecord, output: StepOutput): Change {
 
 /** All counts begin anew: a person has looked at it. Disks that were no good are still left out. */
 export function retried(now: MoveRecord): Change {
-  const next = { ...now, workerRedoCnt: 0, tries: 0, giveUps: 0 }
+  const next = { ...now, workerRedoCnt: 0, tries: 0, unheardTries: 0, giveUps: 0 }
   return { next, words: [stateWord(next, null, 1)], answer: { ok: true } }
 }
 
@@ -235,7 +244,7 @@ function ended(now: MoveRecord, end: MoveEnd, why: string): Change {
     words: [
       ...withdrawn(now),
       stateWord(next, now.state, to),
-      ...leaveVolume(now, end === 'finished'),
+      ...leaveVolume(now),
       placeBack(next, end),
       ...movedWord(next, end, why),
     ],
@@ -254,7 +263,7 @@ export function cancelWished(now: MoveRecord): Change {
 }
 
 export function cancelRefused(now: MoveRecord): Change {
-  const message = `${now.taskId} has swapped its unit, or is about to: it ends by itself`
+  const message = `${now.taskId} has swapped its unit: it ends by itself`
   return { ...silent(now), answer: { refused: 'too-late', message } }
 }
 
@@ -282,7 +291,7 @@ export function brokenStep(now: MoveRecord, error: unknown, waitMs: number): Ste
 }
 
 function came(now: MoveRecord, at: number): MoveRecord {
-  return { ...now, mtime: Math.max(now.mtime, at), tries: 0 }
+  return { ...now, mtime: Math.max(now.mtime, at), tries: 0, unheardTries: 0 }
 }
 
 function failedOnce(now: MoveRecord, output: StepOutput & { waitMs?: number }): MoveRecord {

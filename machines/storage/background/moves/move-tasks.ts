@@ -5,8 +5,14 @@
  */
 import { z } from 'zod'
 import { type Clock, nodeOf, type TaskAttempt, TroupeError, task } from '../../../../src/index.ts'
+import { viewOf } from '../../plane/actor-views.ts'
 import { StorageRefusal, vuidOf, vuidParts } from '../../plane/codes/index.ts'
-import { MoveClaims, type VolumeRecord } from '../../plane/volumes/index.ts'
+import {
+  type ClaimedBefore,
+  MoveClaims,
+  type VolumeRecord,
+  volumeAddress,
+} from '../../plane/volumes/index.ts'
 import { isMoveOver } from './live-moves.ts'
 import { MOVE_TYPES } from './move-id.ts'
 import { type Unit, unitSchema } from './move-record.ts'
@@ -31,6 +37,7 @@ const MIGRATED = 'volume has migrated'
 const NOT_LOCKED = 'lock volume fail'
 /** Ours: the reference repairs disks only, and no single chunks. */
 const USABLE_AGAIN = 'its old chunk can be used again'
+const NOT_ITS_OWN = 'its unit is not its own to move any more'
 
 const mover = z.object({
   taskId: z.string(),
@@ -69,6 +76,12 @@ export const updateTask = task<Swap, StepOutput>({
   run: (attempt) => told(attempt, update),
 })
 
+export const withdrawTask = task<Swap, StepOutput>({
+  ...{ name: 'move-withdraw', queue: 'storage.moves.withdraw', ...common },
+  input: swap,
+  run: (attempt) => told(attempt, withdraw),
+})
+
 /** How a step ended, without its time. */
 type Untimed<T> = T extends { at: number } ? Omit<T, 'at'> : never
 export type Ended = Untimed<StepOutput>
@@ -101,6 +114,10 @@ function endOf(thrown: unknown): Ended | undefined {
     case 904:
       // It is paused, or was removed by hand: both are a person's to undo.
       return { end: 'back', why, waitMs: NO_PLACE_MS }
+    case 601:
+    case 929:
+      // Its turn with the volume is over, or the unit is another's: the next claim says which.
+      return { end: 'back', why, waitMs: AGAIN_MS }
     case 911:
     case 916:
     case 924:
@@ -116,10 +133,17 @@ async function claim(attempt: TaskAttempt<Mover>, { views }: MovePorts): Promise
   const { taskId, sourceVuid } = attempt.input
   const { vid, index, epoch } = vuidParts(sourceVuid)
   const claims = new MoveClaims(client, clock)
-  let other = await claims.claim(sourceVuid, taskId)
-  if (other !== null && (await isMoveOver(client, other, clock.now()))) {
-    await claims.end(vid, other.mover)
+  let other: ClaimedBefore | null
+  try {
     other = await claims.claim(sourceVuid, taskId)
+    if (other !== null && (await isMoveOver(client, other, clock.now()))) {
+      await claims.end(vid, other.mover)
+      other = await claims.claim(sourceVuid, taskId)
+    }
+  } catch (thrown) {
+    // It began so late that nobody believed in it any more, or this is an attempt that its move has outlived.
+    if (!isRefused(thrown, 929)) throw thrown
+    return { end: 'over', reason: NOT_ITS_OWN, why: thrown.message }
   }
   if (other?.isSameUnit === true) return { end: 'over', reason: other.why, why: other.why }
   if (other !== null) return { end: 'back', why: other.why, waitMs: AGAIN_MS }
@@ -137,11 +161,9 @@ async function lock(attempt: TaskAttempt<Mover>, { calls }: MovePorts): Promise<
     await calls.lock(vuidParts(sourceVuid).vid, { mover: taskId })
     return DONE
   } catch (thrown) {
-    if (!isRefused(thrown, 902, 914)) throw thrown
+    if (!isRefused(thrown, 902)) throw thrown
     const { message: why } = thrown
-    if (thrown.status === 914 || type === 'disk_drop') {
-      return { end: 'back', why, waitMs: AGAIN_MS }
-    }
+    if (type === 'disk_drop') return { end: 'back', why, waitMs: AGAIN_MS }
     return { end: 'over', reason: NOT_LOCKED, why }
   }
 }
@@ -150,10 +172,10 @@ async function alloc(
   attempt: TaskAttempt<Allocation>,
   { calls, views, table, openQueue }: MovePorts,
 ): Promise<Ended | Omit<Prepared, 'at'>> {
-  const { sourceVuid, sourceIdc, excludes } = attempt.input
+  const { taskId: mover, sourceVuid, sourceIdc, excludes } = attempt.input
   const { vid } = vuidParts(sourceVuid)
   try {
-    const place = await calls.allocUnit(sourceVuid, { excludes })
+    const place = await calls.allocUnit(sourceVuid, { excludes, mover })
     const [record, disks] = await Promise.all([
       views.record(vid, { fresh: true }),
       table.all({ fresh: true }),
@@ -182,10 +204,10 @@ function unitsOf({ vid, units }: VolumeRecord, addressOf: (diskId: number) => st
 
 /** Told again, it is done again: a lost answer costs nothing. */
 async function update(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise<Ended> {
-  const { sourceVuid: oldVuid, destination, type } = attempt.input
+  const { taskId: mover, sourceVuid: oldVuid, destination, type } = attempt.input
   const { vuid: newVuid, diskId: newDiskId } = destination
   try {
-    await calls.updateUnit({ newVuid, oldVuid, newDiskId })
+    await calls.updateUnit({ newVuid, oldVuid, newDiskId, mover })
     return DONE
   } catch (thrown) {
     if (!(thrown instanceof StorageRefusal)) throw thrown
@@ -196,11 +218,39 @@ async function update(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise
     // It was made anew without a lock, since nobody could write to it: now somebody can, and need not be moved.
     if (status === 926 && type === 'disk_repair') return { end: 'over', reason: USABLE_AGAIN, why }
     // Somebody unlocked it: what was written since is not in the copy.
-    if (status === 926) return { end: 'back', why, waitMs: AGAIN_MS }
+    if (status === 926) return { end: 'back', why, waitMs: AGAIN_MS, isCopyStale: true }
     // It is paused, and may have the swap before it: of that there is no way back.
-    if (status === 904) return { end: 'again', why, waitMs: AGAIN_MS }
+    if (status === 904 && (await isVolumeThere(attempt))) {
+      return { end: 'again', why, waitMs: AGAIN_MS }
+    }
     throw thrown
   }
+}
+
+/**
+ * An operator wished its end while it may have been swapped: an earlier call may be on its way still. Once the new
+ * chunk is released none of them can be granted any more; where one was, there is nothing to take back.
+ */
+async function withdraw(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise<Ended> {
+  const { vuid, diskId } = attempt.input.destination
+  try {
+    await calls.releaseUnit(vuid, diskId)
+    return DONE
+  } catch (thrown) {
+    if (isRefused(thrown, 918)) return { end: 'late' }
+    if (!isRefused(thrown, 904)) throw thrown
+    // What was told to a volume that is gone is never done.
+    if (!(await isVolumeThere(attempt))) return DONE
+    // It is paused: who knows what it was told before.
+    return { end: 'again', why: thrown.message, waitMs: AGAIN_MS }
+  }
+}
+
+/** One that is paused or parked is, and says no more than one that was removed by hand. */
+export async function isVolumeThere(attempt: TaskAttempt<Swap>): Promise<boolean> {
+  const { vid } = vuidParts(attempt.input.sourceVuid)
+  const view = await viewOf(nodeOf(attempt).client, volumeAddress(vid))
+  return view?.status === 'active'
 }
 
 function isRefused(thrown: unknown, ...statuses: number[]): thrown is StorageRefusal {

@@ -51,20 +51,20 @@ export function releaseSource(move: MoveRecord): Word {
   return toVolume(move, { type: 'RELEASE_UNIT', vuid, diskId })
 }
 
+/** What was copied there is out of date. */
+export function releaseDestination(move: MoveRecord): Word {
+  const { vuid, diskId } = move.destination
+  return toVolume(move, { type: 'RELEASE_UNIT', vuid, diskId })
+}
+
 /** The volume is others' again, and the unit still this move's. */
 export function yieldVolume(move: MoveRecord): Word[] {
   return [...unlocked(move), toVolume(move, { type: 'YIELD_MOVE', mover: move.taskId })]
 }
 
-/** @param isMoved else the new chunk is for nobody */
-export function leaveVolume(move: MoveRecord, isMoved: boolean): Word[] {
-  const { vuid, diskId } = move.destination
-  const isMade = !isMoved && diskId !== 0
-  return [
-    ...(isMade ? [toVolume(move, { type: 'RELEASE_UNIT', vuid, diskId })] : []),
-    ...unlocked(move),
-    toVolume(move, { type: 'END_MOVE', mover: move.taskId }),
-  ]
+/** A chunk that was made for it, and did not take its place, goes with it: whether it knows of that or not. */
+export function leaveVolume(move: MoveRecord): Word[] {
+  return [...unlocked(move), toVolume(move, { type: 'END_MOVE', mover: move.taskId })]
 }
 
 export function movedWord(move: MoveRecord, end: MoveEnd, why: string): Word[] {

@@ -39,7 +39,7 @@ export class Moves {
     const clock = this.#clock
     const taskId = newMoveId(type, sourceDiskId, vid, { clock, random: this.#random })
     await this.#announce(sourceVuid, taskId)
-    // One that is announced and never begins is found to be gone by the next who asks.
+    // One that is announced and never begins is found to be gone: by its volume, or by the next who asks before.
     await this.#client.start(moveAddress(taskId), { ...order, taskId, at: clock.now() })
     return { taskId }
   }

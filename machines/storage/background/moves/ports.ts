@@ -28,7 +28,7 @@ export interface MoveShards {
 export type MoveUpkeep = Pick<Upkeep, 'repair' | 'remove'>
 
 export interface MovePorts {
-  calls: Pick<VolumeCalls, 'lock' | 'allocUnit' | 'updateUnit'>
+  calls: Pick<VolumeCalls, 'lock' | 'allocUnit' | 'updateUnit' | 'releaseUnit'>
   views: Pick<VolumeViews, 'record'>
   table: Pick<DiskTable, 'all'>
   shards: MoveShards

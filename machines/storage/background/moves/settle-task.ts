@@ -6,6 +6,9 @@
  * Before the swap nobody but workers knows the new chunk: what is deleted goes from it at once. Behind it a
  * deletion may be under way, which is somebody's already: it is told of the new chunk. The old chunk has to be
  * gone by then, or a deletion with an older mapping could still end there, and never come to the new one.
+ *
+ * What the new chunk lacks shows by what the others say: one whose disk is up is asked again, for a while, when it did
+ * not answer. One that hangs for longer holds no other disk up.
  */
 import { z } from 'zod'
 import { nodeOf, type TaskAttempt, TroupeError, task } from '../../../../src/index.ts'
@@ -21,7 +24,7 @@ import { removalAddress } from '../../plane/upkeep/index.ts'
 import { type UnitPlace, type VolumeRecord, volumeAddress } from '../../plane/volumes/index.ts'
 import { whyOf } from '../../plane/why.ts'
 import type { Unit } from './move-record.ts'
-import { AGAIN_MS, type Ended, type Swap, swap, told } from './move-tasks.ts'
+import { AGAIN_MS, type Ended, isVolumeThere, swap, told } from './move-tasks.ts'
 import type { MovePorts } from './ports.ts'
 import { type Verdict, verdictOf } from './settling.ts'
 import { sideBySide } from './shard-lists.ts'
@@ -36,10 +39,20 @@ const LACKING_MAX = 1_000
 /** A blobnode releases a chunk at once; one that is slow is asked again by its volume. */
 const RELEASE_MS = 15_000
 
+/**
+ * So often all lists are read again for units that are up and do not answer: that is a minute, and what the calls take;
+ * once before the swap, and once more behind it.
+ */
+const PATIENCE_TRIES = 6
+
 /** Clients go first at every disk. */
 const MIGRATE = { io: 'migrate' } as const
 
-const chunk = swap.extend({ codeMode: z.int() })
+const chunk = swap.extend({
+  codeMode: z.int(),
+  /** How often units that are up did not answer it. */
+  unheardTries: z.int(),
+})
 const comparison = chunk.extend({ redoCount: z.int() })
 type Comparison = z.output<typeof comparison>
 type Chunk = z.output<typeof chunk>
@@ -61,9 +74,10 @@ async function compare(attempt: TaskAttempt<Comparison>, ports: MovePorts): Prom
   const { vid, index } = vuidParts(sourceVuid)
   const own = placeOf(destination)
   const lacking: bigint[] = []
+  const unheard: string[] = []
   let lackingCount = 0
   try {
-    for await (const { bid, verdict } of verdicts(attempt, ports)) {
+    for await (const { bid, verdict } of verdicts(attempt, ports, unheard)) {
       if (verdict === 'lacking') {
         lackingCount += 1
         if (lacking.length === 0) lacking.push(bid)
@@ -76,7 +90,7 @@ async function compare(attempt: TaskAttempt<Comparison>, ports: MovePorts): Prom
   }
   // Of a volume that is written to meanwhile some are always on their way.
   const isPatient = type === 'disk_repair' || redoCount > 0
-  if (lackingCount <= (isPatient ? LACKING_MAX : 0)) return { end: 'done' }
+  if (lackingCount <= (isPatient ? LACKING_MAX : 0)) return heard(attempt.input, unheard)
   const which = `${lackingCount} shards that the others have, ${lacking[0]} among them`
   return { end: 'redo', why: `the copy of unit ${index} of volume ${vid} lacks ${which}` }
 }
@@ -84,12 +98,15 @@ async function compare(attempt: TaskAttempt<Comparison>, ports: MovePorts): Prom
 async function settle(attempt: TaskAttempt<Chunk>, ports: MovePorts): Promise<Ended> {
   const { sourceVuid, destination } = attempt.input
   const { vid, index } = vuidParts(sourceVuid)
+  // Of a volume that was removed by hand nothing is read or written any more.
+  if (!(await isVolumeThere(attempt))) return { end: 'done' }
   const left = await sourceLeft(attempt, ports)
   if (left !== null) return { end: 'again', why: left, waitMs: AGAIN_MS }
   const own = placeOf(destination)
   const { upkeep } = ports
+  const unheard: string[] = []
   try {
-    for await (const { bid, verdict } of verdicts(attempt, ports)) {
+    for await (const { bid, verdict } of verdicts(attempt, ports, unheard)) {
       if (verdict === 'lacking') {
         const reason = 'it was not copied when its unit was moved'
         await upkeep.repair({ vid, bid, badIndexes: [index], reason })
@@ -104,7 +121,17 @@ async function settle(attempt: TaskAttempt<Chunk>, ports: MovePorts): Promise<En
     // It is a unit of a broken disk by now: whoever repairs that looks after it.
     if (!nothingIsThere(thrown)) throw thrown
   }
-  return { end: 'done' }
+  return heard(attempt.input, unheard)
+}
+
+function heard({ unheardTries }: Chunk, unheard: readonly string[]): Ended {
+  if (unheard.length === 0 || unheardTries >= PATIENCE_TRIES) return { end: 'done' }
+  return {
+    end: 'again',
+    why: `their disks are up, and they do not answer: ${unheard.join(', ')}`,
+    waitMs: AGAIN_MS,
+    isUnheard: true,
+  }
 }
 
 /** Why the old chunk may still be marked and read, or null. */
@@ -150,10 +177,11 @@ function placeOf({ vuid, host: address, diskId }: Unit): UnitPlace {
   return { vuid, address, diskId }
 }
 
-/** Of all shards that the new chunk or another unit has. */
+/** Of all shards that the new chunk or another unit has. @param unheard units that are up and did not answer */
 async function* verdicts(
-  attempt: TaskAttempt<Swap & { codeMode: number }>,
+  attempt: TaskAttempt<Chunk>,
   { shards, views, table }: MovePorts,
+  unheard: string[],
 ): AsyncGenerator<{ bid: bigint; verdict: Verdict }, void, void> {
   const { signal } = attempt
   const { sourceVuid, destination, codeMode } = attempt.input
@@ -172,10 +200,16 @@ async function* verdicts(
     .filter(({ place }) => !isNew(place.vuid))
   const places = [placeOf(destination), ...others.map(({ place }) => place)]
   const mode = codeModeOf(codeMode)
-  for await (const { bid, said } of sideBySide({ shards, places, needed: [0], signal })) {
+  const silent = new Set<number>()
+  const listing = { shards, places, needed: [0], signal, unheard: silent }
+  for await (const { bid, said } of sideBySide(listing)) {
     const [own = 'nothing', ...rest] = said
     const voices = others.map((one, at) => ({ index: one.index, said: rest[at] ?? 'nothing' }))
     yield { bid, verdict: await proven(attempt, { vid, bid }, verdictOf(mode, own, voices)) }
+  }
+  for (const { place, index } of others.filter((_, at) => silent.has(at + 1))) {
+    if (!disks.get(place.diskId)?.isUp) continue
+    unheard.push(`unit ${index} of volume ${vid} on disk ${place.diskId}`)
   }
 }
 

@@ -1,10 +1,11 @@
 /**
  * The shards of several chunks of one volume, side by side. Decides: that all lists are read in the order of
  * their ids, a page of each at a time, so that chunks of any size are compared in little memory; that a chunk
- * which does not answer says nothing. Leaves to others: what follows (`settling.ts`).
+ * which does not answer, or cannot be used, says nothing. Leaves to others: what follows (`settling.ts`).
  */
 import { TroupeError } from '../../../../src/index.ts'
-import type { UnitPlace } from '../../plane/volumes/index.ts'
+import { nothingIsThere } from '../../plane/codes/index.ts'
+import { isUnusable, type UnitPlace } from '../../plane/volumes/index.ts'
 import type { MoveShards } from './ports.ts'
 
 /** What a chunk says of a shard: nothing, where it cannot be asked. */
@@ -17,6 +18,8 @@ export interface SideBySide {
 }
 
 export interface ShardListing {
+  /** Of places, by their place in the list: those that did not answer are added. */
+  unheard: Set<number>
   shards: MoveShards
   places: readonly UnitPlace[]
   /** Those that have to answer, by their place in the list: what they throw is thrown. */
@@ -31,7 +34,10 @@ const IO = 'migrate'
 /** Every shard that any of them has. @throws TroupeError of one that is needed */
 export async function* sideBySide(listing: ShardListing): AsyncGenerator<SideBySide, void, void> {
   const { places, needed } = listing
-  const cursors = places.map((place, at) => new Cursor(listing, place, needed.includes(at)))
+  const cursors = places.map((place, at) => {
+    const unheard = () => listing.unheard.add(at)
+    return new Cursor(listing, { place, isNeeded: needed.includes(at), unheard })
+  })
   await Promise.all(cursors.map((cursor) => cursor.fill()))
   for (;;) {
     const bid = lowest(cursors)
@@ -53,16 +59,21 @@ class Cursor {
   readonly #listing: ShardListing
   readonly #place: UnitPlace
   readonly #isNeeded: boolean
+  readonly #unheard: () => void
   #page: readonly { bid: bigint; flag: 1 | 2 }[] = []
   #at = 0
   /** Undefined: there is no further page. */
   #next: bigint | undefined = 0n
   #isSilent = false
 
-  constructor(listing: ShardListing, place: UnitPlace, isNeeded: boolean) {
+  constructor(
+    listing: ShardListing,
+    { place, isNeeded, unheard }: { place: UnitPlace; isNeeded: boolean; unheard: () => void },
+  ) {
     this.#listing = listing
     this.#place = place
     this.#isNeeded = isNeeded
+    this.#unheard = unheard
   }
 
   /** The one that is next in its list. */
@@ -95,6 +106,8 @@ class Cursor {
         this.#page = []
         this.#next = undefined
         this.#isSilent = true
+        // Who says that there is nothing to list has answered: it will not say more the next time.
+        if (!nothingIsThere(thrown) && !isUnusable(thrown)) this.#unheard()
       }
       this.#at = 0
     }

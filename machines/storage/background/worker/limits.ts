@@ -9,7 +9,10 @@ export interface MoveLimits {
   taskletsAtOnce: number
   /** Of one tasklet, where they are made anew: groups that are made up, or put, together. */
   groupsAtOnce: number
-  /** Of one task: each holds all shards of two blobs of 4 MiB, some 16 MiB, or of as many small ones. */
+  /**
+   * Of one task: each holds all shards of five blobs of 4 MiB, some 32 MiB, or of as many small ones. One is computed
+   * while the next is read; a third one made nothing faster, and memory that its blobnode cannot keep.
+   */
   recoveriesAtOnce: number
   /** Of a put or a list, `retryMs` apart: a blobnode that is restarted is back by then. */
   triesMax: number
@@ -35,7 +38,7 @@ export const MOVE_LIMITS: MoveLimits = {
   taskletBytesMax: 16 * MIB,
   taskletsAtOnce: 3,
   groupsAtOnce: 8,
-  recoveriesAtOnce: 3,
+  recoveriesAtOnce: 2,
   ...{ triesMax: 3, busyTriesMax: 30, retryMs: 1_000 },
   ...{ readyTriesMax: 3, readyWaitMs: 1_000 },
   leaseMs: 10_000,

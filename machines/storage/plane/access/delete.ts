@@ -1,8 +1,13 @@
 /**
  * Deleting an object. Decides: that all units of its blobs are marked at once; and when a delete is done, as
- * seen by who reads. Leaves to others: the marks of units that could not be reached, or had nothing to mark, where
- * a put that is on its way must find one; and when the bytes go (upkeep).
+ * seen by who reads. Leaves to others: the marks of units that could not be reached, and when the bytes go (upkeep).
+ *
+ * A mark counts where no other chunk of its unit is left: neither one that is filled to follow it, and has the shard
+ * already, nor one that it has followed, where whoever has an older mapping may read. Where a unit that can be written
+ * has nothing of a blob that others had, a put or a repair may be on its way: it is given a shard without bytes, and
+ * that is marked.
  */
+import { crc32 } from 'node:zlib'
 import { type Log, TroupeError } from '../../../../src/index.ts'
 import type { CodeMode } from '../codes/index.ts'
 import type { BlobId } from './blob-id.ts'
@@ -16,8 +21,8 @@ import { verdictOf } from './read-plan.ts'
 import { unitFailureOf } from './unit-answers.ts'
 
 export interface DeleteDeps {
-  shards: Pick<ShardIo, 'markDelete'>
-  volumes: Pick<VolumesPort, 'view'>
+  shards: Pick<ShardIo, 'markDelete' | 'putShard'>
+  volumes: Pick<VolumesPort, 'view' | 'settled'>
   upkeep: Pick<UpkeepPort, 'remove'>
   erasure: Pick<ErasurePort, 'canRebuild'>
   log: Log
@@ -49,6 +54,14 @@ export async function deleteObject(
 /** `away`: it may have the shard, and give it some day: a disk that is broken may work after a restart. */
 type MarkState = 'marked' | 'none' | 'away'
 
+interface Marking {
+  state: MarkState
+  /** Of the chunk that was asked last. */
+  vuid: bigint
+}
+
+const NO_BYTES = new Uint8Array(0)
+
 /** What a read would have found there before. */
 const KNOWN_AS = { marked: 'whole', none: 'none', away: 'unreachable' } as const
 
@@ -61,14 +74,24 @@ async function deleteBlob(
   const view = await deps.volumes.view(vid)
   if (view.mode.id !== mode.id) return 'absent'
   const mapping = new Mapping(deps.volumes, view)
-  const states = await Promise.all(allUnits(mode).map((index) => mark(deps, mapping, index, bid)))
-  const inState = (...wanted: MarkState[]) =>
-    states.flatMap((state, index) => (wanted.includes(state) ? [index] : []))
-  const held = shardWindowOf(mode, blob.bytes, { from: 0, to: blob.bytes }).units
+  const marks = await Promise.all(allUnits(mode).map((index) => mark(deps, mapping, index, bid)))
+  const states = await settledStates(deps, vid, marks)
+  const inState = (wanted: MarkState) =>
+    states.flatMap((state, index) => (state === wanted ? [index] : []))
   const canRebuild: CanRebuild = (...asked) => deps.erasure.canRebuild(...asked)
-  const isStillReadable = isReadable(mode, held, inState('away'), canRebuild)
-  const known = states.map((state) => KNOWN_AS[state])
+  // What took a mark was there, wherever else a copy of it may be.
+  const known = states.map((state, index) =>
+    marks[index]?.state === 'marked' ? 'whole' : KNOWN_AS[state],
+  )
   const isKnown = verdictOf(mode, known, canRebuild) !== 'absent'
+  if (inState('marked').length > 0) {
+    const forestalled = inState('none').map(async (index) => {
+      states[index] = await forestall(deps, mapping, index, bid)
+    })
+    await Promise.all(forestalled)
+  }
+  const held = shardWindowOf(mode, blob.bytes, { from: 0, to: blob.bytes }).units
+  const isStillReadable = isReadable(mode, held, inState('away'), canRebuild)
   if (!isKnown && !isStillReadable) return 'absent'
   const unitsMarked = inState('marked')
   const isMarked = unitsMarked.length === states.length
@@ -82,13 +105,54 @@ async function mark(
   mapping: Mapping,
   index: number,
   bid: bigint,
-): Promise<MarkState> {
+): Promise<Marking> {
+  let { vuid } = mapping.unit(index)
   try {
-    await mapping.at(index, (place) => shards.markDelete(place, bid))
-    return 'marked'
+    await mapping.at(index, (place) => {
+      vuid = place.vuid
+      return shards.markDelete(place, bid)
+    })
+    return { state: 'marked', vuid }
   } catch (thrown) {
     const failure = unitFailureOf(thrown)
-    if (failure === 'deleted') return 'marked'
-    return failure === 'none' ? 'none' : 'away'
+    if (failure === 'deleted') return { state: 'marked', vuid }
+    return { state: failure === 'none' ? 'none' : 'away', vuid }
+  }
+}
+
+/** By index, behind all marks: what is copied from here on is copied with them. */
+async function settledStates(
+  { volumes, log }: DeleteDeps,
+  vid: number,
+  marks: readonly Marking[],
+): Promise<MarkState[]> {
+  const vuids = marks.map(({ vuid }) => vuid)
+  const settled = await volumes.settled(vid, vuids).catch((thrown: unknown) => {
+    if (!(thrown instanceof TroupeError)) throw thrown
+    // Once for each blob, for as long as its volume cannot be read.
+    log.debug(
+      { vid, err: thrown },
+      'whether units are moved is not known; a delete counts as begun',
+    )
+    return new Set<number>()
+  })
+  return marks.map(({ state }, index) => (settled.has(index) ? state : 'away'))
+}
+
+/** From here on the unit refuses the shard. One that takes none now may have begun to take it. */
+async function forestall(
+  { shards }: DeleteDeps,
+  mapping: Mapping,
+  index: number,
+  bid: bigint,
+): Promise<MarkState> {
+  try {
+    await mapping.at(index, async (place) => {
+      await shards.putShard(place, bid, NO_BYTES, { crc: crc32(NO_BYTES) })
+      await shards.markDelete(place, bid)
+    })
+    return 'marked'
+  } catch (thrown) {
+    return unitFailureOf(thrown) === 'deleted' ? 'marked' : 'away'
   }
 }

@@ -53,6 +53,11 @@ export interface ShardIo {
 export interface VolumesPort {
   /** @throws StorageRefusal 904 */
   view(vid: number, options?: { fresh?: boolean }): Promise<VolumeView>
+  /**
+   * Units of which these chunks are all there is, by the volume as it stands now: in their place, with none that is
+   * made to follow, and none left that was followed. @throws StorageRefusal 904
+   */
+  settled(vid: number, vuids: readonly bigint[]): Promise<ReadonlySet<number>>
   /** @throws TroupeError `unavailable` where none can be had */
   writable(
     mode: CodeMode,

@@ -7,6 +7,7 @@ import { startWorker } from '../../background/worker/index.ts'
 import { DiskFiles } from '../disk-files/index.ts'
 import { Blobnode } from './blobnode.ts'
 import type { DiskOpener } from './disk-store.ts'
+import { collectSeldom } from './kept-memory.ts'
 import { type NodeCall, NodeList } from './node-calls.ts'
 import { type BlobnodeSettings, settingsOf } from './settings.ts'
 import { threadAdvice } from './thread-pool.ts'
@@ -15,6 +16,7 @@ import { threadAdvice } from './thread-pool.ts'
 export async function runBlobnode(call: VerbCall, env: NodeJS.ProcessEnv): Promise<number> {
   const settings = settingsOf(call.options, env)
   const log = openLog({ level: settings.logLevel })
+  collectSeldom()
   const advice = threadAdvice(settings.disks.length, env)
   if (advice !== undefined) log.warn({}, advice)
   const list = settings.nodes === undefined ? undefined : new NodeList(settings.nodes)

@@ -101,18 +101,25 @@ export const REFUSALS: Readonly<Record<number, RefusalKind>> = Object.fromEntrie
   ]),
 )
 
-/** Of the codes above, by HTTP. */
+/** By HTTP. What is not here is a fault, or nothing that callers of a store can meet: 500. */
 const HTTP_STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   malformed: 400,
   'not-found': 404,
+  'unknown-actor': 404,
   'already-exists': 409,
   conflict: 409,
+  finished: 409,
   'too-large': 413,
   'limit-exceeded': 507,
   busy: 503,
   unavailable: 503,
+  moved: 503,
+  /** Whoever calls has not sent the command that was late: the node has, and none of it was done. */
+  deadline: 503,
   'no-answer': 504,
 }
+/** The same call may be answered later. */
+const LATER: ReadonlySet<number> = new Set([503, 504])
 
 const UNKNOWN: RefusalKind = { name: 'unknown', code: 'internal', isRetryable: false }
 
@@ -134,14 +141,10 @@ export function refusal(status: number, message: string): StorageRefusal {
 /** For routes of the platform: `catch (error) { return refusalAnswer(error) }`. @throws what is no refusal */
 export function refusalAnswer(error: unknown): AppResponse {
   if (!(error instanceof StorageRefusal)) throw error
-  const { status, code, message, retry } = error
+  const { status, code, message } = error
+  const httpStatus = HTTP_STATUSES[code] ?? 500
   return {
-    status: HTTP_STATUSES[code] ?? 500,
-    headers: {
-      'content-type': 'application/json; charset=utf-8',
-      'cache-control': 'no-store',
-      ...(retry ? { 'retry-after': '1' } : {}),
-    },
+    ...{ status: httpStatus, headers: headersOf(httpStatus) },
     body: JSON.stringify({ error: message, code: nameOf(status), status }),
   }
 }
@@ -153,13 +156,18 @@ export function refusalAnswer(error: unknown): AppResponse {
 export function numberedAnswer(error: unknown): AppResponse {
   if (!(error instanceof TroupeError)) throw error
   const isRefused = error instanceof StorageRefusal
+  const status = isRefused ? error.status : (HTTP_STATUSES[error.code] ?? 500)
+  const code = isRefused ? nameOf(error.status) : error.code
   return {
-    status: isRefused ? error.status : (HTTP_STATUSES[error.code] ?? 500),
-    headers: { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' },
-    body: JSON.stringify({
-      error: error.message,
-      code: isRefused ? nameOf(error.status) : error.code,
-    }),
+    ...{ status, headers: headersOf(status) },
+    body: JSON.stringify({ error: error.message, code }),
+  }
+}
+
+function headersOf(status: number): Record<string, string> {
+  return {
+    ...{ 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' },
+    ...(LATER.has(status) ? { 'retry-after': '1' } : {}),
   }
 }
 

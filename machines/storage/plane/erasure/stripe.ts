@@ -58,9 +58,12 @@ export class Stripe {
   }
 }
 
+/** Two stripes of 32 MiB, of several blobs that are made anew together, and as much again of single ones beside them. */
+const STRIPES_IDLE_BYTES_MAX = 134_217_728
+
 /** Memory for stripes; how many blobs are under way, their callers decide. */
 export class StripePool extends MemoryPool<SharedArrayBuffer> {
-  constructor(idleBytesMax?: number) {
+  constructor(idleBytesMax = STRIPES_IDLE_BYTES_MAX) {
     super((bytes) => new SharedArrayBuffer(bytes), idleBytesMax)
   }
 }

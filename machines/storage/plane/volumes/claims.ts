@@ -34,12 +34,15 @@ export class MoveClaims {
     return this.#ask(vuid, { type: 'ADD_MOVE', vuid, mover, ...replaced })
   }
 
-  /** The volume is that mover's, to move this unit of it. @throws StorageRefusal 904 */
+  /**
+   * The volume is that mover's, to move this unit of it.
+   * @throws StorageRefusal 904; 918, 929: it is announced no more
+   */
   claim(vuid: Vuid, mover: string): Promise<ClaimedBefore | null> {
     return this.#ask(vuid, { type: 'CLAIM_MOVE', vuid, mover })
   }
 
-  /** It moves nothing there any more. @throws StorageRefusal 904 */
+  /** It moves nothing there any more, and what was made for it goes. @throws StorageRefusal 904 */
   async end(vid: number, mover: string): Promise<void> {
     await askVolume(this.#client, vid, { type: 'END_MOVE', mover })
   }

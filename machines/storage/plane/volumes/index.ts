@@ -5,6 +5,7 @@ import { volume } from './volume.ts'
 
 export { Bids } from './bids.ts'
 export { type ClaimedBefore, MoveClaims } from './claims.ts'
+export { BIRTH_MS, MOVER_MACHINE } from './move-claims.ts'
 export { type ChunkCalls, openVolumes, type UnitPlace } from './ports.ts'
 export { type VolumeRoutesDeps, volumeRoutes } from './routes.ts'
 export { StrayChunks } from './stray-chunks.ts'

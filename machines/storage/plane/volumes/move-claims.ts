@@ -1,15 +1,31 @@
 /**
  * Who moves units of a volume. Decides: that each unit has one mover at a time, and that one of them at a time
- * has the volume to itself: two that copy would each lock it, and unlock it under the other. Leaves to others:
- * moving (`background/moves`), and finding out that a mover is gone. Pure.
+ * has the volume to itself: two that copy would each lock it, and unlock it under the other; that a mover which
+ * has ended leaves nothing behind, and that whatever it asked for before, and comes late, is refused. Leaves to
+ * others: moving (`background/moves`), and finding out that a mover is gone which had begun. Pure.
+ *
+ * Who adds a move tells its volume first, and starts its actor then: one that never begins is found by the volume,
+ * which calls it after a while and hears that there is nobody.
  */
+import { formatAddress, parseAddress } from '../../../../src/index.ts'
 import { vuidParts } from '../codes/index.ts'
-import { noUnitText, staleText } from './unit-rules.ts'
-import type { PlannedMove, VolumeAnswer, VolumeEventOf, VolumeRecord } from './volume-record.ts'
+import { movedBy, noUnitText, staleText, withFittingFor, withoutFittingsOf } from './unit-rules.ts'
+import type { VolumeAnswer, VolumeEvent, VolumeEventOf, VolumeRecord } from './volume-record.ts'
+
+/** Who is announced and has not begun by then will not. */
+export const BIRTH_MS = 30_000
+/** Movers are actors of this machine. */
+export const MOVER_MACHINE = 'migrate-task'
 
 interface Decision {
   next: VolumeRecord
   answer: VolumeAnswer
+}
+
+/** What a volume says to others. */
+export interface VolumeWord {
+  to: string
+  event: { type: string }
 }
 
 export function moveAdded(now: VolumeRecord, event: VolumeEventOf<'ADD_MOVE'>): Decision {
@@ -20,22 +36,32 @@ export function moveAdded(now: VolumeRecord, event: VolumeEventOf<'ADD_MOVE'>): 
   if (unit.epoch !== epoch) return refuse(now, 918, staleText(unit))
   const known = now.moves[index]
   if (known?.mover === mover) return done(now)
-  if (known !== undefined && known.mover !== instead) return refuseFor(now, 601, known, index)
+  if (known !== undefined && known.mover !== instead) return movedBy(now, 601, known, index)
   const left = known === undefined ? now : without(now, known.mover)
-  return done({ ...left, moves: { ...left.moves, [index]: { mover, at } } })
+  const fitted = withFittingFor(left, index, mover)
+  return done({ ...fitted, moves: { ...left.moves, [index]: { mover, at } } })
 }
 
-/** Whoever was not announced is, by claiming it. */
+/** Never to whom nobody announced: that is a move that has ended, or whose unit is another's by now. */
 export function moveClaimed(now: VolumeRecord, event: VolumeEventOf<'CLAIM_MOVE'>): Decision {
-  const { index } = vuidParts(event.vuid)
-  if (now.mover === event.mover) return done(now)
-  // Whether its unit is still the one that it means is for who claims it to see, who has to know why.
+  const { index, epoch } = vuidParts(event.vuid)
+  const { mover } = event
+  if (now.mover === mover) return done(now)
   const known = now.moves[index]
-  if (known !== undefined && known.mover !== event.mover) return refuseFor(now, 601, known, index)
-  const other = Object.values(now.moves).find(({ mover }) => mover === now.mover)
-  if (other !== undefined) return refuseFor(now, 914, other)
-  const moves = { ...now.moves, [index]: { mover: event.mover, at: event.at } }
-  return done({ ...now, moves, mover: event.mover })
+  const unit = now.units[index]
+  if (known === undefined) {
+    if (unit !== undefined && unit.epoch !== epoch) return refuse(now, 918, staleText(unit))
+    return refuse(
+      now,
+      929,
+      `is not ${mover}'s to move unit ${index} of: it was not announced, or has ended`,
+    )
+  }
+  // Whether its unit is still the one that it means is for who claims it to see, who has to know why.
+  if (known.mover !== mover) return movedBy(now, 601, known, index)
+  const other = Object.values(now.moves).find((one) => one.mover === now.mover)
+  if (other !== undefined) return movedBy(now, 914, other)
+  return done({ ...now, mover })
 }
 
 export function moveYielded(now: VolumeRecord, { mover }: VolumeEventOf<'YIELD_MOVE'>): Decision {
@@ -46,10 +72,33 @@ export function moveEnded(now: VolumeRecord, { mover }: VolumeEventOf<'END_MOVE'
   return done(without(now, mover))
 }
 
+/** Who has claimed the volume has begun; of others it is not known. */
+export function moverCalled(now: VolumeRecord, mover: string): VolumeWord[] {
+  if (now.mover === mover || !isAnnounced(now, mover)) return []
+  return [{ to: formatAddress(MOVER_MACHINE, mover), event: { type: 'ANNOUNCED' } }]
+}
+
+/** There is nobody to call, or it has ended. */
+export function moverUnheard(
+  now: VolumeRecord,
+  { to, event, error }: Extract<VolumeEvent, { type: 'troupe.deadLetter' }>,
+): VolumeRecord {
+  const mover = parseAddress(to).id
+  const isOver = event.type === 'ANNOUNCED' && NOBODY.has(error.code)
+  // It may have begun since it was called.
+  return isOver && now.mover !== mover ? without(now, mover) : now
+}
+
+const NOBODY: ReadonlySet<string> = new Set(['unknown-actor', 'finished'])
+
+function isAnnounced({ moves }: VolumeRecord, mover: string): boolean {
+  return Object.values(moves).some((one) => one.mover === mover)
+}
+
 function without(now: VolumeRecord, mover: string): VolumeRecord {
   const moves = Object.entries(now.moves).filter(([, one]) => one.mover !== mover)
   return {
-    ...now,
+    ...withoutFittingsOf(now, mover),
     moves: Object.fromEntries(moves),
     mover: now.mover === mover ? null : now.mover,
   }
@@ -61,10 +110,4 @@ function done(next: VolumeRecord): Decision {
 
 function refuse(now: VolumeRecord, refused: number, why: string): Decision {
   return { next: now, answer: { refused, message: `volume ${now.vid} ${why}` } }
-}
-
-function refuseFor(now: VolumeRecord, refused: number, by: PlannedMove, index?: number): Decision {
-  const what = index === undefined ? 'a unit' : `unit ${index}`
-  const message = `volume ${now.vid} has ${what} moved by ${by.mover} already`
-  return { next: now, answer: { refused, message, by } }
 }

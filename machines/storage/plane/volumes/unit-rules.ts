@@ -11,6 +11,7 @@ import { clippedWhy } from '../why.ts'
 import type {
   Chunk,
   Fitting,
+  PlannedMove,
   Retired,
   VolumeAnswer,
   VolumeEventOf,
@@ -31,19 +32,22 @@ const CALM = { tries: 0, why: null } as const
 /** A chunk for the same place, beside the one that is there. Asked again, it is the same one. */
 export function allocated(
   now: VolumeRecord,
-  { vuid, excludes }: VolumeEventOf<'ALLOC_UNIT'>,
+  { vuid, excludes, mover: by }: VolumeEventOf<'ALLOC_UNIT'>,
 ): Decision {
   const { index } = vuidParts(vuid)
+  const mover = by ?? null
   const unit = unitOf(now, vuid)
   if (unit === undefined) return refuse(now, 924, noUnitText(vuid))
   if (unit.epoch !== vuidParts(vuid).epoch) return refuse(now, 918, staleText(unit))
+  const denied = deniedTo(now, index, mover)
+  if (denied !== undefined) return denied
   const known = now.fittings[index]
   const isGood = known !== undefined && !excludes.includes(known.diskId)
   if (known?.step === 'wanted') {
     const both = [...new Set([...known.excludes, ...excludes])]
-    return done(withFitting(now, index, { ...known, excludes: both }))
+    return done(withFitting(now, index, { ...known, mover, excludes: both }))
   }
-  if (isGood) return done(now)
+  if (isGood) return done(withFitting(now, index, { ...known, mover }))
   if (known?.step === 'chosen') {
     return refuse(now, 914, `is making a chunk of unit ${index} on disk ${known.diskId}`)
   }
@@ -58,13 +62,25 @@ export function allocated(
   }
   // What was ready is no use to whoever asks: it goes, with its epoch.
   const left = known === undefined ? now : withRetired(now, [{ index, ...known }])
-  return done(withFitting(left, index, { step: 'wanted', epoch: 0, diskId: 0, excludes }))
+  return done(withFitting(left, index, { step: 'wanted', epoch: 0, diskId: 0, excludes, mover }))
+}
+
+/**
+ * A unit that is to be moved is its mover's alone, and only while the volume is: what was asked for by a move that
+ * has ended or stepped back, and comes late, changes nothing. Undefined: it may.
+ */
+function deniedTo(now: VolumeRecord, index: number, mover: string | null): Decision | undefined {
+  const planned = now.moves[index]
+  if (planned === undefined && mover === null) return undefined
+  if (planned !== undefined && planned.mover !== mover) return movedBy(now, 601, planned, index)
+  if (planned !== undefined && now.mover === mover) return undefined
+  return refuse(now, 929, `is not ${mover}'s to move unit ${index} of: claim it first`)
 }
 
 /** The chunk that is ready takes the place of the one that is there. */
 export function updated(
   now: VolumeRecord,
-  { newVuid, oldVuid, newDiskId, isOldNormal }: VolumeEventOf<'UPDATE_UNIT'>,
+  { newVuid, oldVuid, newDiskId, isOldNormal, mover }: VolumeEventOf<'UPDATE_UNIT'>,
 ): Decision {
   const unit = unitOf(now, oldVuid)
   const [old, wanted] = [vuidParts(oldVuid), vuidParts(newVuid)]
@@ -75,6 +91,8 @@ export function updated(
   // Told again: the swap is done.
   if (unit.epoch === wanted.epoch && unit.diskId === newDiskId) return done(now)
   if (unit.epoch !== old.epoch) return refuse(now, 918, staleText(unit))
+  const denied = deniedTo(now, old.index, mover ?? null)
+  if (denied !== undefined) return denied
   const fitting = now.fittings[old.index]
   if (fitting?.step !== 'ready' || fitting.epoch !== wanted.epoch) {
     const epoch = fitting?.step === 'ready' ? fitting.epoch : 'none'
@@ -164,18 +182,46 @@ export function made(now: VolumeRecord, { made: good, failed }: Told<'MADE'>): V
   for (const chunk of good) {
     const fitting = next.fittings[chunk.index]
     if (fitting === undefined || !isSameChunk({ index: chunk.index, ...fitting }, chunk)) continue
-    next = withFitting(next, chunk.index, { ...fitting, step: 'ready' })
+    next = isWanted(next, chunk, fitting)
+      ? withFitting(next, chunk.index, { ...fitting, step: 'ready' })
+      : withRetired(withoutFitting(next, chunk.index), [chunk])
   }
   for (const { why, ...chunk } of failed) {
     const fitting = next.fittings[chunk.index]
     if (fitting === undefined || !isSameChunk({ index: chunk.index, ...fitting }, chunk)) continue
     // It may be there all the same: its answer was lost. So it goes like any other, and never comes back.
     const excludes = [...fitting.excludes, chunk.diskId]
-    const again: Fitting = { step: 'wanted', epoch: 0, diskId: 0, excludes }
-    next = withRetired(withFitting(next, chunk.index, again), [chunk])
+    const again: Fitting = { ...fitting, step: 'wanted', epoch: 0, diskId: 0, excludes }
+    const left = isWanted(next, chunk, fitting)
+      ? withFitting(next, chunk.index, again)
+      : withoutFitting(next, chunk.index)
+    next = withRetired(left, [chunk])
     next = { ...next, unplaceable: { ...next.unplaceable, why: clippedWhy(why) } }
   }
   return complete({ ...next, troubles: { ...next.troubles, fitting: CALM } })
+}
+
+/** Who asked for it may have ended while it was made. */
+function isWanted({ moves }: VolumeRecord, { index }: Chunk, { mover }: Fitting): boolean {
+  return mover === null || moves[index]?.mover === mover
+}
+
+/** A mover has ended: what was made for it is nobody's. One that is being made goes when that has come to its end. */
+export function withoutFittingsOf(now: VolumeRecord, mover: string): VolumeRecord {
+  let next = now
+  for (const [key, fitting] of Object.entries(now.fittings)) {
+    if (fitting.mover !== mover || fitting.step === 'chosen') continue
+    const index = Number(key)
+    next = withoutFitting(next, index)
+    if (fitting.step === 'ready') next = withRetired(next, [{ index, ...fitting }])
+  }
+  return next
+}
+
+/** What was made for nobody in particular is that mover's, and goes with it. */
+export function withFittingFor(now: VolumeRecord, index: number, mover: string): VolumeRecord {
+  const known = now.fittings[index]
+  return known === undefined ? now : withFitting(now, index, { ...known, mover })
 }
 
 /** A volume is there when all its chunks are. */
@@ -226,6 +272,17 @@ function done(next: VolumeRecord): Decision {
 
 function refuse(now: VolumeRecord, refused: number, why: string): Decision {
   return { next: now, answer: { refused, message: `volume ${now.vid} ${why}` } }
+}
+
+export function movedBy(
+  now: VolumeRecord,
+  refused: number,
+  by: PlannedMove,
+  index?: number,
+): Decision {
+  const what = index === undefined ? 'a unit' : `unit ${index}`
+  const message = `volume ${now.vid} has ${what} moved by ${by.mover} already`
+  return { next: now, answer: { refused, message, by } }
 }
 
 function unitOf(now: VolumeRecord, vuid: Vuid): Chunk | undefined {

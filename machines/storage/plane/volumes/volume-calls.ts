@@ -40,7 +40,7 @@ export class VolumeCalls {
 
   /**
    * No more is written to it from now on; its chunks are set read-only behind the answer.
-   * @param mover who has claimed it, and locks it for that @throws StorageRefusal 902, 914
+   * @param mover who has claimed it, and locks it for that @throws StorageRefusal 902, 929
    */
   lock(vid: number, { mover }: { mover?: string } = {}): Promise<Taken> {
     return this.ask(vid, { type: 'LOCK', ...(mover === undefined ? {} : { mover }) })
@@ -54,17 +54,18 @@ export class VolumeCalls {
   /**
    * A chunk beside the one of `vuid`, on another disk, for the same place: the same as long as it is neither
    * used nor released nor excluded, so that whoever was cut off asks again.
-   * @throws StorageRefusal 914, 917, 918, 924
+   * @param mover who has claimed the volume to move that unit @throws StorageRefusal 601, 914, 917, 918, 924, 929
    */
   async allocUnit(
     vuid: Vuid,
     {
       excludes = [],
       timeoutMs = ALLOC_MS,
-    }: { excludes?: readonly number[]; timeoutMs?: number } = {},
+      ...by
+    }: { excludes?: readonly number[]; timeoutMs?: number; mover?: string } = {},
   ): Promise<UnitPlace> {
     const { vid, index } = vuidParts(vuid)
-    const asked = await this.ask(vid, { type: 'ALLOC_UNIT', vuid, excludes: [...excludes] })
+    const asked = await this.ask(vid, { type: 'ALLOC_UNIT', vuid, excludes: [...excludes], ...by })
     const view = await this.#options.client.waitFor(
       volumeAddress(vid),
       ({ context }) => {
@@ -86,9 +87,15 @@ export class VolumeCalls {
 
   /**
    * The new chunk takes the place of the old one. Told again it is no error.
-   * @throws StorageRefusal 918–920, 924, 926, 927; TroupeError where nobody says whether the old one takes writes
+   * @throws StorageRefusal 601, 918–920, 924, 926, 927, 929; TroupeError where nobody says whether the old one takes writes
    */
-  async updateUnit(change: { newVuid: Vuid; oldVuid: Vuid; newDiskId: number }): Promise<void> {
+  async updateUnit(change: {
+    newVuid: Vuid
+    oldVuid: Vuid
+    newDiskId: number
+    /** Who has claimed the volume to move that unit. */
+    mover?: string
+  }): Promise<void> {
     const { newVuid, oldVuid, newDiskId } = change
     const { vid, index, epoch } = vuidParts(newVuid)
     const record = await this.#options.views.record(vid, { fresh: true })

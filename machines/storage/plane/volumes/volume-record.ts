@@ -14,8 +14,8 @@ const bytes = z.int().min(0)
 const diskId = z.int().min(1).max(DISK_ID_MAX)
 /** Of whoever writes to it: the name of a node. */
 const token = z.string().min(1).max(256)
-/** Who moves a unit: the id of its task. */
-const mover = z.string().min(1).max(256)
+/** Who moves a unit: the id of its task, which is part of the address that it is called at. */
+const mover = z.string().regex(/^[\w-]{1,128}$/)
 /** A volume has at most 36 units, and a disk is excluded for a reason. */
 const EXCLUDES_MAX = 1_000
 
@@ -52,12 +52,16 @@ export const volumeEvents = {
   ALLOC_UNIT: z.object({
     vuid: vuidSchema,
     excludes: z.array(diskId).max(EXCLUDES_MAX).default([]),
+    /** Of a unit that is to be moved, granted only to its mover, while the volume is claimed by it. */
+    mover: mover.exactOptional(),
   }),
   UPDATE_UNIT: z.object({
     newVuid: vuidSchema,
     oldVuid: vuidSchema,
     newDiskId: diskId,
     at,
+    /** As above: a call that comes late swaps nothing under another. */
+    mover: mover.exactOptional(),
     /** The old one and its disk can be used: whoever holds an older mapping may still write there. */
     isOldNormal: z.boolean().default(false),
   }),
@@ -68,10 +72,11 @@ export const volumeEvents = {
     /** It has gone without a word. */
     instead: mover.exactOptional(),
   }),
-  /** It is this mover's turn with the volume: one unit moves at a time. */
+  /** It is this mover's turn with the volume: one unit moves at a time. Granted to who was announced, and has not ended. */
   CLAIM_MOVE: z.object({ vuid: vuidSchema, mover, at }),
   /** The turn is over; the unit is still to be moved by it. */
   YIELD_MOVE: z.object({ mover }),
+  /** It is announced no more, and what was made for it is nobody's. */
   END_MOVE: z.object({ mover }),
 }
 type Payload<TType extends keyof typeof volumeEvents> = z.output<(typeof volumeEvents)[TType]>
@@ -102,12 +107,15 @@ export type VolumeResult =
   | { type: 'RETAIN_OVER' }
   | { type: 'RETIRED_OVER'; index: number; epoch: number }
   | { type: 'READY_OVER'; index: number; epoch: number }
+  /** By now whoever was announced should have begun. */
+  | { type: 'BIRTH_OVER'; mover: string }
   /** What stood in the way was no refusal: a task was given up. */
   | { type: 'STUCK'; room: 'fitting' | 'releasing' | 'setting'; why: string }
 
 export type VolumeEvent =
   | { [TType in keyof typeof volumeEvents]: VolumeEventOf<TType> }[keyof typeof volumeEvents]
   | VolumeResult
+  | { type: 'troupe.deadLetter'; to: string; event: { type: string }; error: { code: string } }
 
 export interface ChunkFailure extends Chunk {
   why: string
@@ -126,6 +134,8 @@ export interface Fitting {
   epoch: number
   diskId: number
   excludes: number[]
+  /** Whom it is made for; null: it is the volume's first one, or for whoever moves its unit next. */
+  mover: string | null
 }
 
 /** A chunk that is nobody's any more. It stays in the record until it is gone from its disk. */
@@ -198,7 +208,7 @@ const NO_TROUBLE: Trouble = { tries: 0, why: null }
 
 export function newVolume({ at: createdAt, ...facts }: VolumeInput, units: number): VolumeRecord {
   const indexes = Array.from({ length: units }, (_, index) => index)
-  const wanted: Fitting = { step: 'wanted', epoch: 0, diskId: 0, excludes: [] }
+  const wanted: Fitting = { step: 'wanted', epoch: 0, diskId: 0, excludes: [], mover: null }
   return {
     ...facts,
     ...{ standing: 'creating', units: [], epochs: indexes.map(() => 0) },

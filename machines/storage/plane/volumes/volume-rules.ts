@@ -3,7 +3,15 @@
  * every refusal (reference sheet, sections 4 and 8). Leaves to others: its units and their chunks
  * (`unit-rules.ts`), who moves them (`move-claims.ts`). Pure.
  */
-import { moveAdded, moveClaimed, moveEnded, moveYielded } from './move-claims.ts'
+import {
+  moveAdded,
+  moveClaimed,
+  moveEnded,
+  moverCalled,
+  moverUnheard,
+  moveYielded,
+  type VolumeWord,
+} from './move-claims.ts'
 import {
   allocated,
   chosen,
@@ -31,6 +39,7 @@ export interface VolumeDecision {
   next: VolumeRecord
   /** None for what the machine told itself. */
   answer?: VolumeAnswer
+  words?: readonly VolumeWord[]
 }
 
 export function decide(now: VolumeRecord, event: VolumeEvent): VolumeDecision {
@@ -75,6 +84,10 @@ export function decide(now: VolumeRecord, event: VolumeEvent): VolumeDecision {
       return { next: retiredOver(now, event) }
     case 'READY_OVER':
       return { next: readyOver(now, event) }
+    case 'BIRTH_OVER':
+      return { next: now, words: moverCalled(now, event.mover) }
+    case 'troupe.deadLetter':
+      return { next: moverUnheard(now, event) }
     case 'STUCK':
       return { next: stuck(now, event.room, event.why) }
   }
@@ -133,7 +146,7 @@ function idle(now: VolumeRecord, at: number): VolumeRecord {
 function lock(now: VolumeRecord, mover: string | undefined): VolumeDecision {
   const { standing, holder } = now
   if (mover !== undefined && mover !== now.mover) {
-    return refuse(now, 914, `is not ${mover}'s to move units of: claim it first`)
+    return refuse(now, 929, `is not ${mover}'s to move units of: claim it first`)
   }
   switch (standing) {
     case 'lock':

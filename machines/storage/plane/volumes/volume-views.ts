@@ -80,6 +80,11 @@ export class VolumeViews {
     }
   }
 
+  /** Units of which these chunks are all there is: see `settledOf`. @throws StorageRefusal 904 */
+  async settled(vid: number, vuids: readonly bigint[]): Promise<ReadonlySet<number>> {
+    return settledOf(await this.record(vid, { fresh: true }), vuids)
+  }
+
   /** The highest number that was given out; not every one below it is there. */
   lastVid(): Promise<number> {
     return lastVid(this.#options.client)
@@ -130,6 +135,21 @@ export function viewOf(record: VolumeRecord, disks: ReadonlyMap<number, DiskView
   })
   const { vid, standing: status } = record
   return { vid, mode, status, units, freeBytes: freeBytesOf(record, mode) }
+}
+
+/**
+ * Indexes of units whose chunk is among those, and is the only one of its unit: none is made that is to follow it,
+ * and none that it followed is left, where who has an older mapping may still read.
+ */
+export function settledOf(record: VolumeRecord, vuids: readonly bigint[]): ReadonlySet<number> {
+  const { vid, units, fittings, retired } = record
+  const alone = units.filter(
+    ({ index, epoch }) =>
+      vuids.includes(vuidOf({ vid, index, epoch })) &&
+      fittings[index] === undefined &&
+      !retired.some((old) => old.index === index),
+  )
+  return new Set(alone.map(({ index }) => index))
 }
 
 /** All chunks fill alike: each blob is on each of them. */

@@ -16,8 +16,15 @@
  * nobody asks for again is released by itself.
  */
 import { cancel, setup } from 'xstate'
-import { defineMachine, type ErrorRecord, formatAddress, reply } from '../../../../src/index.ts'
+import {
+  defineMachine,
+  type ErrorRecord,
+  formatAddress,
+  reply,
+  tell,
+} from '../../../../src/index.ts'
 import { codeModeOf, unitCount, vuidParts } from '../codes/index.ts'
+import { BIRTH_MS, type VolumeWord } from './move-claims.ts'
 import {
   type Chunk,
   fittingsAt,
@@ -45,7 +52,7 @@ const PAUSES_MAX = 30
 const ROOMY = 7 / 8
 
 type Room = keyof VolumeRecord['troubles']
-const INTERNAL = ['RETAIN_OVER', 'RETIRED_OVER', 'READY_OVER'] as const
+const INTERNAL = ['RETAIN_OVER', 'RETIRED_OVER', 'READY_OVER', 'BIRTH_OVER'] as const
 
 const chart = setup({
   types: {
@@ -74,11 +81,14 @@ const chart = setup({
       fittingsAt(context, 'wanted').length > 0 && context.retired.length < RETIRED_MAX,
     hasDue: ({ context }) => context.retired.some(({ isDue }) => isDue),
   },
-  actions: { answer: reply((_, { answer }: { answer: VolumeAnswer }) => answer) },
+  actions: {
+    answer: reply((_, { answer }: { answer: VolumeAnswer }) => answer),
+    tell: tell((_, { words }: { words: readonly VolumeWord[] }) => words),
+  },
 })
 
 const act = chart.enqueueActions(({ context, event, enqueue }) => {
-  const { next, answer } = decide(context, told(event))
+  const { next, answer, words = [] } = decide(context, told(event))
   enqueue.assign(next)
   if (next.holder !== context.holder) {
     enqueue(cancel(RETAIN))
@@ -91,12 +101,18 @@ const act = chart.enqueueActions(({ context, event, enqueue }) => {
     const over = { type: 'RETIRED_OVER', index, epoch } as const
     enqueue.raise(over, { id: `retired-${index}-${epoch}`, delay: next.retiredKeptMs })
   }
+  if (event.type === 'ADD_MOVE' && next.moves !== context.moves) {
+    const id = `birth-${vuidParts(event.vuid).index}`
+    enqueue(cancel(id))
+    enqueue.raise({ type: 'BIRTH_OVER', mover: event.mover }, { id, delay: BIRTH_MS })
+  }
   const granted = answer && 'ok' in answer ? event : undefined
   for (const { index, epoch } of kept(context, next, granted)) {
     const id = `ready-${index}`
     enqueue(cancel(id))
     enqueue.raise({ type: 'READY_OVER', index, epoch }, { id, delay: next.readyKeptMs })
   }
+  if (words.length > 0) enqueue({ type: 'tell', params: { words } })
   if (answer) enqueue({ type: 'answer', params: { answer } })
 })
 
@@ -121,7 +137,10 @@ const machine = chart.createMachine({
   context: ({ input }) => newVolume(input, unitCount(codeModeOf(input.mode))),
   type: 'parallel',
   on: Object.fromEntries(
-    [...Object.keys(volumeEvents), ...INTERNAL].map((type) => [type, { actions: act }]),
+    [...Object.keys(volumeEvents), ...INTERNAL, 'troupe.deadLetter'].map((type) => [
+      type,
+      { actions: act },
+    ]),
   ) as Record<keyof typeof volumeEvents, { actions: typeof act }>,
   states: {
     standing: {

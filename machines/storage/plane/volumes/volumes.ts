@@ -54,6 +54,11 @@ export class Volumes {
     return this.#options.views.view(vid, options)
   }
 
+  /** @throws StorageRefusal 904 */
+  settled(vid: number, vuids: readonly bigint[]): Promise<ReadonlySet<number>> {
+    return this.#options.views.settled(vid, vuids)
+  }
+
   nextBids(count: number): Promise<bigint> {
     return this.#options.bids.next(count)
   }

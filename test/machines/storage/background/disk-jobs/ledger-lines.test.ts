@@ -16,7 +16,7 @@ const VOLUME: Units = {
     { index: 1, epoch: 1, diskId: 2 },
     { index: 2, epoch: 1, diskId: 4 },
   ],
-  fittings: { 1: { step: 'chosen', epoch: 2, diskId: 1, excludes: [] } },
+  fittings: { 1: { step: 'chosen', epoch: 2, diskId: 1, excludes: [], mover: null } },
   retired: [{ index: 0, epoch: 2, diskId: 1, isDue: false }],
   epochs: [3, 2, 1],
 }

@@ -30,12 +30,10 @@ import {
 import type { VolumeView } from '../../../../../machines/storage/plane/volumes/index.ts'
 import { SWITCHES_ADDRESS, switchMachines } from '../../../../../machines/storage/switches/index.ts'
 import { SeededRandom } from '../../../../../src/adapters/memory/index.ts'
-import { defineMachine } from '../../../../../src/machine/index.ts'
-import type { TaskDelivery } from '../../../../../src/ports/index.ts'
+import { defineMachine, type TaskLogic } from '../../../../../src/machine/index.ts'
 import { TroupeError } from '../../../../../src/protocol/index.ts'
-import { RUNTIME } from '../../../../../src/worker/attempt-runtime.ts'
 import type { Harness } from '../../../../shard/harness.ts'
-import { open, restart, worker } from '../../../../shard/support.ts'
+import { EngineSim } from '../engine-sim.ts'
 
 interface FakeVolume {
   vid: number
@@ -58,9 +56,7 @@ const volume = defineMachine({
 })
 
 const MACHINES = [...inspectMachines, ...switchMachines, volume]
-const TASKS = [listTask.troupeTask, tidyTask.troupeTask]
 const MODE = codeModeOf('Replica3')
-const DISK_MS = 2
 
 export interface Asked {
   vid: number
@@ -70,7 +66,6 @@ export interface Asked {
 }
 
 export class InspectRig {
-  h: Harness
   /** Repairs that were asked for, each once, whoever asks again. */
   readonly repairs = new Map<string, Asked>()
   /** Makes the next that ask for a repair fail. */
@@ -92,12 +87,19 @@ export class InspectRig {
   onView: (vid: number) => void = () => {}
   readonly #settings: InspectConfig
   readonly #random = new SeededRandom(7)
-  #stop = new AbortController()
+  readonly #sim: EngineSim
 
   constructor(settings: Partial<InspectConfig> = {}) {
     this.#settings = { ...inspectConfig.parse({}), ...settings }
-    this.h = open(MACHINES, { shardCount: 4, flushDelayMs: DISK_MS })
-    this.#serve()
+    this.#sim = new EngineSim({
+      machines: MACHINES,
+      tasks: [this.#blindable(listTask), this.#blindable(tidyTask)],
+      opened: ({ config }) => openInspect(config, this.#settings),
+    })
+  }
+
+  get h(): Harness {
+    return this.#sim.h
   }
 
   async begin(vids: readonly number[], { isOn = true } = {}): Promise<void> {
@@ -166,10 +168,7 @@ export class InspectRig {
   }
 
   crash(): void {
-    this.#stop.abort()
-    this.#stop = new AbortController()
-    this.h = restart(this.h, MACHINES, { flushDelayMs: DISK_MS })
-    this.#serve()
+    this.#sim.crash()
   }
 
   #disk(id: number) {
@@ -204,37 +203,13 @@ export class InspectRig {
     return { taskId: `disk_repair-${this.moves.length}` }
   }
 
-  #serve(): void {
-    const { signal } = this.#stop
-    for (const { queue } of TASKS) {
-      this.h.taskQueue.consume({ queue: queue as string, slots: 4 }, (delivery) => {
-        void this.#perform(delivery, this.h, signal).catch(() => {})
-      })
-    }
-  }
-
-  async #perform(delivery: TaskDelivery, h: Harness, signal: AbortSignal): Promise<void> {
-    const { taskId, name } = delivery.message
-    const task = TASKS.find((one) => one.name === name)
-    if (!task) throw new Error(`there is no task ${name}`)
-    const { start, done, fail } = worker(h)
-    const { token, attempt, input } = await start(taskId)
-    delivery.ack()
-    const { client, clock, limits } = h
-    const config = {}
-    openInspect(config, this.#settings)
-    try {
+  // biome-ignore lint/suspicious/noExplicitAny: as a simulation takes tasks
+  #blindable({ troupeTask, ...logic }: TaskLogic<any, any>): TaskLogic<any, any> {
+    const run: typeof troupeTask.run = async (attempt) => {
       if (this.isBlind) throw new Error('the list is not there')
-      const output = await task.run({
-        ...{ input, address: INSPECT_ADDRESS, taskId, attempt, token, signal },
-        ...{ directory: '', reattached: false, leaseMs: limits.leaseMs, onWorkerLost: 'rerun' },
-        ...{ progress: () => {}, log: () => {} },
-        [RUNTIME]: { config, node: { client, clock, limits, machines: new Map() } },
-      } as never)
-      if (!signal.aborted) await done(taskId, token, output)
-    } catch (thrown) {
-      if (!signal.aborted) await fail(taskId, token, 'temporary', (thrown as Error).message)
+      return troupeTask.run(attempt)
     }
+    return { ...logic, troupeTask: { ...troupeTask, run } }
   }
 }
 

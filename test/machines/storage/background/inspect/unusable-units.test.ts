@@ -33,7 +33,8 @@ it.each([621, 623, 624, 658])(
     const rig = await begun(said, 2)
     await pass(rig, 2)
     const order = { type: 'disk_repair', sourceVuid: unit(2), sourceDiskId: 3, sourceIdc: 'z' }
-    expect(rig.moves).toEqual([{ ...order, priority: 0 }])
+    const reason = 'an inspection found that its chunk cannot be used: as the test wants it'
+    expect(rig.moves).toEqual([{ ...order, priority: 0, reason }])
     // The others are inspected as well as can be.
     expect((await rig.record()).pass).toMatchObject({ inspected: 1, lost: 1, setAside: 0 })
     expect(await kept(rig)).toMatchObject({ error: null, lost: 1, remakes: [{ index: 2 }] })

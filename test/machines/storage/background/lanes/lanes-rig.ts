@@ -144,7 +144,7 @@ export class LanesRig {
     const taskId = `${type}-1-7-${String(this.#count).padStart(20, '0')}`
     const input: MoveInput = {
       ...{ taskId, type, priority, sourceIdc: IDC, sourceVuid: VUID, sourceDiskId: 1 },
-      ...{ forbiddenDirectDownload: false, owner: null, at: this.h.clock.now() },
+      ...{ forbiddenDirectDownload: false, owner: null, reason: null, at: this.h.clock.now() },
     }
     await this.h.run(this.h.client.start(`migrate-task/${taskId}`, input))
     await this.h.advance(50)

@@ -13,7 +13,8 @@ import {
 
 const MOVE = newMove({
   ...{ taskId: 'balance-1-1-a', type: 'balance', sourceVuid: (1n << 32n) | 1n, sourceDiskId: 1 },
-  ...{ sourceIdc: 'z', forbiddenDirectDownload: false, priority: 0, owner: null, at: 5 },
+  ...{ sourceIdc: 'z', forbiddenDirectDownload: false, priority: 0 },
+  ...{ owner: null, reason: null, at: 5 },
 })
 
 const gaveUp = (now: MoveRecord): MoveRecord =>

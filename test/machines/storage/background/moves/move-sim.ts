@@ -23,6 +23,7 @@ import {
   claimTask,
   lockTask,
   updateTask,
+  withdrawTask,
 } from '../../../../../machines/storage/background/moves/move-tasks.ts'
 import {
   compareTask,
@@ -43,6 +44,7 @@ const MODE = 'Replica3OneAZ'
 const TASKS: readonly AnyTask[] = [
   ...[claimTask.troupeTask, lockTask.troupeTask, allocTask.troupeTask],
   ...[compareTask.troupeTask, updateTask.troupeTask, settleTask.troupeTask],
+  withdrawTask.troupeTask,
   ...laneTasks.map(({ troupeTask }) => troupeTask as AnyTask),
 ]
 const STEP_MS = 50

@@ -53,6 +53,21 @@ describe('one mover of a unit', () => {
     expect(await sim.ended(await sim.add(0))).toMatchObject({ state: 4 })
   })
 
+  it('that was announced and never began is forgotten, also when nobody asks', async () => {
+    const sim = await MoveSim.open()
+    const { vuid } = await sim.unit(0)
+    const live = await sim.add(1)
+    const off = { type: 'SWITCH', name: 'disk_drop', isOn: false }
+    await sim.run(sim.client.send('move-lane/disk_drop', off))
+    const waiting = await sim.add(2, { type: 'disk_drop' })
+    const at = sim.volumes.h.clock.now()
+    await sim.volumes.ask({ type: 'ADD_MOVE', vuid, mover: 'balance-1-1-gone', at })
+    await sim.volumes.h.advance(35_000)
+    const { moves } = await sim.volumes.record()
+    expect(moves).toMatchObject({ 1: { mover: live }, 2: { mover: waiting } })
+    expect(moves).not.toHaveProperty('0')
+  })
+
   it('cannot be had of a unit that was moved, or that there is not', async () => {
     const sim = await MoveSim.open()
     const { vuid: sourceVuid } = await sim.unit(0)
@@ -142,14 +157,15 @@ it('ends in advance when its unit was moved by somebody else', async () => {
   const taskId = await sim.add(0)
   const { destination, sourceVuid } = await sim.at(taskId, 'prepared.queued', IDLE)
   const swap = { newVuid: destination.vuid, oldVuid: sourceVuid, newDiskId: destination.diskId }
-  await sim.volumes.ask({ type: 'UPDATE_UNIT', ...swap, at: 1 })
+  const by = { mover: taskId, at: 1 }
+  await sim.volumes.ask({ type: 'UPDATE_UNIT', ...swap, ...by })
   const excludes: number[] = []
-  await sim.volumes.ask({ type: 'ALLOC_UNIT', vuid: destination.vuid, excludes })
+  await sim.volumes.ask({ type: 'ALLOC_UNIT', vuid: destination.vuid, excludes, mover: taskId })
   const next = await sim.volumes.until(({ fittings }) => fittings[0]?.step === 'ready')
   const { epoch = 0, diskId = 0 } = next.fittings[0] ?? {}
   const further = { newVuid: (sourceVuid & ~0xffffffn) | BigInt(epoch), newDiskId: diskId }
   const oldVuid = destination.vuid
-  await sim.volumes.ask({ type: 'UPDATE_UNIT', ...further, oldVuid, at: 1 })
+  await sim.volumes.ask({ type: 'UPDATE_UNIT', ...further, oldVuid, ...by })
   sim.shards.set(`${diskId}/${further.newVuid}`, new Map())
   const ended = await sim.ended(taskId)
   expect(ended).toMatchObject({ state: 5, finishAdvanceReason: 'volume has migrated' })

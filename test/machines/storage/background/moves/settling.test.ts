@@ -7,7 +7,7 @@ import {
   type SideBySide,
   sideBySide,
 } from '../../../../../machines/storage/background/moves/shard-lists.ts'
-import { codeModeOf } from '../../../../../machines/storage/plane/codes/index.ts'
+import { codeModeOf, refusal } from '../../../../../machines/storage/plane/codes/index.ts'
 import { TroupeError } from '../../../../../src/index.ts'
 import { MoveSim } from './move-sim.ts'
 
@@ -66,11 +66,16 @@ describe('of a shard of the new chunk', () => {
 })
 
 describe('lists side by side', () => {
-  /** By place: bids; a negative one is marked. A text is what it throws behind its first page. */
-  function listing(lists: readonly (readonly number[] | string)[], needed: number[] = []) {
+  /** By place: bids; a negative one is marked. A text, or the number of a refusal, is what it throws. */
+  function listing(
+    lists: readonly (readonly number[] | string | number)[],
+    needed: number[] = [],
+    unheard = new Set<number>(),
+  ) {
     const shards: Pick<MoveShards, 'listShards'> = {
       listShards: async ({ diskId }, { from, count }) => {
         const list = lists[diskId] ?? []
+        if (typeof list === 'number') throw refusal(list, 'as a blobnode says it')
         if (typeof list === 'string') throw new TroupeError('unavailable', list)
         const rest = list.filter((bid) => BigInt(Math.abs(bid)) >= from)
         const page = rest.slice(0, Math.min(count, 2)).map((bid) => ({
@@ -81,7 +86,7 @@ describe('lists side by side', () => {
     }
     const places = lists.map((_, diskId) => ({ diskId, vuid: 1n, address: '' }))
     const { signal } = new AbortController()
-    return sideBySide({ shards: shards as MoveShards, places, needed, signal })
+    return sideBySide({ shards: shards as MoveShards, places, needed, signal, unheard })
   }
 
   async function read(rows: AsyncIterable<SideBySide>): Promise<string[]> {
@@ -97,9 +102,20 @@ describe('lists side by side', () => {
     ])
   })
 
-  it('a unit that does not answer says nothing', async () => {
-    expect(await read(listing([[1], 'it is away']))).toEqual(['1 whole nothing'])
+  it('a unit that does not answer says nothing, and is named', async () => {
+    const unheard = new Set<number>()
+    expect(await read(listing([[1], 'it is away'], [], unheard))).toEqual(['1 whole nothing'])
+    expect([...unheard]).toEqual([1])
   })
+
+  it.each([613, 621, 623, 624, 658])(
+    'one that says %i says nothing more, and has answered',
+    async (status) => {
+      const unheard = new Set<number>()
+      expect(await read(listing([[1], status], [], unheard))).toEqual(['1 whole nothing'])
+      expect([...unheard]).toEqual([])
+    },
+  )
 
   it('one that is needed has to answer', async () => {
     await expect(read(listing([[1], 'it is away'], [1]))).rejects.toThrow('it is away')
@@ -198,4 +214,82 @@ describe('a blob that is deleted', () => {
     expect(sim.shards.get(`${at.diskId}/${at.vuid}`)?.get(4n)).toBe(2)
     expect(sim.removals).toEqual([4n])
   })
+})
+
+describe('units that are up and do not answer', () => {
+  async function lacking(
+    silence: (lists: number, vuid: bigint) => boolean,
+  ): Promise<[MoveSim, string]> {
+    const sim = await MoveSim.open()
+    let copies = 0
+    let lists = 0
+    sim.beforeComplete = (dest) => {
+      copies += 1
+      if (copies === 1) dest.delete(3n)
+    }
+    const taskId = await sim.add(0)
+    const { destination } = await sim.at(taskId, 'prepared.queued', { isWorking: false })
+    sim.volumes.fate = (verb, at) => {
+      if (verb !== 'list' || at.vuid === destination.vuid) return 'done'
+      lists += 1
+      return silence(lists, at.vuid) ? 'fails' : 'done'
+    }
+    return [sim, taskId]
+  }
+
+  it('are asked again, so that what a copy lacks is found before it takes its place', async () => {
+    const [sim, taskId] = await lacking((lists) => lists <= 3)
+    const { wait } = await sim.at(taskId, 'work_completed.comparePausing')
+    expect(wait?.why).toContain('they do not answer: unit 0 of')
+    expect(await sim.ended(taskId)).toMatchObject({ state: 4, workerRedoCnt: 1 })
+    expect(sim.repairs).toEqual([])
+  })
+
+  it('hold nobody up for ever', async () => {
+    const [sim, taskId] = await lacking(() => true)
+    const begun = sim.volumes.h.clock.now()
+    expect(await sim.ended(taskId)).toMatchObject({ state: 4, workerRedoCnt: 0 })
+    expect(sim.volumes.h.clock.now() - begun).toBeGreaterThan(60_000)
+  })
+
+  it('are asked as often behind the swap, however long the old chunk took to go', async () => {
+    const sim = await MoveSim.open()
+    const old = await sim.unit(0)
+    const taskId = await sim.add(0)
+    sim.volumes.fate = (verb, at) => (verb === 'release' && at.vuid === old.vuid ? 'fails' : 'done')
+    await sim.until(taskId, (_, { tries }) => tries > 7)
+    const { destination } = await sim.record(taskId)
+    sim.volumes.fate = (verb, at) =>
+      verb === 'list' && at.vuid !== destination.vuid ? 'fails' : 'done'
+    const { wait } = await sim.until(taskId, (_, record) => record.unheardTries > 1)
+    expect(wait?.why).toContain('they do not answer')
+    sim.volumes.fate = () => 'done'
+    expect(await sim.ended(taskId)).toMatchObject({ state: 4, unheardTries: 0 })
+  })
+
+  it('are not waited for when their disk is away', async () => {
+    const [sim, taskId] = await lacking((_, vuid) => away.includes(vuid))
+    const away = [(await sim.unit(1)).vuid, (await sim.unit(2)).vuid]
+    for (const index of [1, 2]) {
+      const { diskId } = await sim.unit(index)
+      await sim.run(sim.volumes.disks.set(diskId, 2))
+    }
+    const begun = sim.volumes.h.clock.now()
+    expect(await sim.ended(taskId)).toMatchObject({ state: 4 })
+    expect(sim.volumes.h.clock.now() - begun).toBeLessThan(20_000)
+  })
+})
+
+it('is copied anew when somebody unlocked its volume under it: what was written since is not in the copy', async () => {
+  const sim = await MoveSim.open()
+  const taskId = await sim.add(0)
+  const { destination } = await sim.at(taskId, 'prepared.queued', { isWorking: false })
+  await sim.volumes.ask({ type: 'UNLOCK', force: true })
+  const { wait } = await sim.at(taskId, 'inited.delayed')
+  expect(wait?.why).toContain('lock the volume before')
+  const { fittings } = await sim.volumes.until(({ retired }) => retired.length === 0)
+  expect(fittings).toEqual({})
+  const ended = await sim.ended(taskId)
+  expect(ended.state).toBe(4)
+  expect(ended.destination.vuid).not.toBe(destination.vuid)
 })

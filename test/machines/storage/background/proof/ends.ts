@@ -10,6 +10,7 @@ import type { FarmBlobnode, ShownDisk, StoreFarm } from '../../plane/proof/store
 export interface ShownTask {
   task_id: string
   task_type: string
+  source_vuid_text: string
   state: number
   at: string
   condition: string
@@ -73,16 +74,21 @@ export async function chunkFaults(farm: StoreFarm): Promise<string[]> {
   const faults: string[] = []
   for (const blobnode of farm.blobnodes)
     for (const diskId of blobnode.diskIds) {
-      // Its blobnode does not serve it any more once it was started again: its files are looked at.
-      const chunks = dropped.has(diskId)
-        ? await chunksLeft(farm, diskId)
-        : await chunksServed(blobnode, diskId)
-      if ('refused' in chunks) faults.push(chunks.refused)
-      else
-        for (const vuid of chunks.vuids) {
-          const place = `${vuid} on disk ${diskId}`
-          if (!wanted.delete(place)) faults.push(`${place} is nobody's`)
-        }
+      const left = await chunksLeft(farm, diskId)
+      // Its blobnode does not serve it any more once it was started again.
+      const chunks = dropped.has(diskId) ? left : await chunksServed(blobnode, diskId)
+      if ('refused' in chunks) {
+        faults.push(chunks.refused)
+        continue
+      }
+      for (const vuid of chunks.vuids) {
+        const place = `${vuid} on disk ${diskId}`
+        if (!wanted.delete(place)) faults.push(`${place} is nobody's`)
+      }
+      const unserved = left.vuids.filter((vuid) => !chunks.vuids.includes(vuid))
+      faults.push(
+        ...unserved.map((vuid) => `${vuid} on disk ${diskId} is a file that nobody serves`),
+      )
     }
   return [...faults, ...[...wanted].map(([place, volume]) => `${place} of ${volume} is missing`)]
 }

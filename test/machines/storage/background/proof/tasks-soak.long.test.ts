@@ -38,6 +38,9 @@ describe.skipIf(missingNatsServer)('with a nats-server', () => {
       })
       await tasks.run()
       const faults = await tasks.faults(600_000)
+      await tasks.spoilChunks(60_000)
+      faults.push(...(await tasks.faults(600_000)))
+      await tasks.soak.settle()
       process.stdout.write(`${tasks.soak.summary()}; ${tasks.migrated} units moved by hand\n`)
       expect({ wrong: tasks.soak.objects.wrong, faults }).toEqual({ wrong: [], faults: [] })
     },

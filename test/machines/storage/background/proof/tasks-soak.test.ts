@@ -22,6 +22,9 @@ it('a disk is lost, one dropped, one added, units move, and no object is harmed 
   })
   await tasks.run()
   expect(await tasks.faults(120_000)).toEqual([])
+  await tasks.spoilChunks(60_000)
+  expect(await tasks.faults(120_000)).toEqual([])
+  await tasks.soak.settle()
   expect(tasks.soak.objects.wrong).toEqual([])
   expect(tasks.migrated).toBeGreaterThan(0)
   const { disks } = await farm.ask<{ disks: { disk_id: number; standing: string }[] }>(

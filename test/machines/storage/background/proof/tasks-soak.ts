@@ -7,6 +7,7 @@ import { until } from '../../../../waiting.ts'
 import { flipSome, killBlobnode, killNode, Soak, type SoakOptions } from '../../plane/proof/soak.ts'
 import type { FarmOptions, StoreFarm } from '../../plane/proof/store-farm.ts'
 import { chunkFaults, endsCounted, endsRead, jobsOf, openTasks, tasksOf } from './ends.ts'
+import { remadeFaults, type SpoiledUnit, spoilChunks } from './spoiled-chunks.ts'
 
 const JSON_BODY = { 'content-type': 'application/json' }
 
@@ -53,6 +54,7 @@ export class TasksSoak {
   lostDiskId = 0
   droppedDiskId = 0
   migrated = 0
+  #spoiled: readonly SpoiledUnit[] = []
 
   constructor(farm: StoreFarm, options: Omit<SoakOptions, 'sabotage' | 'lostMax'>) {
     this.#farm = farm
@@ -76,10 +78,24 @@ export class TasksSoak {
     await this.soak.settle()
   }
 
+  /** When nothing is disturbed any more; nothing else is to move units then. */
+  async spoilChunks(timeoutMs: number): Promise<void> {
+    await this.#switch('balance', false)
+    await this.#switch('volume_inspect', false)
+    await this.#ends(timeoutMs)
+    this.#spoiled = await spoilChunks(this.#farm, this.soak.objects.live())
+    await this.#switch('volume_inspect', true)
+    for (const vid of new Set(this.#spoiled.map((unit) => unit.vid)))
+      await this.#farm.ask(`/storage/inspect/volumes/${vid}`, { method: 'POST' })
+    await this.soak.settle()
+  }
+
   /** @returns what does not hold */
   async faults(timeoutMs: number): Promise<string[]> {
     await this.soak.upkeepEnds()
     await this.#ends(timeoutMs)
+    const remade = await remadeFaults(this.#farm, this.#spoiled, this.soak.objects.live())
+    if (remade.length > 0) return remade
     const tasks = await tasksOf(this.#farm)
     const counted = JSON.stringify(sorted(await endsCounted(this.#farm)))
     const read = JSON.stringify(sorted(endsRead(tasks)))
@@ -153,6 +169,13 @@ export class TasksSoak {
       { timeoutMs: 60_000, every: 200 },
       `disk ${diskId} is ${wanted.join(' or ')}`,
     )
+  }
+
+  async #switch(name: string, isOn: boolean): Promise<void> {
+    const body = JSON.stringify({ key: name, value: String(isOn) })
+    const init = { method: 'POST', headers: JSON_BODY, body }
+    const answer = await fetch(`${this.#farm.url}/config/set`, init)
+    if (!answer.ok) throw new Error(`${name} cannot be switched: ${await answer.text()}`)
   }
 
   async #post(path: string, body: object): Promise<boolean> {

@@ -6,10 +6,17 @@ import {
   JointRecovery,
   jointRows,
 } from '../../../../../machines/storage/background/worker/joint-recovery.ts'
-import { movePlanOf } from '../../../../../machines/storage/background/worker/move-task.ts'
+import {
+  type MovePlan,
+  movePlanOf,
+} from '../../../../../machines/storage/background/worker/move-task.ts'
 import type { ShardRow } from '../../../../../machines/storage/background/worker/shard-table.ts'
 import { BufferPool, MANY_BYTES_MAX } from '../../../../../machines/storage/plane/blobnode/index.ts'
-import { refusal } from '../../../../../machines/storage/plane/codes/index.ts'
+import {
+  CODE_MODES,
+  codeModeOf,
+  refusal,
+} from '../../../../../machines/storage/plane/codes/index.ts'
 import { realClock } from '../../../../worker/process/real-time.ts'
 import { QUICK, TwinChunks, VID } from './twin-chunks.ts'
 
@@ -161,6 +168,17 @@ describe('what goes wrong', () => {
   })
 })
 
+it.each(CODE_MODES.map(({ name }) => name))('fit into one call of each unit, in %s', (name) => {
+  const plan = { mode: codeModeOf(name) } as MovePlan
+  for (const size of [262_144, 1_000_000, 4_194_304]) {
+    const rows = Array.from({ length: 64 }, (_, n) => ({
+      row: { bid: BigInt(n), size, crc: 0, units: 1n },
+    }))
+    for (const some of jointRows(rows, plan))
+      expect(some.length * size).toBeLessThanOrEqual(MANY_BYTES_MAX)
+  }
+})
+
 it('are neighbours of the same units, and no more than fit into memory', async () => {
   const { plan } = await volume('EC6P3', 1)
   const row = (n: number, size: number, units = 1n) => ({
@@ -170,7 +188,7 @@ it('are neighbours of the same units, and no more than fit into memory', async (
     [...jointRows(rows, plan)].map((some) => some.map(({ row: { bid } }) => Number(bid)))
   expect(cut([])).toEqual([])
   expect(cut([row(1, 10), row(2, 10), row(3, 10, 3n), row(4, 10)])).toEqual([[1, 2], [3], [4]])
-  expect(cut([row(1, 1_800_000), row(2, 100), row(3, 100_000), row(4, 2_000_000)])).toEqual([
+  expect(cut([row(1, 3_600_000), row(2, 100), row(3, 200_000), row(4, 4_000_000)])).toEqual([
     [1, 2],
     [3],
     [4],

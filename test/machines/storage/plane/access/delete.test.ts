@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseBlobId } from '../../../../../machines/storage/plane/access/blob-id.ts'
@@ -61,12 +62,70 @@ it('asked for again is the same', async () => {
   expect(twins.removals[1]).toEqual(twins.removals[0])
 })
 
-it('leaves units that never had it to upkeep: what is on its way there must find a mark', async () => {
-  const { twins, bid, remove } = await stored('EC6P3', 30_000)
+it('units that never had it get a mark, too: what is on its way there is refused', async () => {
+  const { twins, bid, remove, read } = await stored('EC6P3', 30_000)
   twins.spoil('none', VID, bid, 2, 7)
   expect(await remove()).toBe('deleted')
-  const unitsMarked = ALL.filter((index) => index !== 2 && index !== 7)
-  expect(twins.removals).toMatchObject([{ unitsMarked, isMarked: false }])
+  expect(twins.removals).toMatchObject([{ unitsMarked: ALL, isMarked: true }])
+  const { shards, volumes } = twins.deps()
+  const { units } = await volumes.view(VID)
+  const late = shards.putShard(units[2]!, bid, Buffer.of(7), { crc: crc32(Buffer.of(7)) })
+  await expect(late).rejects.toMatchObject({ status: 654 })
+  expect(await read({ from: 0, to: 1 })).toBe('not-found')
+})
+
+it('a unit that had nothing, and takes no mark now, may have begun to take a put', async () => {
+  const { twins, bid, remove } = await stored('Replica3', 30_000)
+  twins.spoil('none', VID, bid, 2)
+  twins.set('full', VID, 2)
+  expect(await remove()).toBe('accepted')
+  twins.conditions.clear()
+  expect(await remove()).toBe('deleted')
+})
+
+it('a mark in a chunk that another follows, or has followed, may be read over there', async () => {
+  const { twins, remove } = await stored('Replica3', 30_000)
+  twins.unsettled.add(`${VID}/1`)
+  expect(await remove()).toBe('accepted')
+  expect(twins.removals).toMatchObject([{ unitsMarked: [0, 2], isMarked: false }])
+  twins.unsettled.clear()
+  // It has been swapped by then, and the old chunk is still there to be marked.
+  twins.onMark = (index) => {
+    if (index === 1) twins.move(VID, 1)
+  }
+  expect(await remove()).toBe('accepted')
+  twins.onMark = () => {}
+  expect(await remove()).toBe('deleted')
+})
+
+it('nor is it done where nobody can say whether its units are moved', async () => {
+  const { twins, bid, remove } = await stored('Replica3', 30_000)
+  twins.recordFails = true
+  expect(await remove()).toBe('accepted')
+  twins.recordFails = false
+  expect(await remove()).toBe('deleted')
+  // Of a blob that is gone everywhere a copy may be in the chunk that is filled.
+  twins.spoil('none', VID, bid, 0, 1, 2)
+  twins.unsettled.add(`${VID}/0`)
+  expect(await remove()).toBe('accepted')
+  twins.unsettled.clear()
+  expect(await remove()).toBe('absent')
+})
+
+it('that marked the last shard is registered, also where its mark may be followed by a copy', async () => {
+  const { twins, bid, remove } = await stored('EC6P3', 30_000)
+  twins.spoil('none', VID, bid, 0, 1, 2, 3, 4, 5, 6, 7)
+  twins.unsettled.add(`${VID}/8`)
+  expect(await remove()).toBe('deleted')
+  expect(twins.removals).toMatchObject([{ bid, unitsMarked: [], isMarked: false }])
+})
+
+it('throws what is no refusal: nothing follows from an error of its own', async () => {
+  const { twins, id } = await stored('Replica3', 30_000)
+  const deps = twins.deps()
+  const settled = () => Promise.reject(new TypeError('a mistake'))
+  const broken = { ...deps, volumes: { ...deps.volumes, settled } }
+  await expect(deleteObject(broken, id, signal)).rejects.toThrow('a mistake')
 })
 
 it('finds nothing where nothing is known', async () => {

@@ -33,6 +33,7 @@ beforeAll(async () => {
     },
     volumes: {
       view: (...asked) => deps.volumes.view(...asked),
+      settled: (...asked) => deps.volumes.settled(...asked),
       writable: (...asked) => deps.volumes.writable(...asked),
       wrote: (...asked) => deps.volumes.wrote(...asked),
       failed: (...asked) => deps.volumes.failed(...asked),

@@ -59,6 +59,9 @@ export class Twins {
   readonly conditions = new Map<string, Condition>()
   /** Units that a view says are down. */
   readonly shownDown = new Set<string>()
+  /** Units with a chunk besides the one in their place. */
+  readonly unsettled = new Set<string>()
+  recordFails = false
   readonly reads: number[] = []
   readonly repairs: Parameters<UpkeepPort['repair']>[0][] = []
   readonly removals: Parameters<UpkeepPort['remove']>[0][] = []
@@ -74,6 +77,8 @@ export class Twins {
   /** Called before a shard is taken; what it returns is waited for. */
   onPut: (place: { vid: number; index: number }, bid: bigint) => void | Promise<void> = () => {}
   onGet: (place: { vid: number; index: number }, bid: bigint) => void | Promise<void> = () => {}
+  /** Behind each mark. */
+  onMark: (index: number) => void = () => {}
   #nextBid = 1_000n
   readonly #erasure: Erasure
   readonly #mode: CodeMode
@@ -166,6 +171,14 @@ export class Twins {
         if (fresh) this.freshViews++
         return this.#view(vid, fresh)
       },
+      settled: async (vid, vuids) => {
+        if (this.recordFails) throw new TroupeError('unavailable', 'nobody knows')
+        const { epochs } = this.volumes.get(vid)!
+        const isSettled = (index: number) =>
+          !this.unsettled.has(`${vid}/${index}`) &&
+          vuids.includes(vuidOf({ vid, index, epoch: epochs[index]! }))
+        return new Set([...epochs.keys()].filter(isSettled))
+      },
       writable: async (_mode, { avoid = new Set() }) => {
         const vid = [...this.volumes.keys()].find((one) => !avoid.has(one))
         if (vid === undefined) throw refusal(801, 'there is no volume')
@@ -211,6 +224,8 @@ export class Twins {
           const { vid, index } = await this.#reached(at, signal)
           if (this.conditions.get(`${vid}/${index}`) === 'full') throw refusal(627, 'no room')
           await Promise.race([this.onPut({ vid, index }, bid), aborted(signal)])
+          const state = this.#shards.get(`${at.vuid}/${bid}`)?.state
+          if (state === 'marked' || state === 'deleted') throw refusal(654, 'deleted')
           if (crc32(bytes) !== crc) throw refusal(658, 'other bytes than were meant')
           this.#shards.set(`${at.vuid}/${bid}`, { bytes: Buffer.from(bytes), state: 'whole' })
         } finally {
@@ -233,10 +248,12 @@ export class Twins {
         return Buffer.from(range ? bytes.subarray(range.from, range.to) : bytes)
       },
       markDelete: async (at, bid) => {
-        await this.#reached(at)
+        const { index } = await this.#reached(at)
         const shard = this.#found(at, bid)
-        if (shard.state === 'marked' || shard.state === 'deleted') throw refusal(654, 'deleted')
-        shard.state = 'marked'
+        const wasMarked = shard.state === 'marked' || shard.state === 'deleted'
+        if (!wasMarked) shard.state = 'marked'
+        this.onMark(index)
+        if (wasMarked) throw refusal(654, 'deleted')
       },
     }
   }

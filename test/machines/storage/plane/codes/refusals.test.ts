@@ -86,6 +86,22 @@ it('is told at those paths as text and code, whatever went wrong', () => {
 })
 
 it.each([
+  ['deadline', 503, '1'],
+  ['moved', 503, '1'],
+  ['busy', 503, '1'],
+  ['unavailable', 503, '1'],
+  ['no-answer', 504, '1'],
+  ['unknown-actor', 404, undefined],
+  ['finished', 409, undefined],
+  ['store-failed', 500, undefined],
+] as const)('what a node was refused with %s leaves those paths with %i', (code, status, later) => {
+  const answer = numberedAnswer(new TroupeError(code, 'not now'))
+  expect(answer.status).toBe(status)
+  expect(answer.headers?.['retry-after']).toBe(later)
+  expect(JSON.parse(answer.body as string)).toEqual({ error: 'not now', code })
+})
+
+it.each([
   [913, 409, undefined],
   [904, 404, undefined],
   [615, 507, undefined],

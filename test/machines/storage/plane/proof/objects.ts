@@ -17,6 +17,8 @@ export interface StoredObject {
   hurt: Set<number>
   /** Somebody is at it whose outcome would change what is right. */
   isBusy: boolean
+  /** How it was answered that it is deleted. */
+  gone?: { status: number; at: number }
 }
 
 /** What a call came to: an answer, or none. */
@@ -69,7 +71,11 @@ export class Objects {
     if (status === 200) {
       const sha = createHash('sha256').update(body).digest('hex')
       if (sha !== object.sha) this.#complain(`${nameOf(object)}: other bytes (${body.length})`)
-      if (before === 'deleted') this.#complain(`${nameOf(object)}: deleted, and it is there`)
+      if (before === 'deleted') {
+        const { status: said, at = 0 } = object.gone ?? {}
+        const when = `deleted with ${said} ${Date.now() - at} ms ago, and it is there`
+        this.#complain(`${nameOf(object)}: ${when}; ${await this.#standingOf(object)}`)
+      }
     } else if (status === 404) {
       if (object.state === 'live')
         this.#complain(`${nameOf(object)}: it is said not to be there: ${body}`)
@@ -90,6 +96,7 @@ export class Objects {
     const { status, body } = await this.#call('DELETE', `/blob/${object.id}`)
     if (status === 200 || (status === 404 && wasBegun)) {
       object.state = 'deleted'
+      object.gone = { status, at: Date.now() }
       this.counts.deleted += 1
     } else if (status === 202) this.counts.accepted += 1
     else if (status === 404) this.#complain(`${nameOf(object)}: deleted before it was: ${body}`)
@@ -102,8 +109,30 @@ export class Objects {
     return { status, text: body.toString('latin1').slice(0, 2_000) }
   }
 
+  /** How its volume, its units and its deletion stand. */
+  async #standingOf({ place: { slices } }: StoredObject): Promise<string> {
+    const { vid = 0, firstBid = 0n } = slices[0] ?? {}
+    const paths = [
+      `/troupe/v1/actors/volume/${vid}`,
+      `/troupe/v1/actors/volume/${vid}/history`,
+      `/troupe/v1/actors/blob-delete/${vid}-${firstBid}`,
+      `/troupe/v1/actors/blob-delete/${vid}-${firstBid}/history`,
+    ]
+    const asked = paths.map((path) => this.#farm.ask<unknown>(path).catch(String))
+    const units = this.#farm.ask<{ units: { disk_id: number; vuid_text: string }[] }>(
+      `/storage/volumes/${vid}`,
+    )
+    const shards = (await units).units.map(async ({ disk_id, vuid_text }) => {
+      const { url } = this.#farm.blobnodeOf(disk_id)
+      const path = `/shard/stat/diskid/${disk_id}/vuid/${vuid_text}/bid/${firstBid}`
+      const answer = await fetch(`${url}${path}`)
+      return `${disk_id} ${vuid_text} ${answer.status} ${await answer.text()}`
+    })
+    return JSON.stringify([await Promise.allSettled(shards), ...(await Promise.all(asked))])
+  }
+
   #complain(what: string): void {
-    this.wrong.push(what.slice(0, 600))
+    this.wrong.push(what.slice(0, 20_000))
   }
 
   async #call(method: string, path: string, body?: Buffer<ArrayBuffer>): Promise<Answer> {

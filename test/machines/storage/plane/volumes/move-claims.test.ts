@@ -1,10 +1,11 @@
-/** Who moves units of a volume: one of each unit, and one at a time. */
+/** Who moves units of a volume: one of each unit, and one at a time; what is left when it has ended: nothing. */
 import { describe, expect, it } from 'vitest'
 import { vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
 import {
   newVolume,
   type VolumeEvent,
   type VolumeRecord,
+  volumeEvents,
 } from '../../../../../machines/storage/plane/volumes/volume-record.ts'
 import {
   decide,
@@ -27,6 +28,22 @@ const add = (index: number, mover: string, more: { instead?: string; epoch?: num
 }
 const claim = (index: number, mover: string) =>
   ({ type: 'CLAIM_MOVE', vuid: vuid(index), mover, at: 6 }) as const
+
+const END = { type: 'END_MOVE', mover: 'a' } as const
+const alloc = (index: number, mover?: string, excludes: number[] = []) =>
+  ({
+    type: 'ALLOC_UNIT',
+    ...{ vuid: vuid(index), excludes, ...(mover === undefined ? {} : { mover }) },
+  }) as const
+const CHOSEN = { type: 'CHOSEN', picks: [{ index: 0, diskId: 9 }] } as const
+const CHUNK = { index: 0, epoch: 2, diskId: 9 }
+const MADE = { type: 'MADE', made: [CHUNK], failed: [] } as const
+const swap = (mover?: string) =>
+  ({
+    type: 'UPDATE_UNIT',
+    ...{ oldVuid: vuid(0), newVuid: vuid(0, 2), newDiskId: 9, at: 7 },
+    ...{ isOldNormal: false, ...(mover === undefined ? {} : { mover }) },
+  }) as const
 
 /** What the last of them is answered, and what there is then. */
 function told(...events: VolumeEvent[]): VolumeDecision {
@@ -55,6 +72,15 @@ describe('a unit', () => {
     expect(next).toMatchObject({ moves: { 0: { mover: 'b' } }, mover: null })
   })
 
+  it.each(['', 'a b', 'a/b', '\u0000', 'a'.repeat(129)])(
+    'has no mover whose id is none of a task: %j',
+    (mover) => {
+      const isTaken = (by: string) => volumeEvents.ADD_MOVE.safeParse(add(0, by)).success
+      expect(isTaken(mover)).toBe(false)
+      expect(isTaken('disk_drop-2678-387752-cg08egoi5d8une4a6cp0')).toBe(true)
+    },
+  )
+
   it('has to be there, and not to have moved', () => {
     expect(told(add(3, 'a')).answer).toMatchObject({ refused: 924 })
     expect(told(add(0, 'a', { epoch: 2 })).answer).toMatchObject({ refused: 918 })
@@ -78,24 +104,115 @@ describe('a volume', () => {
     expect(answer).toMatchObject({ refused: 601, by: { mover: 'a' } })
   })
 
-  it('is had by who was not announced', () => {
-    expect(told(claim(0, 'a')).next).toMatchObject({ mover: 'a', moves: { 0: { mover: 'a' } } })
+  it('is not had by who was not announced, nor by who has ended: a claim comes late', () => {
+    for (const before of [[], [add(0, 'a'), claim(0, 'a'), END]]) {
+      const { next, answer } = told(...before, claim(0, 'a'))
+      expect(answer).toMatchObject({ refused: 929 })
+      expect(next).toMatchObject({ mover: null, moves: {} })
+    }
+    const moved = { ...volume(), units: [{ index: 0, epoch: 2, diskId: 9 }] }
+    expect(decide(moved, claim(0, 'a')).answer).toMatchObject({ refused: 918 })
   })
 
   it('forgets who has ended, and nobody else', () => {
     const { next } = told(add(0, 'a'), add(1, 'b'), claim(0, 'a'), { type: 'END_MOVE', mover: 'a' })
     expect(next).toMatchObject({ mover: null, moves: { 1: { mover: 'b' } } })
     expect(next.moves).not.toHaveProperty('0')
-    const other = told(claim(0, 'a'), { type: 'END_MOVE', mover: 'b' })
-    expect(other.next.mover).toBe('a')
-    expect(told(claim(0, 'a'), { type: 'YIELD_MOVE', mover: 'b' }).next.mover).toBe('a')
+    const claimed = [add(0, 'a'), claim(0, 'a')]
+    expect(told(...claimed, { type: 'END_MOVE', mover: 'b' }).next.mover).toBe('a')
+    expect(told(...claimed, { type: 'YIELD_MOVE', mover: 'b' }).next.mover).toBe('a')
   })
 
   it('is locked by a mover only while it is its own', () => {
-    expect(told(claim(0, 'a'), { type: 'LOCK', mover: 'a' }).next.standing).toBe('lock')
-    const late = told(claim(0, 'a'), { type: 'END_MOVE', mover: 'a' }, { type: 'LOCK', mover: 'a' })
-    expect(late.answer).toMatchObject({ refused: 914 })
+    const claimed = [add(0, 'a'), claim(0, 'a')]
+    expect(told(...claimed, { type: 'LOCK', mover: 'a' }).next.standing).toBe('lock')
+    const late = told(...claimed, END, { type: 'LOCK', mover: 'a' })
+    expect(late.answer).toMatchObject({ refused: 929 })
     expect(late.next.standing).toBe('idle')
     expect(told({ type: 'LOCK' }).next.standing).toBe('lock')
+  })
+})
+
+describe('a chunk for a unit that is to be moved', () => {
+  const claimed = [add(0, 'a'), claim(0, 'a')]
+
+  it('is its mover’s alone, while the volume is', () => {
+    expect(told(...claimed, alloc(0, 'a')).next.fittings).toMatchObject({ 0: { mover: 'a' } })
+    expect(told(...claimed, alloc(0)).answer).toMatchObject({ refused: 601, by: { mover: 'a' } })
+    expect(told(...claimed, alloc(0, 'b')).answer).toMatchObject({ refused: 601 })
+    expect(told(...claimed, alloc(1, 'a')).answer).toMatchObject({ refused: 929 })
+    expect(told(add(0, 'a'), alloc(0, 'a')).answer).toMatchObject({ refused: 929 })
+  })
+
+  it.each([
+    ['wanted', [], []],
+    ['ready', [CHOSEN, MADE], [{ ...CHUNK, isDue: true }]],
+  ])('goes with it when it is %s', (_, steps, retired) => {
+    const { next } = told(...claimed, alloc(0, 'a'), ...steps, END)
+    expect(next).toMatchObject({ fittings: {}, moves: {} })
+    expect(next.retired).toEqual(retired)
+  })
+
+  it.each([
+    ['made', MADE, 'ready'],
+    [
+      'not made',
+      { type: 'MADE', made: [], failed: [{ ...CHUNK, why: 'lost' }] } as const,
+      'wanted',
+    ],
+  ])('goes behind its making when it is %s', (_, end, step) => {
+    const { next } = told(...claimed, alloc(0, 'a'), CHOSEN, END)
+    expect(next.fittings).toMatchObject({ 0: { step: 'chosen' } })
+    const over = decide(next, end).next
+    expect(over.fittings).toEqual({})
+    expect(over.retired).toEqual([{ ...CHUNK, isDue: true }])
+    // Whoever is next may have it instead.
+    const taken = decide(decide(next, add(0, 'b')).next, end).next
+    expect(taken.fittings).toMatchObject({ 0: { step, mover: 'b' } })
+  })
+
+  it('is not asked for, nor takes its place, by a call that comes late', () => {
+    const ended = [...claimed, alloc(0, 'a'), CHOSEN, MADE, END]
+    expect(told(...ended, alloc(0, 'a')).answer).toMatchObject({ refused: 929 })
+    expect(told(...ended, alloc(0, 'a')).next.fittings).toEqual({})
+    const yielded = [
+      ...[...claimed, alloc(0, 'a'), CHOSEN, MADE, { type: 'YIELD_MOVE', mover: 'a' } as const],
+      { type: 'LOCK' } as const,
+    ]
+    expect(told(...yielded, swap('a')).answer).toMatchObject({ refused: 929 })
+    expect(told(...yielded, swap()).answer).toMatchObject({ refused: 601 })
+    const { answer, next } = told(...yielded, claim(0, 'a'), swap('a'), END, swap('a'))
+    expect([answer, next.units[0]]).toMatchObject([{ ok: true }, CHUNK])
+  })
+
+  it('that was made for whoever is next is that mover’s, and goes with it', () => {
+    const { next } = told(alloc(0), CHOSEN, MADE, add(0, 'a'))
+    expect(next.fittings).toMatchObject({ 0: { step: 'ready', mover: 'a' } })
+    expect(decide(next, END).next).toMatchObject({ fittings: {}, retired: [CHUNK] })
+  })
+})
+
+describe('a mover that was announced', () => {
+  const call = { type: 'BIRTH_OVER', mover: 'a' } as const
+  const unheard = (code: string) =>
+    ({
+      type: 'troupe.deadLetter',
+      ...{ to: 'migrate-task/a', event: { type: 'ANNOUNCED' }, error: { code } },
+    }) as const
+
+  it('is called when it should have begun, and forgotten when there is nobody', () => {
+    const { next, words } = told(add(0, 'a'), call)
+    expect(words).toEqual([{ to: 'migrate-task/a', event: { type: 'ANNOUNCED' } }])
+    for (const code of ['unknown-actor', 'finished']) {
+      expect(decide(next, unheard(code)).next.moves).toEqual({})
+    }
+    expect(decide(next, unheard('version-unknown')).next.moves).toMatchObject({ 0: {} })
+  })
+
+  it('is left in peace once it has claimed the volume, or has ended', () => {
+    expect(told(add(0, 'a'), claim(0, 'a'), call).words).toEqual([])
+    expect(told(add(0, 'a'), END, call).words).toEqual([])
+    const late = told(add(0, 'a'), claim(0, 'a'), unheard('unknown-actor'))
+    expect(late.next).toMatchObject({ mover: 'a', moves: { 0: { mover: 'a' } } })
   })
 })

@@ -200,7 +200,7 @@ export class VolumeSim {
           return undefined
         }),
       statChunk: async (at) => {
-        if (!this.chunks.has(key(at))) throw refusal(621, 'as a blobnode says it')
+        await call('stat', at, () => (this.chunks.has(key(at)) ? undefined : 621))
         return { status: 'normal', usedBytes: 0 }
       },
     }

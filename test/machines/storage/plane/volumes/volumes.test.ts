@@ -84,7 +84,9 @@ it('one that is given back for a mover is left to it: who writes takes another o
   const { client } = rig.node
   const mover = 'disk_drop-1-1-x'
   const vuid = units[0]?.vuid ?? 0n
-  await client.ask(`volume/${vid}`, { type: 'CLAIM_MOVE', vuid, mover, at: Date.now() })
+  for (const type of ['ADD_MOVE', 'CLAIM_MOVE']) {
+    await client.ask(`volume/${vid}`, { type, vuid, mover, at: Date.now() })
+  }
   const lock = () => rig.parts.calls.lock(vid, { mover })
   await expect(lock()).rejects.toMatchObject({ status: 902 })
   await rig.stands(vid, ({ standing }) => standing === 'idle')
