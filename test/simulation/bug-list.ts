@@ -61,7 +61,7 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: 'forget the dedupe record',
-    replacements: [one('dedupe', 'batch.write(key, encodeAnswer(answer))', '')],
+    replacements: [one('dedupe', 'batch.write(key, encodeAnswer(answer, op))', '')],
   },
   {
     name: 'do not look for the dedupe record',
