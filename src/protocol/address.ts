@@ -181,6 +181,11 @@ export function shardOf(address: AddressText, shardCount: number): number {
   return hashPart(address, isPlaced ? id : 0, isPlaced ? mark : rootEnd) % shardCount
 }
 
+/** The actor of an effect, of a task or a timer: its id begins with the address. */
+export function addressOfEffect(effectId: string): string {
+  return effectId.slice(0, effectId.indexOf('#'))
+}
+
 function hashPart(text: string, from: number, to: number): number {
   let hash = 0x811c9dc5
   for (let i = from; i < to; i++) {

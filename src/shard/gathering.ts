@@ -4,6 +4,7 @@
  * timers faster than they can be stepped, fill every batch: what found no room goes first in the next.
  * So an operator always reaches the shard. Leaves to others: what becomes of each.
  */
+import { addressOfEffect } from '../protocol/index.ts'
 import type { Batch } from './batch.ts'
 import type { Carried } from './carried.ts'
 import type { ShardContext } from './context.ts'
@@ -68,7 +69,7 @@ export class Gathering {
       if (!due) return
       this.timersRestUntil = context.clock.monotonic() + timerGatherMs
       const { effectId, dueAt } = due
-      fireTimer(context, batch, effectId.slice(0, effectId.indexOf('#')), effectId, dueAt)
+      fireTimer(context, batch, addressOfEffect(effectId), effectId, dueAt)
       this.#drain(batch)
     }
   }

@@ -46,7 +46,6 @@ export {
   Tail,
   type TailRow,
 } from './tail.ts'
-export { addressOfTask } from './tasks.ts'
 export {
   type Problem,
   type ProblemKind,

@@ -21,11 +21,6 @@ import { addTaskTimer, dropTaskTimers, failTask, keepTask, replaceTask } from '.
 import { publishTask, writeTaskRow } from './task-rows.ts'
 import { attemptView, startAttempt } from './task-starts.ts'
 
-/** The actor of a task: its effect id begins with the address. */
-export function addressOfTask(taskId: string): string {
-  return taskId.slice(0, taskId.indexOf('#'))
-}
-
 export function taskOperation(
   shard: ShardContext,
   batch: Batch,

@@ -3,7 +3,7 @@
  * what a verification asks for; the engine writes these rows as the record changes.
  */
 import { stateText } from '../machine/index.ts'
-import { type AddressText, machineOf } from '../protocol/index.ts'
+import { type AddressText, addressOfEffect, machineOf } from '../protocol/index.ts'
 import {
   addressOfFieldSuffix,
   addressOfSinceSuffix,
@@ -16,7 +16,6 @@ import {
 import { EMPTY, HEAD, nameOfKey, parseTimerKey, TABLE, taskKey, timerKey } from './keys.ts'
 import { type ActorRecord, conditionOf, decodeActor } from './records.ts'
 import { encodeTaskRow } from './task-rows.ts'
-import { addressOfTask } from './tasks.ts'
 
 export interface ReadActor {
   address: AddressText
@@ -79,9 +78,9 @@ export function derivedRows(shard: number, actor: ReadActor): DerivedRow[] {
 export function belongsTo(table: number, key: Uint8Array): AddressText | undefined {
   switch (table) {
     case TABLE.timer:
-      return addressOfTask(parseTimerKey(key).effectId)
+      return addressOfEffect(parseTimerKey(key).effectId)
     case TABLE.task:
-      return addressOfTask(nameOfKey(key))
+      return addressOfEffect(nameOfKey(key))
     case TABLE.stateIndex: {
       // machine 0 condition state 0 since address
       const state = afterZero(key, HEAD)

@@ -11,6 +11,7 @@
  * its own worker sees the processes of a command, so elsewhere the next attempt may begin at once.
  */
 import type { TaskMessage } from '../ports/index.ts'
+import { addressOfEffect } from '../protocol/index.ts'
 import type { RunningAttempt } from './attempt.ts'
 import type { AttemptRecord } from './attempt-files.ts'
 
@@ -39,8 +40,8 @@ export class Rivals {
   }
 
   /** What the actor wants next may begin at once: it replaces nothing that is here. */
-  isAlone({ address, name }: Replaceable): boolean {
-    const isSame = (other: Replaceable) => other.address === address && other.name === name
+  isAlone(attempt: Replaceable): boolean {
+    const isSame = sameAs(attempt)
     for (const { record } of this.#deps.running()) if (isSame(record)) return false
     return ![...this.#ending].some(isSame)
   }
@@ -53,8 +54,7 @@ export class Rivals {
     { taskId, name }: Pick<TaskMessage, 'taskId' | 'name'>,
     own?: RunningAttempt,
   ): Promise<boolean> {
-    const address = taskId.slice(0, taskId.indexOf('#'))
-    const isSame = (other: Replaceable) => other.address === address && other.name === name
+    const isSame = sameAs({ address: addressOfEffect(taskId), name })
     const rivals = [...this.#deps.running()].filter(
       (attempt) => attempt !== own && mayHaveCommand(attempt) && isSame(attempt.record),
     )
@@ -65,6 +65,11 @@ export class Rivals {
     const isEnding = rivals.some((attempt) => attempt.aborted !== undefined)
     return isEnding || answers.includes('unclear') || [...this.#ending].some(isSame)
   }
+}
+
+/** Whether another replaces it, and is replaced by it. */
+function sameAs({ address, name }: Replaceable): (other: Replaceable) => boolean {
+  return (other) => other.address === address && other.name === name
 }
 
 /** One that can be attached to again is about to have one, or it has been left to this process. */

@@ -5,7 +5,7 @@
  */
 import type { Client } from '../client/index.ts'
 import type { Log, TaskDelivery } from '../ports/index.ts'
-import { type TroupeError, toErrorRecord, unpack } from '../protocol/index.ts'
+import { addressOfEffect, type TroupeError, toErrorRecord, unpack } from '../protocol/index.ts'
 import type {
   AttemptFiles,
   AttemptRecord,
@@ -138,7 +138,7 @@ export class Starter {
       () => {
         delivery?.working()
         const asked = client.execute(
-          addressOf(taskId),
+          addressOfEffect(taskId),
           { op: 'task.start', taskId, worker, ticket },
           options,
         )
@@ -174,9 +174,4 @@ export class Starter {
       return 'refused'
     }
   }
-}
-
-/** A task id begins with the address of the actor that wants it. */
-function addressOf(taskId: string): string {
-  return taskId.slice(0, taskId.indexOf('#'))
 }

@@ -5,8 +5,7 @@
  * freezes and reports late as if nothing had happened. Leaves to others: when (faults.ts).
  */
 import type { TaskConsumer, TaskDelivery, TaskQueue } from '../../src/ports/index.ts'
-import { type Command, type Outcome, unpack } from '../../src/protocol/index.ts'
-import { addressOfTask } from '../../src/shard/index.ts'
+import { addressOfEffect, type Command, type Outcome, unpack } from '../../src/protocol/index.ts'
 import { WORK_OUTPUT } from './chart-actions.ts'
 import { Caller, type CallerOptions } from './client.ts'
 import type { SimTasks } from './sim-tasks.ts'
@@ -79,7 +78,7 @@ export class SimWorker implements WorkerProcess {
   }
 
   #call(caller: Caller, taskId: string, operation: object, told: (outcome?: Outcome) => void) {
-    const command = { address: addressOfTask(taskId), taskId, ...operation } as unknown as Command
+    const command = { address: addressOfEffect(taskId), taskId, ...operation } as unknown as Command
     caller.call(command, PATIENCE_MS, told)
   }
 
