@@ -2,13 +2,13 @@
  * The tails of other members, for a journal that may have lost its end: asking for them, and giving
  * them.
  *
- * Decides: who has to answer (all members of the view that the registry has by now, and who was
- * named owner before and may have written since), that silence is waited out, and that a member lets go
+ * Decides: who has to answer (all members of the view that the registry has by now, who was named owner
+ * before and may have written since, and whom the taker knows to have claimed), that silence is waited out, and that a member lets go
  * of the shard before it answers. Leaves to others: which chain wins (taking.ts in shard/).
  */
 import type { Clock, Log, Store, Subscription, Transport } from '../ports/index.ts'
 import { pack, type Subjects, unpack } from '../protocol/index.ts'
-import { nodeKey, type OtherTail, type OtherTails, Tail } from '../shard/index.ts'
+import { nodeKey, type OtherTail, type OtherTails, Tail, type TailRequest } from '../shard/index.ts'
 import type { ClusterLimits } from './limits.ts'
 import { isCount } from './view.ts'
 import type { Views } from './views.ts'
@@ -61,7 +61,7 @@ export class Tails implements OtherTails {
   }
 
   collect(
-    request: { shard: number; from: number },
+    request: TailRequest,
     done: (tails: OtherTail[], givenUp: readonly string[]) => void,
   ): { stop(): void } {
     const collection = new Collection(this.#deps, request, (collected) => {
@@ -136,6 +136,7 @@ class Collection {
   readonly shard: number
   readonly #deps: TailsDeps
   readonly #from: number
+  readonly #claimants: readonly string[]
   readonly #done: (collected: Collected | undefined) => void
   readonly #answered = new Map<string, OtherTail>()
   readonly #asked = new Set<string>()
@@ -146,11 +147,12 @@ class Collection {
 
   constructor(
     deps: TailsDeps,
-    { shard, from }: { shard: number; from: number },
+    { shard, from, claimants }: TailRequest,
     done: (collected: Collected | undefined) => void,
   ) {
     this.shard = shard
     this.#from = from
+    this.#claimants = claimants
     this.#deps = deps
     this.#done = done
   }
@@ -180,7 +182,7 @@ class Collection {
     const { view } = views
     const members = view?.members.map((one) => one.name) ?? []
     const former = view?.former[this.shard]?.map((one) => one.name) ?? []
-    return [...new Set([...members, ...former])].filter(
+    return [...new Set([...members, ...former, ...this.#claimants])].filter(
       (one) => one !== name && !this.#answered.has(one) && !this.#givenUp.has(one),
     )
   }

@@ -13,7 +13,7 @@ export { type EngineState, ShardEngine } from './engine.ts'
 export type { EngineDeps, EngineStop, LiveHost } from './engine-deps.ts'
 export type { Machines } from './heads.ts'
 export { JournaledCommit } from './journaled-commit.ts'
-export type { JournaledCommitDeps, OtherTail, OtherTails } from './journaled-deps.ts'
+export type { JournaledCommitDeps, OtherTail, OtherTails, TailRequest } from './journaled-deps.ts'
 export { nodeKey } from './keys.ts'
 export { type Incarnation, newIncarnation, reincarnated } from './new-incarnation.ts'
 export {

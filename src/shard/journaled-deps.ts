@@ -14,15 +14,22 @@ export interface OtherTail {
   rows: TailRow[]
 }
 
+export interface TailRequest {
+  shard: number
+  from: number
+  /** Who has claimed the shard, by records that are known. */
+  claimants: readonly string[]
+}
+
 /** The tails of other members, for a journal that may have lost its end. */
 export interface OtherTails {
   /**
-   * Asks all who may have kept records of the shard behind slot `from - 1`. Each lets go of the shard
-   * before it answers; `done` is told when all have answered, however long that takes, or were given
-   * up by an operator.
+   * Asks all who may have kept records of the shard behind slot `from - 1`, and these claimants among
+   * them. Each lets go of the shard before it answers; `done` is told when all have answered, however
+   * long that takes, or were given up by an operator.
    */
   collect(
-    request: { shard: number; from: number },
+    request: TailRequest,
     done: (tails: OtherTail[], givenUp: readonly string[]) => void,
   ): { stop(): void }
 }

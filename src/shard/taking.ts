@@ -8,24 +8,23 @@
  */
 import { hashBytes, invariant } from '../protocol/index.ts'
 import { CheckpointLoading } from './checkpoint-loading.ts'
-import type { JournaledCommitDeps, OtherTail, Ownership, TakingListener } from './journaled-deps.ts'
+import type { JournaledCommitDeps, Ownership, TakingListener } from './journaled-deps.ts'
 import { generationsIn, generationsOf, newGeneration } from './lineage.ts'
 import { lostChain } from './lost-chain.ts'
 import { ReadTurn } from './read-turns.ts'
 import { Retries } from './retries.ts'
 import { type KnownEnd, NEAR_SLOTS, READ_BYTES_MAX, type SlotReader } from './slot-reader.ts'
-import type { ClaimHead, RecordHead } from './slot-records.ts'
 import { encodeRecord, GENESIS_HASH, readRecord } from './slot-records.ts'
 import {
   type Applied,
   brokenChain,
   followsAnother,
   headOrWhyNot,
-  recordOf,
   rowsOf,
   type Tail,
   type TailRow,
 } from './tail.ts'
+import { Witnesses } from './witnesses.ts'
 
 /** Records in one transaction of the store; so many at most, and the claim, are held in memory. */
 const APPLIED_AT_ONCE = 256
@@ -42,6 +41,7 @@ export class Taking {
   readonly #deps: JournaledCommitDeps
   readonly #slots: SlotReader
   readonly #tail: Tail
+  readonly #witnesses: Witnesses
   readonly #claimed: () => void
   readonly #done: TakingListener['done']
   readonly #loading: CheckpointLoading | undefined
@@ -53,9 +53,6 @@ export class Taking {
   #copy = ''
   /** Up to the end as it was seen last, one or more. */
   #newest: Uint8Array[] = []
-  /** What the other members answered, while the stream was this copy. */
-  #others: { copy: string; tails: readonly OtherTail[]; givenUp: readonly string[] } | undefined
-  #collecting: { stop(): void } | undefined
   #stopped = false
   /** Slots that were said to be there and not to be there. */
   #gaps = 0
@@ -69,6 +66,7 @@ export class Taking {
     this.#deps = deps
     this.#slots = slots
     this.#tail = tail
+    this.#witnesses = new Witnesses({ ...deps, slots, tail })
     this.#turn = new ReadTurn(deps.turns, 'serve')
     this.#again = new Retries(deps.clock, GAP_AGAIN)
     this.#claimed = claimed
@@ -84,7 +82,7 @@ export class Taking {
   stop(): void {
     this.#stopped = true
     this.#again.stop()
-    this.#collecting?.stop()
+    this.#witnesses.stop()
     this.#turn.end()
     this.#loading?.stop(() => {})
   }
@@ -122,22 +120,10 @@ export class Taking {
 
   /** Others may have kept what neither the journal nor this store has: then all are waited for. */
   #compare(end: KnownEnd, newest: Uint8Array | undefined): void {
-    const { shard, otherTails } = this.#deps
-    const isAsked = this.#others?.copy === end.serverId
-    if (!otherTails || isAsked || !this.#mayHaveLost(end, newest)) return this.#join(end, newest)
-    const request = { shard, from: end.lastSlot + 1 }
-    this.#collecting = otherTails.collect(request, (tails, givenUp) => {
-      this.#others = { copy: end.serverId, tails, givenUp }
-      // It may have changed in the meantime.
-      this.run()
+    this.#witnesses.ask(end, newest, (how) => {
+      if (how === 'heard') this.run()
+      else this.#join(end, newest)
     })
-  }
-
-  /** Empty, shorter than this store remembers, or written to another copy of the stream. */
-  #mayHaveLost(end: KnownEnd, newest: Uint8Array | undefined): boolean {
-    const record = newest && recordOf({ slot: end.lastSlot, bytes: newest })
-    if (!newest || this.#applied.slot > end.lastSlot) return true
-    return record !== undefined && record.serverId !== end.serverId
   }
 
   /** What the journal has lost is written again. */
@@ -145,7 +131,7 @@ export class Taking {
     const hash = newest ? hashBytes(newest) : GENESIS_HASH
     const applied = this.#applied.slot
     const own = { applied, rows: this.#tail.after(end.lastSlot) }
-    const others = this.#others?.copy === end.serverId ? this.#others.tails : []
+    const others = this.#witnesses.of(end)?.tails ?? []
     const { lastSlot: slot, serverId } = end
     const chain = lostChain([own, ...others], { slot, hash, serverId })
     if (applied > end.lastSlot + chain.length) {
@@ -169,7 +155,7 @@ export class Taking {
     const record = newest && headOrWhyNot({ slot, bytes: newest })
     if (typeof record === 'string') return this.#part(record)
     if (!record) return this.#read(end, newest)
-    this.#claimOf(slot, record, (claim) => {
+    this.#witnesses.claimOf(slot, record, (claim) => {
       const isFree = !claim || claim.node === node || claim.viewVersion < viewVersion
       if (isFree) return this.#read(end, newest)
       // Nobody owns what was released; but an older view names nobody any more.
@@ -177,18 +163,6 @@ export class Taking {
         return this.#read(end, newest)
       const why = `${claim.node} owns the shard by view ${claim.viewVersion}; ours is ${viewVersion}`
       this.#done({ kind: 'lost', why })
-    })
-  }
-
-  /** The claim under which a record was written; undefined when it is long gone. */
-  #claimOf(slot: number, record: RecordHead, done: (claim: ClaimHead | undefined) => void): void {
-    if (record.kind === 'claim') return done(record)
-    invariant(record.epoch.slot < slot, 'an owner writes behind its claim')
-    const kept = this.#tail.claim(record.epoch)
-    if (kept) return done(kept)
-    this.#slots.read(record.epoch.slot, (found) => {
-      const claim = found && recordOf({ slot: record.epoch.slot, bytes: found.record })
-      done(claim?.kind === 'claim' ? claim : undefined)
     })
   }
 
@@ -230,8 +204,7 @@ export class Taking {
 
   /** A shard of which there is nothing: it is new, or its journal is gone as a whole. */
   #begin(end: KnownEnd): void {
-    const others = this.#others?.copy === end.serverId ? this.#others.tails : []
-    const witness = others.find(({ applied }) => applied > 0)
+    const witness = this.#witnesses.of(end)?.tails.find(({ applied }) => applied > 0)
     if (witness) {
       const { node, applied } = witness
       return this.#part(`the journal is empty, but ${node} has applied slot ${applied} of it`)
@@ -333,14 +306,14 @@ export class Taking {
       'a claim stands behind everything that was read',
     )
     const newestId = newest && readRecord(newest).head.serverId
-    const isAsked = this.#others?.copy === end.serverId
-    if (newestId !== undefined && newestId !== end.serverId && !isAsked) {
+    if (newestId !== undefined && newestId !== end.serverId && !this.#witnesses.of(end)) {
       log.warn({ shard, slot }, 'the journal may have lost its end; no other member was asked')
     }
     const claimId = random.id()
     const { serverId } = end
     const prev = newest ? hashBytes(newest) : this.#applied.hash
-    const generation = this.#isGap(end) ? this.#newGeneration() : undefined
+    const givenUp = this.#givenUp(end)
+    const generation = givenUp.length > 0 ? this.#newGeneration() : undefined
     const record = encodeRecord({
       ...{ kind: 'claim', prev, serverId, node, claimId, viewVersion },
       ...(generation !== undefined && { generation }),
@@ -349,7 +322,7 @@ export class Taking {
     this.#slots.write(write, (outcome) => {
       // Somebody else was faster, or the journal is not what it was: look again.
       if (outcome.kind !== 'written') return this.run()
-      if (generation !== undefined) this.#sayGap(slot, generation)
+      if (generation !== undefined) this.#sayGap(slot, generation, givenUp)
       this.#records.push(record)
       const last = { slot, hash: hashBytes(record), sequence: outcome.sequence, serverId }
       this.#claimed()
@@ -358,8 +331,8 @@ export class Taking {
   }
 
   /** It goes on without records that may be nowhere but with nodes that were given up. */
-  #isGap({ serverId }: KnownEnd): boolean {
-    return this.#others?.copy === serverId && this.#others.givenUp.length > 0
+  #givenUp(end: KnownEnd): readonly string[] {
+    return this.#witnesses.of(end)?.givenUp ?? []
   }
 
   /** Stands in the claim, so that whoever has the shard later knows of it. */
@@ -369,10 +342,10 @@ export class Taking {
     return newGeneration([...generationsOf(shard, store), ...read], random)
   }
 
-  #sayGap(slot: number, generation: number): void {
+  #sayGap(slot: number, generation: number, givenUp: readonly string[]): void {
     const { shard, log } = this.#deps
     log.error(
-      { shard, slot, generation, givenUp: this.#others?.givenUp },
+      { shard, slot, generation, givenUp },
       'a shard goes on without the records of nodes that were given up: what was acknowledged before this slot may be lost, and its channels to other shards begin anew',
     )
   }

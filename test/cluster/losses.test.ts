@@ -70,6 +70,33 @@ describe('a journal that lost its end', () => {
     }
   })
 
+  it('is waited with by a leader that was shown an old view: the last claim says who has to be asked', async () => {
+    const cluster = new Cluster()
+    await cluster.started(['a', 'b'])
+    const address = cluster.on(SHARD)
+    expect(await cluster.answer(cluster.client.start(address))).toBe('ok')
+    await cluster.settle(FOLLOWED_MS)
+    const old = cluster.view()
+    const late = cluster.at(old.owners[SHARD]!)
+    const owner = cluster.at(old.standbys[SHARD]!)
+    late.kill()
+    await cluster.until(() => cluster.serving(SHARD).length === 1, 'the other takes it')
+    expect(cluster.serving(SHARD)).toEqual([owner.name])
+    expect(await cluster.answer(cluster.note(address, '1'))).toBe('ok')
+    const before = bytesOf(cluster)
+    owner.kill()
+    cluster.loseLast(SHARD, 1)
+    late.staleView = encodeView(old)
+    late.restart()
+    await cluster.until(() => waitsFor(late).length > 0, 'it asks')
+    await cluster.settle(20_000)
+    expect([waitsFor(late), cluster.serving(SHARD)]).toEqual([[owner.name], []])
+    owner.restart()
+    await cluster.until(() => cluster.serving(SHARD).length === 1, 'it goes on')
+    expect(bytesOf(cluster).slice(0, before.length), 'byte for byte').toEqual(before)
+    expect(await cluster.seen(address)).toEqual(['1'])
+  })
+
   it('goes on without a node that an operator has given up, and says so', async () => {
     const { cluster, address, owner, standby } = await lost()
     await cluster.until(() => waitsFor(standby).length > 0, 'it is asked for')

@@ -94,13 +94,25 @@ it('asks who is named by the view that the registry has now', async () => {
   answerAfter('c', 10)
   change({ former: [[], [{ name: 'd', until: 7 }]] })
   let nodes: string[] | undefined
-  tails.collect({ shard: 1, from: 1 }, (some) => {
+  tails.collect({ shard: 1, from: 1, claimants: [] }, (some) => {
     nodes = some.map(({ node }) => node)
   })
   await clock.settle(1_000)
   expect([nodes, tails.waitsFor(1)]).toEqual([undefined, ['d']])
   answerAfter('d', 10)
   await clock.settle(5_000)
+  expect(nodes).toEqual(['b', 'c', 'd'])
+})
+
+it('asks who has claimed, whether or not a view names it', async () => {
+  const { clock, tails, answerAfter, know } = member()
+  know()
+  for (const name of ['b', 'c', 'd']) answerAfter(name, 10)
+  let nodes: string[] | undefined
+  tails.collect({ shard: 1, from: 1, claimants: ['d', 'b'] }, (some) => {
+    nodes = some.map(({ node }) => node)
+  })
+  await clock.settle(1_000)
   expect(nodes).toEqual(['b', 'c', 'd'])
 })
 
@@ -111,7 +123,7 @@ it('says who was given up, and has not answered all the same', async () => {
   let collected: { nodes: string[]; givenUp: readonly string[] } | undefined
   const collect = () => {
     collected = undefined
-    tails.collect({ shard: 1, from: 1 }, (some, givenUp) => {
+    tails.collect({ shard: 1, from: 1, claimants: [] }, (some, givenUp) => {
       collected = { nodes: some.map(({ node }) => node), givenUp }
     })
   }
