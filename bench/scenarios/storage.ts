@@ -39,6 +39,7 @@ export async function storage(bench: Bench): Promise<Report> {
     const held = [putDemand(name, bytes, rounds), getDemand(name, bytes, rounds)]
     if (isDemanded) demands.push(...held)
     else notes.push(...held.map(noteOf))
+    notes.push(...hopNotes(name, bytes, rounds))
   }
   return {
     scenario: `storage: objects in ${MODE}, ${AT_ONCE} at a time, over HTTP`,
@@ -67,6 +68,7 @@ function figuresOf(name: string, rounds: readonly StorageRound[]): Figure[] {
     limit('encode, 1 thread', ({ encode }) => encode),
     limit('write and flush 9 files', ({ write }) => write),
     limit('read and check 6 files', ({ read }) => read),
+    limit('two bare hops', ({ hops }) => hops),
   ]
 }
 
@@ -82,6 +84,19 @@ function getDemand(name: string, bytes: number, rounds: readonly StorageRound[])
   const get = rounds.map((round) => round.get.perSecond)
   const limits = rounds.map(({ read }) => read)
   return demandOf(`get ${name}`, { measured: get, limits, limitedBy: 'file read + CRC', bytes })
+}
+
+/** How much of what is demanded two hops leave, and how much of that the store has. */
+function hopNotes(name: string, bytes: number, rounds: readonly StorageRound[]): string[] {
+  const hops = rounds.map((round) => round.hops)
+  const read = rounds.map((round) => round.read)
+  const get = rounds.map((round) => round.get.perSecond)
+  const through = { measured: hops, limits: read, limitedBy: 'file read + CRC', bytes }
+  const against = { measured: get, limits: hops, limitedBy: 'hops', bytes }
+  return [
+    noteOf(demandOf(`two bare hops of ${name}, no store`, through)),
+    noteOf(demandOf(`get ${name} beside them`, against)),
+  ]
 }
 
 function demandOf(

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { codeModeOf } from '../../machines/storage/plane/codes/index.ts'
 import { closedLoop, each, type Load } from '../measure.ts'
+import { BareHops } from './bare-hops.ts'
 import { BareFiles, BareLibrary } from './limits.ts'
 import { StoreRig } from './store-rig.ts'
 
@@ -33,11 +34,14 @@ export interface StorageRound {
   encode: number
   write: number
   read: number
+  /** Of two bare hops: what a get through a node cannot be faster than. */
+  hops: number
 }
 
 export async function storageLoad(params: StorageLoadParams): Promise<StorageRound[]> {
-  const { data, blobBytes, nodeFlags } = params
+  const { data, mode, blobBytes, nodeFlags } = params
   const rig = await StoreRig.open(join(data, 'store'), nodeFlags)
+  const hops = await BareHops.open(join(data, 'hops'), codeModeOf(mode), blobBytes)
   try {
     const blob = randomBytes(blobBytes)
     await warmUp(rig, params)
@@ -45,11 +49,12 @@ export async function storageLoad(params: StorageLoadParams): Promise<StorageRou
     const rounds: StorageRound[] = []
     for (let round = 0; round < ROUNDS; round++) {
       const directory = join(data, `bare${round}`)
-      const limits = await measureLimits(directory, blob, params)
+      const limits = await measureLimits(directory, { blob, hops }, params)
       rounds.push({ ...limits, ...(await measureStore(rig, blob, ids, params)) })
     }
     return rounds
   } finally {
+    await hops.close()
     await rig.close()
   }
 }
@@ -63,9 +68,9 @@ async function warmUp(rig: StoreRig, { mode, atOnce }: StorageLoadParams): Promi
 
 async function measureLimits(
   directory: string,
-  blob: Buffer,
+  { blob, hops }: { blob: Buffer; hops: BareHops },
   { mode, roundMs, atOnce }: StorageLoadParams,
-): Promise<Pick<StorageRound, 'encode' | 'write' | 'read'>> {
+): Promise<Pick<StorageRound, 'encode' | 'write' | 'read' | 'hops'>> {
   const ms = roundMs * LIMIT_SHARE
   const codeMode = codeModeOf(mode)
   const library = new BareLibrary(codeMode, blob)
@@ -74,7 +79,11 @@ async function measureLimits(
   const write = await closedLoop(atOnce, ms, (n) => files.write(n))
   const read = await closedLoop(atOnce, ms, (n) => files.read(n))
   await files.close()
-  return { encode: encode.perSecond, write: write.perSecond, read: read.perSecond }
+  const passed = await closedLoop(atOnce, ms, () => hops.get())
+  return {
+    ...{ encode: encode.perSecond, write: write.perSecond, read: read.perSecond },
+    hops: passed.perSecond,
+  }
 }
 
 async function measureStore(

@@ -10,7 +10,7 @@ interface StartOptions {
 
 /** @param main a file that stands beside this one, compiled */
 export function startProcess(
-  main: 'troupe-main' | 'blobnode-main',
+  main: 'troupe-main' | 'blobnode-main' | 'hop-main',
   words: readonly string[],
   { nodeFlags = [], env = {} }: StartOptions = {},
 ): ChildProcess {
@@ -19,6 +19,12 @@ export function startProcess(
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, ...env },
   })
+}
+
+export async function endProcesses(children: readonly ChildProcess[]): Promise<void> {
+  const ended = children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
+  for (const child of children) child.kill('SIGTERM')
+  await Promise.all(ended)
 }
 
 export async function freePort(): Promise<number> {

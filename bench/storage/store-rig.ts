@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pause } from '../measure.ts'
 import { Client } from './client.ts'
-import { freePort, startProcess } from './processes.ts'
+import { endProcesses, freePort, startProcess } from './processes.ts'
 
 const BLOBNODES = 3
 const DISKS_EACH = 3
@@ -56,11 +56,7 @@ export class StoreRig {
 
   async close(): Promise<void> {
     this.#client.close()
-    const ended = this.#children.map(
-      (child) => new Promise((resolve) => child.once('exit', resolve)),
-    )
-    for (const child of this.#children) child.kill('SIGTERM')
-    await Promise.all(ended)
+    await endProcesses(this.#children)
   }
 
   async #ready(): Promise<void> {
