@@ -7,7 +7,7 @@ import { type Clock, type Log, systemClock, TroupeError } from '../../../../src/
 import { refusal } from '../codes/index.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { ByteBudget } from './byte-budget.ts'
-import { diskOfPath, handleCall } from './calls.ts'
+import { diskOfPath, handleCall, handleHeld } from './calls.ts'
 import { BlobnodeClient, TIMEOUT_MS } from './client.ts'
 import type { SlotLimits } from './disk-slots.ts'
 import type { DiskOpener } from './disk-store.ts'
@@ -142,6 +142,7 @@ export class Blobnode {
     const deps = { disk, ...memory, chunkBytesMax, clock: this.#clock, chunks }
     return {
       call: (name, exchange) => handleCall(name, exchange, deps),
+      held: (name, exchange) => handleHeld(name, exchange, deps),
       stat: () => this.report(),
       metrics: async () => metricsText(await this.#diskReports()),
       refused: (path, status) => this.#refused(path, status),

@@ -6,15 +6,16 @@
 import { z } from 'zod'
 import type { Clock } from '../../../../src/index.ts'
 import { refusal } from '../codes/index.ts'
+import { pooledBytes } from '../erasure/index.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import { COPY_MS_MAX, copyInto, readMsMaxOf } from './copy-shards.ts'
 import type { DiskStore, ShardBytes } from './disk-store.ts'
-import type { BytesHead, Exchange } from './exchange.ts'
+import type { BytesHead, Exchange, HeldExchange } from './exchange.ts'
 import { type IoKind, ioKind } from './io-kinds.ts'
 import { answerShards, lengthOf, type ManyDeps, read, takeShards } from './many-shards.ts'
 import type { FarChunks } from './near-chunks.ts'
-import { type CallName, type CallParts, partsOf } from './paths.ts'
+import { type CallName, type CallParts, HELD_BYTES_MAX, type HeldCall, partsOf } from './paths.ts'
 import type { ServedDisk } from './served-disk.ts'
 import { verifiedPage } from './verified-page.ts'
 import { copyBody, writtenChunk, writtenFailure, writtenShard } from './wire.ts'
@@ -32,8 +33,8 @@ export interface CallDeps {
   chunks: Pick<FarChunks, 'getShards'>
 }
 
-/** Up to here a body is held until it is there: then no slow sender keeps a slot of the disk. */
-export const HELD_BYTES_MAX = 1_048_576
+/** Smaller ones are not worth their rounding up. */
+const POOLED_BYTES_MIN = 65_536
 
 type Handle<TCall extends CallName> = (
   parts: CallParts<TCall>,
@@ -108,29 +109,33 @@ export function handleCall<TCall extends CallName>(
   return handle(partsOf(call, exchange.path), exchange, deps)
 }
 
+/** The same for a body that is held whole, and may come another way. */
+export function handleHeld(call: HeldCall, exchange: HeldExchange, deps: CallDeps): Promise<void> {
+  if (call === 'shard/put') return putHeld(partsOf(call, exchange.path), exchange, deps)
+  return takeShards(exchange, manyOf(partsOf(call, exchange.path), exchange, deps))
+}
+
 /** The number of the disk that a call is about; undefined where it names none. */
 export function diskOfPath(path: string): number | undefined {
   const [, id] = /\/diskid\/(\d{1,10})(?:\/|$)/.exec(path) ?? []
   return id === undefined ? undefined : Number(id)
 }
 
-async function putShard(
-  { diskid, vuid, bid, size }: CallParts<'shard/put'>,
+function putShard(
+  parts: CallParts<'shard/put'>,
   exchange: Exchange,
   deps: CallDeps,
 ): Promise<void> {
-  requireLength(exchange, size)
-  const put = { vuid, bid, size, meant: crcOf(exchange) }
-  const disk = deps.disk(diskid)
-  // Before the body is asked for: nobody sends it in vain.
-  const store = disk.store()
-  const { crc } =
-    size <= HELD_BYTES_MAX
-      ? await putHeld(disk, put, exchange, deps)
-      : await putPieces(disk, store, put, exchange)
-  disk.counters.puts += 1
-  disk.counters.bytes_in += size
-  exchange.json({ crc })
+  if (parts.size <= HELD_BYTES_MAX) return putHeld(parts, exchange, deps)
+  return answerPut(parts, exchange, deps, (disk, put) => putPieces(disk, put, exchange))
+}
+
+function putHeld(
+  parts: CallParts<'shard/put'>,
+  exchange: HeldExchange,
+  deps: CallDeps,
+): Promise<void> {
+  return answerPut(parts, exchange, deps, (disk, put) => putWhole(disk, put, exchange, deps))
 }
 
 interface Put {
@@ -141,18 +146,39 @@ interface Put {
   meant: number | undefined
 }
 
-async function putHeld(
+async function answerPut(
+  { diskid, vuid, bid, size }: CallParts<'shard/put'>,
+  exchange: HeldExchange,
+  deps: CallDeps,
+  work: (disk: ServedDisk, put: Put) => Promise<{ crc: number }>,
+): Promise<void> {
+  requireLength(exchange, size)
+  const put = { vuid, bid, size, meant: crcOf(exchange) }
+  const disk = deps.disk(diskid)
+  // Before the body is asked for: nobody sends it in vain.
+  disk.store()
+  const { crc } = await work(disk, put)
+  disk.counters.puts += 1
+  disk.counters.bytes_in += size
+  exchange.json({ crc })
+}
+
+async function putWhole(
   disk: ServedDisk,
   { vuid, bid, size, meant }: Put,
-  exchange: Exchange,
-  { held }: CallDeps,
+  exchange: HeldExchange,
+  { held, buffers }: CallDeps,
 ): Promise<{ crc: number }> {
-  const giveBack = held.take(size)
+  const isPooled = size >= POOLED_BYTES_MIN
+  const giveBack = held.take(isPooled ? pooledBytes(size) : size)
   try {
-    const body = await exchange.whole(Buffer.allocUnsafe(size))
+    const memory = isPooled ? buffers.take(size) : Buffer.allocUnsafe(size)
+    const body = await exchange.whole(memory)
     const free = await disk.slots.take(kindOf(exchange), exchange.isGone)
     try {
-      return await disk.store().putShard(vuid, bid, size, body, meant)
+      const put = await disk.store().putShard(vuid, bid, size, body, meant)
+      if (isPooled) buffers.give(memory)
+      return put
     } finally {
       free()
     }
@@ -164,7 +190,6 @@ async function putHeld(
 /** A slot is taken while a piece is written, and not while the next one is waited for. */
 async function putPieces(
   disk: ServedDisk,
-  store: DiskStore,
   { vuid, bid, size, meant }: Put,
   exchange: Exchange,
 ): Promise<{ crc: number }> {
@@ -180,7 +205,7 @@ async function putPieces(
     free = await disk.slots.take(kind, exchange.isGone, true)
   }
   try {
-    return await store.putShard(vuid, bid, size, slotted(), meant)
+    return await disk.store().putShard(vuid, bid, size, slotted(), meant)
   } finally {
     free()
   }
@@ -259,7 +284,7 @@ async function copyShards(
 
 function manyOf(
   { diskid, vuid }: CallParts<'shards/get'>,
-  exchange: Exchange,
+  exchange: HeldExchange,
   { disk, held, buffers }: CallDeps,
 ): ManyDeps {
   return { disk: disk(diskid), vuid, io: kindOf(exchange), held, buffers }
@@ -288,7 +313,7 @@ const crc32Text = z
   .pipe(z.int().max(0xffff_ffff))
 
 /** @throws StorageRefusal 600 */
-function crcOf({ query }: Exchange): number | undefined {
+function crcOf({ query }: HeldExchange): number | undefined {
   const given = query.get('crc')
   if (given === null) return undefined
   const crc = crc32Text.safeParse(given)
@@ -296,7 +321,7 @@ function crcOf({ query }: Exchange): number | undefined {
   throw refusal(600, `crc "${given.slice(0, 40)}" is no CRC-32 as a decimal number`)
 }
 
-function kindOf({ query }: Exchange): IoKind {
+function kindOf({ query }: HeldExchange): IoKind {
   const given = query.get('io')
   if (given === null) return 'client'
   const kind = ioKind.safeParse(given)
@@ -318,7 +343,7 @@ function bytesMaxOf({ query }: Exchange): number | undefined {
   throw refusal(600, `chunksize "${given.slice(0, 40)}" is no number of bytes`)
 }
 
-function requireLength(exchange: Exchange, size: number): void {
+function requireLength(exchange: HeldExchange, size: number): void {
   const given = exchange.header('content-length')
   if (given !== undefined && /^\d{1,16}$/.test(given) && Number(given) === size) return
   throw refusal(600, `the path says ${size} bytes, and content-length ${given ?? 'is missing'}`)

@@ -18,6 +18,7 @@ import {
   CALLS,
   type CallName,
   type CallParts,
+  HELD_BYTES_MAX,
   MANY_BYTES_MAX,
   pathOf,
   SHARD_BYTES_MAX,
@@ -73,7 +74,7 @@ interface Sent extends CallOptions {
   body?: readonly Uint8Array[]
   into?: Uint8Array
   answerBytesMax?: number
-  isBulk?: boolean
+  bulk?: 'up' | 'down'
 }
 
 /** @throws StorageRefusal as the blobnode answered; TroupeError `unavailable`: nobody there, or not in time */
@@ -127,7 +128,9 @@ export class BlobnodeClient {
   ): Promise<{ crc: number }> {
     const parts = { ...chunkOf(at), bid, size: bytes.byteLength }
     const meant = crc === undefined ? {} : { query: `crc=${crc}` }
-    const sent = { ...options, ...meant, body: [bytes] }
+    // What is larger is asked for before it is sent.
+    const bulk = bytes.byteLength <= HELD_BYTES_MAX ? { bulk: 'up' as const } : {}
+    const sent = { ...options, ...meant, ...bulk, body: [bytes] }
     return this.#read(putAnswer, at.address, 'shard/put', parts, sent)
   }
 
@@ -158,7 +161,7 @@ export class BlobnodeClient {
     if (target.length > MANY_BYTES_MAX) return this.#oneByOne(at, wanted, target, options)
     const { bids, sizes } = columnsOf(wanted)
     const sent = {
-      ...{ ...options, into: target, isBulk: true },
+      ...{ ...options, into: target, bulk: 'down' as const },
       body: [Buffer.from(storageJson({ bids, sizes }))],
       answerBytesMax: Math.max(JSON_BYTES_MAX, target.length),
     }
@@ -179,7 +182,7 @@ export class BlobnodeClient {
   ): Promise<readonly ShardFailure[]> {
     const crcs = shards.map(({ crc }) => crc)
     const line = Buffer.from(`${storageJson({ ...columnsOf(shards), crcs })}\n`)
-    const sent = { ...options, body: [line, source], isBulk: true }
+    const sent = { ...options, body: [line, source], bulk: 'up' as const }
     return this.#read(failuresAnswer, at.address, 'shards/put', chunkOf(at), sent)
   }
 
@@ -249,7 +252,7 @@ export class BlobnodeClient {
   ): Promise<{ body: Buffer; length: number }> {
     const headers: Record<string, string> =
       range === undefined ? {} : { range: `bytes=${range.from}-${range.to - 1}` }
-    const sent = { ...options, headers, answerBytesMax: SHARD_BYTES_MAX, isBulk: true }
+    const sent = { ...options, headers, answerBytesMax: SHARD_BYTES_MAX, bulk: 'down' as const }
     const parts = { ...chunkOf(at), bid }
     const answer = await this.#call(at.address, 'shard/get', parts, sent)
     const length = Number(answer.headers['content-length'])
@@ -305,14 +308,15 @@ export class BlobnodeClient {
     sent: Sent,
   ): Promise<PeerAnswer> {
     const { query, headers, body, into, signal, io } = sent
-    const { answerBytesMax = JSON_BYTES_MAX, isBulk = false } = sent
+    const { answerBytesMax = JSON_BYTES_MAX, bulk } = sent
     const words = [query, io === undefined || io === 'client' ? undefined : `io=${io}`]
     const search = words.filter((word) => word !== undefined).join('&')
     const answer = await this.#peers.call(address, {
       method: CALLS[call].method,
       path: pathOf(call, parts) + (search === '' ? '' : `?${search}`),
       headers: { ...this.#headers, ...headers },
-      ...{ timeoutMs: this.#timeoutMs, answerBytesMax, signal, isBulk },
+      ...{ timeoutMs: this.#timeoutMs, answerBytesMax, signal },
+      ...(bulk === undefined ? {} : { bulk }),
       ...(body === undefined ? {} : { body }),
       ...(into === undefined ? {} : { into }),
     })

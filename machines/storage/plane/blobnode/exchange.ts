@@ -13,7 +13,22 @@ export interface BytesHead {
   headers?: Readonly<Record<string, string>>
 }
 
-export class Exchange {
+/** A call whose body is held whole, whichever way it comes. */
+export interface HeldExchange {
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  header(name: 'authorization' | 'origin' | 'content-length'): string | undefined
+  /** Nobody waits for an answer any more. */
+  isGone(): boolean
+  /** Of exactly as many bytes as fit into `body`. @throws StorageRefusal 600 when it breaks off */
+  whole(body: Buffer): Promise<Buffer>
+  json(value: unknown, status?: number): void
+  /** Instead of an answer, or in the middle of one: then it ends there. */
+  fail(failure: { status: number; text: string }): void
+}
+
+export class Exchange implements HeldExchange {
   readonly path: string
   readonly query: URLSearchParams
   readonly #request: IncomingMessage
@@ -26,10 +41,9 @@ export class Exchange {
     this.#request = request
     this.#response = response
     this.#isHeldBack = isHeldBack
-    const { url = '/' } = request
-    const at = url.indexOf('?')
-    this.path = at < 0 ? url : url.slice(0, at)
-    this.query = new URLSearchParams(at < 0 ? '' : url.slice(at + 1))
+    const { path, query } = targetOf(request.url ?? '/')
+    this.path = path
+    this.query = query
   }
 
   get method(): string {
@@ -40,10 +54,8 @@ export class Exchange {
     return this.#request.headers[name]
   }
 
-  /** Nobody waits for an answer any more. */
   readonly isGone = (): boolean => this.#response.destroyed
 
-  /** Of exactly as many bytes as fit into `body`. @throws StorageRefusal 600 when it breaks off */
   whole(body: Buffer): Promise<Buffer> {
     this.#begin()
     const request = this.#request
@@ -90,7 +102,6 @@ export class Exchange {
     this.#response.end(body)
   }
 
-  /** Instead of an answer, or in the middle of one: then it ends there. */
   fail({ status, text }: { status: number; text: string }): void {
     if (this.#response.headersSent) this.#response.destroy()
     else this.text(status, 'application/json', text)
@@ -144,6 +155,13 @@ export class Exchange {
 
 const LEFT_BYTES_MAX = 8_388_608
 
-function brokenOff(bytes: number, size: number): StorageRefusal {
+/** What stands in the first line of a request. */
+export function targetOf(target: string): { path: string; query: URLSearchParams } {
+  const at = target.indexOf('?')
+  if (at < 0) return { path: target, query: new URLSearchParams() }
+  return { path: target.slice(0, at), query: new URLSearchParams(target.slice(at + 1)) }
+}
+
+export function brokenOff(bytes: number, size: number): StorageRefusal {
   return refusal(600, `the body broke off after ${bytes} of ${size} bytes`)
 }

@@ -19,8 +19,8 @@ export interface PeerRequest {
   path: string
   headers?: Readonly<Record<string, string>>
   body?: readonly Uint8Array[]
-  /** Its body or its answer is large, and the answer says how long it is. */
-  isBulk?: boolean
+  /** Its body (`up`) or its answer (`down`) is large, and the answer says how long it is. */
+  bulk?: 'up' | 'down'
   /** Where the body of a 200 goes, if it is as long. */
   into?: Uint8Array
   /** Of its answer; more is taken for no answer. */
@@ -46,6 +46,7 @@ export interface HttpPeersOptions {
 const IDLE_MS = 30_000
 /** To one peer. What is beyond waits for one of them. */
 const SOCKETS_MAX = 256
+const BULK_OPTIONS = { connectionsMax: SOCKETS_MAX, idleMs: IDLE_MS }
 /** A larger body waits for the word that it is wanted: whoever refuses it is heard, and nothing is sent in vain. */
 const ASKED_BYTES_MIN = 1_048_577
 const ORIGINS_MAX = 4_096
@@ -59,7 +60,8 @@ interface Origin {
 export class HttpPeers {
   readonly #plain: HttpAgent
   readonly #secure: HttpsAgent
-  readonly #bulk = new BulkCalls({ connectionsMax: SOCKETS_MAX, idleMs: IDLE_MS })
+  /** Apart: after anything but a put, a connection goes the longer way at its other end (`put-connection.ts`). */
+  readonly #bulk = { up: new BulkCalls(BULK_OPTIONS), down: new BulkCalls(BULK_OPTIONS) }
   readonly #ca: string | undefined
   readonly #origins = new Map<string, Origin>()
 
@@ -74,9 +76,9 @@ export class HttpPeers {
   async call(base: string, request: PeerRequest): Promise<PeerAnswer> {
     const origin = this.#originOf(base)
     request.signal?.throwIfAborted()
-    const { headers = {}, isBulk = false } = request
-    if (isBulk && !origin.isSecure)
-      return this.#bulk.call(origin.url, origin.hostname, { ...request, headers })
+    const { headers = {}, bulk } = request
+    if (bulk && !origin.isSecure)
+      return this.#bulk[bulk].call(origin.url, origin.hostname, { ...request, headers })
     try {
       return await this.#send(origin, request, false)
     } catch (thrown) {
@@ -88,7 +90,8 @@ export class HttpPeers {
   close(): void {
     this.#plain.destroy()
     this.#secure.destroy()
-    this.#bulk.close()
+    this.#bulk.up.close()
+    this.#bulk.down.close()
   }
 
   #send(origin: Origin, request: PeerRequest, isFresh: boolean): Promise<PeerAnswer> {

@@ -8,16 +8,19 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { type Log, TroupeError } from '../../../../src/index.ts'
 import { refusal, refusalText, StorageRefusal, storageJson } from '../codes/index.ts'
-import { Exchange } from './exchange.ts'
-import { CALLS, type CallName, callNamed } from './paths.ts'
+import { Exchange, type HeldExchange } from './exchange.ts'
+import { CALLS, type CallName, callNamed, type HeldCall } from './paths.ts'
 import { isLoopback, type Place } from './places.ts'
+import { PutConnection } from './put-connection.ts'
 
 export interface BlobnodeCalls {
   /** Answers it. @throws StorageRefusal, TroupeError */
   call(name: CallName, exchange: Exchange): Promise<void>
+  /** The same for one whose body came to be held. */
+  held(name: HeldCall, exchange: HeldExchange): Promise<void>
   /** What this blobnode has and does. */
   stat(): Promise<unknown>
   /** The same for Prometheus. */
@@ -50,6 +53,7 @@ const IDLE_LOOK_MS = 50
 export class BlobnodeServer {
   readonly place: Place
   readonly #server: Server
+  readonly #puts: ReadonlySet<PutConnection>
 
   /** @throws TroupeError `invalid-config` without a token on an address others reach, `unavailable` */
   static async listen(options: HttpServerOptions): Promise<BlobnodeServer> {
@@ -59,6 +63,7 @@ export class BlobnodeServer {
       throw new TroupeError('invalid-config', why)
     }
     const server = serverOf(options)
+    const puts = takePuts(server, options)
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => {
         const why = `cannot listen on ${host}:${port}: ${cause.message}`
@@ -68,11 +73,12 @@ export class BlobnodeServer {
     })
     // Of a connection that could not be taken, as without descriptors: the others go on.
     server.on('error', (error) => options.log.warn({ error }, 'a connection was not taken'))
-    return new BlobnodeServer(server, host)
+    return new BlobnodeServer(server, host, puts)
   }
 
-  private constructor(server: Server, host: string) {
+  private constructor(server: Server, host: string, puts: ReadonlySet<PutConnection>) {
     this.#server = server
+    this.#puts = puts
     this.place = { host, port: (server.address() as AddressInfo).port }
   }
 
@@ -80,18 +86,22 @@ export class BlobnodeServer {
   async close(): Promise<void> {
     const server = this.#server
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const connection of [...this.#puts]) connection.end()
     // A connection is idle only once its answer has gone.
     const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS)
-    const cut = setTimeout(() => server.closeAllConnections(), STOP_MS_MAX)
+    const cut = setTimeout(() => {
+      server.closeAllConnections()
+      for (const connection of [...this.#puts]) connection.cut()
+    }, STOP_MS_MAX)
     await closed
     clearInterval(idle)
     clearTimeout(cut)
   }
 }
 
-function serverOf({ token, calls, log }: HttpServerOptions): Server {
-  const secret = token === undefined ? undefined : hashOf(token)
-  const options = {
+function serverOf(options: HttpServerOptions): Server {
+  const secret = secretOf(options)
+  const limits = {
     headersTimeout: HEADERS_MS_MAX,
     requestTimeout: REQUEST_MS_MAX,
     keepAliveTimeout: IDLE_MS_MAX,
@@ -99,11 +109,13 @@ function serverOf({ token, calls, log }: HttpServerOptions): Server {
     highWaterMark: PIECE_BYTES,
     noDelay: true,
   }
-  const server = createServer(options, (request, response) => {
-    void answer(new Exchange(request, response, false), secret, calls, log)
+  const answered = (exchange: Exchange) =>
+    answer(exchange, secret, options, () => route(exchange, options.calls))
+  const server = createServer(limits, (request, response) => {
+    void answered(new Exchange(request, response, false))
   })
   server.on('checkContinue', (request, response) => {
-    void answer(new Exchange(request, response, true), secret, calls, log)
+    void answered(new Exchange(request, response, true))
   })
   server.maxConnections = CONNECTIONS_MAX
   server.timeout = STILL_MS_MAX
@@ -112,15 +124,35 @@ function serverOf({ token, calls, log }: HttpServerOptions): Server {
 
 const PIECE_BYTES = 65_536
 
+/** Each connection begins as one of puts. @returns those that still are */
+function takePuts(server: Server, options: HttpServerOptions): ReadonlySet<PutConnection> {
+  const secret = secretOf(options)
+  const connections = new Set<PutConnection>()
+  const toNode = server.listeners('connection') as ((socket: Socket) => void)[]
+  const deps = {
+    answer: (call: HeldCall, exchange: HeldExchange) =>
+      answer(exchange, secret, options, () => options.calls.held(call, exchange)),
+    handOver: (socket: Socket) => {
+      for (const listener of toNode) listener.call(server, socket)
+    },
+    onEnd: (connection: PutConnection) => void connections.delete(connection),
+    ...{ firstMsMax: HEADERS_MS_MAX, idleMsMax: IDLE_MS_MAX },
+    ...{ stillMsMax: STILL_MS_MAX, requestMsMax: REQUEST_MS_MAX },
+  }
+  server.removeAllListeners('connection')
+  server.on('connection', (socket) => void connections.add(new PutConnection(socket, deps)))
+  return connections
+}
+
 async function answer(
-  exchange: Exchange,
+  exchange: HeldExchange,
   secret: Buffer | undefined,
-  calls: BlobnodeCalls,
-  log: Log,
+  { calls, log }: HttpServerOptions,
+  work: () => Promise<void>,
 ): Promise<void> {
   try {
     admit(exchange, secret)
-    await route(exchange, calls)
+    await work()
   } catch (thrown) {
     if (thrown instanceof StorageRefusal) calls.refused(exchange.path, thrown.status)
     exchange.fail(answerOf(thrown, exchange, log))
@@ -143,7 +175,7 @@ async function route(exchange: Exchange, calls: BlobnodeCalls): Promise<void> {
 }
 
 /** @throws TroupeError `unauthorized`, `forbidden` */
-function admit(exchange: Exchange, secret: Buffer | undefined): void {
+function admit(exchange: HeldExchange, secret: Buffer | undefined): void {
   if (exchange.header('origin') !== undefined) {
     throw new TroupeError('forbidden', 'pages of a browser may not call this')
   }
@@ -153,6 +185,10 @@ function admit(exchange: Exchange, secret: Buffer | undefined): void {
   if (timingSafeEqual(hashOf(given), secret)) return
   const why = 'wanted is the header authorization: Bearer <token of this blobnode>'
   throw new TroupeError('unauthorized', why)
+}
+
+function secretOf({ token }: HttpServerOptions): Buffer | undefined {
+  return token === undefined ? undefined : hashOf(token)
 }
 
 function hashOf(text: string): Buffer {
@@ -168,7 +204,7 @@ export interface Failure {
   text: string
 }
 
-function answerOf(thrown: unknown, { method, path }: Exchange, log: Log): Failure {
+function answerOf(thrown: unknown, { method, path }: HeldExchange, log: Log): Failure {
   if (thrown instanceof StorageRefusal) return { status: thrown.status, text: refusalText(thrown) }
   const status = thrown instanceof TroupeError ? STATUSES[thrown.code] : undefined
   if (thrown instanceof TroupeError && status !== undefined) {

@@ -9,9 +9,9 @@ import { pooledBytes } from '../erasure/index.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import type { ShardFailure, WantedBytes } from './disk-store.ts'
-import type { Exchange } from './exchange.ts'
+import type { Exchange, HeldExchange } from './exchange.ts'
 import type { IoKind } from './io-kinds.ts'
-import { COPY_COUNT_MAX, MANY_BYTES_MAX } from './paths.ts'
+import { MANY_BYTES_MAX, MANY_LINE_BYTES_MAX } from './paths.ts'
 import type { ServedDisk } from './served-disk.ts'
 import { getManyBody, putManyLine, writtenFailures } from './wire.ts'
 
@@ -41,8 +41,6 @@ export interface ManyDeps extends Pick<PutPlace, 'disk' | 'vuid' | 'io'> {
   buffers: BufferPool
 }
 
-/** What stands in a body beside its shards: three numbers for each. */
-const LINE_BYTES_MAX = COPY_COUNT_MAX * 48
 /** Not all of them: see the body. */
 const SOME = 207
 /** What is deleted does not come back. */
@@ -67,7 +65,7 @@ export function slicesOf(shards: readonly PutShard[], source: Uint8Array): Shard
 export async function answerShards(exchange: Exchange, deps: ManyDeps): Promise<void> {
   const { disk, vuid, io, held, buffers } = deps
   disk.store()
-  const asked = await exchange.whole(Buffer.allocUnsafe(lengthOf(exchange, LINE_BYTES_MAX)))
+  const asked = await exchange.whole(Buffer.allocUnsafe(lengthOf(exchange, MANY_LINE_BYTES_MAX)))
   const wanted = read(getManyBody, asked)
   const bytes = bytesOf(wanted)
   if (bytes > MANY_BYTES_MAX) throw refusal(600, `${bytes} bytes are more than ${MANY_BYTES_MAX}`)
@@ -94,8 +92,8 @@ export async function answerShards(exchange: Exchange, deps: ManyDeps): Promise<
 }
 
 /** @throws StorageRefusal, TroupeError */
-export async function takeShards(exchange: Exchange, deps: ManyDeps): Promise<void> {
-  const length = lengthOf(exchange, LINE_BYTES_MAX + MANY_BYTES_MAX)
+export async function takeShards(exchange: HeldExchange, deps: ManyDeps): Promise<void> {
+  const length = lengthOf(exchange, MANY_LINE_BYTES_MAX + MANY_BYTES_MAX)
   deps.disk.store()
   const giveBack = deps.held.take(pooledBytes(length))
   try {
@@ -151,7 +149,7 @@ function isDeleted(thrown: unknown): thrown is StorageRefusal {
 }
 
 /** Of a body that is held whole. @throws StorageRefusal 600 */
-export function lengthOf(exchange: Exchange, bytesMax: number): number {
+export function lengthOf(exchange: HeldExchange, bytesMax: number): number {
   const bytes = Number(exchange.header('content-length') ?? Number.NaN)
   if (Number.isInteger(bytes) && bytes <= bytesMax) return bytes
   throw refusal(600, `content-length says no number of bytes up to ${bytesMax}`)

@@ -11,8 +11,12 @@ const DISK_ID_MAX = 4_294_967_295
 export const LIST_COUNT_MAX = 1_000
 /** Of a copy: what is asked for fits into a few hundred KiB. */
 export const COPY_COUNT_MAX = 4_096
+/** Up to here a body is held until it is there: then no slow sender keeps a slot of the disk. */
+export const HELD_BYTES_MAX = 1_048_576
 /** Of many in one call: each side holds them whole. */
 export const MANY_BYTES_MAX = 8_388_608
+/** What stands in such a body beside them: three numbers for each. */
+export const MANY_LINE_BYTES_MAX = COPY_COUNT_MAX * 48
 /** Of one shard. A piece of it only is held in memory, so this bounds how long a disk is busy with one. */
 export const SHARD_BYTES_MAX = 1_073_741_824
 
@@ -69,6 +73,13 @@ export const CALLS = {
 } as const satisfies Record<string, { method: 'GET' | 'POST'; parts: readonly PartName[] }>
 
 export type CallName = keyof typeof CALLS
+/** Calls whose bodies are held whole, up to so many bytes. */
+export const HELD_CALLS = {
+  'shard/put': HELD_BYTES_MAX,
+  'shards/put': MANY_LINE_BYTES_MAX + MANY_BYTES_MAX,
+} as const satisfies Partial<Record<CallName, number>>
+
+export type HeldCall = keyof typeof HELD_CALLS
 export type CallParts<TCall extends CallName> = {
   [TPart in (typeof CALLS)[TCall]['parts'][number]]: z.output<(typeof PARTS)[TPart][0]>
 }

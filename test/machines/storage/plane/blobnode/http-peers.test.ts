@@ -45,7 +45,7 @@ it.each([
   const into = Buffer.alloc(5, '-')
   const { body, isWhole } = await peers.call(
     `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    { method: 'GET', path: '/x', into, isBulk: true, answerBytesMax: 100, timeoutMs: 10_000 },
+    { method: 'GET', path: '/x', into, bulk: 'down', answerBytesMax: 100, timeoutMs: 10_000 },
   )
   expect([isWhole, body.toString(), into.toString()]).toEqual([true, given.body, left])
 })

@@ -210,6 +210,7 @@ async function inHand() {
         exchanges.push(exchange)
         return answerShards(exchange, deps)
       },
+      held: () => Promise.reject(new Error('nothing is put')),
       ...{ stat: async () => ({}), metrics: async () => '', refused: () => {} },
     },
   })
