@@ -14,25 +14,30 @@ import { type CodeMode, shardBytesOf, unitCount } from '../../machines/storage/p
 import { rebuildPlan } from '../../machines/storage/plane/erasure/rebuild-plan.ts'
 import { ReedSolomon } from '../../machines/storage/plane/erasure/reed-solomon.ts'
 
-/** On one thread: the store has one per core but one. */
+/** On one thread: the store has one per core but one. Each blob that is under way has memory of its own, as there. */
 export class BareLibrary {
   readonly #library = ReedSolomon.load()
   readonly #mode: CodeMode
-  readonly #units: Uint8Array
+  readonly #blobs: readonly Uint8Array[]
   readonly #shardBytes: number
 
-  constructor(mode: CodeMode, blob: Buffer) {
+  constructor(mode: CodeMode, { blob, atOnce }: { blob: Buffer; atOnce: number }) {
     this.#mode = mode
     this.#shardBytes = shardBytesOf(mode, blob.length)
-    this.#units = new Uint8Array(unitCount(mode) * this.#shardBytes)
-    this.#units.set(blob)
+    this.#blobs = Array.from({ length: atOnce }, () => {
+      const units = new Uint8Array(unitCount(mode) * this.#shardBytes)
+      units.set(blob)
+      return units
+    })
   }
 
-  encode(): void {
+  encode(n: number): void {
+    const units = this.#blobs[n % this.#blobs.length]
+    if (units === undefined) throw new Error('no blobs')
     const all = Array.from({ length: unitCount(this.#mode) }, (_, unit) => unit)
     const steps = rebuildPlan(this.#mode, all.slice(0, this.#mode.data), all) ?? []
     for (const step of steps) {
-      if (step.kind === 'code') this.#library.run(step, this.#units, this.#shardBytes)
+      if (step.kind === 'code') this.#library.run(step, units, this.#shardBytes)
     }
   }
 }
