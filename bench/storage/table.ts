@@ -2,8 +2,9 @@
  * A table of a million moves on one node: what a worker's acquire and `/leader/stats` take beside them. Decides: that
  * nearly all of them wait for a turn, so that all stand in the order of the lane, and the rest has ended, as after a
  * lost rack; what belongs to an acquire: the queue's durable turn, and reading the task that it names, as the route
- * does it. The lanes are switched off meanwhile: who prepares moves is not measured here. Made in one process and
- * asked in another: nothing is at hand because it was just made.
+ * does it. The lanes are switched off meanwhile: who prepares moves is not measured here, so those that are offered
+ * are set where they wait for a worker, and take their leases as moves do. Made in one process and asked in another:
+ * nothing is at hand because it was just made.
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -15,7 +16,8 @@ import {
 } from '../../machines/storage/background/lanes/index.ts'
 import { moveAddress, newMoveId } from '../../machines/storage/background/moves/index.ts'
 import { storage } from '../../machines/storage/index.ts'
-import { vuidOf } from '../../machines/storage/plane/codes/index.ts'
+import { codeModeOf, vuidOf } from '../../machines/storage/plane/codes/index.ts'
+import { volumeAddress } from '../../machines/storage/plane/volumes/index.ts'
 import {
   type Client,
   createGateway,
@@ -34,6 +36,9 @@ const DISKS = 400
 const VOLUMES = 100_000
 /** Of ten moves one has ended. */
 const OF_TEN_WAIT = 9
+/** They are told of moves that end; without disks they are never made whole, which they try twice a minute. */
+const VOLUMES_THERE = 10
+const MODE = 'EC10P4'
 const IDC = 'z1'
 const OFFERS = 80
 const CALLS = 1_000
@@ -65,6 +70,7 @@ export interface TableTimes {
 /** @returns so many a second */
 export async function storageTableMade({ data, tasks }: TableParams): Promise<number> {
   return withTable(data, async (client, url) => {
+    for (let vid = 1; vid <= VOLUMES_THERE; vid += 1) await makeVolume(client, vid)
     const began = performance.now()
     await each(tasks, IN_FLIGHT, (n) => makeTask(client, n, tasks))
     await counted(url, Math.ceil((tasks * OF_TEN_WAIT) / 10))
@@ -103,10 +109,17 @@ async function withTable<T>(
   }
 }
 
+async function makeVolume(client: Client, vid: number): Promise<void> {
+  const kept = { retiredKeptMs: 3_600_000, readyKeptMs: 3_600_000 }
+  const facts = { vid, mode: codeModeOf(MODE).id, chunkBytesMax: 16 * 1024 ** 3, ...kept }
+  await client.ensure(volumeAddress(vid), { ...facts, at: clock.now() })
+}
+
 /** Disk after disk, and their volumes in order, as they come when a rack is lost. */
 async function makeTask(client: Client, n: number, tasks: number): Promise<void> {
   const diskId = 1 + Math.floor((n * DISKS) / tasks)
-  const vid = 1 + (n % VOLUMES)
+  const hasEnded = n % 10 >= OF_TEN_WAIT
+  const vid = 1 + (hasEnded ? Math.floor(n / 10) % VOLUMES_THERE : n % VOLUMES)
   const random = { fraction: Math.random, id: () => '' }
   const taskId = newMoveId('disk_drop', diskId, vid, { clock, random })
   const address = moveAddress(taskId)
@@ -116,7 +129,7 @@ async function makeTask(client: Client, n: number, tasks: number): Promise<void>
     at: clock.now(),
   }
   await patiently((id) => client.start(address, input, { id }))
-  if (n % 10 >= OF_TEN_WAIT) {
+  if (hasEnded) {
     await patiently((id) => client.send(address, { type: 'CANCEL' }, { id }))
   }
 }
@@ -161,6 +174,8 @@ async function offerSome(client: Client): Promise<void> {
   await client.send(queue, { type: 'SWITCH', name: 'disk_drop', isOn: true })
   for (const { address } of await waitingOf(client, OFFERS)) {
     const { id: taskId } = parseAddress(address)
+    await client.patch(address, { state: 2, isWaiting: false })
+    await client.resume(address, { state: 'prepared.queued' })
     await client.send(queue, { type: 'OFFER', taskId, at: clock.now(), task })
   }
 }

@@ -85,6 +85,14 @@ export const MOVE_CASES: Record<string, readonly [what: string, make: () => List
       'a unit that a move has that is over',
       () => restingStore({ 'volume/1': { moves: { 0: { mover: TASK } } } }),
     ],
+    [
+      'a unit that has moved, of a move that was cancelled',
+      () =>
+        restingStore({
+          ...{ [MOVE]: { state: 'cancelled' }, 'owner/o': { seen: [`${TASK} cancelled`] } },
+          'move-lane/balance': { totals: { finished: 0, finishedInAdvance: 0 } },
+        }),
+    ],
     ['a chunk for nobody', () => restingStore({ 'volume/1': { fittings: { 0: fitting } } })],
     ['an old chunk that stays', () => restingStore({ 'volume/1': { retired: [retired] } })],
     ['a unit that lies nowhere', () => restingStore({}, [])],

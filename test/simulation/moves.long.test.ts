@@ -12,7 +12,7 @@ import {
   textOf,
 } from './moves/expecting.ts'
 import { MOMENTS, STEPS, VICTIMS } from './moves/traps.ts'
-import { runMoves, runQuietMove } from './moves/worlds.ts'
+import { runCancelledMove, runMoves, runQuietMove } from './moves/worlds.ts'
 
 const VIRTUAL_MS = 30_000
 const SEEDS = 60
@@ -45,6 +45,21 @@ describe.each(VICTIMS)('the %s dies, and the move goes on where it was', (victim
     expectEndedByItself(result)
     expect(endsOf(result)).toEqual(['finished'])
   })
+
+  const cancelled = MOMENTS.flatMap((moment) =>
+    [true, false].map((isSwapped) => ({ moment, isSwapped })),
+  )
+  it.each(cancelled.filter(({ moment }) => victim !== 'runner' || moment === 'done'))(
+    'withdraw is $moment (swapped: $isSwapped)',
+    async ({ moment, isSwapped }) => {
+      const trap = { step: 'withdraw', moment, victim } as const
+      const result = await runCancelledMove([trap], { isSwapped })
+      expectSettled(result)
+      expectSprung(result, trap)
+      expectEndedByItself(result)
+      expect(endsOf(result)).toEqual([isSwapped ? 'finished' : 'cancelled'])
+    },
+  )
 })
 
 it.each(FAILED)('seed %i, which once failed under the %s', async (seed, logic) => {

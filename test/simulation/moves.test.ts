@@ -13,7 +13,7 @@ import {
 } from './moves/expecting.ts'
 import type { Habit } from './moves/move-worker.ts'
 import { MOMENTS, STEPS } from './moves/traps.ts'
-import { runMoves, runQuietMove } from './moves/worlds.ts'
+import { runCancelledMove, runMoves, runQuietMove } from './moves/worlds.ts'
 
 const VIRTUAL_MS = 10_000
 /** Fresh ones; the long tier has more of them. */
@@ -29,6 +29,21 @@ it.each(STEPS)(
     for (const trap of traps) expectSprung(result, trap)
     expectEndedByItself(result)
     expect(endsOf(result)).toEqual(['finished'])
+  },
+)
+
+it.each([
+  ['was not swapped is cancelled', false, 'cancelled'],
+  ['was swapped goes on to its end', true, 'finished'],
+] as const)(
+  'a move that is cancelled, and %s, whoever dies meanwhile',
+  async (_, isSwapped, end) => {
+    const traps = MOMENTS.map((moment) => ({ step: 'withdraw', moment, victim: 'leader' }) as const)
+    const result = await runCancelledMove(traps, { isSwapped })
+    expectSettled(result)
+    for (const trap of traps) expectSprung(result, trap)
+    expectEndedByItself(result)
+    expect(endsOf(result)).toEqual([end])
   },
 )
 
@@ -65,6 +80,14 @@ describe('it would be noticed', () => {
     'that a unit is not swapped': ['move-update', done as never, 'works', 'has not moved'],
     'that a chunk is not released': ['volume-release', released as never, 'works', 'is nobody’s'],
   }
+  it('that nobody asks whether a swap was done', async () => {
+    const instead = new Map([['move-withdraw', done]])
+    const plan = { drainMaxMs: 1_000 }
+    const { violations } = await runCancelledMove([], { isSwapped: true, instead, plan })
+    const found = violations.map(({ checker, what }) => `${checker}: ${what}`).join('; ')
+    expect(found).toMatch(/moves-are-settled: .* is cancelled, and unit \d of volume 1 has moved/)
+  })
+
   it.each(Object.entries(bugs))('%s', async (_what, [task, run, habit, wrong]) => {
     const instead = new Map([[task, run]])
     const plan = { habits: [habit], drainMaxMs: 1_000 }

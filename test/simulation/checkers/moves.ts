@@ -63,15 +63,21 @@ function wrongOfVolume({ address, context }: ActorFact, moves: readonly ActorFac
   return found
 }
 
-/** Who has finished has moved its unit; others may have moved it on since. */
+/** Who has finished has moved its unit, and nobody else who has ended; others may have moved it on since. */
 function wrongOfEnds({ context }: ActorFact, moves: readonly ActorFact[]): string[] {
   const { vid, units } = context as unknown as VolumeRecord
-  const finished = moves.filter(({ state }) => state === 'finished').map(moveOf)
-  return finished.flatMap(({ taskId, destination }) => {
-    const { vid: of, index, epoch } = vuidParts(destination.vuid)
-    if (of !== vid || (units[index]?.epoch ?? 0) >= epoch) return []
-    return [`${taskId} has finished, and unit ${index} of volume ${vid} has not moved`]
-  })
+  return moves
+    .filter(({ status }) => status === 'done')
+    .flatMap((move) => {
+      const { taskId, destination } = moveOf(move)
+      const { vid: of, index, epoch } = vuidParts(destination.vuid)
+      if (of !== vid) return []
+      const now = units[index]?.epoch ?? 0
+      const isFinished = move.state === 'finished'
+      if (isFinished ? now >= epoch : now !== epoch) return []
+      const unit = `unit ${index} of volume ${vid} has ${isFinished ? 'not ' : ''}moved`
+      return [`${taskId} is ${move.state}, and ${unit}`]
+    })
 }
 
 /** One that is only wanted has no disk yet. */

@@ -137,6 +137,11 @@ export class MoveGuest implements Guest {
     this.#go(this.#run())
   }
 
+  /** By an operator, the newest of the moves. */
+  cancel(): void {
+    this.#go(this.#speak({ type: 'CANCEL' }))
+  }
+
   end(): void {
     this.#isCalm = true
     Object.assign(this.#farm.rates, { lostChance: 0, unheardChance: 0 })

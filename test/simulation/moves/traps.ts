@@ -3,7 +3,7 @@
  *
  * Decides: by the list of events, when a step is `asked` for (the move stands in its state, and nobody knows of
  * the task yet), and when it is `done` (its work shows in the world, and the move does not know). Leaves to others:
- * that the node comes back, and what follows.
+ * that the node comes back, what follows, and that a move comes to a step that is not on every move's way.
  */
 import type { MoveRecord } from '../../../machines/storage/background/moves/index.ts'
 import { vuidParts } from '../../../machines/storage/plane/codes/index.ts'
@@ -12,8 +12,9 @@ import { shardOf } from '../../../src/protocol/index.ts'
 import type { ActorFact, SimEvent } from '../events.ts'
 import type { GuestStage } from '../guest.ts'
 
+/** Of a move that nobody cancels. */
 export const STEPS = ['claim', 'lock', 'alloc', 'compare', 'update', 'settle'] as const
-export type Step = (typeof STEPS)[number]
+export type Step = (typeof STEPS)[number] | 'withdraw'
 export const MOMENTS = ['asked', 'done'] as const
 /** Of the move's shard, of its volume's shard, or who runs the task of the step. */
 export const VICTIMS = ['leader', 'leader of the volume', 'runner'] as const
@@ -30,6 +31,7 @@ const STATES: Readonly<Record<Step, string>> = {
   alloc: '{"preparing":"allocating"}',
   compare: '{"work_completed":"comparing"}',
   update: '{"work_completed":"updating"}',
+  withdraw: '{"work_completed":"withdrawing"}',
   settle: '{"work_completed":"settling"}',
 }
 
@@ -46,6 +48,7 @@ const IS_DONE: Readonly<Record<Step, (found: Found, event: SimEvent) => boolean>
   compare: (_, event) => event.kind === 'chunk-call' && event.verb === 'list',
   update: ({ move, volume }) =>
     volume.units[indexOf(move)]?.epoch === vuidParts(move.destination.vuid).epoch,
+  withdraw: ({ move, volume }) => volume.fittings[indexOf(move)] === undefined,
   settle: ({ volume }) => volume.retired.length === 0,
 }
 
@@ -53,23 +56,36 @@ const indexOf = ({ sourceVuid }: MoveRecord) => vuidParts(sourceVuid).index
 
 /** It springs once. */
 export function setTrap(trap: Trap, stage: GuestStage): void {
-  const { recorder, base } = stage
-  const add = recorder.add.bind(recorder)
-  let isSprung = false
-  // Behind the event: what follows from it is known by then, and nobody has heard of it.
-  const look = (event: SimEvent | undefined) => {
-    const name = isSprung || !event ? undefined : victimAt(event, trap, stage)
+  onceAt(stage, (event) => {
+    const name = victimAt(event, trap, stage)
     const node = stage.nodes().find((one) => one.name === name)
-    if (!node) return
-    isSprung = true
-    node.crash(whyOf(trap))
-  }
+    node?.crash(whyOf(trap))
+    return node !== undefined
+  })
+}
+
+/** As soon as a step is asked for, somebody does something beside it: once. */
+export function whenAsked(step: Step, stage: GuestStage, act: () => void): void {
+  onceAt(stage, () => {
+    const isAsked = actorOf(stage, 'migrate-task')?.state === STATES[step]
+    if (isAsked) act()
+    return isAsked
+  })
+}
+
+/** @param look is called until it says that this was the moment */
+function onceAt({ recorder, base }: GuestStage, look: (event: SimEvent) => boolean): void {
+  const add = recorder.add.bind(recorder)
+  let isOver = false
   recorder.add = (happening) => {
     add(happening)
     const { kind } = happening
-    if (isSprung || (kind !== 'slot' && kind !== 'chunk-call')) return
+    if (isOver || (kind !== 'slot' && kind !== 'chunk-call')) return
     const event = recorder.events.at(-1)
-    base.defer(() => look(event))
+    // Behind the event: what follows from it is known by then, and nobody has heard of it.
+    base.defer(() => {
+      if (!isOver && event) isOver = look(event)
+    })
   }
 }
 

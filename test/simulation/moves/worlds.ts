@@ -5,13 +5,15 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { updateTask } from '../../../machines/storage/background/moves/move-tasks.ts'
+import { nodeOf } from '../../../src/index.ts'
 import type { AnyTask } from '../../../src/machine/index.ts'
 import type { GuestStage } from '../guest.ts'
 import { calm, type Given, type Parameters } from '../parameters.ts'
 import { runSeedWithPromises, type SeedResult } from '../run.ts'
 import { MoveGuest, type MovePlan } from './move-guest.ts'
 import { HABITS } from './move-worker.ts'
-import { setTrap, type Trap } from './traps.ts'
+import { type Step, setTrap, type Trap, whenAsked } from './traps.ts'
 
 /** Instead of tasks of the product, by name. */
 export type Instead = ReadonlyMap<string, AnyTask['run']>
@@ -50,10 +52,17 @@ export function runMoves(seed: number, virtualMs: number, given: Given = {}): Pr
 
 const QUIET_MS = 12_000
 
+interface QuietOptions {
+  instead?: Instead
+  plan?: Partial<MovePlan>
+  /** An operator cancels it as soon as that step is asked for. */
+  cancelledIn?: Step
+}
+
 /** One move, in which a node dies wherever a trap says. */
 export function runQuietMove(
   traps: readonly Trap[],
-  { instead = NONE, plan = {} }: { instead?: Instead; plan?: Partial<MovePlan> } = {},
+  { instead = NONE, plan = {}, cancelledIn }: QuietOptions = {},
 ): Promise<SeedResult> {
   const tune = (parameters: Parameters) => {
     aside(parameters)
@@ -65,7 +74,9 @@ export function runQuietMove(
   }
   const makeGuest = (directory: string) => (stage: GuestStage) => {
     for (const trap of traps) setTrap(trap, stage)
-    return new MoveGuest(stage, { ...QUIET, ...plan }, { directory, instead })
+    const guest = new MoveGuest(stage, { ...QUIET, ...plan }, { directory, instead })
+    if (cancelledIn) whenAsked(cancelledIn, stage, () => guest.cancel())
+    return guest
   }
   const given = { nodes: 3, logic: 'oracle', charts: false } as const
   return inDirectory((directory) =>
@@ -74,6 +85,32 @@ export function runQuietMove(
       makeGuest: makeGuest(directory),
     }),
   )
+}
+
+/**
+ * One that an operator cancels while its volume is asked for the swap, of which nobody hears whether it was done: its
+ * volume has to be asked.
+ */
+export function runCancelledMove(
+  traps: readonly Trap[],
+  { isSwapped, instead = NONE, plan = {} }: { isSwapped: boolean } & QuietOptions,
+): Promise<SeedResult> {
+  const update = ['move-update', unheardSwap(isSwapped)] as const
+  return runQuietMove(traps, {
+    ...{ plan, cancelledIn: 'update', instead: new Map([update, ...instead]) },
+  })
+}
+
+/** Until the operator's word has come. */
+const UNHEARD_MS = 200
+
+function unheardSwap(isSwapped: boolean): AnyTask['run'] {
+  return async (attempt) => {
+    const { clock } = nodeOf(attempt)
+    await new Promise<void>((resolve) => clock.after(UNHEARD_MS, resolve))
+    if (isSwapped) await updateTask.troupeTask.run(attempt)
+    return { end: 'again', why: 'its answer was lost', waitMs: 1, at: clock.now() }
+  }
 }
 
 async function inDirectory<T>(run: (directory: string) => Promise<T>): Promise<T> {

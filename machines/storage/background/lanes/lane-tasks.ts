@@ -122,12 +122,11 @@ function standsStill({ paused, parked }: ActorView): boolean {
   return paused !== undefined || parked !== undefined
 }
 
-/** One that was ended by hand said nothing to its volume, which is locked for it; of others it knows that. */
+/** One that was ended by hand said nothing to its volume, which may be locked for it; of others it knows that. */
 async function leaveVolume(client: Client, mover: string): Promise<void> {
   const vid = volumeOfMove(mover)
   if (vid === undefined) return
   try {
-    await client.send(volumeAddress(vid), { type: 'UNLOCK', mover })
     await client.send(volumeAddress(vid), { type: 'END_MOVE', mover })
   } catch (thrown) {
     // The next look says it again; whoever moves a unit there next does, too.

@@ -65,7 +65,7 @@ const machine = chart.createMachine({
       states: {
         waiting: {
           entry: act(rules.waits),
-          on: { PREPARE: { target: '#migrate-task.preparing', actions: act(rules.turned) } },
+          on: { PREPARE: '#migrate-task.preparing' },
         },
         delayed: {
           after: { wait: 'waiting' },
@@ -77,6 +77,7 @@ const machine = chart.createMachine({
       },
     },
     preparing: {
+      entry: act(rules.turned),
       initial: 'claiming',
       on: { CANCEL: { actions: act(rules.cancelWished) } },
       states: {
@@ -99,7 +100,6 @@ const machine = chart.createMachine({
         },
         claimPausing: pausing('claiming'),
         locking: {
-          entry: act(rules.locking),
           invoke: {
             id: 'lock',
             src: 'lock',

@@ -142,9 +142,10 @@ export const WITHDRAWN = {
   target: 'withdrawing',
 } as const
 
-export const moverOf = ({ context: { taskId, type, sourceVuid } }: { context: MoveRecord }) => ({
-  ...{ taskId, type, sourceVuid },
-})
+export const moverOf = ({ context }: { context: MoveRecord }) => {
+  const { taskId, type, sourceVuid, turns } = context
+  return { type, sourceVuid, claim: { mover: taskId, turn: turns } }
+}
 export const allocationOf = ({ context }: { context: MoveRecord }) => ({
   ...moverOf({ context }),
   ...{ sourceIdc: context.sourceIdc, excludes: context.excludes },

@@ -88,8 +88,8 @@ export const moveRecord = z.object({
   excludes: z.array(z.int()),
   /** It waits for a turn in its lane. */
   isWaiting: z.boolean(),
-  /** The volume may be locked for it. */
-  isLocking: z.boolean(),
+  /** How many it has had; in each of them it claims its volume anew. */
+  turns: count,
   isCancelled: z.boolean(),
   /** There was no queue to offer it to. */
   isUnheard: z.boolean(),
@@ -159,7 +159,7 @@ export function newMove(facts: MoveInput): MoveRecord {
     doneMost: 0,
     excludes: [],
     isWaiting: true,
-    isLocking: false,
+    turns: 0,
     isCancelled: false,
     isUnheard: false,
     waitMs: 0,

@@ -12,7 +12,6 @@ import {
   movedWord,
   offer,
   placeBack,
-  releaseDestination,
   releaseSource,
   stateWord,
   type Word,
@@ -57,17 +56,14 @@ export function waits(now: MoveRecord): Change {
   return { next, words: [added(next)] }
 }
 
+/** By its lane, or by an operator who has set it to where it prepares. */
 export function turned(now: MoveRecord): Change {
-  return silent({ ...now, isWaiting: false, wait: null })
+  return silent({ ...now, isWaiting: false, turns: now.turns + 1, wait: null })
 }
 
 /** Its turn came too early: others may have the place. */
 export function tooEarly(now: MoveRecord): Change {
   return { next: now, words: [placeBack(now, 'waiting')] }
-}
-
-export function locking(now: MoveRecord): Change {
-  return silent({ ...now, isLocking: true })
 }
 
 export function prepared(now: MoveRecord, output: Prepared): Change {
@@ -193,13 +189,9 @@ export function steppedBack(now: MoveRecord, output: StepOutput): Change {
     excludes: output.end === 'back' && output.isNoPlace ? [] : now.excludes,
   })
   const moved = now.state === 1 ? [] : [stateWord(next, now.state, 1)]
-  const stale = output.end === 'back' && output.isCopyStale === true
   return {
     next,
-    words: [
-      ...[...withdrawn(now), ...moved, ...(stale ? [releaseDestination(now)] : [])],
-      ...[...yieldVolume(now), placeBack(next, 'waiting')],
-    ],
+    words: [...withdrawn(now), ...moved, yieldVolume(now), placeBack(next, 'waiting')],
   }
 }
 
@@ -210,7 +202,7 @@ export function parked(now: MoveRecord, output: StepOutput): Change {
   const next = withoutHold({ ...failed, state: 1, wait: { why, until: null } })
   return {
     next,
-    words: [stateWord(next, now.state, null), ...yieldVolume(now), placeBack(next, 'parked')],
+    words: [stateWord(next, now.state, null), yieldVolume(now), placeBack(next, 'parked')],
   }
 }
 
@@ -244,7 +236,7 @@ function ended(now: MoveRecord, end: MoveEnd, why: string): Change {
     words: [
       ...withdrawn(now),
       stateWord(next, now.state, to),
-      ...leaveVolume(now),
+      leaveVolume(now),
       placeBack(next, end),
       ...movedWord(next, end, why),
     ],
@@ -317,7 +309,7 @@ function withoutDisk(now: MoveRecord): MoveRecord {
 }
 
 function withoutHold(now: MoveRecord): MoveRecord {
-  return { ...now, isWaiting: false, isLocking: false, isCancelled: false, lease: null }
+  return { ...now, isWaiting: false, isCancelled: false, lease: null }
 }
 
 function withdrawn(now: MoveRecord): Word[] {

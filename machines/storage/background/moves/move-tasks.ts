@@ -29,8 +29,8 @@ const common = { runsOn: 'node', concurrency: AT_ONCE, retry: RETRY } as const
 export const AGAIN_MS = 10_000
 /** Room comes with other disks, or with chunks that go. */
 const NO_PLACE_MS = 60_000
-/** The volume is making a chunk of another unit: that takes a call or two. */
-const MAKING_MS = 2_000
+/** The volume is making a chunk of another unit, or unlocking its chunks: that takes a call or two. */
+const BUSY_MS = 2_000
 
 /** The reference's words, for who reads `finish_advance_reason`. */
 const MIGRATED = 'volume has migrated'
@@ -40,9 +40,10 @@ const USABLE_AGAIN = 'its old chunk can be used again'
 const NOT_ITS_OWN = 'its unit is not its own to move any more'
 
 const mover = z.object({
-  taskId: z.string(),
   type: z.enum(MOVE_TYPES),
   sourceVuid: z.bigint(),
+  /** Of its volume, in the turn that it has now. */
+  claim: z.object({ mover: z.string(), turn: z.int() }),
 })
 type Mover = z.output<typeof mover>
 
@@ -130,15 +131,15 @@ function endOf(thrown: unknown): Ended | undefined {
 /** Whoever stands in the way and is gone does so no more. */
 async function claim(attempt: TaskAttempt<Mover>, { views }: MovePorts): Promise<Ended> {
   const { client, clock } = nodeOf(attempt)
-  const { taskId, sourceVuid } = attempt.input
+  const { claim: own, sourceVuid } = attempt.input
   const { vid, index, epoch } = vuidParts(sourceVuid)
   const claims = new MoveClaims(client, clock)
   let other: ClaimedBefore | null
   try {
-    other = await claims.claim(sourceVuid, taskId)
+    other = await claims.claim(sourceVuid, own)
     if (other !== null && (await isMoveOver(client, other, clock.now()))) {
       await claims.end(vid, other.mover)
-      other = await claims.claim(sourceVuid, taskId)
+      other = await claims.claim(sourceVuid, own)
     }
   } catch (thrown) {
     // It began so late that nobody believed in it any more, or this is an attempt that its move has outlived.
@@ -154,15 +155,19 @@ async function claim(attempt: TaskAttempt<Mover>, { views }: MovePorts): Promise
   return { end: 'over', reason: MIGRATED, why }
 }
 
-/** Who empties a disk waits until the volume is idle; others find something else to do. */
-async function lock(attempt: TaskAttempt<Mover>, { calls }: MovePorts): Promise<Ended> {
-  const { taskId, type, sourceVuid } = attempt.input
+/** Who empties a disk waits until nobody writes to the volume; others find something else to do. */
+async function lock(attempt: TaskAttempt<Mover>, { calls, views }: MovePorts): Promise<Ended> {
+  const { claim, type, sourceVuid } = attempt.input
+  const { vid } = vuidParts(sourceVuid)
   try {
-    await calls.lock(vuidParts(sourceVuid).vid, { mover: taskId })
+    await calls.lock(vid, { claim })
     return DONE
   } catch (thrown) {
     if (!isRefused(thrown, 902)) throw thrown
     const { message: why } = thrown
+    const { standing } = await views.record(vid, { fresh: true })
+    // The chunks of who had it before are being unlocked, which ends by itself.
+    if (standing !== 'active') return { end: 'again', why, waitMs: BUSY_MS }
     if (type === 'disk_drop') return { end: 'back', why, waitMs: AGAIN_MS }
     return { end: 'over', reason: NOT_LOCKED, why }
   }
@@ -172,10 +177,10 @@ async function alloc(
   attempt: TaskAttempt<Allocation>,
   { calls, views, table, openQueue }: MovePorts,
 ): Promise<Ended | Omit<Prepared, 'at'>> {
-  const { taskId: mover, sourceVuid, sourceIdc, excludes } = attempt.input
+  const { claim, sourceVuid, sourceIdc, excludes } = attempt.input
   const { vid } = vuidParts(sourceVuid)
   try {
-    const place = await calls.allocUnit(sourceVuid, { excludes, mover })
+    const place = await calls.allocUnit(sourceVuid, { excludes, claim })
     const [record, disks] = await Promise.all([
       views.record(vid, { fresh: true }),
       table.all({ fresh: true }),
@@ -189,7 +194,7 @@ async function alloc(
     }
   } catch (thrown) {
     if (isRefused(thrown, 914)) {
-      return { end: 'again', why: thrown.message, waitMs: MAKING_MS }
+      return { end: 'again', why: thrown.message, waitMs: BUSY_MS }
     }
     if (!isRefused(thrown, 917)) throw thrown
     return { end: 'back', why: thrown.message, waitMs: NO_PLACE_MS, isNoPlace: true }
@@ -204,10 +209,10 @@ function unitsOf({ vid, units }: VolumeRecord, addressOf: (diskId: number) => st
 
 /** Told again, it is done again: a lost answer costs nothing. */
 async function update(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise<Ended> {
-  const { taskId: mover, sourceVuid: oldVuid, destination, type } = attempt.input
+  const { claim, sourceVuid: oldVuid, destination, type } = attempt.input
   const { vuid: newVuid, diskId: newDiskId } = destination
   try {
-    await calls.updateUnit({ newVuid, oldVuid, newDiskId, mover })
+    await calls.updateUnit({ newVuid, oldVuid, newDiskId, claim })
     return DONE
   } catch (thrown) {
     if (!(thrown instanceof StorageRefusal)) throw thrown
@@ -217,8 +222,9 @@ async function update(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise
     if (status === 927) return { end: 'redo', why, isPlaceBad: true }
     // It was made anew without a lock, since nobody could write to it: now somebody can, and need not be moved.
     if (status === 926 && type === 'disk_repair') return { end: 'over', reason: USABLE_AGAIN, why }
-    // Somebody unlocked it: what was written since is not in the copy.
-    if (status === 926) return { end: 'back', why, waitMs: AGAIN_MS, isCopyStale: true }
+    // Somebody unlocked it. What was written since is copied under the next lock: until then no swap is granted, to
+    // this turn or to calls of it that come late.
+    if (status === 926) return { end: 'back', why, waitMs: AGAIN_MS }
     // It is paused, and may have the swap before it: of that there is no way back.
     if (status === 904 && (await isVolumeThere(attempt))) {
       return { end: 'again', why, waitMs: AGAIN_MS }

@@ -51,20 +51,14 @@ export function releaseSource(move: MoveRecord): Word {
   return toVolume(move, { type: 'RELEASE_UNIT', vuid, diskId })
 }
 
-/** What was copied there is out of date. */
-export function releaseDestination(move: MoveRecord): Word {
-  const { vuid, diskId } = move.destination
-  return toVolume(move, { type: 'RELEASE_UNIT', vuid, diskId })
-}
-
-/** The volume is others' again, and the unit still this move's. */
-export function yieldVolume(move: MoveRecord): Word[] {
-  return [...unlocked(move), toVolume(move, { type: 'YIELD_MOVE', mover: move.taskId })]
+/** The volume is others' again, its lock gone, and the unit still this move's. */
+export function yieldVolume(move: MoveRecord): Word {
+  return toVolume(move, { type: 'YIELD_MOVE', mover: move.taskId, turn: move.turns })
 }
 
 /** A chunk that was made for it, and did not take its place, goes with it: whether it knows of that or not. */
-export function leaveVolume(move: MoveRecord): Word[] {
-  return [...unlocked(move), toVolume(move, { type: 'END_MOVE', mover: move.taskId })]
+export function leaveVolume(move: MoveRecord): Word {
+  return toVolume(move, { type: 'END_MOVE', mover: move.taskId })
 }
 
 export function movedWord(move: MoveRecord, end: MoveEnd, why: string): Word[] {
@@ -72,10 +66,6 @@ export function movedWord(move: MoveRecord, end: MoveEnd, why: string): Word[] {
   if (owner === null) return []
   const event = { type: 'MOVE_ENDED', taskId, sourceVuid, end, why, bytes: stat.doneSize, at }
   return [{ to: owner, event }]
-}
-
-function unlocked(move: MoveRecord): Word[] {
-  return move.isLocking ? [toVolume(move, { type: 'UNLOCK', mover: move.taskId })] : []
 }
 
 function toLane({ type }: MoveRecord, event: EventObject): Word {

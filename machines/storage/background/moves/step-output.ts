@@ -11,8 +11,8 @@ export type StepOutput = At &
     | { end: 'done' }
     /** There is nothing to move any more; `reason` is the reference's word for it. */
     | { end: 'over'; reason: string; why: string }
-    /** From the beginning, in a while, with nothing held; what was copied is kept, unless it is out of date. */
-    | { end: 'back'; why: string; waitMs: number; isNoPlace?: boolean; isCopyStale?: boolean }
+    /** From the beginning, in a while, with nothing held; what was copied is kept, and completed. */
+    | { end: 'back'; why: string; waitMs: number; isNoPlace?: boolean }
     /** The same step, in a while; it may be only that units which are up did not answer. */
     | { end: 'again'; why: string; waitMs: number; isUnheard?: boolean }
     /** The copy is no good, or not whole; its disk may be the reason. */

@@ -5,7 +5,7 @@
 import type { Client, Clock } from '../../../../src/index.ts'
 import { refusal, type Vuid, vuidParts } from '../codes/index.ts'
 import { askVolume } from './volume-calls.ts'
-import type { PlannedMove } from './volume-record.ts'
+import type { Claim, PlannedMove } from './volume-record.ts'
 
 /** Who stands in the way, and how the volume says it. */
 export interface ClaimedBefore extends PlannedMove {
@@ -36,13 +36,13 @@ export class MoveClaims {
 
   /**
    * The volume is that mover's, to move this unit of it.
-   * @throws StorageRefusal 904; 918, 929: it is announced no more
+   * @throws StorageRefusal 904; 918, 929: it is announced no more, or that turn is over
    */
-  claim(vuid: Vuid, mover: string): Promise<ClaimedBefore | null> {
-    return this.#ask(vuid, { type: 'CLAIM_MOVE', vuid, mover })
+  claim(vuid: Vuid, claim: Claim): Promise<ClaimedBefore | null> {
+    return this.#ask(vuid, { type: 'CLAIM_MOVE', vuid, ...claim })
   }
 
-  /** It moves nothing there any more, and what was made for it goes. @throws StorageRefusal 904 */
+  /** It moves nothing there any more: what was made for it goes, and its lock. @throws StorageRefusal 904 */
   async end(vid: number, mover: string): Promise<void> {
     await askVolume(this.#client, vid, { type: 'END_MOVE', mover })
   }

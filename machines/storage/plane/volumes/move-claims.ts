@@ -1,8 +1,8 @@
 /**
  * Who moves units of a volume. Decides: that each unit has one mover at a time, and that one of them at a time
  * has the volume to itself: two that copy would each lock it, and unlock it under the other; that a mover which
- * has ended leaves nothing behind, and that whatever it asked for before, and comes late, is refused. Leaves to
- * others: moving (`background/moves`), and finding out that a mover is gone which had begun. Pure.
+ * has ended leaves nothing behind; that whatever it asked for before that, or in a turn that is over, and comes late,
+ * is refused. Leaves to others: moving (`background/moves`), and finding out that a mover is gone which had begun. Pure.
  *
  * Who adds a move tells its volume first, and starts its actor then: one that never begins is found by the volume,
  * which calls it after a while and hears that there is nobody.
@@ -39,14 +39,13 @@ export function moveAdded(now: VolumeRecord, event: VolumeEventOf<'ADD_MOVE'>): 
   if (known !== undefined && known.mover !== instead) return movedBy(now, 601, known, index)
   const left = known === undefined ? now : without(now, known.mover)
   const fitted = withFittingFor(left, index, mover)
-  return done({ ...fitted, moves: { ...left.moves, [index]: { mover, at } } })
+  return done({ ...fitted, moves: { ...left.moves, [index]: { mover, at, turn: 1 } } })
 }
 
 /** Never to whom nobody announced: that is a move that has ended, or whose unit is another's by now. */
 export function moveClaimed(now: VolumeRecord, event: VolumeEventOf<'CLAIM_MOVE'>): Decision {
   const { index, epoch } = vuidParts(event.vuid)
-  const { mover } = event
-  if (now.mover === mover) return done(now)
+  const { mover, turn } = event
   const known = now.moves[index]
   const unit = now.units[index]
   if (known === undefined) {
@@ -59,13 +58,27 @@ export function moveClaimed(now: VolumeRecord, event: VolumeEventOf<'CLAIM_MOVE'
   }
   // Whether its unit is still the one that it means is for who claims it to see, who has to know why.
   if (known.mover !== mover) return movedBy(now, 601, known, index)
+  if (turn < known.turn) {
+    return refuse(now, 929, `is not ${mover}'s by its claim ${turn}, which is over: claim it anew`)
+  }
   const other = Object.values(now.moves).find((one) => one.mover === now.mover)
-  if (other !== undefined) return movedBy(now, 914, other)
-  return done({ ...now, mover })
+  if (other !== undefined && other !== known) return movedBy(now, 914, other)
+  return done({ ...now, mover, moves: { ...now.moves, [index]: { ...known, turn } } })
 }
 
-export function moveYielded(now: VolumeRecord, { mover }: VolumeEventOf<'YIELD_MOVE'>): Decision {
-  return done(now.mover === mover ? { ...now, mover: null } : now)
+/** A claim of that turn may still be on its way, and is none any more when it comes. */
+export function moveYielded(
+  now: VolumeRecord,
+  { mover, turn }: VolumeEventOf<'YIELD_MOVE'>,
+): Decision {
+  const found = Object.entries(now.moves).find(([, one]) => one.mover === mover)
+  if (found === undefined || turn < found[1].turn) return done(now)
+  const [index, known] = found
+  return done({
+    ...now,
+    mover: now.mover === mover ? null : now.mover,
+    moves: { ...now.moves, [index]: { ...known, turn: turn + 1 } },
+  })
 }
 
 export function moveEnded(now: VolumeRecord, { mover }: VolumeEventOf<'END_MOVE'>): Decision {

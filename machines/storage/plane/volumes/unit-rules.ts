@@ -10,6 +10,7 @@ import { EPOCH_MAX, type Vuid, vuidParts } from '../codes/index.ts'
 import { clippedWhy } from '../why.ts'
 import type {
   Chunk,
+  Claim,
   Fitting,
   PlannedMove,
   Retired,
@@ -18,7 +19,7 @@ import type {
   VolumeRecord,
   VolumeResult,
 } from './volume-record.ts'
-import { fittingsAt, isSameChunk } from './volume-record.ts'
+import { fittingsAt, isClaimedBy, isSameChunk } from './volume-record.ts'
 
 interface Decision {
   next: VolumeRecord
@@ -32,14 +33,14 @@ const CALM = { tries: 0, why: null } as const
 /** A chunk for the same place, beside the one that is there. Asked again, it is the same one. */
 export function allocated(
   now: VolumeRecord,
-  { vuid, excludes, mover: by }: VolumeEventOf<'ALLOC_UNIT'>,
+  { vuid, excludes, claim }: VolumeEventOf<'ALLOC_UNIT'>,
 ): Decision {
   const { index } = vuidParts(vuid)
-  const mover = by ?? null
+  const mover = claim?.mover ?? null
   const unit = unitOf(now, vuid)
   if (unit === undefined) return refuse(now, 924, noUnitText(vuid))
   if (unit.epoch !== vuidParts(vuid).epoch) return refuse(now, 918, staleText(unit))
-  const denied = deniedTo(now, index, mover)
+  const denied = deniedTo(now, index, claim)
   if (denied !== undefined) return denied
   const known = now.fittings[index]
   const isGood = known !== undefined && !excludes.includes(known.diskId)
@@ -69,18 +70,23 @@ export function allocated(
  * A unit that is to be moved is its mover's alone, and only while the volume is: what was asked for by a move that
  * has ended or stepped back, and comes late, changes nothing. Undefined: it may.
  */
-function deniedTo(now: VolumeRecord, index: number, mover: string | null): Decision | undefined {
+function deniedTo(
+  now: VolumeRecord,
+  index: number,
+  claim: Claim | undefined,
+): Decision | undefined {
   const planned = now.moves[index]
-  if (planned === undefined && mover === null) return undefined
-  if (planned !== undefined && planned.mover !== mover) return movedBy(now, 601, planned, index)
-  if (planned !== undefined && now.mover === mover) return undefined
-  return refuse(now, 929, `is not ${mover}'s to move unit ${index} of: claim it first`)
+  if (planned !== undefined && planned.mover !== claim?.mover) {
+    return movedBy(now, 601, planned, index)
+  }
+  if (claim === undefined || (planned !== undefined && isClaimedBy(now, claim))) return undefined
+  return refuse(now, 929, `is not ${claim.mover}'s to move unit ${index} of: claim it first`)
 }
 
 /** The chunk that is ready takes the place of the one that is there. */
 export function updated(
   now: VolumeRecord,
-  { newVuid, oldVuid, newDiskId, isOldNormal, mover }: VolumeEventOf<'UPDATE_UNIT'>,
+  { newVuid, oldVuid, newDiskId, isOldNormal, claim }: VolumeEventOf<'UPDATE_UNIT'>,
 ): Decision {
   const unit = unitOf(now, oldVuid)
   const [old, wanted] = [vuidParts(oldVuid), vuidParts(newVuid)]
@@ -91,7 +97,7 @@ export function updated(
   // Told again: the swap is done.
   if (unit.epoch === wanted.epoch && unit.diskId === newDiskId) return done(now)
   if (unit.epoch !== old.epoch) return refuse(now, 918, staleText(unit))
-  const denied = deniedTo(now, old.index, mover ?? null)
+  const denied = deniedTo(now, old.index, claim)
   if (denied !== undefined) return denied
   const fitting = now.fittings[old.index]
   if (fitting?.step !== 'ready' || fitting.epoch !== wanted.epoch) {

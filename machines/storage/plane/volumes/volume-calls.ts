@@ -11,7 +11,7 @@ import { whyOf } from '../why.ts'
 import type { ChunkCalls, UnitPlace } from './ports.ts'
 import { isUnusable } from './unusable-chunks.ts'
 import { volumeAddress } from './volume.ts'
-import type { Chunk, VolumeAnswer, VolumeRecord } from './volume-record.ts'
+import type { Chunk, Claim, VolumeAnswer, VolumeRecord } from './volume-record.ts'
 import { known, type VolumeViews } from './volume-views.ts'
 
 /** Looking for disks and making a chunk takes two tasks and two calls; a disk that hangs costs a time-out more. */
@@ -40,10 +40,10 @@ export class VolumeCalls {
 
   /**
    * No more is written to it from now on; its chunks are set read-only behind the answer.
-   * @param mover who has claimed it, and locks it for that @throws StorageRefusal 902, 929
+   * @param by the claim that it is locked under, and as long as @throws StorageRefusal 902, 929
    */
-  lock(vid: number, { mover }: { mover?: string } = {}): Promise<Taken> {
-    return this.ask(vid, { type: 'LOCK', ...(mover === undefined ? {} : { mover }) })
+  lock(vid: number, by: { claim?: Claim } = {}): Promise<Taken> {
+    return this.ask(vid, { type: 'LOCK', ...by })
   }
 
   /** @param force although chunks cannot be set writable, or a unit is moved @throws StorageRefusal 903 */
@@ -54,7 +54,7 @@ export class VolumeCalls {
   /**
    * A chunk beside the one of `vuid`, on another disk, for the same place: the same as long as it is neither
    * used nor released nor excluded, so that whoever was cut off asks again.
-   * @param mover who has claimed the volume to move that unit @throws StorageRefusal 601, 914, 917, 918, 924, 929
+   * @param by the claim of who moves that unit @throws StorageRefusal 601, 914, 917, 918, 924, 929
    */
   async allocUnit(
     vuid: Vuid,
@@ -62,7 +62,7 @@ export class VolumeCalls {
       excludes = [],
       timeoutMs = ALLOC_MS,
       ...by
-    }: { excludes?: readonly number[]; timeoutMs?: number; mover?: string } = {},
+    }: { excludes?: readonly number[]; timeoutMs?: number; claim?: Claim } = {},
   ): Promise<UnitPlace> {
     const { vid, index } = vuidParts(vuid)
     const asked = await this.ask(vid, { type: 'ALLOC_UNIT', vuid, excludes: [...excludes], ...by })
@@ -93,8 +93,8 @@ export class VolumeCalls {
     newVuid: Vuid
     oldVuid: Vuid
     newDiskId: number
-    /** Who has claimed the volume to move that unit. */
-    mover?: string
+    /** Of who moves that unit. */
+    claim?: Claim
   }): Promise<void> {
     const { newVuid, oldVuid, newDiskId } = change
     const { vid, index, epoch } = vuidParts(newVuid)

@@ -16,6 +16,10 @@ const diskId = z.int().min(1).max(DISK_ID_MAX)
 const token = z.string().min(1).max(256)
 /** Who moves a unit: the id of its task, which is part of the address that it is called at. */
 const mover = z.string().regex(/^[\w-]{1,128}$/)
+/** It has the volume to itself turn after turn: what it asked for in one that is over, and comes late, is refused. */
+const turn = z.int().min(0)
+const claim = z.object({ mover, turn })
+export type Claim = z.output<typeof claim>
 /** A volume has at most 36 units, and a disk is excluded for a reason. */
 const EXCLUDES_MAX = 1_000
 
@@ -40,28 +44,26 @@ export const volumeEvents = {
   RETAIN: used.extend({ token, retainMs: z.int().min(1), at }),
   RETURN: used.extend({ token, at }),
   LOCK: z.object({
-    /** Granted only while the volume is claimed by it: a call that comes late locks nothing for ever. */
-    mover: mover.exactOptional(),
+    /** Granted only under that claim, with which the lock goes: a call that comes late locks nothing for ever. */
+    claim: claim.exactOptional(),
   }),
   UNLOCK: z.object({
-    /** Done only while the volume is claimed by it: a word that comes late unlocks it under nobody. */
-    mover: mover.exactOptional(),
     /** Although chunks could not be set writable, or a unit is moved. */
     force: z.boolean().exactOptional(),
   }),
   ALLOC_UNIT: z.object({
     vuid: vuidSchema,
     excludes: z.array(diskId).max(EXCLUDES_MAX).default([]),
-    /** Of a unit that is to be moved, granted only to its mover, while the volume is claimed by it. */
-    mover: mover.exactOptional(),
+    /** Of a unit that is to be moved, granted only to its mover, and under that claim. */
+    claim: claim.exactOptional(),
   }),
   UPDATE_UNIT: z.object({
     newVuid: vuidSchema,
     oldVuid: vuidSchema,
     newDiskId: diskId,
     at,
-    /** As above: a call that comes late swaps nothing under another. */
-    mover: mover.exactOptional(),
+    /** As above: a call that comes late swaps in nothing that is out of date. */
+    claim: claim.exactOptional(),
     /** The old one and its disk can be used: whoever holds an older mapping may still write there. */
     isOldNormal: z.boolean().default(false),
   }),
@@ -73,9 +75,9 @@ export const volumeEvents = {
     instead: mover.exactOptional(),
   }),
   /** It is this mover's turn with the volume: one unit moves at a time. Granted to who was announced, and has not ended. */
-  CLAIM_MOVE: z.object({ vuid: vuidSchema, mover, at }),
+  CLAIM_MOVE: z.object({ vuid: vuidSchema, mover, turn, at }),
   /** The turn is over; the unit is still to be moved by it. */
-  YIELD_MOVE: z.object({ mover }),
+  YIELD_MOVE: claim,
   /** It is announced no more, and what was made for it is nobody's. */
   END_MOVE: z.object({ mover }),
 }
@@ -149,6 +151,8 @@ export interface PlannedMove {
   mover: string
   /** When it was told; unix ms. */
   at: number
+  /** Of its turns with the volume, the one that it has or is to have next. */
+  turn: number
 }
 
 /** Work that is tried again: how often it failed in a row, and why. */
@@ -181,6 +185,8 @@ export interface VolumeRecord {
   moves: Record<string, PlannedMove>
   /** One of those: whose turn it is. */
   mover: string | null
+  /** The lock is that mover's, and goes with its turn. */
+  isLockedForMover: boolean
   /** Whether all chunks that can be are read-only under a lock, and writable after it. */
   isSet: boolean
   troubles: Record<'fitting' | 'releasing' | 'setting', Trouble>
@@ -214,7 +220,7 @@ export function newVolume({ at: createdAt, ...facts }: VolumeInput, units: numbe
     ...{ standing: 'creating', units: [], epochs: indexes.map(() => 0) },
     fittings: Object.fromEntries(indexes.map((index) => [String(index), wanted])),
     ...{ retired: [], holder: null, isWantedBack: false, chunkBytesUsed: 0, isSet: true },
-    ...{ keptUntil: 0, moves: {}, mover: null },
+    ...{ keptUntil: 0, moves: {}, mover: null, isLockedForMover: false },
     troubles: { fitting: NO_TROUBLE, releasing: NO_TROUBLE, setting: NO_TROUBLE },
     unplaceable: { count: 0, why: '' },
     createdAt,
@@ -232,6 +238,15 @@ export function fittingsAt(
       ...{ index: Number(index), epoch, diskId: on, excludes },
     }))
     .sort((a, b) => a.index - b.index)
+}
+
+/** Whether the volume is that mover's now, and by this claim. */
+export function isClaimedBy(
+  { mover, moves }: Pick<VolumeRecord, 'mover' | 'moves'>,
+  claim: Claim,
+): boolean {
+  if (mover !== claim.mover) return false
+  return Object.values(moves).some((one) => one.mover === mover && one.turn === claim.turn)
 }
 
 /** A mover wanted it back and may lock it first: writers that took it at once would never let it in. */

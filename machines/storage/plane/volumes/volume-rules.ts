@@ -25,6 +25,8 @@ import {
   updated,
 } from './unit-rules.ts'
 import {
+  type Claim,
+  isClaimedBy,
   isKept,
   type VolumeAnswer,
   type VolumeEvent,
@@ -53,7 +55,7 @@ export function decide(now: VolumeRecord, event: VolumeEvent): VolumeDecision {
     case 'RETAIN_OVER':
       return { next: now.standing === 'active' ? idle(now, now.holder?.until ?? 0) : now }
     case 'LOCK':
-      return lock(now, event.mover)
+      return lock(now, event.claim)
     case 'UNLOCK':
       return unlock(now, event)
     case 'CHUNKS_SET':
@@ -65,13 +67,13 @@ export function decide(now: VolumeRecord, event: VolumeEvent): VolumeDecision {
     case 'RELEASE_UNIT':
       return releasing(now, event)
     case 'ADD_MOVE':
-      return moveAdded(now, event)
+      return lockedNoLonger(moveAdded(now, event))
     case 'CLAIM_MOVE':
       return moveClaimed(now, event)
     case 'YIELD_MOVE':
-      return moveYielded(now, event)
+      return lockedNoLonger(moveYielded(now, event))
     case 'END_MOVE':
-      return moveEnded(now, event)
+      return lockedNoLonger(moveEnded(now, event))
     case 'CHOSEN':
       return { next: chosen(now, event.picks) }
     case 'UNPLACEABLE':
@@ -143,16 +145,17 @@ function idle(now: VolumeRecord, at: number): VolumeRecord {
   return { ...now, standing: 'idle', holder: null, isWantedBack: false, keptUntil }
 }
 
-function lock(now: VolumeRecord, mover: string | undefined): VolumeDecision {
+function lock(now: VolumeRecord, claim: Claim | undefined): VolumeDecision {
   const { standing, holder } = now
-  if (mover !== undefined && mover !== now.mover) {
-    return refuse(now, 929, `is not ${mover}'s to move units of: claim it first`)
+  if (claim !== undefined && !isClaimedBy(now, claim)) {
+    return refuse(now, 929, `is not ${claim.mover}'s to move units of: claim it first`)
   }
   switch (standing) {
     case 'lock':
-      return done(now)
+      // What an operator has locked stays so until he unlocks it.
+      return done(claim === undefined ? { ...now, isLockedForMover: false } : now)
     case 'idle':
-      return done(setting({ ...now, standing: 'lock' }))
+      return done(setting({ ...now, standing: 'lock', isLockedForMover: claim !== undefined }))
     case 'active': {
       const until = new Date(holder?.until ?? 0).toISOString()
       const why = `is written to by ${holder?.token} until ${until}, who is asked to give it back`
@@ -164,10 +167,10 @@ function lock(now: VolumeRecord, mover: string | undefined): VolumeDecision {
 }
 
 function unlock(now: VolumeRecord, event: VolumeEventOf<'UNLOCK'>): VolumeDecision {
-  const { mover = null, force: isForced = false } = event
-  if (mover !== now.mover && !isForced) {
-    const whose = now.mover === null ? `is not ${mover}'s any more` : `is ${now.mover}'s`
-    return refuse(now, 903, `${whose} to move a unit of: cancel that move, or force it`)
+  const { force: isForced = false } = event
+  if (now.mover !== null && !isForced) {
+    const why = `is ${now.mover}'s to move a unit of: cancel that move, or force it`
+    return refuse(now, 903, why)
   }
   switch (now.standing) {
     case 'idle':
@@ -175,10 +178,21 @@ function unlock(now: VolumeRecord, event: VolumeEventOf<'UNLOCK'>): VolumeDecisi
     case 'unlocking':
       return done(isForced ? { ...now, standing: 'idle', isSet: true } : now)
     case 'lock':
-      return done(setting({ ...now, standing: 'unlocking' }))
+      return done(unlocking(now))
     default:
       return refuse(now, 903, `is ${now.standing}: only one that is locked can be unlocked`)
   }
+}
+
+function unlocking(now: VolumeRecord): VolumeRecord {
+  return setting({ ...now, standing: 'unlocking', isLockedForMover: false })
+}
+
+/** Where its mover has it no more, whichever way that went. */
+function lockedNoLonger(decision: VolumeDecision): VolumeDecision {
+  const { next } = decision
+  if (next.mover !== null || !next.isLockedForMover) return decision
+  return done(unlocking(next))
 }
 
 function setting(now: VolumeRecord): VolumeRecord {

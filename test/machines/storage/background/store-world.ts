@@ -8,7 +8,7 @@ import { Disks, DiskTable } from '../../../../machines/storage/plane/disks/index
 import type { Chunk, VolumeRecord } from '../../../../machines/storage/plane/volumes/index.ts'
 import { newVolume } from '../../../../machines/storage/plane/volumes/volume-record.ts'
 import { TroupeError } from '../../../../src/protocol/index.ts'
-import type { Process } from './engine-sim.ts'
+import type { Process } from '../engine-sim.ts'
 
 const CALL_MS = 5
 export const CHUNK_BYTES = 1_000
@@ -199,7 +199,8 @@ export class StoreWorld {
       throw refusal(601, `volume ${vid} has unit ${index} moved by ${other.mover} already`)
     this.#lastTask += 1
     const taskId = `${order.type}-${order.sourceDiskId}-${vid}-${this.#lastTask}`
-    this.change(vid, { moves: { ...moves, [index]: { mover: taskId, at: h.clock.now() } } })
+    const move = { mover: taskId, at: h.clock.now(), turn: 1 }
+    this.change(vid, { moves: { ...moves, [index]: move } })
     this.orders.set(taskId, order)
     await h.client.start(`migrate-task/${taskId}`, { ...order, taskId, at: h.clock.now() })
     return { taskId }

@@ -72,7 +72,7 @@ it('says why nothing can move: volumes that are written to, or being moved', asy
   const sim = await PlannerSim.create()
   for (let vid = 1; vid <= 8; vid++) sim.world.change(vid, { standing: 'active' })
   await sim.untilWhy('8 of a volume that is active')
-  const moves = { 0: { mover: 'manual_migrate-1-1-x', at: sim.h.clock.now() } }
+  const moves = { 0: { mover: 'manual_migrate-1-1-x', at: sim.h.clock.now(), turn: 1 } }
   for (let vid = 1; vid <= 8; vid++) sim.world.change(vid, { standing: 'idle', moves })
   await sim.untilWhy('8 of a volume that is being moved')
   expect(await sim.world.live()).toEqual([])
@@ -81,7 +81,7 @@ it('says why nothing can move: volumes that are written to, or being moved', asy
 it("a mover that was announced and never began is in nobody's way for long", async () => {
   const sim = await PlannerSim.create({}, { isOpen: false })
   for (let vid = 1; vid <= 8; vid++) {
-    const moves = { 0: { mover: `balance-1-${vid}-x`, at: sim.h.clock.now() } }
+    const moves = { 0: { mover: `balance-1-${vid}-x`, at: sim.h.clock.now(), turn: 1 } }
     sim.world.change(vid, { moves })
   }
   await sim.toggle(true)
@@ -141,7 +141,7 @@ it('a chunk that was made for nothing is left to whoever moves its unit by now',
   sim.world.placeOn = undefined
   const [spare] = (await sim.record()).spare
   const { vid, index } = vuidParts(spare?.vuid ?? 0n)
-  const moves = { [index]: { mover: 'disk_drop-1-1-x', at: sim.h.clock.now() } }
+  const moves = { [index]: { mover: 'disk_drop-1-1-x', at: sim.h.clock.now(), turn: 1 } }
   sim.world.change(vid, { moves })
   const isLeft = async () => (await sim.record()).spare.length === 0
   await sim.until("it to be none of the planner's", isLeft, 20_000)

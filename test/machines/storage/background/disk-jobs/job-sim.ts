@@ -15,7 +15,7 @@ import { watchTask } from '../../../../../machines/storage/background/disk-jobs/
 import { diskMachines } from '../../../../../machines/storage/plane/disks/index.ts'
 import { switchMachines } from '../../../../../machines/storage/switches/index.ts'
 import type { ActorView } from '../../../../../src/protocol/index.ts'
-import { EngineSim } from '../engine-sim.ts'
+import { EngineSim } from '../../engine-sim.ts'
 import { fakeMigrateTask } from '../fake-moves.ts'
 import { StoreWorld } from '../store-world.ts'
 

@@ -30,10 +30,9 @@ import {
 import type { VolumeView } from '../../../../../machines/storage/plane/volumes/index.ts'
 import { SWITCHES_ADDRESS, switchMachines } from '../../../../../machines/storage/switches/index.ts'
 import { SeededRandom } from '../../../../../src/adapters/memory/index.ts'
-import { defineMachine, type TaskLogic } from '../../../../../src/machine/index.ts'
+import { defineMachine } from '../../../../../src/machine/index.ts'
 import { TroupeError } from '../../../../../src/protocol/index.ts'
-import type { Harness } from '../../../../shard/harness.ts'
-import { EngineSim } from '../engine-sim.ts'
+import { EngineSim } from '../../engine-sim.ts'
 
 interface FakeVolume {
   vid: number
@@ -65,13 +64,11 @@ export interface Asked {
   reason: string
 }
 
-export class InspectRig {
+export class InspectRig extends EngineSim {
   /** Repairs that were asked for, each once, whoever asks again. */
   readonly repairs = new Map<string, Asked>()
   /** Makes the next that ask for a repair fail. */
   failsRepairs = false
-  /** Looks that are to fail. */
-  isBlind = false
   /** What blobnodes say of the chunks of these units. */
   readonly chunks = new Map<number, number | 'unavailable'>()
   /** Units that have moved once. */
@@ -87,19 +84,15 @@ export class InspectRig {
   onView: (vid: number) => void = () => {}
   readonly #settings: InspectConfig
   readonly #random = new SeededRandom(7)
-  readonly #sim: EngineSim
 
-  constructor(settings: Partial<InspectConfig> = {}) {
-    this.#settings = { ...inspectConfig.parse({}), ...settings }
-    this.#sim = new EngineSim({
+  constructor(given: Partial<InspectConfig> = {}) {
+    const settings = { ...inspectConfig.parse({}), ...given }
+    super({
       machines: MACHINES,
-      tasks: [this.#blindable(listTask), this.#blindable(tidyTask)],
-      opened: ({ config }) => openInspect(config, this.#settings),
+      tasks: [listTask, tidyTask],
+      opened: ({ config }) => openInspect(config, settings),
     })
-  }
-
-  get h(): Harness {
-    return this.#sim.h
+    this.#settings = settings
   }
 
   async begin(vids: readonly number[], { isOn = true } = {}): Promise<void> {
@@ -167,10 +160,6 @@ export class InspectRig {
     return vids
   }
 
-  crash(): void {
-    this.#sim.crash()
-  }
-
   #disk(id: number) {
     return { idc: 'z', status: this.brokenDisks.has(id) ? 2 : 1 }
   }
@@ -201,15 +190,6 @@ export class InspectRig {
     this.moves.push(order)
     this.onMove()
     return { taskId: `disk_repair-${this.moves.length}` }
-  }
-
-  // biome-ignore lint/suspicious/noExplicitAny: as a simulation takes tasks
-  #blindable({ troupeTask, ...logic }: TaskLogic<any, any>): TaskLogic<any, any> {
-    const run: typeof troupeTask.run = async (attempt) => {
-      if (this.isBlind) throw new Error('the list is not there')
-      return troupeTask.run(attempt)
-    }
-    return { ...logic, troupeTask: { ...troupeTask, run } }
   }
 }
 

@@ -218,13 +218,13 @@ it('says that no worker has asked while there is a volume that nobody has', asyn
 
 it('says why it cannot go on when the volumes cannot be listed, and goes on when they can', async () => {
   const rig = new InspectRig()
-  rig.isBlind = true
+  rig.isFailing = true
   await rig.begin([1])
   // It is tried three times.
   await rig.h.advance(3_000)
   expect(await rig.state()).toEqual({ on: 'stumbling' })
-  expect((await rig.record()).waits?.why).toContain('the list is not there')
-  rig.isBlind = false
+  expect((await rig.record()).waits?.why).toContain('as the test wants it')
+  rig.isFailing = false
   await rig.h.advance(5_100)
   expect(await rig.inspectAll()).toEqual([1])
 })
@@ -233,16 +233,16 @@ it('a pass whose last look fails ends all the same, and says why', async () => {
   const rig = new InspectRig()
   await rig.begin([1])
   const task = await rig.acquire()
-  rig.isBlind = true
+  rig.isFailing = true
   await rig.report(task?.task_id ?? '')
   // It is tried three times.
   await rig.h.advance(20_000)
   expect(await rig.state()).toEqual({ on: 'resting' })
   expect((await rig.record()).waits).toMatchObject({
-    ...{ why: expect.stringMatching(/^pass 1 is done.*the list is not there/) },
+    ...{ why: expect.stringMatching(/^pass 1 is done.*as the test wants it/) },
     until: expect.any(Number),
   })
-  rig.isBlind = false
+  rig.isFailing = false
   await rig.h.advance(HOUR_MS)
   expect(await rig.inspectAll()).toEqual([1])
 })

@@ -121,12 +121,12 @@ describe('turns', () => {
   })
 
   it('a look that fails says why, and is tried again', async () => {
-    rig.isBlind = true
+    rig.isFailing = true
     await rig.set('balance', true)
     const id = await rig.add('balance')
     await rig.h.advance(10_000)
     expect(laneView(await rig.lane('balance'), at()).why).toContain('as the test wants it')
-    rig.isBlind = false
+    rig.isFailing = false
     await rig.h.advance(40_000)
     expect(await hadTurns([id])).toEqual([id])
     expect(laneView(await rig.lane('balance'), at()).why).toBeNull()

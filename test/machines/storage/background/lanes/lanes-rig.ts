@@ -30,11 +30,8 @@ import {
   switchMachines,
 } from '../../../../../machines/storage/switches/index.ts'
 import { defineMachine, tell } from '../../../../../src/machine/index.ts'
-import type { TaskDelivery } from '../../../../../src/ports/index.ts'
 import type { EventObject } from '../../../../../src/protocol/index.ts'
-import { RUNTIME } from '../../../../../src/worker/attempt-runtime.ts'
-import type { Harness } from '../../../../shard/harness.ts'
-import { open, restart, worker } from '../../../../shard/support.ts'
+import { EngineSim } from '../../engine-sim.ts'
 
 export const IDC = 'z1'
 export const QUEUE = queueAddress(IDC)
@@ -108,20 +105,19 @@ const fakeMove = defineMachine({
 })
 
 const MACHINES = [...laneMachines, ...switchMachines, fakeMove]
-const TASKS = laneTasks.map(({ troupeTask }) => troupeTask)
 
-export class LanesRig {
-  h: Harness
-  #settings: LanesConfig
-  #stop = new AbortController()
+export class LanesRig extends EngineSim {
+  readonly #settings: LanesConfig
   #count = 0
-  /** Looks of lanes that are to fail. */
-  isBlind = false
 
-  constructor(settings: Partial<LanesConfig> = {}) {
-    this.#settings = { ...lanesConfig.parse({}), ...settings }
-    this.h = open(MACHINES, { shardCount: 4, flushDelayMs: 2 })
-    this.#serve()
+  constructor(given: Partial<LanesConfig> = {}) {
+    const settings = { ...lanesConfig.parse({}), ...given }
+    super({
+      machines: MACHINES,
+      tasks: laneTasks,
+      opened: ({ config }) => openLanes(config, settings),
+    })
+    this.#settings = settings
   }
 
   async begin({ hasSwitches = true } = {}): Promise<void> {
@@ -152,7 +148,7 @@ export class LanesRig {
   }
 
   resize(workQueueSize: number): void {
-    this.#settings = { ...this.#settings, workQueueSize }
+    this.#settings.workQueueSize = workQueueSize
   }
 
   /** Has the task tell the lane. */
@@ -221,44 +217,5 @@ export class LanesRig {
   queues(): WorkerQueues {
     const { client, clock } = this.h
     return new WorkerQueues({ client, clock, settings: this.#settings })
-  }
-
-  crash(): void {
-    this.#stop.abort()
-    this.#stop = new AbortController()
-    this.h = restart(this.h, MACHINES)
-    this.#serve()
-  }
-
-  #serve(): void {
-    const { signal } = this.#stop
-    for (const { queue } of TASKS)
-      this.h.taskQueue.consume({ queue: queue as string, slots: 8 }, (delivery) => {
-        void this.#perform(delivery, this.h, signal).catch(() => {})
-      })
-  }
-
-  async #perform(delivery: TaskDelivery, h: Harness, signal: AbortSignal): Promise<void> {
-    const { taskId, name } = delivery.message
-    const task = TASKS.find((one) => one.name === name)
-    if (!task) throw new Error(`there is no task ${name}`)
-    const { start, done, fail } = worker(h)
-    const { token, attempt, input } = await start(taskId)
-    delivery.ack()
-    const { client, clock, limits } = h
-    const config = {}
-    openLanes(config, this.#settings)
-    try {
-      if (this.isBlind) throw new Error('as the test wants it')
-      const output = await task.run({
-        ...{ input, address: taskId.slice(0, taskId.indexOf('#')), taskId, attempt, token, signal },
-        ...{ directory: '', reattached: false, leaseMs: limits.leaseMs, onWorkerLost: 'rerun' },
-        ...{ progress: () => {}, log: () => {} },
-        [RUNTIME]: { config, node: { client, clock, limits, machines: new Map() } },
-      } as never)
-      if (!signal.aborted) await done(taskId, token, output)
-    } catch (thrown) {
-      if (!signal.aborted) await fail(taskId, token, 'temporary', (thrown as Error).message)
-    }
   }
 }

@@ -140,7 +140,12 @@ describe('a repair of a chunk whose blobnode is up and says nothing', () => {
     const { sim, taskId, before } = await silent()
     const { destination, sourceVuid: oldVuid } = await sim.record(taskId)
     const swap = { newVuid: destination.vuid, oldVuid, newDiskId: destination.diskId }
-    await sim.volumes.ask({ type: 'UPDATE_UNIT', ...swap, mover: taskId, at: 1 })
+    await sim.volumes.ask({
+      type: 'UPDATE_UNIT',
+      ...swap,
+      claim: { mover: taskId, turn: 1 },
+      at: 1,
+    })
     expect(await sim.send(taskId, 'CANCEL')).toMatchObject({ reply: { ok: true } })
     sim.volumes.fate = () => 'done'
     expect(await sim.ended(taskId)).toMatchObject({ state: 4 })
@@ -154,7 +159,7 @@ describe('a repair of a chunk whose blobnode is up and says nothing', () => {
     await sim.send(taskId, 'CANCEL')
     await sim.at(taskId, 'cancelled', IDLE)
     const swap = { newVuid: destination.vuid, oldVuid, newDiskId: destination.diskId }
-    const late = { type: 'UPDATE_UNIT', ...swap, mover: taskId, at: 1 }
+    const late = { type: 'UPDATE_UNIT', ...swap, claim: { mover: taskId, turn: 1 }, at: 1 }
     expect(await sim.volumes.ask(late)).toMatchObject({ refused: 929 })
     sim.volumes.fate = () => 'done'
     await expectUntouched(sim, before)

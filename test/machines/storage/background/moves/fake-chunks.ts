@@ -18,13 +18,9 @@ export function chunkKey({ diskId, vuid }: Pick<UnitPlace, 'diskId' | 'vuid'>): 
 }
 
 export class FakeChunks {
-  readonly modes: Map<string, ChunkMode>
+  /** Of the chunks that there are. */
+  readonly modes = new Map<string, ChunkMode>()
   readonly shards = new Map<string, Shards>()
-
-  /** @param modes of the chunks that there are */
-  constructor(modes = new Map<string, ChunkMode>()) {
-    this.modes = modes
-  }
 
   chunkCalls(call: ChunkCall): ChunkCalls {
     const { modes, shards } = this

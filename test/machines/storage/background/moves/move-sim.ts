@@ -33,7 +33,6 @@ import { vuidOf } from '../../../../../machines/storage/plane/codes/index.ts'
 import { removalAddress } from '../../../../../machines/storage/plane/upkeep/index.ts'
 import { VolumeCalls, VolumeViews } from '../../../../../machines/storage/plane/volumes/index.ts'
 import { SeededRandom } from '../../../../../src/adapters/memory/index.ts'
-import type { AnyTask } from '../../../../../src/machine/index.ts'
 import { type ActorView, TroupeError } from '../../../../../src/protocol/index.ts'
 import { host, see } from '../../../../shard/support.ts'
 import { type Opened, VID, VolumeSim } from '../../plane/volumes/volume-sim.ts'
@@ -41,11 +40,9 @@ import { FakeChunks, type Flag, type Shards } from './fake-chunks.ts'
 
 export const DISKS = 8
 const MODE = 'Replica3OneAZ'
-const TASKS: readonly AnyTask[] = [
-  ...[claimTask.troupeTask, lockTask.troupeTask, allocTask.troupeTask],
-  ...[compareTask.troupeTask, updateTask.troupeTask, settleTask.troupeTask],
-  withdrawTask.troupeTask,
-  ...laneTasks.map(({ troupeTask }) => troupeTask as AnyTask),
+const TASKS = [
+  ...[claimTask, lockTask, allocTask, compareTask, updateTask, settleTask, withdrawTask],
+  ...laneTasks,
 ]
 const STEP_MS = 50
 /** What takes longer waits for something. */
@@ -66,7 +63,7 @@ export class MoveSim {
   readonly volumes: VolumeSim
   readonly repairs: { bid: bigint; badIndexes: readonly number[] }[] = []
   readonly removals: bigint[] = []
-  readonly #chunks: FakeChunks
+  readonly #chunks = new FakeChunks()
   readonly #random = new SeededRandom(7)
   /** The new chunk of the move that a test is about. */
   swappedIn = 0n
@@ -80,8 +77,8 @@ export class MoveSim {
       machines: [...moveMachines, ...laneMachines, owner, removal],
       tasks: TASKS,
       open: (opened) => this.#open(opened),
+      chunks: this.#chunks.modes,
     })
-    this.#chunks = new FakeChunks(this.volumes.chunks)
   }
 
   /** By `<disk>/<vuid>`: what lies in chunks. */
@@ -123,6 +120,15 @@ export class MoveSim {
     const { units } = await this.volumes.record()
     const { epoch = 0, diskId = 0 } = units[index] ?? {}
     return { vuid: vuidOf({ vid: VID, index, epoch }), diskId }
+  }
+
+  /** What lies in the chunk that the unit has now. */
+  async shardsOf(index: number): Promise<Shards> {
+    const { vuid, diskId } = await this.unit(index)
+    const key = `${diskId}/${vuid}`
+    const shards: Shards = this.shards.get(key) ?? new Map()
+    this.shards.set(key, shards)
+    return shards
   }
 
   async add(index: number, order: Partial<MoveOrder> = {}): Promise<string> {

@@ -92,14 +92,21 @@ describe('one mover of a unit', () => {
     })
   }
 
-  it('that was deleted by hand while it had the volume holds nobody up', async () => {
-    const sim = await MoveSim.open()
-    const first = await sim.add(0)
-    await sim.at(first, 'prepared.queued', IDLE)
-    await sim.run(sim.client.delete(`migrate-task/${first}`))
-    const second = await sim.add(1, { type: 'disk_drop' })
-    expect(await sim.ended(second)).toMatchObject({ state: 4 })
-  })
+  it.each(['disk_drop', 'disk_repair'] as const)(
+    'that was deleted by hand while it had the volume holds nobody up (%s), and its lock goes',
+    async (type) => {
+      const sim = await MoveSim.open()
+      const first = await sim.add(0)
+      await sim.at(first, 'prepared.queued', IDLE)
+      await sim.run(sim.client.delete(`migrate-task/${first}`))
+      // Who repairs what was on a broken disk locks nothing, and unlocks nothing.
+      if (type === 'disk_repair')
+        await sim.run(sim.volumes.disks.set((await sim.unit(1)).diskId, 2))
+      const second = await sim.add(1, { type })
+      expect(await sim.ended(second)).toMatchObject({ state: 4 })
+      await expectFree(sim)
+    },
+  )
 
   it('of a volume is at it at a time', async () => {
     const sim = await MoveSim.open()
@@ -127,6 +134,8 @@ describe('a volume that is written to', () => {
       ...{ inHand: {}, counts: { preparing: 1 } },
     })
     expect(await sim.volumes.record()).toMatchObject({ standing: 'active', mover: null })
+    const late = { ...(await sim.unit(0)), type: 'CLAIM_MOVE', mover: taskId, turn: 1, at: 1 }
+    expect(await sim.volumes.ask(late)).toMatchObject({ refused: 929 })
     await returnVolume(sim)
     expect(await sim.ended(taskId)).toMatchObject({ state: 4 })
     await expectFree(sim)
@@ -157,10 +166,9 @@ it('ends in advance when its unit was moved by somebody else', async () => {
   const taskId = await sim.add(0)
   const { destination, sourceVuid } = await sim.at(taskId, 'prepared.queued', IDLE)
   const swap = { newVuid: destination.vuid, oldVuid: sourceVuid, newDiskId: destination.diskId }
-  const by = { mover: taskId, at: 1 }
+  const by = { claim: { mover: taskId, turn: 1 }, at: 1 }
   await sim.volumes.ask({ type: 'UPDATE_UNIT', ...swap, ...by })
-  const excludes: number[] = []
-  await sim.volumes.ask({ type: 'ALLOC_UNIT', vuid: destination.vuid, excludes, mover: taskId })
+  await sim.volumes.ask({ type: 'ALLOC_UNIT', vuid: destination.vuid, ...by })
   const next = await sim.volumes.until(({ fittings }) => fittings[0]?.step === 'ready')
   const { epoch = 0, diskId = 0 } = next.fittings[0] ?? {}
   const further = { newVuid: (sourceVuid & ~0xffffffn) | BigInt(epoch), newDiskId: diskId }
@@ -390,7 +398,7 @@ it('of a broken disk needs no lock, and reads nothing there', async () => {
   await sim.run(sim.volumes.disks.set(diskId, 2))
   const taskId = await sim.add(0, { type: 'disk_repair' })
   const record = await sim.at(taskId, 'prepared.queued', IDLE)
-  expect(record).toMatchObject({ forbiddenDirectDownload: true, isLocking: false })
+  expect(record).toMatchObject({ forbiddenDirectDownload: true })
   expect(await sim.volumes.record()).toMatchObject({ standing: 'active', mover: taskId })
   await sim.ended(taskId)
   const volume = await sim.volumes.until(({ retired }) => retired.length === 0)

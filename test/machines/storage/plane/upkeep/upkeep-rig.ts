@@ -24,17 +24,14 @@ import {
 } from '../../../../../machines/storage/plane/upkeep/repair-task.ts'
 import { wakeTask } from '../../../../../machines/storage/plane/upkeep/wake-task.ts'
 import { SWITCHES_ADDRESS, switchMachines } from '../../../../../machines/storage/switches/index.ts'
-import { TaskError } from '../../../../../src/machine/index.ts'
-import type { TaskDelivery } from '../../../../../src/ports/index.ts'
 import type { ActorView } from '../../../../../src/protocol/index.ts'
-import { RUNTIME } from '../../../../../src/worker/attempt-runtime.ts'
 import type { Harness } from '../../../../shard/harness.ts'
-import { open, restart, worker } from '../../../../shard/support.ts'
+import { EngineSim } from '../../engine-sim.ts'
 import { BID, VID } from './twins.ts'
 
 const TASKS = [
   ...[shardRepairTask, shardRepairAgainTask, blobDeleteTask, blobDeleteAgainTask, wakeTask],
-].map(({ troupeTask }) => troupeTask)
+]
 const MACHINES = [...upkeepMachines, ...switchMachines]
 const STEP_MS = 100
 const WITHIN_MS = 86_400_000 * 3
@@ -43,16 +40,26 @@ export const REPAIR = `shard-repair/${VID}-${BID}`
 export const REMOVAL = `blob-delete/${VID}-${BID}`
 
 export class UpkeepRig {
-  h: Harness
-  readonly #config = {}
+  readonly #sim: EngineSim
   readonly #safeDelayMs: number
-  #stop = new AbortController()
+  #ports: UpkeepPorts | undefined
+  #config = {}
 
   constructor(ports: UpkeepPorts | undefined, safeDelayMs = 0) {
-    this.h = open(MACHINES, { shardCount: 4, flushDelayMs: 2 })
     this.#safeDelayMs = safeDelayMs
-    if (ports) this.openStore(ports)
-    this.#serve()
+    this.#ports = ports
+    this.#sim = new EngineSim({
+      machines: MACHINES,
+      tasks: TASKS,
+      opened: ({ config }) => {
+        this.#config = config
+        if (this.#ports) openUpkeep(config, this.#ports)
+      },
+    })
+  }
+
+  get h(): Harness {
+    return this.#sim.h
   }
 
   /** As a node starts them; until then messages have nobody who counts them. */
@@ -73,6 +80,7 @@ export class UpkeepRig {
   }
 
   openStore(ports: UpkeepPorts): void {
+    this.#ports = ports
     openUpkeep(this.#config, ports)
   }
 
@@ -86,7 +94,7 @@ export class UpkeepRig {
   }
 
   view(address: string): Promise<ActorView> {
-    return this.h.run(this.h.client.get(address))
+    return this.#sim.view(address)
   }
 
   /** @returns how it stands then, and how long that took */
@@ -102,10 +110,7 @@ export class UpkeepRig {
   }
 
   crash(): void {
-    this.#stop.abort()
-    this.#stop = new AbortController()
-    this.h = restart(this.h, MACHINES)
-    this.#serve()
+    this.#sim.crash()
   }
 
   get upkeep(): Upkeep {
@@ -113,55 +118,5 @@ export class UpkeepRig {
     return new Upkeep({
       ...{ client: client.as('app storage'), clock, safeDelayMs: this.#safeDelayMs },
     })
-  }
-
-  #serve(): void {
-    const { signal } = this.#stop
-    for (const { queue, concurrency = 1 } of TASKS)
-      for (let place = 0; place < concurrency; place += 1)
-        this.#offer(queue as string, this.h, signal)
-  }
-
-  /** A place for one attempt at a time: as a worker does, it asks for the next when that has ended. */
-  #offer(queue: string, h: Harness, signal: AbortSignal): void {
-    if (signal.aborted) return
-    const consumer = h.taskQueue.consume({ queue, slots: 1 }, (delivery) => {
-      consumer.stop()
-      void this.#perform(delivery, h, signal)
-        .catch(() => {})
-        .finally(() => this.#offer(queue, h, signal))
-    })
-  }
-
-  async #perform(delivery: TaskDelivery, h: Harness, signal: AbortSignal): Promise<void> {
-    const { taskId, name } = delivery.message
-    const task = TASKS.find((one) => one.name === name)
-    if (!task) throw new Error(`there is no task ${name}`)
-    const { start, done, fail } = worker(h)
-    const { token, attempt, input } = await start(taskId)
-    delivery.ack()
-    const address = taskId.slice(0, taskId.indexOf('#'))
-    const { client, clock, limits } = h
-    try {
-      const output = await task.run({
-        ...{
-          input,
-          address,
-          taskId,
-          attempt,
-          token,
-          signal,
-          directory: '',
-          reattached: false,
-        },
-        ...{ leaseMs: limits.leaseMs, onWorkerLost: 'rerun', progress: () => {}, log: () => {} },
-        [RUNTIME]: { config: this.#config, node: { client, clock, limits, machines: new Map() } },
-      } as never)
-      if (!signal.aborted) await done(taskId, token, output)
-    } catch (thrown) {
-      if (signal.aborted) return
-      const kind = thrown instanceof TaskError ? thrown.failure.class : 'temporary'
-      await fail(taskId, token, kind, (thrown as Error).message)
-    }
   }
 }

@@ -26,23 +26,26 @@ const add = (index: number, mover: string, more: { instead?: string; epoch?: num
   const { epoch = 1, ...instead } = more
   return { type: 'ADD_MOVE', vuid: vuid(index, epoch), mover, at: 5, ...instead } as const
 }
-const claim = (index: number, mover: string) =>
-  ({ type: 'CLAIM_MOVE', vuid: vuid(index), mover, at: 6 }) as const
+const claim = (index: number, mover: string, turn = 1) =>
+  ({ type: 'CLAIM_MOVE', vuid: vuid(index), mover, turn, at: 6 }) as const
+const yielded = (mover: string, turn = 1) => ({ type: 'YIELD_MOVE', mover, turn }) as const
 
 const END = { type: 'END_MOVE', mover: 'a' } as const
-const alloc = (index: number, mover?: string, excludes: number[] = []) =>
-  ({
-    type: 'ALLOC_UNIT',
-    ...{ vuid: vuid(index), excludes, ...(mover === undefined ? {} : { mover }) },
-  }) as const
+const under = (mover?: string, turn = 1) =>
+  mover === undefined ? {} : ({ claim: { mover, turn } } as const)
+const lock = (mover?: string, turn = 1) => ({ type: 'LOCK', ...under(mover, turn) }) as const
+const alloc = (index: number, mover?: string, turn = 1) => ({
+  type: 'ALLOC_UNIT' as const,
+  ...{ vuid: vuid(index), excludes: [], ...under(mover, turn) },
+})
 const CHOSEN = { type: 'CHOSEN', picks: [{ index: 0, diskId: 9 }] } as const
 const CHUNK = { index: 0, epoch: 2, diskId: 9 }
 const MADE = { type: 'MADE', made: [CHUNK], failed: [] } as const
-const swap = (mover?: string) =>
+const swap = (mover?: string, turn = 1) =>
   ({
     type: 'UPDATE_UNIT',
     ...{ oldVuid: vuid(0), newVuid: vuid(0, 2), newDiskId: 9, at: 7 },
-    ...{ isOldNormal: false, ...(mover === undefined ? {} : { mover }) },
+    ...{ isOldNormal: false, ...under(mover, turn) },
   }) as const
 
 /** What the last of them is answered, and what there is then. */
@@ -56,13 +59,13 @@ describe('a unit', () => {
   it('has one mover, who may say so again', () => {
     const { next, answer } = told(add(0, 'a'), add(0, 'a'))
     expect(answer).toMatchObject({ ok: true })
-    expect(next.moves).toEqual({ 0: { mover: 'a', at: 5 } })
+    expect(next.moves).toEqual({ 0: { mover: 'a', at: 5, turn: 1 } })
   })
 
   it('refuses a second one, and says who the first is', () => {
     const { next, answer } = told(add(0, 'a'), add(0, 'b'))
     expect(answer).toMatchObject({ refused: 601, by: { mover: 'a', at: 5 } })
-    expect(next.moves).toEqual({ 0: { mover: 'a', at: 5 } })
+    expect(next.moves).toMatchObject({ 0: { mover: 'a' } })
   })
 
   it('takes one in the place of another only if it is that one', () => {
@@ -94,9 +97,9 @@ describe('a volume', () => {
     expect(told(...events, claim(1, 'b')).answer).toMatchObject({
       ...{ refused: 914, by: { mover: 'a' } },
     })
-    const yielded = [...events, { type: 'YIELD_MOVE', mover: 'a' } as const]
-    expect(told(...yielded).next.moves).toMatchObject({ 0: { mover: 'a' } })
-    expect(told(...yielded, claim(1, 'b')).next.mover).toBe('b')
+    const free = [...events, yielded('a')]
+    expect(told(...free).next.moves).toMatchObject({ 0: { mover: 'a' } })
+    expect(told(...free, claim(1, 'b')).next.mover).toBe('b')
   })
 
   it('is not had by whom another mover of that unit came before', () => {
@@ -120,16 +123,77 @@ describe('a volume', () => {
     expect(next.moves).not.toHaveProperty('0')
     const claimed = [add(0, 'a'), claim(0, 'a')]
     expect(told(...claimed, { type: 'END_MOVE', mover: 'b' }).next.mover).toBe('a')
-    expect(told(...claimed, { type: 'YIELD_MOVE', mover: 'b' }).next.mover).toBe('a')
+    expect(told(...claimed, yielded('b')).next.mover).toBe('a')
+  })
+})
+
+/** A call outlives its step, and comes when the move has stepped back, or has claimed its volume anew. */
+describe('what was asked for in a turn that is over', () => {
+  const again = [add(0, 'a'), claim(0, 'a'), yielded('a'), claim(0, 'a', 2)]
+
+  it('is no claim any more, also when the claim comes behind its own end', () => {
+    for (const before of [[claim(0, 'a'), yielded('a')], [yielded('a')]]) {
+      const { next, answer } = told(add(0, 'a'), add(1, 'b'), ...before, claim(0, 'a'))
+      expect(answer).toMatchObject({ refused: 929 })
+      expect(next.mover).toBeNull()
+      expect(decide(next, claim(1, 'b')).next.mover).toBe('b')
+      expect(decide(next, claim(0, 'a', 2)).next.mover).toBe('a')
+    }
   })
 
-  it('is locked by a mover only while it is its own', () => {
-    const claimed = [add(0, 'a'), claim(0, 'a')]
-    expect(told(...claimed, { type: 'LOCK', mover: 'a' }).next.standing).toBe('lock')
-    const late = told(...claimed, END, { type: 'LOCK', mover: 'a' })
+  it('ends no later one', () => {
+    expect(told(...again, yielded('a')).next.mover).toBe('a')
+    expect(told(...again, yielded('a', 2)).next.mover).toBeNull()
+    const overtaken = told(add(0, 'a'), claim(0, 'a'), lock('a'), claim(0, 'a', 2), yielded('a'))
+    expect(overtaken.next).toMatchObject({ mover: 'a', standing: 'lock' })
+  })
+
+  it('neither locks, nor makes a chunk, nor swaps one in that is out of date', () => {
+    for (const late of [lock('a'), alloc(0, 'a')]) {
+      const { next, answer } = told(...again, late)
+      expect(answer).toMatchObject({ refused: 929 })
+      expect(next).toMatchObject({ standing: 'idle', fittings: {} })
+    }
+    const ready = [...again, lock('a', 2), alloc(0, 'a', 2), CHOSEN, MADE]
+    expect(told(...ready, swap('a')).answer).toMatchObject({ refused: 929 })
+    expect(told(...ready, swap('a', 2)).next.units[0]).toEqual(CHUNK)
+  })
+})
+
+describe('the lock of a mover', () => {
+  const locked = [add(0, 'a'), add(1, 'b'), claim(0, 'a'), lock('a')]
+
+  it('is granted only while the volume is its own', () => {
+    expect(told(...locked).next).toMatchObject({ standing: 'lock', isLockedForMover: true })
+    const late = told(...locked.slice(0, 3), END, lock('a'))
     expect(late.answer).toMatchObject({ refused: 929 })
     expect(late.next.standing).toBe('idle')
-    expect(told({ type: 'LOCK' }).next.standing).toBe('lock')
+  })
+
+  it.each([
+    ['its turn', yielded('a')],
+    ['itself', END],
+    ['whoever finds it gone', add(0, 'c', { instead: 'a' })],
+  ])('goes with %s, and nobody has to ask for that', (_, end) => {
+    const { next } = told(...locked, end)
+    expect(next).toMatchObject({ standing: 'unlocking', isLockedForMover: false, isSet: false })
+  })
+
+  it('is not taken away by another that ends', () => {
+    const { next } = told(...locked, { type: 'END_MOVE', mover: 'b' }, yielded('b'))
+    expect(next).toMatchObject({ standing: 'lock', mover: 'a' })
+  })
+
+  it('is no operator’s: what he has locked stays locked', () => {
+    expect(told(lock()).next).toMatchObject({ standing: 'lock', isLockedForMover: false })
+    const claimed = [add(0, 'a'), claim(0, 'a')]
+    for (const both of [
+      [lock(), lock('a')],
+      [lock('a'), lock()],
+    ]) {
+      const { next } = told(...claimed, ...both, END)
+      expect(next).toMatchObject({ standing: 'lock', mover: null })
+    }
   })
 })
 
@@ -175,13 +239,10 @@ describe('a chunk for a unit that is to be moved', () => {
     const ended = [...claimed, alloc(0, 'a'), CHOSEN, MADE, END]
     expect(told(...ended, alloc(0, 'a')).answer).toMatchObject({ refused: 929 })
     expect(told(...ended, alloc(0, 'a')).next.fittings).toEqual({})
-    const yielded = [
-      ...[...claimed, alloc(0, 'a'), CHOSEN, MADE, { type: 'YIELD_MOVE', mover: 'a' } as const],
-      { type: 'LOCK' } as const,
-    ]
-    expect(told(...yielded, swap('a')).answer).toMatchObject({ refused: 929 })
-    expect(told(...yielded, swap()).answer).toMatchObject({ refused: 601 })
-    const { answer, next } = told(...yielded, claim(0, 'a'), swap('a'), END, swap('a'))
+    const left = [...claimed, alloc(0, 'a'), CHOSEN, MADE, yielded('a'), lock()]
+    expect(told(...left, swap('a')).answer).toMatchObject({ refused: 929 })
+    expect(told(...left, swap()).answer).toMatchObject({ refused: 601 })
+    const { answer, next } = told(...left, claim(0, 'a', 2), swap('a', 2), END, swap('a', 2))
     expect([answer, next.units[0]]).toMatchObject([{ ok: true }, CHUNK])
   })
 

@@ -50,20 +50,13 @@ describe.each(TABLE)('%s', (_name, event, outcomes) => {
 
 describe('one that a unit is moved of', () => {
   const claimed = { ...standing('lock'), mover: 'a' }
-  const unlockedBy = (event: { mover?: string; force?: true }, now: VolumeRecord = claimed) =>
+  const unlocked = (now: VolumeRecord, event: { force?: true } = {}) =>
     decide(now, { type: 'UNLOCK', ...event })
 
-  it('is unlocked by its mover, or by force', () => {
-    expect(unlockedBy({ mover: 'a' }).next.standing).toBe('unlocking')
-    expect(unlockedBy({ force: true }).next.standing).toBe('unlocking')
-    expect(unlockedBy({}).answer).toMatchObject({ refused: 903 })
-  })
-
-  it('stays locked when one that moved there before says so late', () => {
-    expect(unlockedBy({ mover: 'b' }).answer).toMatchObject({ refused: 903 })
-    const yielded = { ...claimed, mover: null }
-    expect(unlockedBy({ mover: 'a' }, yielded).answer).toMatchObject({ refused: 903 })
-    expect(unlockedBy({}, yielded).next.standing).toBe('unlocking')
+  it('is unlocked by force only', () => {
+    expect(unlocked(claimed, { force: true }).next.standing).toBe('unlocking')
+    expect(unlocked(claimed).answer).toMatchObject({ refused: 903 })
+    expect(unlocked({ ...claimed, mover: null }).next.standing).toBe('unlocking')
   })
 })
 
@@ -77,7 +70,8 @@ it('whoever is refused a lock makes the holder give the volume back', () => {
 })
 
 describe('one that was given back for a mover', () => {
-  const moves = { 1: { mover: 'disk_drop-1', at: 5 } }
+  const claim = { mover: 'disk_drop-1', turn: 1 }
+  const moves = { 1: { ...claim, at: 5 } }
   const wanted = { ...standing('active'), moves, mover: 'disk_drop-1', isWantedBack: true }
   const acquire = (from: VolumeRecord, at: number) =>
     decide(from, { type: 'ACQUIRE', token: 'n1', ...HELD, at })
@@ -92,7 +86,7 @@ describe('one that was given back for a mover', () => {
       ...{ refused: 929, message: expect.stringContaining('is kept until 1970-01-01T00:00:30.') },
     })
     expect(acquire(next, at + 30_000).answer).toMatchObject({ ok: true, isWantedBack: false })
-    const locked = decide(next, { type: 'LOCK', mover: 'disk_drop-1' })
+    const locked = decide(next, { type: 'LOCK', claim })
     expect(locked.answer).toMatchObject({ ok: true, standing: 'lock' })
   })
 

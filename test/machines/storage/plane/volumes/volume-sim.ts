@@ -25,18 +25,14 @@ import {
   unlockTask,
 } from '../../../../../machines/storage/plane/volumes/volume-tasks.ts'
 import type { Client } from '../../../../../src/client/index.ts'
-import type { AnyTask, MachineDefinition } from '../../../../../src/machine/index.ts'
-import type { Clock, TaskDelivery } from '../../../../../src/ports/index.ts'
+import type { MachineDefinition } from '../../../../../src/machine/index.ts'
+import type { Clock } from '../../../../../src/ports/index.ts'
 import { TroupeError } from '../../../../../src/protocol/index.ts'
-import { RUNTIME } from '../../../../../src/worker/attempt-runtime.ts'
 import type { Harness } from '../../../../shard/harness.ts'
-import { open, restart, worker } from '../../../../shard/support.ts'
+import { EngineSim, type EngineSimOptions, type Process } from '../../engine-sim.ts'
 
 const MACHINES: readonly MachineDefinition[] = [...diskMachines, volume]
-const TASKS: readonly AnyTask[] = [
-  ...[chooseTask.troupeTask, makeTask.troupeTask, releaseTask.troupeTask],
-  ...[lockTask.troupeTask, unlockTask.troupeTask],
-]
+const TASKS = [chooseTask, makeTask, releaseTask, lockTask, unlockTask]
 const STEP_MS = 100
 const WITHIN_MS = 600_000
 export const VID = 4_294_967_295
@@ -54,9 +50,11 @@ export interface Opened {
 /** Of other rooms, beside volumes and disks. */
 export interface VolumeSimParts {
   machines: readonly MachineDefinition[]
-  tasks: readonly AnyTask[]
-  /** Before each attempt of a task, with its node. */
+  tasks: EngineSimOptions['tasks']
+  /** With each process. */
   open: (opened: Opened) => void
+  /** Those that there are: `<disk>/<vuid>`. */
+  chunks: Map<string, 'normal' | 'readonly'>
 }
 
 /** A call on a disk that takes its time; `work` gives back why it is refused. */
@@ -67,20 +65,30 @@ export type ChunkCall = (
 ) => Promise<void>
 
 export class VolumeSim {
-  h: Harness
-  readonly #parts: VolumeSimParts
+  readonly #sim: EngineSim
   /** `<disk>/<vuid>`. */
-  readonly chunks = new Map<string, 'normal' | 'readonly'>()
+  readonly chunks: VolumeSimParts['chunks']
   /** All that were ever made. */
   readonly made = new Set<string>()
   /** What becomes of a call: `fails`, nothing is done; `lost`, it is done and nobody hears of it. */
   fate: (verb: string, at: UnitPlace) => 'done' | 'fails' | 'lost' | number = () => 'done'
-  #stop = new AbortController()
 
-  constructor(parts: VolumeSimParts = { machines: [], tasks: [], open: () => {} }) {
-    this.#parts = parts
-    this.h = open(this.#machines, { shardCount: 4, flushDelayMs: 2 })
-    this.#serve()
+  constructor({
+    machines = [],
+    tasks = [],
+    open = () => {},
+    chunks = new Map(),
+  }: Partial<VolumeSimParts> = {}) {
+    this.chunks = chunks
+    this.#sim = new EngineSim({
+      machines: [...MACHINES, ...machines],
+      tasks: [...TASKS, ...tasks],
+      opened: (process) => open(this.#opened(process)),
+    })
+  }
+
+  get h(): Harness {
+    return this.#sim.h
   }
 
   async farm(disks: number, hosts: number): Promise<void> {
@@ -127,10 +135,7 @@ export class VolumeSim {
   }
 
   crash(): void {
-    this.#stop.abort()
-    this.#stop = new AbortController()
-    this.h = restart(this.h, this.#machines)
-    this.#serve()
+    this.#sim.crash()
   }
 
   /** What ledgers promise: `<disk>/<vuid>`, sorted. */
@@ -143,21 +148,12 @@ export class VolumeSim {
     return lines.sort()
   }
 
-  get #machines(): MachineDefinition[] {
-    return [...MACHINES, ...this.#parts.machines]
-  }
-
-  get #tasks(): AnyTask[] {
-    return [...TASKS, ...this.#parts.tasks]
-  }
-
-  #serve(): void {
-    const { signal } = this.#stop
-    for (const { queue } of this.#tasks) {
-      this.h.taskQueue.consume({ queue: String(queue), slots: 4 }, (delivery) => {
-        void this.#perform(delivery, this.h, signal).catch(() => {})
-      })
-    }
+  #opened({ h: { client, clock }, h, signal, config }: Process): Opened {
+    const table = new DiskTable(client, clock, 0)
+    const call = this.#call(h, signal)
+    const chunks = this.#calls(call)
+    openVolumes(config, { disks: new Disks(client, clock), table, chunks })
+    return { config, client, clock, table, chunks, call }
   }
 
   #call(h: Harness, signal: AbortSignal): ChunkCall {
@@ -203,49 +199,6 @@ export class VolumeSim {
         await call('stat', at, () => (this.chunks.has(key(at)) ? undefined : 621))
         return { status: 'normal', usedBytes: 0 }
       },
-    }
-  }
-
-  async #perform(delivery: TaskDelivery, h: Harness, signal: AbortSignal): Promise<void> {
-    const { taskId, name } = delivery.message
-    const task = this.#tasks.find((one) => one.name === name)
-    if (!task) throw new Error(`there is no task ${name}`)
-    const { start, done, fail } = worker(h)
-    const { token, attempt, input } = await start(taskId)
-    delivery.ack()
-    const { client, clock, limits } = h
-    const beat = () => {
-      if (signal.aborted) return
-      worker(h)
-        .beat(taskId, token)
-        .catch(() => {})
-      clock.after(10_000, beat)
-    }
-    beat()
-    const config = {}
-    const disks = new Disks(client, clock)
-    const table = new DiskTable(client, clock, 0)
-    const call = this.#call(h, signal)
-    const chunks = this.#calls(call)
-    openVolumes(config, { disks, table, chunks })
-    this.#parts.open({ config, client, clock, table, chunks, call })
-    try {
-      const output = await task.run({
-        ...{
-          input,
-          address: taskId.slice(0, taskId.indexOf('#')),
-          taskId,
-          attempt,
-          token,
-          signal,
-        },
-        ...{ directory: '', reattached: false, leaseMs: limits.leaseMs, onWorkerLost: 'rerun' },
-        ...{ progress: () => {}, log: () => {} },
-        [RUNTIME]: { config, node: { client, clock, limits, machines: new Map() } },
-      } as never)
-      if (!signal.aborted) await done(taskId, token, output)
-    } catch (thrown) {
-      if (!signal.aborted) await fail(taskId, token, 'temporary', (thrown as Error).message)
     }
   }
 }

@@ -36,6 +36,6 @@ it('nor is one whose last chunk is still on a disk: who has an older mapping rea
 })
 
 it('a move that waits for its turn, or for a person, has made nothing yet', () => {
-  const moves = { 0: { mover: 'balance-1-7-x', at: 1 } }
+  const moves = { 0: { mover: 'balance-1-7-x', at: 1, turn: 1 } }
   expect(settledOf({ ...VOLUME, moves }, MARKED)).toEqual(new Set([0, 1, 2]))
 })

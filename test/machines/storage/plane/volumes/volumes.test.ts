@@ -82,12 +82,12 @@ it('who wants to lock one is refused, and gets it soon', async () => {
 it('one that is given back for a mover is left to it: who writes takes another one meanwhile', async () => {
   const { vid, units } = await write()
   const { client } = rig.node
-  const mover = 'disk_drop-1-1-x'
+  const claim = { mover: 'disk_drop-1-1-x', turn: 1 }
   const vuid = units[0]?.vuid ?? 0n
   for (const type of ['ADD_MOVE', 'CLAIM_MOVE']) {
-    await client.ask(`volume/${vid}`, { type, vuid, mover, at: Date.now() })
+    await client.ask(`volume/${vid}`, { type, vuid, ...claim, at: Date.now() })
   }
-  const lock = () => rig.parts.calls.lock(vid, { mover })
+  const lock = () => rig.parts.calls.lock(vid, { claim })
   await expect(lock()).rejects.toMatchObject({ status: 902 })
   await rig.stands(vid, ({ standing }) => standing === 'idle')
   const isReplaced = async () => {

@@ -2,12 +2,17 @@
  * Actors on a virtual clock with a worker that runs the code of their tasks. `crash` is kill -9 of the node: what
  * was not flushed is gone, what was done to the world stays, and calls that are under way are done or not.
  */
-import type { AnyTask, MachineDefinition, TaskLogic } from '../../../../src/machine/index.ts'
-import type { TaskDelivery } from '../../../../src/ports/index.ts'
-import type { ActorView, EventObject } from '../../../../src/protocol/index.ts'
-import { RUNTIME } from '../../../../src/worker/attempt-runtime.ts'
-import type { Harness } from '../../../shard/harness.ts'
-import { open, restart, worker } from '../../../shard/support.ts'
+import {
+  type AnyTask,
+  type MachineDefinition,
+  TaskError,
+  type TaskLogic,
+} from '../../../src/machine/index.ts'
+import type { TaskDelivery } from '../../../src/ports/index.ts'
+import type { ActorView, EventObject } from '../../../src/protocol/index.ts'
+import { RUNTIME } from '../../../src/worker/attempt-runtime.ts'
+import type { Harness } from '../../shard/harness.ts'
+import { open, restart, worker } from '../../shard/support.ts'
 
 const BEAT_MS = 10_000
 const STEP_MS = 50
@@ -30,6 +35,8 @@ export interface EngineSimOptions {
 
 export class EngineSim {
   h: Harness
+  /** Tasks that begin from now on fail. */
+  isFailing = false
   /** Of the clock, between two looks. */
   stepMs = STEP_MS
   readonly #options: EngineSimOptions
@@ -74,11 +81,19 @@ export class EngineSim {
   #serve(): void {
     const process: Process = { h: this.h, signal: this.#stop.signal, config: {} }
     this.#options.opened(process)
-    for (const queue of new Set(this.#tasks.map((one) => one.queue as string))) {
-      this.h.taskQueue.consume({ queue, slots: 8 }, (delivery) => {
-        void this.#perform(delivery, process).catch(() => {})
-      })
-    }
+    for (const { queue, concurrency = 1 } of this.#tasks)
+      for (let place = 0; place < concurrency; place += 1) this.#offer(queue as string, process)
+  }
+
+  /** A place for one attempt at a time: as a worker does, it asks for the next when that has ended. */
+  #offer(queue: string, process: Process): void {
+    if (process.signal.aborted) return
+    const consumer = process.h.taskQueue.consume({ queue, slots: 1 }, (delivery) => {
+      consumer.stop()
+      void this.#perform(delivery, process)
+        .catch(() => {})
+        .finally(() => this.#offer(queue, process))
+    })
   }
 
   async #perform(delivery: TaskDelivery, { h, signal, config }: Process): Promise<void> {
@@ -99,6 +114,7 @@ export class EngineSim {
     const address = taskId.slice(0, taskId.indexOf('#'))
     const given = task.input === undefined ? input : task.input.parse(input)
     try {
+      if (this.isFailing) throw new Error('as the test wants it')
       const output = await task.run({
         ...{ input: given, address, taskId, attempt, token, signal, directory: '' },
         ...{ reattached: false, leaseMs: limits.leaseMs, onWorkerLost: 'rerun' },
@@ -107,7 +123,8 @@ export class EngineSim {
       } as never)
       if (!signal.aborted) await done(taskId, token, output)
     } catch (thrown) {
-      if (!signal.aborted) await fail(taskId, token, 'temporary', (thrown as Error).message)
+      const kind = thrown instanceof TaskError ? thrown.failure.class : 'temporary'
+      if (!signal.aborted) await fail(taskId, token, kind, (thrown as Error).message)
     } finally {
       isOver = true
     }
