@@ -46,9 +46,11 @@ describe.each(VICTIMS)('the %s dies, and the move goes on where it was', (victim
     expect(endsOf(result)).toEqual(['finished'])
   })
 
-  const cancelled = MOMENTS.flatMap((moment) =>
-    [true, false].map((isSwapped) => ({ moment, isSwapped })),
-  )
+  // Of one that was swapped nothing shows that its volume has said so: there is no moment when that is done.
+  const cancelled = [
+    { moment: 'asked', isSwapped: true },
+    ...MOMENTS.map((moment) => ({ moment, isSwapped: false })),
+  ] as const
   it.each(cancelled.filter(({ moment }) => victim !== 'runner' || moment === 'done'))(
     'withdraw is $moment (swapped: $isSwapped)',
     async ({ moment, isSwapped }) => {

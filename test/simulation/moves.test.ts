@@ -38,7 +38,8 @@ it.each([
 ] as const)(
   'a move that is cancelled, and %s, whoever dies meanwhile',
   async (_, isSwapped, end) => {
-    const traps = MOMENTS.map((moment) => ({ step: 'withdraw', moment, victim: 'leader' }) as const)
+    const moments = isSwapped ? (['asked'] as const) : MOMENTS
+    const traps = moments.map((moment) => ({ step: 'withdraw', moment, victim: 'leader' }) as const)
     const result = await runCancelledMove(traps, { isSwapped })
     expectSettled(result)
     for (const trap of traps) expectSprung(result, trap)

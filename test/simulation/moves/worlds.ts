@@ -93,7 +93,11 @@ export function runQuietMove(
  */
 export function runCancelledMove(
   traps: readonly Trap[],
-  { isSwapped, instead = NONE, plan = {} }: { isSwapped: boolean } & QuietOptions,
+  {
+    isSwapped,
+    instead = NONE,
+    plan = {},
+  }: { isSwapped: boolean } & Omit<QuietOptions, 'cancelledIn'>,
 ): Promise<SeedResult> {
   const update = ['move-update', unheardSwap(isSwapped)] as const
   return runQuietMove(traps, {

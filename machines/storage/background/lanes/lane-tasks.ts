@@ -122,7 +122,7 @@ function standsStill({ paused, parked }: ActorView): boolean {
   return paused !== undefined || parked !== undefined
 }
 
-/** One that was ended by hand said nothing to its volume, which may be locked for it; of others it knows that. */
+/** One that was ended by hand said nothing to its volume, which may be locked for it. */
 async function leaveVolume(client: Client, mover: string): Promise<void> {
   const vid = volumeOfMove(mover)
   if (vid === undefined) return

@@ -56,7 +56,10 @@ export function waits(now: MoveRecord): Change {
   return { next, words: [added(next)] }
 }
 
-/** By its lane, or by an operator who has set it to where it prepares. */
+/**
+ * By its lane, or by an operator who has set it to where it prepares; to a step behind the claim, it is refused there,
+ * and steps back.
+ */
 export function turned(now: MoveRecord): Change {
   return silent({ ...now, isWaiting: false, turns: now.turns + 1, wait: null })
 }

@@ -29,7 +29,7 @@ const common = { runsOn: 'node', concurrency: AT_ONCE, retry: RETRY } as const
 export const AGAIN_MS = 10_000
 /** Room comes with other disks, or with chunks that go. */
 const NO_PLACE_MS = 60_000
-/** The volume is making a chunk of another unit, or unlocking its chunks: that takes a call or two. */
+/** The volume is making a chunk of another unit: that takes a call or two. */
 const BUSY_MS = 2_000
 
 /** The reference's words, for who reads `finish_advance_reason`. */
@@ -142,9 +142,13 @@ async function claim(attempt: TaskAttempt<Mover>, { views }: MovePorts): Promise
       other = await claims.claim(sourceVuid, own)
     }
   } catch (thrown) {
-    // It began so late that nobody believed in it any more, or this is an attempt that its move has outlived.
     if (!isRefused(thrown, 929)) throw thrown
-    return { end: 'over', reason: NOT_ITS_OWN, why: thrown.message }
+    const { message: why } = thrown
+    const { moves } = await views.record(vid, { fresh: true })
+    // Its turn is over, as for an attempt that its move has outlived: the next one claims anew.
+    if (moves[index]?.mover === own.mover) return { end: 'back', why, waitMs: AGAIN_MS }
+    // It began so late that nobody believed in it any more.
+    return { end: 'over', reason: NOT_ITS_OWN, why }
   }
   if (other?.isSameUnit === true) return { end: 'over', reason: other.why, why: other.why }
   if (other !== null) return { end: 'back', why: other.why, waitMs: AGAIN_MS }
@@ -165,11 +169,12 @@ async function lock(attempt: TaskAttempt<Mover>, { calls, views }: MovePorts): P
   } catch (thrown) {
     if (!isRefused(thrown, 902)) throw thrown
     const { message: why } = thrown
-    const { standing } = await views.record(vid, { fresh: true })
-    // The chunks of who had it before are being unlocked, which ends by itself.
-    if (standing !== 'active') return { end: 'again', why, waitMs: BUSY_MS }
-    if (type === 'disk_drop') return { end: 'back', why, waitMs: AGAIN_MS }
-    return { end: 'over', reason: NOT_LOCKED, why }
+    const { standing, isWantedBack } = await views.record(vid, { fresh: true })
+    // Whoever writes to it was asked to give it back. Its chunks may be being unlocked instead: that ends by itself, but
+    // not before a blobnode that is away comes back, so that nobody waits for it in others' way.
+    const isWrittenTo = standing === 'active' && isWantedBack
+    if (type !== 'disk_drop' && isWrittenTo) return { end: 'over', reason: NOT_LOCKED, why }
+    return { end: 'back', why, waitMs: AGAIN_MS }
   }
 }
 
@@ -222,8 +227,8 @@ async function update(attempt: TaskAttempt<Swap>, { calls }: MovePorts): Promise
     if (status === 927) return { end: 'redo', why, isPlaceBad: true }
     // It was made anew without a lock, since nobody could write to it: now somebody can, and need not be moved.
     if (status === 926 && type === 'disk_repair') return { end: 'over', reason: USABLE_AGAIN, why }
-    // Somebody unlocked it. What was written since is copied under the next lock: until then no swap is granted, to
-    // this turn or to calls of it that come late.
+    // It is unlocked. What was written since is copied under the next lock, in another turn: what this one asked for,
+    // and comes late, is refused from then on.
     if (status === 926) return { end: 'back', why, waitMs: AGAIN_MS }
     // It is paused, and may have the swap before it: of that there is no way back.
     if (status === 904 && (await isVolumeThere(attempt))) {

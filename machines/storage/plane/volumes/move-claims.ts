@@ -9,8 +9,21 @@
  */
 import { formatAddress, parseAddress } from '../../../../src/index.ts'
 import { vuidParts } from '../codes/index.ts'
-import { movedBy, noUnitText, staleText, withFittingFor, withoutFittingsOf } from './unit-rules.ts'
-import type { VolumeAnswer, VolumeEvent, VolumeEventOf, VolumeRecord } from './volume-record.ts'
+import {
+  movedBy,
+  noUnitText,
+  staleText,
+  unclaimedText,
+  withFittingFor,
+  withoutFittingsOf,
+} from './unit-rules.ts'
+import type {
+  Claim,
+  VolumeAnswer,
+  VolumeEvent,
+  VolumeEventOf,
+  VolumeRecord,
+} from './volume-record.ts'
 
 /** Who is announced and has not begun by then will not. */
 export const BIRTH_MS = 30_000
@@ -50,17 +63,11 @@ export function moveClaimed(now: VolumeRecord, event: VolumeEventOf<'CLAIM_MOVE'
   const unit = now.units[index]
   if (known === undefined) {
     if (unit !== undefined && unit.epoch !== epoch) return refuse(now, 918, staleText(unit))
-    return refuse(
-      now,
-      929,
-      `is not ${mover}'s to move unit ${index} of: it was not announced, or has ended`,
-    )
+    return refuse(now, 929, unclaimedText(now, event))
   }
   // Whether its unit is still the one that it means is for who claims it to see, who has to know why.
   if (known.mover !== mover) return movedBy(now, 601, known, index)
-  if (turn < known.turn) {
-    return refuse(now, 929, `is not ${mover}'s by its claim ${turn}, which is over: claim it anew`)
-  }
+  if (turn < known.turn) return refuse(now, 929, unclaimedText(now, event))
   const other = Object.values(now.moves).find((one) => one.mover === now.mover)
   if (other !== undefined && other !== known) return movedBy(now, 914, other)
   return done({ ...now, mover, moves: { ...now.moves, [index]: { ...known, turn } } })
@@ -71,14 +78,24 @@ export function moveYielded(
   now: VolumeRecord,
   { mover, turn }: VolumeEventOf<'YIELD_MOVE'>,
 ): Decision {
+  return done(withoutTurn(now, { mover, turn }))
+}
+
+/** Somebody has taken it from its mover, which has to claim it anew. */
+export function withoutMover(now: VolumeRecord): VolumeRecord {
+  const planned = Object.values(now.moves).find((one) => one.mover === now.mover)
+  return planned === undefined ? now : withoutTurn(now, planned)
+}
+
+function withoutTurn(now: VolumeRecord, { mover, turn }: Claim): VolumeRecord {
   const found = Object.entries(now.moves).find(([, one]) => one.mover === mover)
-  if (found === undefined || turn < found[1].turn) return done(now)
+  if (found === undefined || turn < found[1].turn) return now
   const [index, known] = found
-  return done({
+  return {
     ...now,
     mover: now.mover === mover ? null : now.mover,
     moves: { ...now.moves, [index]: { ...known, turn: turn + 1 } },
-  })
+  }
 }
 
 export function moveEnded(now: VolumeRecord, { mover }: VolumeEventOf<'END_MOVE'>): Decision {

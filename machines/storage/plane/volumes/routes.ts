@@ -119,7 +119,8 @@ function statusRoutes({ calls }: VolumeRoutesDeps): AppRoute[] {
     {
       method: 'POST',
       path: '/storage/volumes/:vid/lock',
-      summary: 'nobody writes to the volume any more; its chunks are set read-only',
+      summary:
+        'nobody writes to the volume any more, until it is unlocked; its chunks are set read-only. A lock of who moves a unit of it becomes a lasting one',
       schemas: { answer: standingAnswer },
       handle: refusing(async (request) => {
         const vid = vidOf(request)

@@ -80,7 +80,15 @@ function deniedTo(
     return movedBy(now, 601, planned, index)
   }
   if (claim === undefined || (planned !== undefined && isClaimedBy(now, claim))) return undefined
-  return refuse(now, 929, `is not ${claim.mover}'s to move unit ${index} of: claim it first`)
+  return refuse(now, 929, unclaimedText(now, claim))
+}
+
+/** Why a claim is none. */
+export function unclaimedText({ moves }: VolumeRecord, { mover, turn }: Claim): string {
+  const isAnnounced = Object.values(moves).some((one) => one.mover === mover)
+  return isAnnounced
+    ? `is not ${mover}'s by its claim ${turn}: that is over, or was not made; claim it anew`
+    : `is not ${mover}'s to move units of: it was not announced, or has ended`
 }
 
 /** The chunk that is ready takes the place of the one that is there. */

@@ -11,6 +11,7 @@ import {
   moverUnheard,
   moveYielded,
   type VolumeWord,
+  withoutMover,
 } from './move-claims.ts'
 import {
   allocated,
@@ -21,6 +22,7 @@ import {
   releasing,
   retiredOver,
   stuck,
+  unclaimedText,
   unplaceable,
   updated,
 } from './unit-rules.ts'
@@ -148,7 +150,7 @@ function idle(now: VolumeRecord, at: number): VolumeRecord {
 function lock(now: VolumeRecord, claim: Claim | undefined): VolumeDecision {
   const { standing, holder } = now
   if (claim !== undefined && !isClaimedBy(now, claim)) {
-    return refuse(now, 929, `is not ${claim.mover}'s to move units of: claim it first`)
+    return refuse(now, 929, unclaimedText(now, claim))
   }
   switch (standing) {
     case 'lock':
@@ -178,7 +180,8 @@ function unlock(now: VolumeRecord, event: VolumeEventOf<'UNLOCK'>): VolumeDecisi
     case 'unlocking':
       return done(isForced ? { ...now, standing: 'idle', isSet: true } : now)
     case 'lock':
-      return done(unlocking(now))
+      // By force: what its mover copied is out of date as soon as somebody writes.
+      return done(unlocking(withoutMover(now)))
     default:
       return refuse(now, 903, `is ${now.standing}: only one that is locked can be unlocked`)
   }
@@ -190,7 +193,8 @@ function unlocking(now: VolumeRecord): VolumeRecord {
 
 /** Where its mover has it no more, whichever way that went. */
 function lockedNoLonger(decision: VolumeDecision): VolumeDecision {
-  const { next } = decision
+  const { next, answer } = decision
+  if (answer !== undefined && 'refused' in answer) return decision
   if (next.mover !== null || !next.isLockedForMover) return decision
   return done(unlocking(next))
 }

@@ -5,8 +5,8 @@
  *
  * ```
  * standing   creating ──► idle ◄── RETURN, time over ──► active
- *                          ▲ └─LOCK─► lock ──UNLOCK──► unlocking ─┐
- *                          └──────────────────────────────────────┘
+ *                          ▲ └─LOCK─► lock ──UNLOCK, or the turn of its mover is over──► unlocking ─┐
+ *                          └────────────────────────────────────────────────────────────────────────┘
  * fitting    rest ──► choosing ──► making ──► rest        units get chunks
  * releasing  rest ──► releasing ──► rest                  chunks that are nobody's go
  * ```
@@ -120,6 +120,12 @@ const to = <TTarget extends string>(standing: VolumeStanding, target: TTarget) =
   guard: { type: 'stands' as const, params: { as: standing } },
   target,
 })
+/** By force it may be past that before its chunks were locked. */
+const UNLOCKED = [
+  to('unlocking', '#volume.standing.unlocking'),
+  to('idle', '#volume.standing.idle'),
+  to('active', '#volume.standing.active'),
+]
 const troubled = <TTarget extends string>(room: Room, target: TTarget) => ({
   guard: { type: 'isTroubled' as const, params: { room } },
   target,
@@ -161,17 +167,13 @@ const machine = chart.createMachine({
               },
             },
             judging: {
-              always: [
-                to('unlocking', '#volume.standing.unlocking'),
-                { guard: 'isSet', target: 'set' },
-                { target: 'pausing' },
-              ],
+              always: [...UNLOCKED, { guard: 'isSet', target: 'set' }, { target: 'pausing' }],
             },
             pausing: {
-              always: to('unlocking', '#volume.standing.unlocking'),
+              always: UNLOCKED,
               after: { settingPause: 'setting' },
             },
-            set: { always: to('unlocking', '#volume.standing.unlocking') },
+            set: { always: UNLOCKED },
           },
         },
         unlocking: {

@@ -71,6 +71,8 @@ export class MoveSim {
   opensQueues = true
   /** Before the worker says that it has copied all. */
   beforeComplete: (dest: Map<bigint, Flag>) => void = () => {}
+  /** By each worker that came to its end, in their order. */
+  readonly copied: bigint[][] = []
 
   constructor() {
     this.volumes = new VolumeSim({
@@ -214,10 +216,13 @@ export class MoveSim {
     const { sources, destination, sourceVuid } = await this.record(taskId)
     const source = sources?.find(({ vuid }) => vuid === sourceVuid)
     const from = this.shards.get(`${source?.diskId}/${sourceVuid}`) ?? new Map()
-    const whole = [...from].filter(([, flag]) => flag === 1)
-    const dest = new Map<bigint, Flag>(whole)
+    const place = `${destination.diskId}/${destination.vuid}`
+    const dest = this.shards.get(place) ?? new Map<bigint, Flag>()
+    const lacking = [...from].filter(([bid, flag]) => flag === 1 && !dest.has(bid))
+    for (const [bid, flag] of lacking) dest.set(bid, flag)
+    this.copied.push(lacking.map(([bid]) => bid))
     this.beforeComplete(dest)
-    this.shards.set(`${destination.diskId}/${destination.vuid}`, dest)
+    this.shards.set(place, dest)
   }
 
   async complete(worker: string, held: { taskId: string; token: number }): Promise<unknown> {

@@ -57,6 +57,23 @@ it('is made whole in the end, and leaks nothing on the way', async () => {
   )
 })
 
+it('is locked whole again after it was unlocked by force while its chunks were being locked', async () => {
+  const sim = new VolumeSim()
+  await sim.farm(3, 3)
+  await sim.begin('Replica3OneAZ')
+  await sim.until(({ standing }) => standing === 'idle')
+  sim.callMs = 500
+  await sim.ask({ type: 'LOCK' })
+  await sim.ask({ type: 'UNLOCK' })
+  await sim.ask({ type: 'UNLOCK', force: true })
+  expect(await sim.record()).toMatchObject({ standing: 'idle', isSet: true })
+  await sim.h.advance(5_000)
+  for (const key of sim.chunks.keys()) sim.chunks.set(key, 'normal')
+  await sim.ask({ type: 'LOCK' })
+  await sim.until(({ isSet }) => isSet)
+  expect([...sim.chunks.values()]).toEqual(['readonly', 'readonly', 'readonly'])
+})
+
 type Step = 'alloc' | 'update' | 'release' | 'lock' | 'unlock'
 const steps = fc.array(
   fc.record({

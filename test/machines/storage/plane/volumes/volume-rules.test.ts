@@ -58,6 +58,15 @@ describe('one that a unit is moved of', () => {
     expect(unlocked(claimed).answer).toMatchObject({ refused: 903 })
     expect(unlocked({ ...claimed, mover: null }).next.standing).toBe('unlocking')
   })
+
+  it("by force is its mover's no more: what that asks for by its claim is refused", () => {
+    const claim = { mover: 'a', turn: 1 }
+    const planned = { ...claimed, moves: { 1: { ...claim, at: 5 } } }
+    const { next } = unlocked(planned, { force: true })
+    expect(next).toMatchObject({ mover: null, moves: { 1: { turn: 2 } } })
+    const locked = { ...next, standing: 'lock' } as const
+    expect(decide(locked, { type: 'LOCK', claim }).answer).toMatchObject({ refused: 929 })
+  })
 })
 
 it('whoever is refused a lock makes the holder give the volume back', () => {

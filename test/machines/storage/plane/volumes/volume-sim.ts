@@ -70,6 +70,8 @@ export class VolumeSim {
   readonly chunks: VolumeSimParts['chunks']
   /** All that were ever made. */
   readonly made = new Set<string>()
+  /** There, and as long back. */
+  callMs = 5
   /** What becomes of a call: `fails`, nothing is done; `lost`, it is done and nobody hears of it. */
   fate: (verb: string, at: UnitPlace) => 'done' | 'fails' | 'lost' | number = () => 'done'
 
@@ -158,14 +160,14 @@ export class VolumeSim {
 
   #call(h: Harness, signal: AbortSignal): ChunkCall {
     return async (verb, at, work) => {
-      await new Promise<void>((resolve) => h.clock.after(5, resolve))
+      await new Promise<void>((resolve) => h.clock.after(this.callMs, resolve))
       // The process is dead: it does nothing any more.
       if (signal.aborted) await new Promise(() => {})
       const fate = this.fate(verb, at)
       if (typeof fate === 'number') throw refusal(fate, 'as the test wants it')
       if (fate === 'fails') throw new TroupeError('unavailable', 'as the test wants it')
       const refused = work()
-      await new Promise<void>((resolve) => h.clock.after(5, resolve))
+      await new Promise<void>((resolve) => h.clock.after(this.callMs, resolve))
       if (signal.aborted) await new Promise(() => {})
       if (fate === 'lost') throw new TroupeError('unavailable', 'its answer was lost')
       if (refused !== undefined) throw refusal(refused, 'as a blobnode says it')
