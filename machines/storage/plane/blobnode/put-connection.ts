@@ -239,7 +239,9 @@ class PutExchange implements HeldExchange {
     this.#body = undefined
     this.#early = []
     this.#socket.resume()
-    if (this.#left === 0) this.#onEnd()
+    if (this.#left > 0) return
+    clearTimeout(this.#late)
+    this.#onEnd()
   }
 
   #came(): void {

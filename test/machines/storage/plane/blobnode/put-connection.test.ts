@@ -206,6 +206,21 @@ describe('a connection that stands still', () => {
   })
 })
 
+it('a request that is over does not close its connection later, were it refused and without a body', async () => {
+  const requestMsMax = 50
+  const url = await listening({
+    requestMsMax,
+    answer: async (_call, exchange) => exchange.fail({ status: 611, text: '{}' }),
+  })
+  const { socket, hears } = await opened(url)
+  socket.write(put(1, ''))
+  await hears('611')
+  const over = performance.now() + 2 * requestMsMax
+  await until(() => performance.now() > over, PATIENCE, 'its time to be over')
+  socket.write(put(2, ''))
+  await hears('611', '611')
+})
+
 describe('a body that nobody has asked for yet', () => {
   it('waits, and is given whole', async () => {
     let exchange: HeldExchange | undefined
