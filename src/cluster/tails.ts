@@ -3,8 +3,9 @@
  * them.
  *
  * Decides: who has to answer (all members of the view that the registry has by now, who was named owner
- * before and may have written since, and whom the taker knows to have claimed), that silence is waited out, and that a member lets go
- * of the shard before it answers. Leaves to others: which chain wins (taking.ts in shard/).
+ * before and may have written since, and whom the taker knows to have claimed), that silence is waited
+ * out, and that a member lets go of the shard before it answers. Leaves to others: which chain wins
+ * (taking.ts in shard/).
  */
 import type { Clock, Log, Store, Subscription, Transport } from '../ports/index.ts'
 import { pack, type Subjects, unpack } from '../protocol/index.ts'
@@ -137,6 +138,7 @@ class Collection {
   readonly #deps: TailsDeps
   readonly #from: number
   readonly #claimants: readonly string[]
+  readonly #heard: ReadonlySet<string>
   readonly #done: (collected: Collected | undefined) => void
   readonly #answered = new Map<string, OtherTail>()
   readonly #asked = new Set<string>()
@@ -147,12 +149,13 @@ class Collection {
 
   constructor(
     deps: TailsDeps,
-    { shard, from, claimants }: TailRequest,
+    { shard, from, claimants, heard }: TailRequest,
     done: (collected: Collected | undefined) => void,
   ) {
     this.shard = shard
     this.#from = from
     this.#claimants = claimants
+    this.#heard = new Set([...heard, deps.name])
     this.#deps = deps
     this.#done = done
   }
@@ -178,12 +181,11 @@ class Collection {
 
   /** By the view of now: it may have changed since the first was asked. */
   missing(): string[] {
-    const { views, name } = this.#deps
-    const { view } = views
+    const { view } = this.#deps.views
     const members = view?.members.map((one) => one.name) ?? []
     const former = view?.former[this.shard]?.map((one) => one.name) ?? []
     return [...new Set([...members, ...former, ...this.#claimants])].filter(
-      (one) => one !== name && !this.#answered.has(one) && !this.#givenUp.has(one),
+      (one) => !this.#heard.has(one) && !this.#answered.has(one) && !this.#givenUp.has(one),
     )
   }
 

@@ -17,16 +17,18 @@ export interface OtherTail {
 export interface TailRequest {
   shard: number
   from: number
-  /** Who has claimed the shard, by records that are known. */
+  /** Who has claimed the shard last, by records that are known, whether or not a view names it. */
   claimants: readonly string[]
+  /** Who has answered before, or was given up: nobody asks them again. */
+  heard: readonly string[]
 }
 
 /** The tails of other members, for a journal that may have lost its end. */
 export interface OtherTails {
   /**
-   * Asks all who may have kept records of the shard behind slot `from - 1`, and these claimants among
-   * them. Each lets go of the shard before it answers; `done` is told when all have answered, however
-   * long that takes, or were given up by an operator.
+   * Asks all who may have kept records of the shard behind slot `from - 1`, and were not heard. Each lets
+   * go of the shard before it answers; `done` is told, never within this call, when all have answered,
+   * however long that takes, or were given up by an operator.
    */
   collect(
     request: TailRequest,

@@ -4,7 +4,7 @@
  * Decides: when a store and a journal belong together, when a checkpoint takes the store's place, and
  * that of the newest records nothing is applied or kept before the claim behind them has won; what is
  * further behind is followed first, as a standby would. Leaves to others: who tries
- * to take and who has to be asked for a tail (cluster), which checkpoint (checkpoint-loading.ts).
+ * to take (cluster), who has to be asked for a tail (witnesses.ts), which checkpoint (checkpoint-loading.ts).
  */
 import { hashBytes, invariant } from '../protocol/index.ts'
 import { CheckpointLoading } from './checkpoint-loading.ts'

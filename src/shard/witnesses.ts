@@ -1,32 +1,36 @@
 /**
  * Other members as witnesses of what a journal lost at its end.
  *
- * Decides: when they have to be asked, and who besides those that the view names: whoever claimed last
- * and has not released may have written more than anybody else has seen, and who claimed before has
- * nothing that the last one had not read. Whoever goes by an old view learns of that one from the
- * records alone. Leaves to others: asking (cluster/tails.ts), what follows from their answers (taking.ts).
+ * Decides: when they have to be asked, and who besides those that the view names: whoever claimed last, has not
+ * released, and may have written more than anybody else has seen. Whoever goes by an old view learns of that one
+ * from the records alone: from those that are left of the journal, and from what the members have kept, who are
+ * asked first. A claim whose slot was removed is not known any more; it was made long ago, and so was the view that
+ * named its node. Leaves to others: asking (cluster/tails.ts), what follows from their answers (taking.ts).
  */
 import { invariant } from '../protocol/index.ts'
 import type { JournaledCommitDeps, OtherTail } from './journaled-deps.ts'
+import { LastClaim } from './last-claim.ts'
 import type { KnownEnd, SlotReader } from './slot-reader.ts'
 import type { ClaimHead, RecordHead } from './slot-records.ts'
-import { recordOf, type Tail, type TailRow } from './tail.ts'
+import { recordOf, type Tail } from './tail.ts'
 
-export interface WitnessesDeps extends Pick<JournaledCommitDeps, 'shard' | 'node' | 'otherTails'> {
+type Own = 'shard' | 'node' | 'viewVersion' | 'otherTails'
+
+export interface WitnessesDeps extends Pick<JournaledCommitDeps, Own> {
   slots: SlotReader
   tail: Tail
 }
 
 interface Heard {
-  /** Of the stream, while they were asked: what they say is of this copy only. */
-  copy: string
   tails: readonly OtherTail[]
+  /** By an operator; they have not answered. */
   givenUp: readonly string[]
 }
 
 export class Witnesses {
   readonly #deps: WitnessesDeps
-  #heard: Heard | undefined
+  /** What they say is of one copy of the stream only. */
+  #heard: (Heard & { copy: string }) | undefined
   #collecting: { stop(): void } | undefined
 
   constructor(deps: WitnessesDeps) {
@@ -48,15 +52,14 @@ export class Witnesses {
    * the journal may have changed in the meantime, and what they kept may name one who has to be asked too
    */
   ask(end: KnownEnd, newest: Uint8Array | undefined, done: (how: 'asked' | 'heard') => void): void {
-    const { shard, otherTails } = this.#deps
-    if (!otherTails || !this.#mayHaveLost(end, newest)) return done('asked')
-    this.#claimants(end, newest, (claimants) => {
-      if (this.#haveAnswered(end, claimants)) return done('asked')
-      const request = { shard, from: end.lastSlot + 1, claimants }
-      this.#collecting = otherTails.collect(request, (tails, givenUp) => {
-        this.#heard = { copy: end.serverId, tails, givenUp }
-        done('heard')
-      })
+    if (!this.#deps.otherTails || !this.#mayHaveLost(end, newest)) return done('asked')
+    const heard = this.of(end)
+    // The members first: the newest claim that is left need not be the last one.
+    if (!heard) return this.#collect(end, [], () => done('heard'))
+    this.#claimants(end, newest, heard, (claimants) => {
+      const known = namesIn(heard)
+      if (claimants.every((node) => known.includes(node))) return done('asked')
+      this.#collect(end, claimants, () => done('heard'))
     })
   }
 
@@ -74,6 +77,22 @@ export class Witnesses {
     })
   }
 
+  /** Who has answered is not asked again: what it kept is in hand, whatever becomes of it. */
+  #collect(end: KnownEnd, claimants: readonly string[], done: () => void): void {
+    const { shard, otherTails } = this.#deps
+    const { tails: before, givenUp: without } = this.of(end) ?? NOBODY
+    const heard = namesIn({ tails: before, givenUp: without })
+    const request = { shard, from: end.lastSlot + 1, claimants, heard }
+    this.#collecting = otherTails?.collect(request, (tails, givenUp) => {
+      this.#heard = {
+        copy: end.serverId,
+        tails: [...before, ...tails],
+        givenUp: [...without, ...givenUp],
+      }
+      done()
+    })
+  }
+
   /** Empty, shorter than this store remembers, or written to another copy of the stream. */
   #mayHaveLost(end: KnownEnd, newest: Uint8Array | undefined): boolean {
     const record = newest && recordOf({ slot: end.lastSlot, bytes: newest })
@@ -84,53 +103,30 @@ export class Witnesses {
   #claimants(
     end: KnownEnd,
     newest: Uint8Array | undefined,
+    { tails }: Heard,
     done: (nodes: readonly string[]) => void,
   ): void {
+    const { node, viewVersion, tail } = this.#deps
     const last = new LastClaim()
     const readTails = () => {
-      last.read(this.#deps.tail.after(end.lastSlot))
-      for (const { rows } of this.of(end)?.tails ?? []) last.read(rows)
-      done(last.nodes.filter((node) => node !== this.#deps.node))
+      last.read(tail.after(end.lastSlot))
+      for (const { rows } of tails) last.read(rows)
+      done(last.nodes.filter((one) => one !== node))
     }
     const record = newest && recordOf({ slot: end.lastSlot, bytes: newest })
-    if (!record || record.kind === 'release') return readTails()
+    if (!record) return readTails()
+    if (record.kind === 'release') last.release(record.epoch.claimId)
     this.claimOf(end.lastSlot, record, (claim) => {
+      // Whoever that is, the shard is not this node's to take.
+      if (claim && claim.node !== node && claim.viewVersion > viewVersion) return done([])
       if (claim) last.add(record.kind === 'claim' ? end.lastSlot : record.epoch.slot, claim)
       readTails()
     })
   }
-
-  #haveAnswered(end: KnownEnd, nodes: readonly string[]): boolean {
-    const heard = this.of(end)
-    if (!heard) return false
-    const names = new Set([...heard.tails.map(({ node }) => node), ...heard.givenUp])
-    return nodes.every((node) => names.has(node))
-  }
 }
 
-/** Who claimed last, as far as records tell. */
-class LastClaim {
-  #slot = 0
-  /** By the id of the claim: what was lost and written anew may hold two claims of one slot. */
-  readonly #byClaim = new Map<string, string>()
+const NOBODY: Heard = { tails: [], givenUp: [] }
 
-  get nodes(): string[] {
-    return [...new Set(this.#byClaim.values())]
-  }
-
-  add(slot: number, { claimId, node }: Pick<ClaimHead, 'claimId' | 'node'>): void {
-    if (slot < this.#slot) return
-    if (slot > this.#slot) this.#byClaim.clear()
-    this.#slot = slot
-    this.#byClaim.set(claimId, node)
-  }
-
-  /** What one member kept, in the order of slots. */
-  read(rows: Iterable<TailRow>): void {
-    for (const row of rows) {
-      const record = recordOf(row)
-      if (record?.kind === 'claim') this.add(row.slot, record)
-      else if (record?.kind === 'release') this.#byClaim.delete(record.epoch.claimId)
-    }
-  }
+function namesIn({ tails, givenUp }: Heard): string[] {
+  return [...tails.map(({ node }) => node), ...givenUp]
 }
